@@ -1,0 +1,1 @@
+"""Run, trace, review, drill and write Alembic revisions on PostgreSQL, by observing the server."""

@@ -1,0 +1,1 @@
+"""Floor 1: what observes and drives PostgreSQL and Alembic; imports only words."""

@@ -1,0 +1,1 @@
+"""Floor 0: errors, records and lock modes; imports nothing of airlock."""

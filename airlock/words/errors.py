@@ -1,0 +1,121 @@
+"""One tree of errors, one exit code each.
+
+An error carries three sentences and no password: what happened, where the database now stands, and the
+next command. The door prints them as one line and exits with the error's code.
+"""
+
+from __future__ import annotations
+
+DONE = 0
+REFUSED = 1
+NOT_EXAMINED = 3
+
+
+class AirlockError(Exception):
+    """Say in one line what happened, where the database stands and what to do next.
+
+    `message` is what happened, `standing` the state the database was left in, `then` the next command.
+    Whoever raises one puts no URL and no bound value into any of them.
+    """
+
+    exit_code = REFUSED
+
+    def __init__(self, message: str, *, standing: str = "", then: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.standing = standing
+        self.then = then
+
+    def __str__(self) -> str:
+        """Join the sentences that are there."""
+        parts = (self.message, self.standing, f"Try: {self.then}" if self.then else "")
+        return " ".join(" ".join(part.split()) for part in parts if part)
+
+
+class Refused(AirlockError):
+    """The answer is no: a fault, a loss, an irreversible step, drift."""
+
+    exit_code = REFUSED
+
+
+class Usage(AirlockError):
+    """Bad arguments or configuration, or a target revision that makes no sense here."""
+
+    exit_code = 2
+
+
+class NotExamined(AirlockError):
+    """Nothing was refused, but something that had to be looked at was not."""
+
+    exit_code = NOT_EXAMINED
+
+
+class Unreachable(AirlockError):
+    """The server did not answer; trying again later may help."""
+
+    exit_code = 10
+
+
+class Denied(AirlockError):
+    """Login or a permission was refused."""
+
+    exit_code = 11
+
+
+class WrongTarget(AirlockError):
+    """The database does not exist, is read-only, is a standby, or is not the leased one."""
+
+    exit_code = 12
+
+
+class LeaseHeld(AirlockError):
+    """Another run holds the lease for longer than `--wait`."""
+
+    exit_code = 20
+
+
+class LockBudgetSpent(AirlockError):
+    """No lock within the budget; nothing changed since the last finished revision."""
+
+    exit_code = 21
+
+
+class StatementBudgetSpent(AirlockError):
+    """A statement ran past its budget and was undone."""
+
+    exit_code = 22
+
+
+class HistoryFault(AirlockError):
+    """Version rows and history do not fit: unknown revision, several heads, overlapping or NULL rows."""
+
+    exit_code = 30
+
+
+class RevisionFailed(AirlockError):
+    """A revision failed and was undone."""
+
+    exit_code = 40
+
+
+class HalfApplied(AirlockError):
+    """A revision is half applied and needs the repair that the message names."""
+
+    exit_code = 41
+
+
+class ConnectionLost(AirlockError):
+    """The connection ended mid-way."""
+
+    exit_code = 50
+
+
+class Interrupted(AirlockError):
+    """A signal ended the run; the exit code is 128 plus its number."""
+
+    def __init__(self, signal_number: int, *, standing: str = "", then: str = "") -> None:
+        names = {2: "SIGINT", 15: "SIGTERM"}
+        super().__init__(
+            f"Stopped by {names.get(signal_number, f'signal {signal_number}')}.", standing=standing, then=then
+        )
+        self.exit_code = 128 + signal_number
