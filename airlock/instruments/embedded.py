@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.parse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airlock.words.errors import NotExamined, Unreachable
 
@@ -86,7 +86,7 @@ class Cluster:
         self.settings = dict(settings or {})
         self.socket_directory = _socket_directory(self.data)
         self.port = int(self.settings.get("port", "5432"))
-        self._as_user = {"user": _SERVER_USER, "group": _group()} if os.geteuid() == 0 else {}
+        self._as_user: dict[str, Any] = {"user": _SERVER_USER, "group": _group()} if os.geteuid() == 0 else {}
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
         """Spell the libpq URL of a database here, over the Unix socket."""
@@ -128,7 +128,9 @@ class Cluster:
                 + ["-D", str(self.data), "-l", str(log), "-o", " ".join(self._options(quoted=True))]
             )
             if done.returncode != 0:
-                tail = _last_line(log.read_text(errors="replace")) if log.exists() else _last_line(done.stderr)
+                tail = (
+                    _last_line(log.read_text(errors="replace")) if log.exists() else _last_line(done.stderr)
+                )
                 raise Unreachable(f"The embedded PostgreSQL did not start: {tail}")
             return True
 
@@ -199,7 +201,13 @@ class Cluster:
         # Files, not pipes: a daemon started by pg_ctl keeps its standard output open for ever.
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd="/", check=False, **self._as_user
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd="/",
+                check=False,
+                **self._as_user,
             )
             out.seek(0)
             err.seek(0)
@@ -232,7 +240,7 @@ def scratch_cluster(major: int, settings: Mapping[str, str] | None = None) -> It
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _group() -> str | int:
+def _group() -> int:
     return pwd.getpwnam(_SERVER_USER).pw_gid
 
 

@@ -1,0 +1,150 @@
+"""The door: arguments in, exit code out.
+
+Each command is a module of `airlock.door` with `configure(parser)` and `run(arguments) -> int`; only the one
+that is asked for is imported, because imports are most of what a run at head costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from airlock.words.errors import AirlockError, Usage
+from airlock.words.secrets import scrub
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "status": "say where the database stands, what is pending, what has drifted",
+    "upgrade": "take the database to a revision (default: head)",
+    "downgrade": "take the database back to a revision, counting first what would be lost",
+    "trace": "run revisions in scratch and say what each statement locks, rewrites and scans",
+    "drill": "prove in scratch that every revision can be undone",
+    "review": "write the bundle that a DBA approves a revision from",
+    "revision": "write new revisions from the models, in the form that blocks nobody",
+    "check": "hold the whole history against the house's rules, without a target",
+}
+# A bug of airlock itself: none of the documented answers (sysexits.h, EX_SOFTWARE).
+_INTERNAL = 70
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that answers bad arguments with one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Usage(f"{message[:1].upper()}{message[1:]}.", then=f"{self.prog} --help")
+
+
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Build the parser; only `command`'s own arguments are filled in (all of them for None)."""
+    common = _Parser(add_help=False)
+    group = common.add_argument_group("common options")
+    group.add_argument(
+        "-c",
+        "--config",
+        default="alembic.ini",
+        metavar="FILE",
+        help="Alembic's ini or a pyproject.toml (default: %(default)s)",
+    )
+    group.add_argument(
+        "-x", action="append", default=[], metavar="KEY=VALUE", help="pass to env.py, as Alembic's -x"
+    )
+    group.add_argument("--url", help="the target (else DATABASE_URL_UNPOOLED, DATABASE_URL, the ini)")
+    group.add_argument(
+        "--scratch",
+        default="embedded",
+        metavar="WHERE",
+        help="where scratch databases are made: embedded, embedded:16, container, or a server's URL (default: %(default)s)",
+    )
+    group.add_argument("--json", action="store_true", help="data as JSON on standard output")
+    group.add_argument(
+        "--log", metavar="FILE", help="append the run's events to FILE, one JSON document a line"
+    )
+    group.add_argument("--debug", action="store_true", help="show tracebacks")
+    top = _Parser(
+        prog="airlock",
+        description="Change an Alembic-managed PostgreSQL schema safely.",
+        epilog="airlock COMMAND --help tells a command's options; the README lists the exit codes.",
+    )
+    top.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name, what in COMMANDS.items():
+        sub = commands.add_parser(
+            name, help=what, description=f"{what[:1].upper()}{what[1:]}.", parents=[common]
+        )
+        if command in (name, None):
+            importlib.import_module(f"airlock.door.{name}").configure(sub)
+    return top
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code; print errors as one line on standard error."""
+    debug = "--debug" in argv
+    try:
+        asked = next((word for word in argv if word in COMMANDS), "")
+        arguments = parser(asked).parse_args(argv)
+        if arguments.version:
+            from importlib.metadata import version
+
+            sys.stdout.write(f"airlock {version('airlock')}\n")
+            return 0
+        if arguments.command is None:
+            raise Usage("No command given.", then="airlock --help")
+        _enter_project(arguments)
+        return int(importlib.import_module(f"airlock.door.{arguments.command}").run(arguments))
+    except AirlockError as error:
+        if debug:
+            _traceback()
+        _complain(str(error))
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of standard output went away (`airlock status | head`): nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        _complain("Stopped by SIGINT.")
+        return 130
+    except Exception as error:  # noqa: BLE001  the last line of defence: one line, no secret
+        if debug:
+            _traceback()
+        _complain(
+            f"A fault of airlock itself: {type(error).__name__}: {error} Try: the same with --debug, and report it."
+        )
+        return _INTERNAL
+
+
+def entry() -> NoReturn:
+    """Be the console script: run the command line and exit with its code."""
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sys.exit(code)
+
+
+def _enter_project(arguments: argparse.Namespace) -> None:
+    """Stand in the ini's directory, where relative paths of Alembic and of env.py count from.
+
+    Paths on the command line are made absolute first: they count from where the user stands.
+    """
+    config = Path(arguments.config)
+    for name in ("log", "out", "export"):
+        if isinstance(getattr(arguments, name, None), str):
+            setattr(arguments, name, str(Path(getattr(arguments, name)).absolute()))
+    arguments.config = config.absolute()
+    if config.absolute().parent.is_dir():
+        os.chdir(config.absolute().parent)
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"airlock: {' '.join(scrub(line).split())}\n")
+
+
+def _traceback() -> None:
+    import traceback
+
+    sys.stderr.write(scrub(traceback.format_exc()))

@@ -1,0 +1,51 @@
+"""Passwords that must never reach a reader, and their removal from text.
+
+Whoever parses a URL remembers its password here; the door passes every line that it prints through `scrub`.
+"""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+
+MASK = "***"
+_known: set[str] = set()
+
+# Any URL with user information, known to us or not: everything between the scheme and the last @ before
+# a slash, question mark or blank is hidden but the user's name.
+_USERINFO = re.compile(
+    r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.\-]*://)(?P<user>[^:/?#\s@'\"]*):(?P<secret>[^\s'\"]*)@"
+)
+_KEYWORD = re.compile(
+    r"(?P<key>\b(?:password|passwd|pgpassword|sslpassword)\b\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s&'\",)]+)",
+    re.IGNORECASE,
+)
+
+
+def remember(secret: str | None) -> None:
+    """Keep a secret in this process's memory, so that `scrub` hides it in every spelling.
+
+    Spellings: as given, percent-decoded, percent-encoded, and the piece after a raw `@` or `/`, which
+    libpq prints as a host or a port when a password was not encoded. Secrets of fewer than three characters
+    are hidden only where their position gives them away (a URL, `password=`).
+    """
+    if not secret:
+        return
+    spellings = {
+        secret,
+        urllib.parse.unquote(secret),
+        urllib.parse.quote(secret, safe=""),
+        urllib.parse.quote(secret),
+    }
+    for mark in "@/:?#%":
+        spellings |= {piece for piece in secret.split(mark) if len(piece) >= 4}
+    _known.update(spelling for spelling in spellings if len(spelling) >= 3)
+
+
+def scrub(text: str) -> str:
+    """Return the text without any password: the remembered ones, and those that stand in a URL or `password=`."""
+    text = _USERINFO.sub(rf"\g<scheme>\g<user>:{MASK}@", text)
+    text = _KEYWORD.sub(rf"\g<key>{MASK}", text)
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text

@@ -1,0 +1,52 @@
+"""Generator functions that the isolation tests run in the child process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from airlock.instruments.environment import Hooks, run
+from airlock.instruments.project import Project
+from airlock.words.errors import Refused
+
+
+def upgrade(ini: str, url: str, target: str = "head") -> Iterator[object]:
+    """Upgrade and yield what the hooks saw."""
+    os.chdir(Path(ini).parent)
+    seen: list[str] = []
+
+    class Seen(Hooks):
+        def before(self, step, context):  # type: ignore[no-untyped-def]
+            seen.append(f"before {step.revision.revision}")
+
+        def done(self, step, context):  # type: ignore[no-untyped-def]
+            seen.append(f"done {step.revision.revision}")
+
+        def after(self, step, context):  # type: ignore[no-untyped-def]
+            seen.append(f"after {step.revision.revision}")
+
+    environment = run(Project.open(Path(ini)), url, target, "up", Seen())
+    yield from seen
+    yield environment
+
+
+def refuse() -> Iterator[object]:
+    """Yield once, then refuse."""
+    yield 1
+    raise Refused("No.", then="something else")
+
+
+def fail() -> Iterator[object]:
+    """Raise what no one expects, with a password in it."""
+    yield 1
+    raise RuntimeError("postgresql://someone:hunter22@db/x")
+
+
+def sleep() -> Iterator[object]:
+    """Say the pid, then hang."""
+    import time
+
+    yield os.getpid()
+    time.sleep(600)
+    yield 0

@@ -1,0 +1,183 @@
+"""A child process can reach the scratch database and nothing else: one test per door."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from airlock.instruments.environment import Environment
+from airlock.instruments.isolation import ChildFailed, isolated
+from airlock.instruments.scratch import ScratchDatabase, ScratchServer, scratch_server
+from airlock.words.errors import Refused, WrongTarget
+from tests.airlock.histories import ASYNC, HEADER, SYNC, Revision, write_project
+
+HERE = "tests.airlock.instruments.acts_for_isolation"
+MADE = [
+    Revision("r1", 'op.execute("CREATE TABLE made (id int)")', 'op.execute("DROP TABLE made")'),
+    Revision("r2", "pass"),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScratchServer]:
+    with scratch_server("embedded") as server:
+        yield server
+
+
+@pytest.fixture
+def scratch(server: ScratchServer) -> Iterator[ScratchDatabase]:
+    with server.database() as database:
+        yield database
+
+
+@pytest.fixture
+def precious(server: ScratchServer) -> Iterator[ScratchDatabase]:
+    """The database that must not be reached."""
+    with server.database() as database:
+        yield database
+
+
+def tables(database: ScratchDatabase) -> list[str]:
+    connection = psycopg2.connect(database.url)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            )
+            return sorted(row[0] for row in cursor.fetchall())
+    finally:
+        connection.close()
+
+
+def run_child(ini: Path, scratch: ScratchDatabase, **environ: str) -> list[object]:
+    arguments = {"ini": str(ini), "url": scratch.url}
+    return list(isolated(f"{HERE}:upgrade", arguments, scratch=scratch, environ={**os.environ, **environ}))
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
+def test_the_history_runs_in_scratch_under_any_driver(
+    driver: str, tmp_path: Path, scratch: ScratchDatabase, precious: ScratchDatabase
+) -> None:
+    """DATABASE_URL names the precious database; the tables land in scratch, hooks in order."""
+    seen = run_child(write_project(tmp_path, MADE, driver=driver), scratch, DATABASE_URL=precious.url)
+    assert tables(scratch) == ["alembic_version", "made"]
+    assert tables(precious) == []
+    assert seen[:6] == ["before r1", "done r1", "after r1", "before r2", "done r2", "after r2"]
+    assert isinstance(seen[6], Environment)
+    assert (seen[6].steps, seen[6].version_table) == (("r1", "r2"), "alembic_version")
+
+
+def hard_coded(text: str, precious: ScratchDatabase, driver: str) -> str:
+    return (HEADER + text.format(driver=driver, options="")).replace(
+        'os.environ["DATABASE_URL"]', repr(precious.url)
+    )
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
+def test_a_hard_coded_url_is_redirected(
+    driver: str, tmp_path: Path, scratch: ScratchDatabase, precious: ScratchDatabase
+) -> None:
+    """The URL stands in env.py itself: `do_connect` still sends it to scratch."""
+    env = hard_coded(ASYNC if driver == "asyncpg" else SYNC, precious, driver)
+    run_child(write_project(tmp_path, MADE, env=env), scratch)
+    assert tables(scratch) == ["alembic_version", "made"]
+    assert tables(precious) == []
+
+
+CREATOR = (
+    HEADER
+    + """\
+import ctypes
+import psycopg2.extensions
+from psycopg2._psycopg import _connect  # below every function that could be redirected
+
+engine = create_engine("postgresql+psycopg2://", creator=lambda: _connect({url!r}), poolclass=pool.NullPool)
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+)
+
+
+def test_a_creator_that_slips_past_every_redirect_is_stopped_before_a_statement(
+    tmp_path: Path, scratch: ScratchDatabase, precious: ScratchDatabase
+) -> None:
+    """The pool listener compares the session's marker and refuses it."""
+    with pytest.raises(WrongTarget):
+        run_child(write_project(tmp_path, MADE, env=CREATOR.format(url=precious.url)), scratch)
+    assert tables(precious) == []
+
+
+RAW = HEADER + """\
+import asyncio, asyncpg, psycopg, psycopg2
+
+psycopg2.connect({url!r}).cursor().execute("SELECT 1")
+connection = psycopg2.connect({url!r}); connection.autocommit = True
+connection.cursor().execute("CREATE TABLE raw_psycopg2 (id int)")
+with psycopg.connect({url!r}, autocommit=True) as connection:
+    connection.execute("CREATE TABLE raw_psycopg (id int)")
+
+
+async def go():
+    connection = await asyncpg.connect({url!r})
+    await connection.execute("CREATE TABLE raw_asyncpg (id int)")
+    await connection.close()
+
+
+asyncio.run(go())
+""" + SYNC.format(driver="psycopg2", options="")  # fmt: skip
+
+
+def test_raw_driver_connects_are_redirected(
+    tmp_path: Path, scratch: ScratchDatabase, precious: ScratchDatabase
+) -> None:
+    """env.py goes past SQLAlchemy with each driver: all of it lands in scratch."""
+    run_child(write_project(tmp_path, MADE, env=RAW.replace("{url!r}", repr(precious.url))), scratch)
+    assert tables(scratch) == ["alembic_version", "made", "raw_asyncpg", "raw_psycopg", "raw_psycopg2"]
+    assert tables(precious) == []
+
+
+def test_libpq_variables_point_at_scratch(
+    tmp_path: Path, scratch: ScratchDatabase, precious: ScratchDatabase
+) -> None:
+    """A program that env.py starts (psql, say) reads PGHOST and PGDATABASE: they are replaced."""
+    env = (
+        HEADER
+        + "import subprocess, sys\nsubprocess.run([sys.executable, '-c', "
+        + repr(
+            "import psycopg2; c = psycopg2.connect(''); c.autocommit = True; c.cursor().execute('CREATE TABLE by_child (id int)')"
+        )
+        + "], check=True)\n"
+        + SYNC.format(driver="psycopg2", options="")
+    )
+    run_child(write_project(tmp_path, MADE, env=env), scratch, PGDATABASE=precious.name, PGUSER="postgres")
+    assert "by_child" in tables(scratch)
+    assert tables(precious) == []
+
+
+def test_an_error_of_the_act_keeps_its_class_and_any_other_is_scrubbed(scratch: ScratchDatabase) -> None:
+    """AirlockErrors cross the process border as themselves; others as text without passwords."""
+    with pytest.raises(Refused, match="something else"):
+        list(isolated(f"{HERE}:refuse", {}, scratch=scratch))
+    with pytest.raises(ChildFailed) as caught:
+        list(isolated(f"{HERE}:fail", {}, scratch=scratch))
+    assert "RuntimeError" in str(caught.value)
+    assert "hunter22" not in str(caught.value)
+
+
+def test_the_child_ends_when_its_reader_stops(scratch: ScratchDatabase) -> None:
+    """A caller that stops reading (or dies) leaves no process behind."""
+    records = isolated(f"{HERE}:sleep", {}, scratch=scratch)
+    pid = next(records)
+    assert isinstance(pid, int)
+    records.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists()
