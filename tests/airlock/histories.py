@@ -10,7 +10,6 @@ INI = """\
 [alembic]
 script_location = %(here)s/alembic
 prepend_sys_path = .
-path_separator = os
 {url}
 """
 

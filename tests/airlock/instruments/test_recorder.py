@@ -1,0 +1,274 @@
+"""The recorder tells what a statement did from the server's own books, whoever sent the statement."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import io
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import psycopg2.extras
+import pytest
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from airlock.instruments import embedded
+from airlock.instruments.recorder import Recorder, installed, tap
+from airlock.words.locks import LockMode
+from airlock.words.trace import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.words.trace import StatementRecord
+
+TABLES = """
+CREATE SCHEMA s;
+CREATE TABLE s.parent (id int PRIMARY KEY);
+INSERT INTO s.parent SELECT generate_series(1, 2000);
+CREATE TABLE s.t (id int PRIMARY KEY, a int, b text, parent_id int);
+INSERT INTO s.t SELECT n, n, 'x', n FROM generate_series(1, 2000) n;
+CREATE INDEX ix ON s.t (a);
+CREATE TABLE s.small AS SELECT generate_series(1, 10) AS id;
+ANALYZE s.parent; ANALYZE s.t; ANALYZE s.small;
+"""
+DANGEROUS = [
+    "ALTER TABLE s.t ALTER COLUMN a TYPE bigint",
+    "ALTER TABLE s.t ALTER COLUMN a SET NOT NULL",
+    "ALTER TABLE s.t ADD FOREIGN KEY (parent_id) REFERENCES s.parent",
+    "CREATE INDEX ON s.t (b)",
+    "REINDEX INDEX s.ix",
+]
+HARMLESS = [
+    "ALTER TABLE s.t ADD COLUMN c int DEFAULT 1",
+    "ALTER TABLE s.t ADD FOREIGN KEY (parent_id) REFERENCES s.parent NOT VALID",
+    "ALTER TABLE s.small ALTER COLUMN id SET NOT NULL",
+    "TRUNCATE s.t",
+    "DO $$ BEGIN TRUNCATE s.t; END $$",
+    "UPDATE s.t SET a = a + 1",
+    "CREATE TABLE s.copy AS SELECT * FROM s.t",
+    "DROP TABLE s.t",
+]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server whose statements use no parallel workers: their reads would be counted elsewhere."""
+    quiet = {"max_parallel_workers_per_gather": "0", "max_parallel_maintenance_workers": "0"}
+    with embedded.scratch_cluster(max(embedded.available()), quiet) as cluster:
+        with _connected(cluster.url()) as connection, connection.cursor() as cursor:
+            cursor.execute(TABLES)
+        yield cluster.url()
+
+
+@contextlib.contextmanager
+def _connected(url: str) -> Iterator[Any]:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _connect(url: str) -> Any:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    return connection
+
+
+@contextlib.contextmanager
+def _recording(url: str) -> Iterator[Recorder]:
+    recorder = Recorder(lambda: _connect(url))
+    try:
+        with installed(recorder):
+            recorder.begin(__file__, "the_revision.py")
+            yield recorder
+            recorder.end()
+    finally:
+        recorder.close()
+
+
+def _record(url: str, *statements: str, autocommit: bool = False) -> tuple[StatementRecord, ...]:
+    """Run the statements on a raw cursor, take the records, and undo what can be undone."""
+    with _recording(url) as recorder:
+        connection = psycopg2.connect(url)
+        connection.autocommit = autocommit
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+        records = recorder.end()
+        if not autocommit:
+            connection.rollback()
+        connection.close()
+        return records
+
+
+@pytest.mark.parametrize("statement", DANGEROUS)
+def test_work_that_grows_under_a_lock_that_blocks_is_dangerous(url: str, statement: str) -> None:
+    """A scan or a rewrite of a large table under a mode that blocks reads or writes is dangerous."""
+    (record,) = _record(url, statement)
+    assert record.dangerous, record
+    assert record.findings
+
+
+@pytest.mark.parametrize("statement", HARMLESS)
+def test_work_that_does_not_grow_or_does_not_block_is_not_dangerous(url: str, statement: str) -> None:
+    """Neither a lock without work, nor work without a blocking lock, nor a small table is dangerous."""
+    (record,) = _record(url, statement)
+    assert not record.dangerous, record
+
+
+def test_a_scan_is_dangerous_while_an_earlier_lock_is_still_held(url: str) -> None:
+    """The second statement takes no blocking lock itself; the first one's is held until the transaction ends."""
+    first, second = _record(url, "ALTER TABLE s.parent ADD COLUMN c int", "SELECT sum(a) FROM s.t")
+    assert not first.dangerous
+    assert second.held == (Lock("s.parent", LockMode.ACCESS_EXCLUSIVE),)
+    assert second.scans == ("s.t",)
+    assert second.dangerous
+
+
+def test_a_table_made_in_the_same_transaction_is_nobodys_to_wait_for(url: str) -> None:
+    """Creating, filling and indexing a new table reports no lock, because no one else can see the table."""
+    records = _record(
+        url,
+        "CREATE TABLE s.new (id int)",
+        "INSERT INTO s.new SELECT generate_series(1, 5000)",
+        "CREATE INDEX ON s.new (id)",
+    )
+    assert [(record.locks, record.blocks) for record in records] == [((), "nothing")] * 3
+
+
+def test_a_statement_outside_a_transaction_is_seen_while_it_waits(url: str) -> None:
+    """Each CONCURRENTLY statement shows SHARE UPDATE EXCLUSIVE, its scan, and blocks DDL only."""
+    statements = (
+        "CREATE INDEX CONCURRENTLY later ON s.t (b)",
+        "REINDEX INDEX CONCURRENTLY s.later",
+        "DROP INDEX CONCURRENTLY s.later",
+    )
+    records = _record(url, *statements, autocommit=True)
+    assert [record.locks for record in records] == [(Lock("s.t", LockMode.SHARE_UPDATE_EXCLUSIVE),)] * 3
+    assert [record.scans for record in records] == [("s.t",), ("s.t",), ()]
+    assert [record.rewrites for record in records] == [(), ("index s.later",), ()]
+    assert not any(record.dangerous or record.transactional for record in records)
+
+
+def test_a_backfill_that_commits_per_batch_shows_its_write_lock(url: str) -> None:
+    """A DO block with its own COMMITs is held up too: ROW EXCLUSIVE, which blocks DDL only."""
+    block = "DO $$ BEGIN FOR i IN 0..3 LOOP UPDATE s.t SET a = a WHERE id % 4 = i; COMMIT; END LOOP; END $$"
+    (record,) = _record(url, block, autocommit=True)
+    assert record.locks == (Lock("s.t", LockMode.ROW_EXCLUSIVE),)
+    assert record.blocks == "DDL only"
+    assert record.scans == ("s.t",)
+
+
+def test_equal_statements_in_a_row_become_one_record(url: str) -> None:
+    """A loop of updates is one record that counts them, and single look-ups add up to no scan."""
+    (record,) = _record(url, *["UPDATE s.t SET a = 1 WHERE id = 7"] * 3000)
+    assert (record.times, record.rows, record.scans) == (3000, 3000, ())
+    assert record.locks == (Lock("s.t", LockMode.ROW_EXCLUSIVE),)
+
+
+def test_a_select_that_hands_rows_to_python_is_remembered(url: str) -> None:
+    """Only reading a table's rows makes a revision depend on rows; asking the catalogue does not."""
+    with _recording(url) as recorder, _connected(url) as connection:
+        connection.autocommit = False
+        cursor = connection.cursor()
+        cursor.execute("SELECT count(*) FROM pg_class")
+        assert not recorder.depends_on_rows
+        cursor.execute("SELECT id FROM s.t WHERE id = 1")
+        assert recorder.depends_on_rows
+        connection.rollback()
+
+
+def test_raw_sql_operations_core_and_copy_are_all_seen_with_their_lines(url: str) -> None:
+    """Four ways to send a statement, each recorded once with the line that sent it; values stay out."""
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg2:"))
+    with _recording(url) as recorder, engine.connect() as connection:
+        recorder.begin(__file__, "the_revision.py")  # past what SQLAlchemy asks at its first connection
+        op = Operations(MigrationContext.configure(connection))
+        first = inspect.currentframe().f_lineno + 1  # type: ignore[union-attr]
+        op.execute("UPDATE s.small SET id = id")
+        op.add_column("small", sa.Column("note", sa.String()), schema="s")
+        connection.execute(sa.update(sa.table("small", sa.column("note"), schema="s")).values(note="secret"))
+        raw = connection.connection.cursor()
+        raw.copy_expert("COPY s.small (id) FROM STDIN", io.StringIO("901\n902\n"))
+        connection.connection.cursor(cursor_factory=psycopg2.extras.DictCursor).execute(
+            "LOCK s.t IN SHARE MODE"
+        )
+        records = recorder.end()
+        connection.rollback()
+    engine.dispose()
+    assert [(record.line - first, record.rows) for record in records] == [
+        (0, 10),
+        (1, 0),
+        (2, 10),
+        (4, 2),
+        (5, 0),
+    ]
+    assert {record.file for record in records} == {"the_revision.py"}
+    assert not [record for record in records if "secret" in record.sql]
+
+
+def test_psycopg_is_seen_with_its_copy(url: str) -> None:
+    """Under psycopg the Engine's statements and a raw COPY are recorded once each."""
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection, _recording(url) as recorder:
+        tap(connection.connection.dbapi_connection, recorder)  # it was checked out before
+        connection.execute(sa.text("ALTER TABLE s.small ADD COLUMN p int"))
+        with connection.connection.cursor().copy("COPY s.small (id) FROM STDIN") as copy:
+            copy.write_row((903,))
+        records = recorder.end()
+        connection.rollback()
+    engine.dispose()
+    assert [(record.rows, record.locks, record.held) for record in records] == [
+        (0, (Lock("s.small", LockMode.ACCESS_EXCLUSIVE),), ()),
+        (1, (), (Lock("s.small", LockMode.ACCESS_EXCLUSIVE),)),
+    ]
+
+
+def test_asyncpg_is_seen_with_its_copy_and_outside_a_transaction(url: str) -> None:
+    """Under asyncpg: the Engine's statements, a raw COPY, and an index built concurrently."""
+
+    def revision(connection: sa.Connection) -> None:
+        connection.execute(sa.text("ALTER TABLE s.small ADD COLUMN q int"))
+        raw: Any = connection.connection
+        raw.run_async(
+            lambda driver: driver.copy_records_to_table(
+                "small", schema_name="s", columns=["id"], records=[(904,)]
+            )
+        )
+
+    async def main(recorder: Recorder) -> tuple[StatementRecord, ...]:
+        engine = create_async_engine(url.replace("postgresql:", "postgresql+asyncpg:"))
+        async with engine.connect() as connection:
+            await connection.run_sync(revision)
+            await connection.rollback()
+        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            await connection.execute(sa.text("CREATE INDEX CONCURRENTLY by_asyncpg ON s.t (b)"))
+            await connection.execute(sa.text("DROP INDEX CONCURRENTLY s.by_asyncpg"))
+        await engine.dispose()
+        return recorder.end()
+
+    import asyncpg  # noqa: F401  its methods are tapped where it is loaded
+
+    with _recording(url) as recorder:
+        add, copy, build, drop = asyncio.run(main(recorder))
+    assert add.locks == (Lock("s.small", LockMode.ACCESS_EXCLUSIVE),)
+    assert (copy.sql, copy.held) == ("COPY s.small", add.locks)
+    assert build.locks == drop.locks == (Lock("s.t", LockMode.SHARE_UPDATE_EXCLUSIVE),)
+    assert build.scans == ("s.t",)
+
+
+def test_a_failed_statement_leaves_no_record_and_no_hold(url: str) -> None:
+    """After an error outside a transaction, nobody holds the table."""
+    with _recording(url) as recorder, _connected(url) as connection:
+        with pytest.raises(psycopg2.errors.UniqueViolation):
+            connection.cursor().execute("INSERT INTO s.t (id) VALUES (1)")
+        assert recorder.end() == ()
+        with _connected(url) as other:
+            other.cursor().execute("BEGIN; LOCK TABLE s.t NOWAIT; ROLLBACK")
