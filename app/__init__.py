@@ -1,0 +1,1 @@
+"""What is migrated: the models, the settings, the database sessions and, above them, data access and API."""

@@ -1,0 +1,103 @@
+"""What the environment and `.env` say, checked once; every message names the variable and never its value."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.database_url import ROOT, ConfigurationError, is_pooled, parse
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+
+def _postgresql(secret: SecretStr) -> SecretStr:
+    try:
+        parse(secret.get_secret_value(), "it")
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+    return secret
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_postgresql)]
+
+
+class DatabaseSettings(BaseSettings):
+    """What a database connection needs. Variables are the fields' names in upper case; empty equals missing."""
+
+    model_config = SettingsConfigDict(
+        env_file=ROOT / ".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True, frozen=True
+    )
+
+    database_url: DatabaseUrl
+    # None: asked of the host's name. True: behind another pooler in transaction mode.
+    database_pooled: bool | None = None
+    database_pool_size: int = Field(default=5, ge=1)
+    database_max_overflow: int = Field(default=5, ge=0)
+    database_pool_timeout: float = Field(default=30, gt=0)
+    database_pool_recycle: int = Field(default=3600, ge=1)
+    database_pool_pre_ping: bool = True
+    database_connect_timeout: int = Field(default=10, ge=1)
+    database_echo: bool = False
+
+    def url(self) -> URL:
+        """Read DATABASE_URL. The result shows its password to whoever renders it: keep it out of messages."""
+        return parse(self.database_url.get_secret_value(), "DATABASE_URL")
+
+    def pooled(self) -> bool:
+        """Tell whether a pooler in transaction mode is in between: prepared statements do not survive there."""
+        return is_pooled(self.url()) if self.database_pooled is None else self.database_pooled
+
+
+class Settings(DatabaseSettings):
+    """Everything the application needs."""
+
+    jwt_secret: SecretStr = Field(min_length=32)
+
+
+S = TypeVar("S", bound=DatabaseSettings)
+
+
+def read(kind: type[S]) -> S:
+    """Read settings from the environment, then `.env`. Raises ConfigurationError: one line, no value."""
+    try:
+        return kind()  # type: ignore[call-arg]  # the environment fills the fields
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_sentences(error))) from None
+
+
+@functools.cache
+def get_database_settings() -> DatabaseSettings:
+    """Read what a connection needs, once per process."""
+    return read(DatabaseSettings)
+
+
+@functools.cache
+def get_settings() -> Settings:
+    """Read everything, once per process."""
+    return read(Settings)
+
+
+def exit_with(error: ConfigurationError) -> NoReturn:
+    """End the process as every command here does on bad configuration: one line, exit code 2."""
+    sys.stderr.write(f"app: {error}\n")
+    raise SystemExit(error.exit_code)
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    sentences = []
+    for fault in error.errors(include_input=False, include_url=False, include_context=True):
+        variable = str(fault["loc"][0]).upper() if fault["loc"] else "the settings"
+        if fault["type"] == "missing":
+            sentences.append(f"{variable} is not set: set it in the environment or in .env (make env).")
+        elif variable == "JWT_SECRET":
+            sentences.append("JWT_SECRET is too short: at least 32 characters (make env writes one).")
+        elif fault["type"] == "value_error":
+            sentences.append(f"{variable}: {fault['ctx']['error']}".replace(": it ", " "))
+        else:
+            sentences.append(f"{variable}: {fault['msg'][0].lower()}{fault['msg'][1:]}.")
+    return sentences

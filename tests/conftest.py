@@ -1,0 +1,107 @@
+"""Fixtures of the whole suite: one server per session, one database per test, made from a migrated template."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import Session
+
+from app import database as app_database
+from app.settings import Settings
+from tests import servers
+from tests.history import History
+from tests.servers import Database, Server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+# Nothing of the developer's own environment reaches a test.
+for variable in ("DATABASE_URL", "DATABASE_URL_UNPOOLED", "JWT_SECRET"):
+    os.environ.pop(variable, None)
+for variable in [name for name in os.environ if name.startswith("PG")]:
+    del os.environ[variable]
+
+CHOICE = pytest.StashKey[servers.Choice]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the provider once; xdist's workers are told."""
+    try:
+        choice = servers.choose(os.environ.get("TEST_DATABASE", "auto"))
+    except servers.ProviderError as error:
+        raise pytest.UsageError(str(error)) from None
+    os.environ["TEST_DATABASE"] = choice.provider
+    config.stash[CHOICE] = choice
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say where the databases are, and why."""
+    return f"databases: {config.stash[CHOICE]}"
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Serve PostgreSQL for the whole session."""
+    with servers.serve(request.config.stash[CHOICE]) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def template(server: Server) -> Iterator[str]:
+    """Migrate one database to head; every `database` is a copy of it."""
+    with server.database() as made:
+        History(made).upgrade()
+        yield made.name
+
+
+@pytest.fixture
+def database(server: Server, template: str) -> Iterator[Database]:
+    """Make a database of one's own, at head."""
+    with server.database(template) as made:
+        yield made
+
+
+@pytest.fixture
+def empty_database(server: Server) -> Iterator[Database]:
+    """Make a database of one's own with nothing in it."""
+    with server.database("template0") as made:
+        yield made
+
+
+@pytest.fixture
+def history(database: Database) -> History:
+    """Run the history on a database that is at head."""
+    return History(database)
+
+
+@pytest.fixture
+def settings(database: Database) -> Settings:
+    """Give the application's settings for the database of this test."""
+    return Settings(_env_file=None, database_url=database.url, jwt_secret="x" * 32)
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[sa.Engine]:
+    """Give the application's synchronous engine on the database of this test."""
+    made = app_database.make_engine(settings)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def session(engine: sa.Engine) -> Iterator[Session]:
+    """Open a session on the database of this test; what is not committed is rolled back."""
+    with Session(engine, expire_on_commit=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def async_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """Give the application's asynchronous engine on the database of this test."""
+    made = app_database.make_async_engine(settings)
+    yield made
+    await made.dispose()
