@@ -146,8 +146,8 @@ class Cluster:
         return done.returncode == 0
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[Cluster]:
-        """Serve until the block ends or this process dies, then remove the data directory.
+    def serving(self, remove: Path | None = None) -> Iterator[Cluster]:
+        """Serve until the block ends or this process dies, then remove `remove` (else the data directory).
 
         The postmaster's parent is a shell that waits for the end of a pipe held by this process: also after
         SIGKILL the pipe ends, the server is stopped and its files are removed.
@@ -155,11 +155,13 @@ class Cluster:
         self.initialise()
         self._make_directories()
         guard = (
-            'trap "" INT TERM HUP; data=$1; sockets=$2; shift 2; "$@" >"$data/server.log" 2>&1 </dev/null & server=$!; '
-            'cat >/dev/null; kill -INT "$server" 2>/dev/null; wait "$server"; rm -rf "$data" "$sockets"'
+            'trap "" INT TERM HUP; remove=$1; log=$2; sockets=$3; shift 3; '
+            '"$@" >"$log" 2>&1 </dev/null & server=$!; cat >/dev/null; '
+            'kill -INT "$server" 2>/dev/null; wait "$server"; rm -rf "$remove" "$sockets"'
         )
         shell = subprocess.Popen(
-            ["/bin/sh", "-c", guard, "airlock-server", str(self.data), str(self.socket_directory)]
+            ["/bin/sh", "-c", guard, "airlock-server", str(remove or self.data)]
+            + [str(self.data / "server.log"), str(self.socket_directory)]
             + [str(self.bindir / "postgres"), "-D", str(self.data), *self._options()],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             cwd="/", start_new_session=True, **self._as_user,
@@ -171,9 +173,6 @@ class Cluster:
             if shell.stdin is not None:
                 shell.stdin.close()
             shell.wait()
-            # As root the parent directory is not the server user's to unlink from.
-            shutil.rmtree(self.data, ignore_errors=True)
-            shutil.rmtree(self.socket_directory, ignore_errors=True)
 
     def _wait_ready(self, shell: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -231,10 +230,12 @@ class Cluster:
 def scratch_cluster(major: int, settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """Serve a fresh, unsafe-and-fast PostgreSQL of this major until the block ends."""
     directory = Path(tempfile.mkdtemp(prefix="airlock-"))
-    directory.chmod(0o711)
+    if os.geteuid() == 0:
+        # The server's user removes it, when this process can no longer do so.
+        shutil.chown(directory, _SERVER_USER, _group())
     try:
         cluster = Cluster(directory / "data", binaries(major), {**SCRATCH_SETTINGS, **(settings or {})})
-        with cluster.serving():
+        with cluster.serving(remove=directory):
             yield cluster
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -248,7 +249,7 @@ def _reachable(data: Path) -> Path:
     """Place a root user's data in the temporary directory, where the server's user can reach it."""
     data = data.absolute()
     temporary = Path(tempfile.gettempdir()).resolve()
-    if os.geteuid() != 0 or temporary in data.resolve().parents:
+    if os.geteuid() != 0 or (temporary in data.resolve().parents and _enterable(data.parent)):
         return data
     home = temporary / f"airlock-root-{_digest(str(data))}"
     home.mkdir(mode=0o711, exist_ok=True)
@@ -257,7 +258,7 @@ def _reachable(data: Path) -> Path:
 
 def _runnable(bindir: Path) -> Path:
     """Copy the binaries out of a place that the server's user cannot enter (root's home, say)."""
-    if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in bindir.resolve().parents):
+    if os.geteuid() != 0 or _enterable(bindir):
         return bindir
     source = bindir.resolve().parent
     copy = Path(tempfile.gettempdir()) / f"airlock-root-bin-{_digest(str(source))}"
@@ -268,6 +269,17 @@ def _runnable(bindir: Path) -> Path:
         with contextlib.suppress(OSError):
             partial.rename(copy)
     return copy / bindir.name
+
+
+def _enterable(directory: Path) -> bool:
+    """Tell whether the server's user may enter a directory, through all of its parents that exist."""
+    uid = pwd.getpwnam(_SERVER_USER).pw_uid
+    for place in (directory.resolve(), *directory.resolve().parents):
+        if place.exists():
+            status = place.stat()
+            if not status.st_mode & (0o100 if status.st_uid == uid else 0o001):
+                return False
+    return True
 
 
 def _socket_directory(data: Path) -> Path:

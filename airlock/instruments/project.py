@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
 from airlock.words.errors import HistoryFault, Usage
@@ -97,7 +98,7 @@ class Project:
         """Resolve a full or abbreviated id, `head` or a label. Raises HistoryFault where it is unknown."""
         try:
             found = self.script.get_revision(name)
-        except CommandError as error:
+        except (CommandError, RevisionError) as error:
             raise HistoryFault(f"{error}.".replace("..", ".")) from error
         if found is None:
             raise HistoryFault(f"No revision is called {name!r} in {self.script.versions}.")
@@ -117,8 +118,10 @@ class Project:
             low, high = low or "base", high or "heads"
         try:
             scripts = list(self.script.iterate_revisions(high, low, implicit_base=True))
-        except CommandError as error:
+        except (CommandError, RevisionError) as error:
             raise Usage(f"{low}:{high} is no range of this history: {error}") from error
+        if not scripts and low != high and self.script.get_revisions(low) != self.script.get_revisions(high):
+            raise Usage(f"{low}:{high} runs downwards or across branches; a range runs from base to head.")
         return tuple(_facts(script) for script in reversed(scripts))
 
     def _load(self) -> None:

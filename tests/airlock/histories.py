@@ -10,6 +10,7 @@ INI = """\
 [alembic]
 script_location = %(here)s/alembic
 prepend_sys_path = .
+path_separator = os
 {url}
 """
 

@@ -1,0 +1,104 @@
+"""What is done to a schema shows in its fingerprint, and what is undone shows no more."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import psycopg2
+import psycopg2.extensions
+import pytest
+
+from airlock.instruments import embedded, fingerprint
+from tests.airlock.fingerprint.mutations import BASE, MUTATIONS, Mutation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+NEWEST = max(embedded.available())
+OTHERS = sorted(set(embedded.available()) - {NEWEST})
+
+
+class Mutated:
+    """One server's database holding BASE, and both readers of it."""
+
+    def __init__(self, url: str, bindir: Path, connection: psycopg2.extensions.connection) -> None:
+        self.url, self.bindir, self.connection = url, bindir, connection
+        self.reader = fingerprint.Reader(connection)
+        self.standing: fingerprint.Fingerprint | None = None
+        self.major = connection.server_version // 10000
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT name FROM pg_available_extensions WHERE name IN ('vector', 'pg_trgm') ORDER BY 1 DESC"
+            )
+            self.extension = cursor.fetchone()[0]  # type: ignore[index]
+
+    def run(self, sql: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql.replace("$extension", self.extension))
+
+    def dump(self) -> str:
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(self.bindir.parent / "lib")}
+        done = subprocess.run(
+            [str(self.bindir / "pg_dump"), "-s", "-C", "-d", self.url],
+            capture_output=True, text=True, check=True, env=environment,
+        )  # fmt: skip
+        return re.sub(r"(?m)^\\(un)?restrict .*$", "", done.stdout)
+
+
+@pytest.fixture(
+    scope="module", params=[NEWEST, *(pytest.param(other, marks=pytest.mark.proof) for other in OTHERS)]
+)
+def mutated(request: pytest.FixtureRequest) -> Iterator[Mutated]:
+    """Serve BASE on one major."""
+    with embedded.scratch_cluster(request.param) as cluster:
+        maintenance = psycopg2.connect(cluster.url())
+        maintenance.autocommit = True
+        maintenance.cursor().execute("CREATE DATABASE mutated")
+        connection = psycopg2.connect(cluster.url("mutated"))
+        connection.autocommit = True
+        connection.cursor().execute(BASE)
+        yield Mutated(cluster.url("mutated"), cluster.bindir, connection)
+        connection.close()
+        maintenance.close()
+
+
+def _skip_if_newer(mutation: Mutation, mutated: Mutated) -> None:
+    if mutation.since > mutated.major:
+        pytest.skip(f"came with PostgreSQL {mutation.since}")
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_mutation_shows_until_it_is_undone(mutated: Mutated, mutation: Mutation) -> None:
+    """The fingerprint differs after the change and is the same again after its undoing."""
+    _skip_if_newer(mutation, mutated)
+    before, mutated.standing = mutated.standing or mutated.reader.read(), None
+    mutated.run(mutation.apply)
+    changed = mutated.reader.read()
+    mutated.run(mutation.undo)
+    after = mutated.reader.read()
+    assert fingerprint.differences(before, changed), "the change does not show"
+    assert changed != before
+    assert fingerprint.differences(before, after) == ()
+    assert after == before
+    assert after.digest == before.digest
+    mutated.standing = after
+
+
+@pytest.mark.proof
+def test_pg_dump_agrees(mutated: Mutated, subtests: pytest.Subtests) -> None:
+    """Where pg_dump's text changes the fingerprint does too (the test above), and each undoing satisfies both."""
+    before = mutated.dump()
+    for mutation in MUTATIONS:
+        if mutation.since > mutated.major:
+            continue
+        mutated.run(mutation.apply)
+        changed = mutated.dump()
+        mutated.run(mutation.undo)
+        with subtests.test(mutation.name):
+            assert (changed != before) == mutation.dumped
+            assert mutated.dump() == before
