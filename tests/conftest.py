@@ -81,7 +81,7 @@ def history(database: Database) -> History:
 @pytest.fixture
 def settings(database: Database) -> Settings:
     """Give the application's settings for the database of this test."""
-    return Settings(_env_file=None, database_url=database.url, jwt_secret="x" * 32)
+    return Settings.model_validate({"database_url": database.url, "jwt_secret": "x" * 32})
 
 
 @pytest.fixture

@@ -154,8 +154,8 @@ def _started(provider: str) -> Iterator[tuple[str, str]]:
         with _container() as url:
             yield url, f"container {IMAGE}"
     else:
-        url = make_url(provider).set(drivername="postgresql")
-        yield url.render_as_string(hide_password=False), "URL"
+        given = make_url(provider).set(drivername="postgresql")
+        yield given.render_as_string(hide_password=False), "URL"
 
 
 @contextlib.contextmanager

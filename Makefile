@@ -1,0 +1,86 @@
+# Needs git, make and Python 3.11 or newer. The first use of any target builds .venv; later ones cost no install.
+# Without DATABASE_URL (environment or .env), outside CI and Kubernetes, commands use an embedded PostgreSQL in .postgres/.
+
+PYTHON ?= python3
+BIN := .venv/bin
+WITH_DATABASE := scripts/with-database
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export M TO FROM
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: | .venv/ready  ## Print the targets
+	@awk 'BEGIN {FS = ":[^#]*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ The database
+
+.PHONY: migrate
+migrate: .venv/ready  ## Upgrade the database to head
+	@$(WITH_DATABASE) alembic upgrade head
+
+.PHONY: rollback
+rollback: .venv/ready  ## Downgrade the database to a revision: TO=<revision>, TO=-1 or TO=base
+	@test -n "$$TO" || { echo 'make rollback: say where to: TO=<revision>, TO=-1 or TO=base' >&2; exit 2; }
+	@$(WITH_DATABASE) alembic downgrade "$$TO"
+
+.PHONY: status
+status: .venv/ready  ## Show where the database stands
+	@$(WITH_DATABASE) alembic current
+
+.PHONY: sql
+sql: .venv/ready  ## Write the SQL of an upgrade for psql, asking no database: FROM=base TO=head
+	@alembic upgrade "$${FROM:-base}:$${TO:-head}" --sql
+
+.PHONY: stop
+stop: .venv/ready  ## Stop the embedded PostgreSQL; its data stays in .postgres/
+	@python -m airlock.door.embedded stop .postgres
+
+##@ The history
+
+.PHONY: revision
+revision: .venv/ready  ## Write a revision from what changed in the models: M="Add task.due_at, nullable"
+	@test -n "$$M" || { echo 'make revision: say what it does: M="Add task.due_at, nullable"' >&2; exit 2; }
+	@$(WITH_DATABASE) alembic revision --autogenerate -m "$$M"
+
+##@ Work on it
+
+.PHONY: test
+test: .venv/ready  ## Run the fast suite on real PostgreSQL: T=tests/schema narrows it
+	@pytest -q -m "not proof" $(T)
+
+.PHONY: proof
+proof: .venv/ready  ## Run the long suite: kills, fuzz, matrices, browser
+	@pytest -q -m proof $(T)
+
+.PHONY: lint
+lint: .venv/ready  ## Look at style and types
+	@ruff format --check --quiet . && ruff check --quiet . && mypy -p airlock -p app -p tests
+
+.PHONY: format
+format: .venv/ready  ## Put the sources into shape
+	@ruff check --quiet --fix . ; ruff format --quiet .
+
+.PHONY: env
+env: .venv/ready  ## Write .env with a random JWT_SECRET; never over one that is there
+	@umask 077; set -C; secret=$$(python -c 'import secrets; print(secrets.token_urlsafe(48))') \
+	  && sed "s/^JWT_SECRET=.*/JWT_SECRET=$$secret/" .env.example 2>/dev/null > .env \
+	  && echo 'Wrote .env (only you can read it).' \
+	  || { echo 'make env: .env is there already; it was left as it is.' >&2; exit 1; }
+
+.PHONY: lock
+lock: .venv/ready  ## Pin the dependencies of pyproject.toml, with hashes
+	@uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header --no-annotate -q -o requirements.lock
+
+.PHONY: ci
+ci: lint test proof  ## Everything the pipeline asks of a change
+
+# Rebuilt when the pinned requirements change. The project itself is installed as a link to this directory.
+.venv/ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3' >&2; exit 2; }
+	@echo 'Installing into .venv (once; about a minute) ...' >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
