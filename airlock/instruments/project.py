@@ -94,6 +94,15 @@ class Project:
         """Return the revisions that revise no other, sorted."""
         return tuple(sorted(self.script.get_bases()))
 
+    def ini_url(self) -> str | None:
+        """Read `sqlalchemy.url` of the ini; None where it has none. Raises Usage where it does not interpolate."""
+        try:
+            return self.config.get_main_option("sqlalchemy.url")
+        except Exception:  # noqa: BLE001 - configparser's message quotes the value, password and all
+            raise Usage(
+                "sqlalchemy.url of the ini does not interpolate; write a percent sign as %%."
+            ) from None
+
     def revision(self, name: str) -> RevisionFacts:
         """Resolve a full or abbreviated id, `head` or a label. Raises HistoryFault where it is unknown."""
         try:

@@ -49,3 +49,14 @@ def scrub(text: str) -> str:
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
+
+
+def remember_in(text: str) -> None:
+    """Keep whatever stands where a URL has its password in this text (an environment variable, an ini's value).
+
+    Everything up to the last `@` is taken: where the password holds a raw one, more is hidden, never less.
+    """
+    for found in re.finditer(r"://[^\s:/@]*:([^\s]*)@", text):
+        remember(found.group(1))
+    for found in _KEYWORD.finditer(text):
+        remember(found.group(2).strip("'\""))

@@ -1,0 +1,54 @@
+"""Compare a live catalogue with the one that the history makes in scratch."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from airlock.instruments import fingerprint, server
+from airlock.words.status import Drifted
+
+if TYPE_CHECKING:
+    from airlock.instruments.scratch import ScratchDatabase
+    from airlock.instruments.server import type_connection
+    from airlock.words.difference import Difference
+
+# Who owns an object and may use it is granted to roles that only one of the two servers has.
+_OF_ROLES = ("owner", "privileges", "default privileges")
+
+
+def drift_from(connection: type_connection, scratch: ScratchDatabase) -> tuple[Drifted, ...]:
+    """List how the target's catalogue differs from the scratch database's, in the history's own schemas.
+
+    A schema belongs to the history where the history has made an object in it. Reads both catalogues; takes no lock.
+    """
+    return tuple(
+        Drifted(one.object, one.kind, one.before, one.after) for one in differences(connection, scratch)
+    )
+
+
+def differences(connection: type_connection, scratch: ScratchDatabase) -> tuple[Difference, ...]:
+    """Compare scratch (before) with the target (after), roles left out."""
+    with contextlib.closing(server.connect(scratch.admin_url, application_name="airlock-drift")) as made:
+        whole = fingerprint.read(made)
+        schemas = _schemas(whole)
+        expected = fingerprint.read(made, schemas=schemas)
+    found = fingerprint.read(connection, schemas=schemas)
+    return tuple(one for one in fingerprint.differences(expected, found) if not _of_roles(one))
+
+
+def _schemas(whole: fingerprint.Fingerprint) -> tuple[str, ...]:
+    """Name the schemas that hold an object; a schema without any is nobody's."""
+    named = set(whole.of_kind("schema"))
+    prefix = "schema "
+    names = {name.removeprefix(prefix) for name in named}
+    holding = {name for name in names if any(_lives_in(thing, name) for thing in whole)}
+    return tuple(sorted(holding))
+
+
+def _lives_in(thing: str, schema: str) -> bool:
+    return thing.startswith(f"{schema}.") or f" {schema}." in thing
+
+
+def _of_roles(one: Difference) -> bool:
+    return any(one.kind.endswith(word) for word in _OF_ROLES)

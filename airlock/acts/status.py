@@ -1,0 +1,134 @@
+"""Say where a database stands. Only reads it: env.py runs in scratch alone."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from airlock.acts import rehearsal
+from airlock.acts.drift import drift_from
+from airlock.acts.upgrade import marks, plan
+from airlock.instruments import lease, server
+from airlock.words.errors import AirlockError, HistoryFault, NotExamined
+from airlock.words.status import Drifted, Pending, Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airlock.instruments.project import Project
+    from airlock.instruments.server import type_connection
+    from airlock.instruments.target import Target
+
+_MANY_TABLES = (
+    "SELECT n.nspname, c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND a.attname = 'version_num' "
+    "AND a.attnum = 1 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema') "
+    "AND (SELECT count(*) FROM pg_attribute o WHERE o.attrelid = c.oid AND o.attnum > 0 AND NOT o.attisdropped) = 1 "
+    "ORDER BY n.nspname = current_schema() DESC, 1, 2"
+)
+_NOT_VALIDATED = (
+    "SELECT format('%I.%I.%I', n.nspname, r.relname, c.conname) FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid "
+    "JOIN pg_namespace n ON n.oid = r.relnamespace WHERE NOT c.convalidated AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1"
+)
+
+
+def status(
+    project: Project, target: Target, *, config: Path, x_arguments: tuple[str, ...], scratch: str
+) -> Status:
+    """Read a target's facts, version rows, leftovers and drift. Writes nothing, locks nothing but the catalogue.
+
+    Where a scratch server is missing the drift is not examined, and the record says why.
+    """
+    with contextlib.closing(
+        server.connect(target, application_name="airlock-status", autocommit=True)
+    ) as connection:
+        facts = server.facts(connection)
+        table, built_reason = _version_table(connection)
+        rows = _rows(connection, table)
+        fault = ""
+        try:
+            plan.check_rows(project, rows)
+        except HistoryFault as error:
+            fault = str(error)
+        current = tuple(sorted(str(row) for row in rows if row is not None))
+        mark = marks.read_mark(marks.read_comment(connection, table)) if table is not None else None
+        holder = lease.holder(connection)
+        drift: tuple[Drifted, ...] | None = None
+        reason = built_reason or fault
+        if not reason:
+            try:
+                with rehearsal.built(
+                    config, x_arguments, current, scratch=scratch, like_major=facts.major
+                ) as (_, made, _):
+                    drift = drift_from(connection, made)
+            except (NotExamined, AirlockError) as error:
+                reason = str(error)
+        return Status(
+            database=target.label,
+            server_version=facts.version,
+            user=facts.user,
+            pooled=_pooled(connection, target),
+            read_only=facts.read_only,
+            standby=facts.standby,
+            lease=str(holder) if holder is not None else None,
+            half_applied=f"{mark.revision} ({mark.direction}, run {mark.run})" if mark is not None else None,
+            current=current,
+            heads=project.heads,
+            pending=() if fault else _pending(project, current),
+            invalid_indexes=tuple(index.index for index in marks.invalid_indexes(connection)),
+            not_validated=_column(connection, _NOT_VALIDATED),
+            drift=drift,
+            drift_reason=reason,
+            fault=fault,
+        )
+
+
+def _version_table(connection: type_connection) -> tuple[marks.VersionTable | None, str]:
+    """Find Alembic's version table by its shape: env.py, which knows its name, may write and is not run here."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MANY_TABLES)
+        found = cursor.fetchall()
+    if not found:
+        return None, ""
+    named = [row for row in found if row[1] == "alembic_version"] or found
+    several = ", ".join(f"{schema}.{name}" for schema, name in named)
+    reason = f"several tables look like version tables: {several}" if len(named) > 1 else ""
+    return marks.VersionTable(named[0][1], named[0][0]), reason
+
+
+def _rows(connection: type_connection, table: marks.VersionTable | None) -> list[str | None]:
+    if table is None:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT version_num FROM {table.sql} ORDER BY 1")  # noqa: S608  quoted by VersionTable
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _pending(project: Project, current: tuple[str, ...]) -> tuple[Pending, ...]:
+    applied = (
+        {one.revision for one in project.script.iterate_revisions(current, "base", implicit_base=True)}
+        if current
+        else set()
+    )
+    return tuple(
+        Pending(one.revision, one.title) for one in project.revisions() if one.revision not in applied
+    )
+
+
+def _pooled(connection: type_connection, target: Target) -> bool:
+    """Tell a transaction pooler from a server: a session that another transaction displaces is no session."""
+    with contextlib.closing(server.connect(target, application_name="airlock-status")) as other:
+        pids = [_pid(connection), _pid(other), _pid(connection)]
+        return pids[0] == pids[1] or pids[0] != pids[2]
+
+
+def _pid(connection: type_connection) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+def _column(connection: type_connection, query: str) -> tuple[str, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return tuple(str(row[0]) for row in cursor.fetchall())

@@ -1,0 +1,273 @@
+"""One run: lease, orphans, attempts, verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import time
+from typing import TYPE_CHECKING
+
+from airlock.acts.upgrade import marks, plan
+from airlock.acts.upgrade.judge import judge
+from airlock.acts.upgrade.steps import Progress, Steps, invalid_left, prove
+from airlock.instruments import environment, server
+from airlock.instruments.lease import Lease, new_run, take
+from airlock.instruments.observer import Budget, Observer, end_orphans
+from airlock.instruments.redirect import redirected
+from airlock.instruments.signals import Stopped, Watch, watching
+from airlock.instruments.target import VARIABLES
+from airlock.words.errors import AirlockError, Interrupted, LeaseHeld, LockBudgetSpent
+from airlock.words.upgrade import Blocked, Leased, Noted, OrphansEnded, Retrying, Verdict, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.acts.upgrade.losing import LossGuard
+    from airlock.instruments.observer import Blocker
+    from airlock.instruments.project import Project
+    from airlock.instruments.server import type_connection
+    from airlock.instruments.target import Target
+    from airlock.words.upgrade import Request
+
+# Full jitter: the n-th sleep is drawn from 0 to 1, 2, 4, ... 30 seconds.
+_LONGEST_SLEEP = 30.0
+_FIRST_SLEEP = 1.0
+
+
+def migrate(project: Project, target: Target, request: Request) -> Verdict:
+    """Bring the target database to the requested revision and return the verdict.
+
+    Takes the lease and holds it to the end; commits once per revision; retries a revision that got no lock.
+    Every event, the verdict last, goes to `request.emit`, also when an AirlockError is raised.
+    """
+    run = _Run(project, target, request)
+    try:
+        run.go()
+    except AirlockError as error:
+        request.emit(run.verdict(error))
+        raise
+    verdict = run.verdict(None)
+    request.emit(verdict)
+    return verdict
+
+
+class _Run:
+    def __init__(self, project: Project, target: Target, request: Request) -> None:
+        self.project = project
+        self.target = target
+        self.request = request
+        self.progress = Progress()
+        self.started = time.monotonic()
+        self.deadline = self.started + request.wait_s
+        self.longest_block_s = 0.0
+        self.losses: LossGuard | None = None
+
+    def go(self) -> None:
+        plan.check_arguments(self.project, self.request.target, self.request.direction)
+        for note in self.target.notes:
+            self.request.emit(Noted(note))
+        run = new_run()
+        with watching() as watch, self._leased(run, watch) as lease, self._observed(run, lease) as observer:
+            watch.on_signal = lambda: observer.cancel("signal")
+            lease.on_loss = lambda: observer.cancel("lease")
+            self._announce(lease, observer)
+            ended = end_orphans(observer.connection, run)
+            if ended:
+                self.request.emit(OrphansEnded(ended))
+            self._attempt_all(lease, observer, watch)
+            self.progress.heads = self._read_heads(observer.connection)
+            self._look_afterwards(observer)
+
+    @contextlib.contextmanager
+    def _leased(self, run: str, watch: Watch) -> Iterator[Lease]:
+        try:
+            lease = take(
+                self.target,
+                run=run,
+                what=f"{self.request.direction} {self.request.target}",
+                wait_s=self.request.wait_s,
+                on_wait=lambda holder: self.request.emit(Waiting(str(holder or "a run that is just ending"))),
+                wake=watch.arrived,
+            )
+        except LeaseHeld:
+            watch.check()
+            raise
+        with lease:
+            server.refuse_unwritable(lease.server, self.target.label)
+            yield lease
+
+    @contextlib.contextmanager
+    def _observed(self, run: str, lease: Lease) -> Iterator[Observer]:
+        budget = Budget(self.request.lock_s, self.request.statement_s, self.deadline)
+        observer = Observer(self.target, run, budget, self._blocked)
+        try:
+            # Proved like any worker: an address that leads to two servers must not be trusted here either.
+            with observer.connection.cursor() as cursor:
+                cursor.execute(lease.proof_sql)
+                if cursor.fetchone()[0] is not True:
+                    raise LeaseHeld(
+                        "The lease is not to be seen from a second connection: the address leads to several servers."
+                    )
+            yield observer
+        finally:
+            observer.close()
+            self.longest_block_s = observer.longest_block_s
+
+    def _announce(self, lease: Lease, observer: Observer) -> None:
+        first = observer.backend_pid
+        again = observer.ask_pid()
+        # Behind a transaction pooler a session is another one after each transaction.
+        pooled = first != again or first == lease.backend_pid
+        facts = lease.server
+        waited = (time.monotonic() - self.started) * 1000
+        self.request.emit(Leased(lease.run, self.target.label, facts.version, facts.user, pooled, waited))
+        if pooled:
+            self.request.emit(
+                Noted(
+                    "This is a transaction pooler; it works, but a direct host (DATABASE_URL_UNPOOLED) is better for revisions."
+                )
+            )
+
+    def _blocked(self, blockers: tuple[Blocker, ...]) -> None:
+        step = self.progress.step or ""
+        self.request.emit(
+            Blocked(step, self.request.direction, tuple(str(one) for one in blockers), blockers[0].waited_for)
+        )
+
+    def _attempt_all(self, lease: Lease, observer: Observer, watch: Watch) -> None:
+        observer.start()
+        tries, done_before = 0, 0
+        while True:
+            steps = Steps(self.project, self.request, lease, observer, watch, self.progress, self.losses)
+            error = self._attempt(steps, lease, watch)
+            if error is None:
+                if steps.left_over == 0:
+                    return
+                continue
+            failure = judge(error, steps, lambda: self._standing(observer))
+            if self.progress.done > done_before:
+                tries, done_before = 0, self.progress.done
+            tries += 1
+            sleep = random.uniform(0, min(_LONGEST_SLEEP, _FIRST_SLEEP * 2 ** (tries - 1)))  # noqa: S311
+            if not self._may_retry(failure, sleep):
+                raise failure from error
+            self.request.emit(
+                Retrying(
+                    self.progress.step or "", self.request.direction, failure.message, tries, sleep * 1000
+                )
+            )
+            observer.clear()
+            # After a failure one env.py run per step: what a run has left in env.py's memory must not spread.
+            self.progress.single = True
+            if watch.arrived.wait(sleep):
+                raise Interrupted(watch.number, standing=self._standing(observer))
+
+    def _attempt(self, steps: Steps, lease: Lease, watch: Watch) -> BaseException | None:
+        target = self.progress.absolute_target or self.request.target
+        try:
+            with (
+                _environment(self.target),
+                _quiet_alembic(),
+                redirected(self.target.url, prove(lease), application_name=lease.worker_name),
+                steps.listening(),
+                watch.arm(),
+            ):
+                environment.run(self.project, None, target, self.request.direction, steps)
+                steps.ended()
+        except (Exception, Stopped, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever env.py raises is judged
+            return error
+        return None
+
+    def _may_retry(self, failure: AirlockError, sleep: float) -> bool:
+        left = self.deadline - time.monotonic()
+        again = self.progress.done == 0 or self.progress.absolute_target is not None
+        if not isinstance(failure, LockBudgetSpent) or not again or left <= 0:
+            return False
+        return sleep < left or left > self.request.lock_s
+
+    def _look_afterwards(self, observer: Observer) -> None:
+        if self.progress.done == 0:
+            return
+        invalid = marks.invalid_indexes(observer.connection)
+        if invalid:
+            raise invalid_left(
+                invalid, f"The revisions are recorded; the database is at {_names(self.progress.heads)}."
+            )
+
+    def _read_heads(self, connection: type_connection) -> tuple[str, ...]:
+        table = self.progress.table
+        if table is None:
+            return ()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (table.sql,))
+            if not cursor.fetchone()[0]:
+                return ()
+            cursor.execute(f"SELECT version_num FROM {table.sql} ORDER BY 1")  # noqa: S608  quoted by VersionTable
+            return tuple(str(row[0]) for row in cursor.fetchall())
+
+    def _standing(self, observer: Observer) -> str:
+        """Read where the database stands, on a new connection where the observer's is lost too."""
+        try:
+            heads = self._read_heads(observer.connection)
+        except Exception:  # noqa: BLE001 - it may be the very loss that is being reported
+            try:
+                with contextlib.closing(
+                    server.connect(self.target, application_name="airlock", connect_timeout_s=5)
+                ) as other:
+                    heads = self._read_heads(other)
+            except Exception:  # noqa: BLE001
+                return "Where the database stands could not be read."
+        self.progress.heads = heads
+        if self.progress.before is not None and heads != self.progress.before:
+            return f"Now at {_names(heads)} ({self.progress.done} done)."
+        return f"Nothing changed; still at {_names(heads)}."
+
+    def verdict(self, error: AirlockError | None) -> Verdict:
+        return Verdict(
+            direction=self.request.direction,
+            before=self.progress.before or (),
+            after=self.progress.heads,
+            exit_code=error.exit_code if error else 0,
+            longest_block_ms=round(self.longest_block_s * 1000, 1),
+            revisions=self.progress.done,
+            ms=(time.monotonic() - self.started) * 1000,
+            message=str(error) if error else "",
+        )
+
+
+@contextlib.contextmanager
+def _environment(target: Target) -> Iterator[None]:
+    """Let env.py find the target where it looks first, also when only --url or the ini named it."""
+    before = {name: os.environ.get(name) for name in VARIABLES}
+    if target.source not in VARIABLES:
+        os.environ.update(dict.fromkeys(VARIABLES, target.url))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _quiet_alembic() -> Iterator[None]:
+    """Keep Alembic's "Running upgrade ..." out of the way: the same is said by our events, with times."""
+
+    def important(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING
+
+    logger = logging.getLogger("alembic.runtime.migration")
+    # A filter, because env.py's fileConfig() sets levels and handlers anew.
+    logger.addFilter(important)
+    try:
+        yield
+    finally:
+        logger.removeFilter(important)
+
+
+def _names(heads: tuple[str, ...]) -> str:
+    return ", ".join(heads) or "base"

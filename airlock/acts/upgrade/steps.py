@@ -1,0 +1,326 @@
+"""What happens around each step of env.py's run: budgets, marks, the lease's proof, events."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from airlock.acts.upgrade import marks, plan
+from airlock.instruments.environment import Hooks
+from airlock.instruments.redirect import ask
+from airlock.words.errors import ConnectionLost, HalfApplied, WrongTarget
+from airlock.words.upgrade import Noted, Planned, Repaired, StepBegun, StepDone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from alembic.runtime.migration import MigrationContext, RevisionStep
+    from sqlalchemy.engine import Connection
+
+    from airlock.acts.upgrade.losing import LossGuard
+    from airlock.instruments.lease import Lease
+    from airlock.instruments.observer import Observer
+    from airlock.instruments.project import Project
+    from airlock.instruments.signals import Watch
+    from airlock.words.upgrade import Request
+
+# A transaction ended by plain SQL text instead of SQLAlchemy's commit().
+_ENDS_TRANSACTION = re.compile(
+    r"\s*(?:/\*.*?\*/\s*)*(?:COMMIT|END|ROLLBACK(?!\s+TO)|ABORT)\b", re.IGNORECASE | re.DOTALL
+)
+
+
+@dataclasses.dataclass
+class Progress:
+    """What is known of the run so far; shared by its attempts."""
+
+    table: marks.VersionTable | None = None
+    before: tuple[str, ...] | None = None
+    heads: tuple[str, ...] = ()
+    done: int = 0
+    pending: tuple[str, ...] = ()
+    absolute_target: str | None = None
+    step: str | None = None
+    left_transaction: bool = False
+    comment: str | None = None
+    single: bool = False
+
+
+class Steps(Hooks):
+    """One attempt of env.py: every check between its steps."""
+
+    def __init__(
+        self, project: Project, request: Request, lease: Lease, observer: Observer, watch: Watch, progress: Progress,
+        losses: LossGuard | None,
+    ) -> None:  # fmt: skip
+        self.project = project
+        self.request = request
+        self.lease = lease
+        self.observer = observer
+        self.watch = watch
+        self.progress = progress
+        self.losses = losses
+        self.left_over = 0
+        self.started = False
+        self.inside = False
+        self._external = False
+        self._unfinished: RevisionStep | None = None
+        self._since = 0.0
+
+    def start(self, context: MigrationContext, heads: tuple[str, ...]) -> None:
+        """Check the version rows against the history."""
+        self.started = True
+        self._external = context._in_external_transaction
+        self.progress.table = marks.VersionTable(context.version_table, context.version_table_schema)
+        plan.check_rows(self.project, heads)
+        self.progress.heads = tuple(sorted(heads))
+        if self.progress.before is None:
+            self.progress.before = self.progress.heads
+        self.progress.comment = marks.read_comment(self.observer.connection, self.progress.table)
+
+    def plan(self, steps: list[RevisionStep]) -> list[RevisionStep]:
+        """Check the plan, announce it once, and cut it to one step where all would share a transaction."""
+        names = tuple(step.revision.revision for step in steps)
+        self.watch.check()
+        if not self.progress.done and not self.progress.pending:
+            plan.check_target(
+                self.project, self.progress.heads, self.request.target, self.request.direction, names
+            )
+            self.progress.absolute_target = _absolute(self.request, steps)
+            self.request.emit(Planned(self.request.direction, self.progress.heads, names))
+        self.progress.pending = names
+        self._look_for_leftovers(names)
+        kept = steps[:1] if self._external or self.progress.single else steps
+        self.left_over = len(steps) - len(kept)
+        return kept
+
+    def before(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002  the hooks' signature
+        """Announce the step; begin nothing once the lease is lost or a signal has arrived."""
+        self.watch.check()
+        self.lease.require()
+        self._since = time.monotonic()
+        self.progress.step = step.revision.revision
+        self.progress.left_transaction = False
+        self.observer.blockers = ()
+        self.request.emit(StepBegun(step.revision.revision, self.request.direction, _title(step)))
+
+    def begun(self, step: RevisionStep, context: MigrationContext) -> None:
+        """Mark at once where the connection commits every statement by itself."""
+        self.inside = True
+        connection = context.connection
+        if connection is None:
+            raise WrongTarget("env.py gave Alembic no connection.")
+        if _autocommits(connection):
+            self._leave(connection)
+        if self.losses is not None:
+            self.losses.recount(step.revision.revision, connection)
+
+    def done(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+        """Ask the server for the lease before the version row is written; clear the mark with it."""
+        self.inside = False
+        self.observer.outside_transaction = False
+        if context.connection is None:
+            raise WrongTarget("env.py gave Alembic no connection.")
+        self.lease.require()
+        if context.connection.exec_driver_sql(self.lease.proof_sql).scalar() is not True:
+            raise ConnectionLost("The lease was lost: its session is gone.")
+        # Also a mark that an earlier run left and that this one has made good.
+        if self.progress.table is not None and (
+            self.progress.left_transaction or marks.read_mark(self.progress.comment) is not None
+        ):
+            mark = marks.read_mark(self.progress.comment)
+            before = mark.comment if mark is not None else self.progress.comment
+            _run(context.connection, marks.comment_sql(self.progress.table, before))
+            self.progress.comment = before
+
+    def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+        """Announce the end of the step, unless env.py itself has yet to commit it."""
+        if not self._external:
+            self._finish(step)
+        else:
+            self._unfinished = step
+
+    def ended(self) -> None:
+        """Follow the regular end of env.py: what it has committed itself is announced now."""
+        if self._unfinished is not None:
+            self._finish(self._unfinished)
+
+    def _finish(self, step: RevisionStep) -> None:
+        ms = (time.monotonic() - self._since) * 1000
+        transactional = not self.progress.left_transaction
+        self.progress.done += 1
+        self.progress.pending = self.progress.pending[1:]
+        self.progress.step = None
+        self.progress.left_transaction = False
+        self.request.emit(
+            StepDone(step.revision.revision, self.request.direction, _title(step), ms, transactional)
+        )
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Set budgets when a transaction begins, and mark before a revision's own commit, on any connection."""
+        listeners: tuple[tuple[str, Callable[..., None]], ...] = (
+            ("begin", self._on_begin),
+            ("commit", self._on_commit),
+            ("before_cursor_execute", self._on_execute),
+        )
+        for name, function in listeners:
+            event.listen(Engine, name, function)
+        try:
+            yield
+        finally:
+            for name, function in listeners:
+                event.remove(Engine, name, function)
+
+    def _on_begin(self, connection: Connection) -> None:
+        if _autocommits(connection):
+            if self.inside:
+                self._leave(connection)
+            return
+        _run(connection, f"SET LOCAL lock_timeout = {max(1, round(self.request.lock_s * 1000))}")
+        if self.request.statement_s is not None:
+            _run(
+                connection, f"SET LOCAL statement_timeout = {max(1, round(self.request.statement_s * 1000))}"
+            )
+
+    def _on_commit(self, connection: Connection) -> None:
+        if self.inside:
+            self._leave(connection)
+
+    def _on_execute(self, connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if self.inside and _ENDS_TRANSACTION.match(statement):
+            self._leave(connection)
+
+    def _leave(self, connection: Connection) -> None:
+        """Write the mark into the transaction that is about to be committed."""
+        self.observer.outside_transaction = True
+        if self.progress.left_transaction or self.progress.table is None or self.progress.step is None:
+            return
+        found = marks.read_mark(self.progress.comment)
+        own = found.comment if found is not None else self.progress.comment
+        mark = marks.Mark(self.progress.step, self.request.direction, self.lease.run, own)
+        _run(connection, marks.comment_sql(self.progress.table, mark.text()))
+        self.progress.left_transaction = True
+        self.progress.comment = mark.text()
+
+    def _look_for_leftovers(self, names: tuple[str, ...]) -> None:
+        """Refuse to go on over a half-applied revision or an INVALID index, unless the next revision resumes it."""
+        mark = marks.read_mark(self.progress.comment)
+        table = self.progress.table
+        if mark is not None and table is not None:
+            resumes = bool(names) and (mark.revision, mark.direction) == (names[0], self.request.direction)
+            if not (resumes and self.project.revision(names[0]).resumable):
+                if not self.request.repair:
+                    raise half_applied(mark, table)
+                self._clear_mark(mark, table)
+            elif self.progress.done == 0:
+                self.request.emit(
+                    Noted(
+                        f"{mark.revision} was left half applied by run {mark.run}; it is resumable and goes on."
+                    )
+                )
+        if not names:
+            return
+        invalid = marks.invalid_indexes(self.observer.connection)
+        if invalid and self.request.repair:
+            repair(self.observer, invalid, self.request)
+        elif invalid and not any(self.project.revision(name).resumable for name in names):
+            raise invalid_left(invalid, "Nothing changed.")
+
+    def _clear_mark(self, mark: marks.Mark, table: marks.VersionTable) -> None:
+        with self.observer.connection.cursor() as cursor:
+            cursor.execute(marks.comment_sql(table, mark.comment))
+        self.progress.comment = mark.comment
+        self.request.emit(Repaired(f"cleared the mark of {mark.revision}"))
+
+
+def repair(observer: Observer, invalid: tuple[marks.InvalidIndex, ...], request: Request) -> None:
+    """Drop INVALID indexes concurrently, on the observer's connection."""
+    for index in invalid:
+        with observer.connection.cursor() as cursor:
+            cursor.execute(index.repair_sql)
+        request.emit(Repaired(index.repair_sql))
+
+
+def half_applied(mark: marks.Mark, table: marks.VersionTable) -> HalfApplied:
+    """Say which revision is half applied and what to look at."""
+    verb = "upgrade" if mark.direction == "up" else "downgrade"
+    return HalfApplied(
+        f"{mark.revision} is half applied ({verb}, run {mark.run}): it left its transaction, did not finish, "
+        "and does not say that it is resumable.",
+        standing=f"Compare the database with {mark.revision}'s own statements and undo those that were committed.",
+        then=f"airlock {verb} --repair: it drops INVALID indexes, clears the mark (the COMMENT of {table.sql}) "
+        "and runs it again",
+    )
+
+
+def invalid_left(invalid: tuple[marks.InvalidIndex, ...], standing: str) -> HalfApplied:
+    """Name the INVALID indexes and the statement that removes the first."""
+    names = ", ".join(index.index for index in invalid)
+    return HalfApplied(
+        f"INVALID index: {names}.",
+        standing=standing,
+        then=f"airlock upgrade --repair, or {invalid[0].repair_sql}",
+    )
+
+
+def prove(lease: Lease) -> Callable[[Any], None]:
+    """Make the check that a worker's new session runs before any statement of env.py."""
+
+    def verify(dbapi_connection: Any) -> None:
+        row = ask(dbapi_connection, lease.proof_sql)
+        if row is None or row[0] is not True:
+            raise WrongTarget(
+                "env.py connected to another database than the leased one.",
+                standing="It was stopped before its first statement. Nothing changed.",
+                then="--url with the database that env.py migrates",
+            )
+        cursor = dbapi_connection.cursor()
+        try:
+            # Under creator= or pool= no redirect has named the session; its orphan must be recognised.
+            cursor.execute(f"SET application_name = '{lease.worker_name}'")
+        finally:
+            cursor.close()
+        dbapi_connection.commit()
+
+    return verify
+
+
+def _absolute(request: Request, steps: list[RevisionStep]) -> str | None:
+    """Turn a target that counts from here into one that still means the same after some steps."""
+    if not plan.is_relative(request.target):
+        return request.target
+    if not steps:
+        return None
+    last = steps[-1].revision
+    if request.direction == "up":
+        return str(last.revision)
+    below = last.down_revision
+    if below is None:
+        return "base" if "@" not in request.target else None
+    return below if isinstance(below, str) else None
+
+
+def _title(step: RevisionStep) -> str:
+    lines = (step.doc or "").strip().splitlines()
+    return lines[0] if lines else str(step.revision.revision)
+
+
+def _autocommits(connection: Connection) -> bool:
+    return bool(connection.dialect.detect_autocommit_setting(connection.connection.dbapi_connection))  # type: ignore[arg-type]
+
+
+def _run(connection: Connection, statement: str) -> None:
+    """Execute on the driver's own cursor: inside SQLAlchemy's begin and commit events its own is not usable."""
+    driver = connection.connection.dbapi_connection
+    cursor = driver.cursor()  # type: ignore[union-attr]
+    try:
+        cursor.execute(statement)
+    finally:
+        cursor.close()

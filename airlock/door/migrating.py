@@ -1,0 +1,128 @@
+"""What `upgrade` and `downgrade` share at the door: budgets, the event stream and where it goes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from airlock.faces import upgrade as face
+from airlock.words.errors import Usage
+from airlock.words.secrets import scrub
+from airlock.words.upgrade import Request, StepBegun, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airlock.words.upgrade import Event
+
+_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """Read a time: `500ms`, `1s`, `10m`, `2h`, or plain seconds."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*(ms|s|min|m|h|)", text.strip(), re.ASCII)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 500ms, 1s, 10m or 2h")
+    return min(float(found.group(1)) * _UNITS[found.group(2)], 30 * 86400.0)
+
+
+def configure_budgets(parser: argparse.ArgumentParser) -> None:
+    """Add the options that both directions share."""
+    budgets = parser.add_argument_group("budgets")
+    for option, default, what in (
+        ("--lock-timeout", 1.0, "how long others may have to wait behind us (default: 1s)"),
+        ("--statement-timeout", None, "how long one statement may run (default: no limit)"),
+        ("--wait", 600.0, "the whole run's deadline for the lease and for locks (default: 10m)"),
+    ):
+        budgets.add_argument(option, type=seconds, default=default, metavar="TIME", help=what)
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="drop INVALID indexes, clear a half-applied revision's mark, go on",
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="apply all in scratch, print SQL and times; only read the target",
+    )
+    instead.add_argument(
+        "--sql", action="store_true", help="print the SQL as alembic --sql does; no database"
+    )
+
+
+def go(arguments: argparse.Namespace, direction: str) -> int:
+    """Migrate, and send every event where it was asked for."""
+    # Imported here: Alembic and SQLAlchemy are most of what --help and a usage error would cost.
+    from airlock.acts.upgrade import migrate
+    from airlock.instruments.project import Project
+    from airlock.instruments.target import resolve_target
+
+    project = Project.open(arguments.config, arguments.x)
+    target = resolve_target(arguments.url, os.environ, project.ini_url)
+    with _emitting(arguments) as emit:
+        request = Request(
+            target=arguments.target,
+            direction=direction,
+            lock_s=arguments.lock_timeout,
+            statement_s=arguments.statement_timeout,
+            wait_s=arguments.wait,
+            repair=arguments.repair,
+            scratch=arguments.scratch,
+            accept_loss=getattr(arguments, "accept_loss", None),
+            accept_unknown_loss=getattr(arguments, "accept_unknown_loss", False),
+            export=getattr(arguments, "export", None),
+            emit=emit,
+        )
+        return migrate(project, target, request).exit_code
+
+
+@contextlib.contextmanager
+def _emitting(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]]:
+    """Write progress to standard error and data to standard output, every event to the log."""
+    with contextlib.ExitStack() as stack:
+        log: TextIO | None = None
+        if arguments.log:
+            try:
+                log = stack.enter_context(Path(arguments.log).open("a", encoding="utf-8"))
+            except OSError as error:
+                raise Usage(f"--log cannot be written: {error.strerror}.") from error
+        # While env.py runs, sys.stdout is standard error: what it prints is not data.
+        out = sys.stdout
+        live = not arguments.json and sys.stderr.isatty()
+
+        def emit(event: Event) -> None:
+            if log is not None:
+                now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                log.write(scrub(face.json_line(event, at=now)) + "\n")
+                log.flush()
+            if arguments.json:
+                out.write(scrub(face.json_line(event)) + "\n")
+                out.flush()
+                return
+            _print(event, out, live=live)
+
+        yield emit
+
+
+def _print(event: Event, out: TextIO, *, live: bool) -> None:
+    if live and isinstance(event, StepBegun):
+        sys.stderr.write(f"\r\x1b[K  {event.revision}  {event.title} ...")
+        sys.stderr.flush()
+        return
+    line = face.text(event)
+    if line is None or (isinstance(event, Verdict) and event.exit_code):
+        # The error's own line is the verdict of a run that failed; the door prints it.
+        return
+    stream = out if isinstance(event, Verdict) else sys.stderr
+    if live:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+    stream.write(scrub(line) + "\n")
+    stream.flush()

@@ -1,0 +1,252 @@
+"""A second pair of eyes on the worker: who stands in its way, whom it keeps waiting, and the power to cancel it.
+
+One autocommit connection, read-only but for `pg_cancel_backend` and `pg_terminate_backend`. It looks while
+the worker waits, because afterwards `pg_blocking_pids` is empty. The worker is found by its application name,
+which PgBouncer carries along, not by a backend pid, which changes behind a pooler.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.instruments.lease import OBSERVER_NAME, WORKER_NAME
+from airlock.instruments.server import classify, connect
+from airlock.words.errors import AirlockError, LeaseHeld
+from airlock.words.secrets import scrub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airlock.instruments.server import type_connection
+    from airlock.instruments.target import Target
+
+SAMPLE_SECONDS = 0.1
+# An orphan that is asked to end gets this long to do so.
+_END_SECONDS = 10.0
+# A session named like a worker and idle may have a statement in its socket; after this long it would be seen.
+_SETTLE_SECONDS = 0.1
+_READS_AND_WRITES = {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """A session in our way, as `pg_stat_activity` describes it. Literals of its query are taken out."""
+
+    pid: int
+    user: str
+    application: str
+    seconds: float
+    state: str
+    query: str
+    waited_for: str
+
+    def __str__(self) -> str:
+        """Say who holds what, and since when."""
+        name = ", ".join(part for part in (self.user, self.application) if part)
+        return f"pid {self.pid} ({name}, {self.state}, {self.seconds:.0f} s)"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the observer enforces where the server cannot: outside a transaction."""
+
+    lock_s: float
+    statement_s: float | None
+    deadline: float
+
+
+class Observer:
+    """Sample the worker of one run in a thread, from `start` to `stop`."""
+
+    def __init__(
+        self, target: Target, run: str, budget: Budget, on_blockers: Callable[[tuple[Blocker, ...]], None]
+    ) -> None:
+        self.connection = connect(target, application_name=f"{OBSERVER_NAME}:{run}", autocommit=True)
+        self.backend_pid = self.ask_pid()
+        self.longest_block_s = 0.0
+        self.longest_block = ""
+        self.blockers: tuple[Blocker, ...] = ()
+        self.cancelled = ""
+        self.outside_transaction = False
+        self._worker = f"{WORKER_NAME}:{run}"
+        self._budget = budget
+        self._on_blockers = on_blockers
+        self._cancel = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to look, ten times a second."""
+        self._thread = threading.Thread(target=self._watch, name="airlock-observer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; the connection stays open for questions afterwards."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2)
+
+    def close(self) -> None:
+        """Stop and close the connection. Safe to call twice."""
+        self.stop()
+        with contextlib.suppress(Exception):
+            self.connection.close()
+
+    def ask_pid(self) -> int:
+        """Ask the server which backend serves this connection now."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return int(cursor.fetchone()[0])
+
+    def cancel(self, reason: str) -> None:
+        """Have the worker's statement cancelled, again and again until the run ends. From any thread."""
+        self.cancelled = self.cancelled or reason
+        self._cancel.set()
+
+    def clear(self) -> None:
+        """Forget the blockers and the cancel of the last attempt."""
+        self.blockers = ()
+        self.cancelled = ""
+        self._cancel.clear()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            # A look that fails is repeated: the run must not end because nobody watches it.
+            with contextlib.suppress(Exception):
+                if self._cancel.is_set():
+                    self._cancel_worker()
+                self._sample()
+            # A cancel is wanted now, not at the next sample.
+            if self._cancel.is_set():
+                self._stop.wait(SAMPLE_SECONDS)
+            else:
+                self._cancel.wait(SAMPLE_SECONDS)
+
+    def _cancel_worker(self) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = %s "
+                "AND datname = current_database() AND state = 'active'",
+                (self._worker,),
+            )
+
+    def _sample(self) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT a.pid, extract(epoch FROM clock_timestamp() - a.query_start)::float8 FROM pg_stat_activity a "
+                "WHERE a.application_name = %s AND a.datname = current_database() AND a.state <> 'idle'",
+                (self._worker,),
+            )
+            workers = dict(cursor.fetchall())
+            if not workers:
+                return
+            cursor.execute(
+                "SELECT l.pid, l.mode, coalesce(l.relation::regclass::text, l.locktype), pg_blocking_pids(l.pid), "
+                "coalesce(extract(epoch FROM clock_timestamp() - coalesce(l.waitstart, a.query_start)), 0)::float8 "
+                "FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+                "WHERE NOT l.granted AND (l.database IS NULL OR a.datname = current_database())"
+            )
+            waits = cursor.fetchall()
+        self._enforce(workers, waits)
+        for pid, _mode, object_name, blocking, seconds in waits:
+            if pid in workers:
+                self._name_blockers(blocking, object_name)
+            elif workers.keys() & set(blocking) and seconds > self.longest_block_s:
+                self.longest_block_s, self.longest_block = seconds, object_name
+
+    def _enforce(
+        self, workers: dict[int, float], waits: list[tuple[int, str, str, list[int], float]]
+    ) -> None:
+        """Cancel outside a transaction what a timeout would cancel inside it."""
+        if not self.outside_transaction or self._cancel.is_set():
+            return
+        if self._budget.statement_s is not None and max(workers.values()) > self._budget.statement_s:
+            self.cancel("statement budget")
+        if not any(pid in workers for pid, *_rest in waits):
+            return
+        stalled = any(
+            workers.keys() & set(blocking) and mode in _READS_AND_WRITES and seconds > self._budget.lock_s
+            for pid, mode, _name, blocking, seconds in waits
+            if pid not in workers
+        )
+        if stalled or time.monotonic() > self._budget.deadline:
+            self.cancel("lock budget")
+
+    def _name_blockers(self, pids: list[int], object_name: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), "
+                "coalesce(extract(epoch FROM clock_timestamp() - coalesce(xact_start, backend_start)), 0)::float8, "
+                "coalesce(state, backend_type), coalesce(query, '') FROM pg_stat_activity WHERE pid = ANY(%s) ORDER BY pid",
+                (pids,),
+            )
+            found = tuple(
+                Blocker(row[0], row[1], row[2], row[3], row[4], _shape(row[5]), object_name)
+                for row in cursor.fetchall()
+            )
+        known = {blocker.pid for blocker in self.blockers}
+        self.blockers = found or self.blockers
+        if found and {blocker.pid for blocker in found} - known:
+            self._on_blockers(found)
+
+
+def end_orphans(connection: type_connection, run: str) -> tuple[int, ...]:
+    """Terminate worker sessions that an earlier run of a dead process left behind; return their pids.
+
+    To be called with the lease held: whoever carries the worker's name now has no right to. Sessions at work
+    or in a transaction are ended; an idle one (a pooler keeps them) is let be once it has shown that no statement
+    is still on its way. Raises LeaseHeld, naming the session, where we may not end it or it does not end.
+    """
+    ended: dict[int, None] = {}
+    deadline = time.monotonic() + _END_SECONDS
+    settled = False
+    while True:
+        busy, idle = _workers(connection, run)
+        if not busy and (not idle or settled):
+            return tuple(ended)
+        settled = not busy
+        for pid, user, started in busy:
+            if time.monotonic() > deadline or not _terminate(connection, pid):
+                raise LeaseHeld(
+                    "A session of an earlier, dead run is still at work and could not be ended: "
+                    f"pid {pid}, user {user}, since {started}.",
+                    standing="Nothing changed.",
+                    then=f"SELECT pg_terminate_backend({pid}) as a role that may",
+                )
+            ended[pid] = None
+        time.sleep(_SETTLE_SECONDS)
+
+
+def _workers(connection: type_connection, run: str) -> tuple[list[tuple[int, str, str]], list[int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid, coalesce(usename, '?'), to_char(coalesce(xact_start, backend_start), 'HH24:MI:SS'), "
+            "coalesce(state, 'active') "
+            "FROM pg_stat_activity WHERE application_name LIKE %s AND application_name <> %s "
+            "AND datname = current_database() AND pid <> pg_backend_pid()",
+            (f"{WORKER_NAME}:%", f"{WORKER_NAME}:{run}"),
+        )
+        rows = cursor.fetchall()
+    return [row[:3] for row in rows if row[3] != "idle"], [row[0] for row in rows if row[3] == "idle"]
+
+
+def _terminate(connection: type_connection, pid: int) -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            cursor.fetchone()
+    except Exception as error:
+        if isinstance(classify(error), AirlockError) and getattr(error, "pgcode", None) == "42501":
+            return False
+        raise
+    return True
+
+
+def _shape(query: str) -> str:
+    """Keep the first 80 characters of a query, its literals taken out."""
+    return scrub(re.sub(r"'(?:[^']|'')*'?", "'...'", " ".join(query.split()))[:80])

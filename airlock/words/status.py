@@ -1,0 +1,45 @@
+"""What `airlock status` tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A revision that the history holds and the database does not."""
+
+    revision: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """One attribute of the live catalogue that is not what the history produces."""
+
+    object: str
+    kind: str
+    expected: str | None
+    found: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where one database stands. `drift` is None, with `drift_reason`, where it was not examined."""
+
+    database: str
+    server_version: str
+    user: str
+    pooled: bool
+    read_only: bool
+    standby: bool
+    lease: str | None
+    half_applied: str | None
+    current: tuple[str, ...]
+    heads: tuple[str, ...]
+    pending: tuple[Pending, ...]
+    invalid_indexes: tuple[str, ...]
+    not_validated: tuple[str, ...]
+    drift: tuple[Drifted, ...] | None
+    drift_reason: str = ""
+    fault: str = ""
