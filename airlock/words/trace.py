@@ -99,3 +99,31 @@ class TracedRevision:
     ms: float = 0.0
     refused: str = ""
     accepted: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfilled:
+    """A table that could not be given sample rows, and why: what would scan it was not seen."""
+
+    table: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TraceReport:
+    """Everything one trace saw, on which server and with how many rows in each table."""
+
+    server_version: str
+    rows: int
+    revisions: tuple[TracedRevision, ...]
+    unfilled: tuple[Unfilled, ...] = ()
+
+    @property
+    def dangerous(self) -> tuple[tuple[TracedRevision, StatementRecord], ...]:
+        """List the dangerous statements with their revisions, in order."""
+        return tuple(
+            (revision, statement)
+            for revision in self.revisions
+            for statement in revision.statements
+            if statement.dangerous
+        )

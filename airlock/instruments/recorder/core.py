@@ -74,6 +74,11 @@ class Recorder:
         self.active = False
         return tuple(self._records)
 
+    def abandon(self) -> tuple[StatementRecord, ...]:
+        """Stop recording after an error, and hand over what there is; asks the server nothing."""
+        self._pending, self._busy, self.active = None, False, False
+        return tuple(self._records)
+
     def close(self) -> None:
         """Close the observing connections and forget every session."""
         self._followers.clear()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 # Weakest first: each is taken on top of the last and given back in the opposite order.
 _LADDER = ("ROW EXCLUSIVE", "SHARE", "EXCLUSIVE", "ACCESS EXCLUSIVE")
 _MOST_HOLDS = 20
+_MOST_TRIES = 200
 _POLL_SECONDS = 0.0005
 _FLUSH = "SELECT pg_stat_force_next_flush()"
 
@@ -201,12 +202,21 @@ class _Holder:
         import psycopg2
 
         listed = ", ".join(f"ONLY {table}" for table in tables)
-        with self.connection.cursor() as cursor, contextlib.suppress(psycopg2.Error):
-            cursor.execute("BEGIN")
-            for mode in modes:
-                cursor.execute(f"SAVEPOINT level{self._levels}")
-                cursor.execute(f"LOCK TABLE {listed} IN {mode} MODE NOWAIT")
-                self._levels += 1
+        with self.connection.cursor() as cursor:
+            for _ in range(_MOST_TRIES):
+                # Autovacuum may be at a table for a moment.
+                with contextlib.suppress(psycopg2.errors.LockNotAvailable):
+                    cursor.execute("BEGIN")
+                    for level, mode in enumerate(modes):
+                        cursor.execute(f"SAVEPOINT level{level}")
+                        cursor.execute(f"LOCK TABLE {listed} IN {mode} MODE NOWAIT")
+                        self._levels = level + 1
+                    return
+                if self._levels:
+                    cursor.execute(f"ROLLBACK TO SAVEPOINT level{self._levels}")
+                    return
+                cursor.execute("ROLLBACK")
+                time.sleep(_POLL_SECONDS)
 
     def relax(self) -> bool:
         """Give the strongest mode back; False where only the last one is left."""

@@ -1,0 +1,214 @@
+"""The child's side of a trace: env.py with a recorder around every step, sample rows between the steps."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic.runtime.migration import RevisionStep
+from alembic.util.exc import CommandError
+
+from airlock.acts.trace.samples import Samples
+from airlock.instruments import environment
+from airlock.instruments.environment import Hooks
+from airlock.instruments.project import Project
+from airlock.instruments.recorder import Recorder, installed, tap
+from airlock.words.errors import AirlockError, RevisionFailed
+from airlock.words.secrets import scrub
+from airlock.words.trace import StatementRecord, TracedRevision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alembic.runtime.migration import MigrationContext
+
+    from airlock.instruments.scratch import ScratchDatabase
+
+# Rows that parallel workers read are counted in their own books, not in the statement's.
+_QUIET = ("max_parallel_workers_per_gather", "max_parallel_maintenance_workers")
+
+
+@dataclass(frozen=True)
+class _Action:
+    """One step that is still to be taken; `script` is Alembic's record of the revision."""
+
+    script: Any
+    up: bool
+    recorded: bool
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What the scratch database held, before the first or after the last traced revision."""
+
+    stage: str
+    fingerprint: Any
+
+
+def observe(
+    *,
+    config: Path,
+    x_arguments: tuple[str, ...],
+    from_to: str | None,
+    start: tuple[str, ...] | None,
+    rows: int,
+    database: ScratchDatabase,
+    catalogues: bool,
+) -> Iterator[Any]:
+    """Yield TracedRevision, Unfilled and Catalogue; to be run by `isolated`.
+
+    Every traced revision goes up, down and up again, each step in a transaction of its own; the second
+    upgrade is not recorded. Writes to the scratch database only.
+    """
+    project = Project.open(config, x_arguments)
+    low, _, high = (from_to or "").partition(":")
+    target = high or "heads"
+    with contextlib.closing(_connect(database)) as connection:
+        with connection.cursor() as cursor:
+            for setting in _QUIET:
+                cursor.execute(f'ALTER DATABASE "{database.name}" SET {setting} = 0')
+        for head in start if start is not None else () if low in ("", "base") else (low,):
+            environment.run(project, database.url, head, "up")
+        if catalogues:
+            yield _catalogue("before", connection)
+        recorder = Recorder(lambda: _connect(database))
+        samples = Samples(connection, rows)
+        tracing = _Tracing(project, recorder, samples)
+        with contextlib.closing(recorder), installed(recorder):
+            tracing.run(database.url, target)
+        yield from tracing.traced
+        yield from samples.unfilled
+        if catalogues:
+            yield _catalogue("after", connection)
+
+
+def _connect(database: ScratchDatabase) -> Any:
+    """Connect as the scratch server's administrator, past every redirect and tap of this process."""
+    import psycopg2
+
+    connect: Any = psycopg2._psycopg._connect
+    connection = connect(database.admin_url)
+    connection.autocommit = True
+    return connection
+
+
+def _catalogue(stage: str, connection: Any) -> Catalogue:
+    from airlock.instruments import fingerprint
+
+    return Catalogue(stage, fingerprint.read(connection))
+
+
+@dataclass
+class _Tracing(Hooks):
+    """Takes every revision up, down and up again, in as many runs of env.py as it needs.
+
+    One run takes all, but for two cases: env.py keeps a transaction of its own open (each step then gets
+    its own run, so that it is committed), or a downgrade failed (the rest goes on from where the rollback left
+    the database).
+    """
+
+    project: Project
+    recorder: Recorder
+    samples: Samples
+    traced: list[TracedRevision] = field(default_factory=list)
+    _todo: deque[_Action] | None = None
+    _one_by_one: bool = False
+    _started: float = 0.0
+
+    def run(self, url: str, target: str) -> None:
+        """Trace every step to `target`. Raises RevisionFailed where one cannot be applied."""
+        self._one_by_one = environment.learn(self.project, url).external_transaction
+        while self._todo is None or self._todo:
+            try:
+                environment.run(self.project, url, target, "up", self)
+            except (AirlockError, CommandError):
+                raise
+            except Exception as error:  # noqa: BLE001  whatever a revision raises
+                self._failed(error)
+
+    def plan(self, steps: list[RevisionStep]) -> list[RevisionStep]:
+        """Keep the upgrades asked for first; return what is left to do of them."""
+        if self._todo is None:
+            self._todo = deque(action for step in steps for action in self._actions(step.revision))
+        ready = list(self._todo)[: 1 if self._one_by_one else None]
+        return [RevisionStep(self.project.script.revision_map, one.script, one.up) for one in ready]
+
+    def before(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+        """Give tables their rows before a step that is recorded."""
+        if self._now.recorded:
+            version_table = f"{context.version_table_schema or 'public'}.{context.version_table}"
+            self.samples.fill(except_for=version_table)
+
+    def begun(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+        """Start recording."""
+        if self._now.recorded:
+            tap(_driver_connection(context), self.recorder)
+            self.recorder.begin(self._now.script.path, self._shown())
+        self._started = time.perf_counter()
+
+    def done(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+        """Keep what was recorded."""
+        if self._now.recorded:
+            ms = (time.perf_counter() - self._started) * 1000
+            self._keep(self.recorder.end(), ms=ms)
+
+    def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+        """Go on to the next."""
+        if self._todo:
+            self._todo.popleft()
+
+    @property
+    def _now(self) -> _Action:
+        if not self._todo:  # no step is ever planned without its action
+            raise AirlockError("A step ran that was not planned.")
+        return self._todo[0]
+
+    def _actions(self, script: Any) -> tuple[_Action, ...]:
+        up = _Action(script, up=True, recorded=True)
+        if self.project.revision(script.revision).irreversible:
+            return (up,)
+        return up, _Action(script, up=False, recorded=True), _Action(script, up=True, recorded=False)
+
+    def _keep(self, statements: tuple[StatementRecord, ...], *, ms: float = 0.0, refused: str = "") -> None:
+        facts = self.project.revision(self._now.script.revision)
+        made = TracedRevision(
+            revision=facts.revision, title=facts.title, direction="up" if self._now.up else "down",
+            transactional=all(statement.transactional for statement in statements),
+            depends_on_rows=self.recorder.depends_on_rows, statements=statements, path=self._shown(),
+            ms=ms, refused=refused, accepted=dict(facts.accepted),
+        )  # fmt: skip
+        self.traced.append(made)
+        if self._now.up and facts.irreversible:
+            self.traced.append(
+                replace(made, direction="down", statements=(), ms=0.0, refused=facts.irreversible)
+            )
+
+    def _failed(self, error: Exception) -> None:
+        """Go on after a downgrade that was rolled back; raise for anything else."""
+        statements = self.recorder.abandon()
+        said = scrub(str(error).strip().partition("\n")[0]) or type(error).__name__
+        if not self._todo:
+            raise error
+        now = self._now
+        undone = all(statement.transactional for statement in statements)
+        if now.up or not now.recorded or not undone:
+            way = "upgrade" if now.up else "downgrade, half of which is committed,"
+            raise RevisionFailed(f"The {way} of {now.script.revision} failed in scratch: {said}") from error
+        self._keep(statements, refused=said)
+        # Neither the downgrade nor the second upgrade that was to follow it.
+        self._todo.popleft()
+        self._todo.popleft()
+
+    def _shown(self) -> str:
+        path = Path(self._now.script.path).resolve()
+        directory = self.project.directory
+        return path.relative_to(directory).as_posix() if path.is_relative_to(directory) else path.name
+
+
+def _driver_connection(context: MigrationContext) -> Any:
+    connection: Any = context.connection
+    return connection.connection.dbapi_connection
