@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -64,6 +65,8 @@ def observe(
     Every traced revision goes up, down and up again, each step in a transaction of its own; the second
     upgrade is not recorded. Writes to the scratch database only.
     """
+    # Every step runs more than once here: Alembic's "Running upgrade" would mislead.
+    logging.disable(logging.INFO)
     project = Project.open(config, x_arguments)
     low, _, high = (from_to or "").partition(":")
     target = high or "heads"
@@ -141,6 +144,7 @@ class _Tracing(Hooks):
         """Give tables their rows before a step that is recorded."""
         if self._now.recorded:
             version_table = f"{context.version_table_schema or 'public'}.{context.version_table}"
+            self.recorder.ignored = frozenset({version_table})
             self.samples.fill(except_for=version_table)
 
     def begun(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002

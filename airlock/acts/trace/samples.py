@@ -39,7 +39,7 @@ class Samples:
         """Fill and analyse what wants rows; `except_for` is the version table."""
         if self.rows <= 0:
             return
-        from airlock.instruments.rows import fill
+        from airlock.instruments.rows import fill  # type: ignore[import-untyped, unused-ignore]
 
         with self.connection.cursor() as cursor:
             cursor.execute(_WANTING, (self.rows,))

@@ -56,6 +56,8 @@ class Recorder:
         self._busy = False
         self.depends_on_rows = False
         self.active = False
+        # Shown names of tables whose locks and reads are not a revision's.
+        self.ignored: frozenset[str] = frozenset()
         # True while the recorder connects for itself: such a connection is not to be tapped.
         self.opening = False
 
@@ -101,10 +103,13 @@ class Recorder:
         `own` runs a query on the statement's own connection, unseen by taps; `outside` says that no
         transaction will surround the statement.
         """
-        if not self.active or self._busy:
+        # SHOW is what SQLAlchemy asks around an autocommit block; it does nothing to anybody.
+        if not self.active or self._busy or command(sql) == "SHOW":
             return None
         line = self.line_now() if line is None else line
-        _, follower = self._followers.setdefault(id(session), (session, Transaction(self.committed)))
+        _, follower = self._followers.setdefault(
+            id(session), (session, Transaction(self.committed, self.ignored))
+        )
         running = Running(sql, line, follower, own, None)
         last = self._records[-1] if self._records else None
         if last is not None and (last.sql, last.line, last.transactional) == (sql, line, not outside):

@@ -94,8 +94,10 @@ class Seen:
 class Transaction:
     """Follows one backend through its transactions and tells what each statement added."""
 
-    def __init__(self, committed: Query) -> None:
+    def __init__(self, committed: Query, ignored: frozenset[str] = frozenset()) -> None:
         self._committed = committed
+        # Tables that are somebody else's business: Alembic's own version table.
+        self._ignored = ignored
         self._seen = Seen()
         self._relations: dict[int, Relation | None] = {}
 
@@ -124,7 +126,7 @@ class Transaction:
         if rewritten:
             rewritten = [] if truncates else without_emptied(own, rewritten)
         return Observation(
-            locks=named(_added(locks, before), known),
+            locks=named(_added(locks, before), known, among=locks),
             held=named(before & locks, known),
             rewrites=rebuilt(rewritten),
             reads=self._reads(state, known),
@@ -135,10 +137,16 @@ class Transaction:
         if unknown:
             found = relations_of(self._committed, unknown)
             self._relations.update({oid: found.get(oid) for oid in unknown})
-        return {
+        known = {
             oid: relation
             for oid in state
             if (relation := self._relations[oid]) is not None and relation.others_see_it
+        }
+        ignored = {oid for oid, relation in known.items() if relation.shown in self._ignored}
+        return {
+            oid: relation
+            for oid, relation in known.items()
+            if oid not in ignored and relation.table not in ignored
         }
 
     def _rewritten(self, state: Mapping[int, Row], known: Mapping[int, Relation]) -> list[Relation]:
@@ -172,23 +180,33 @@ def _added(
     )
 
 
-def named(locks: Iterable[tuple[int, LockMode]], known: Mapping[int, Relation]) -> tuple[Lock, ...]:
+def named(
+    locks: Iterable[tuple[int, LockMode]],
+    known: Mapping[int, Relation],
+    among: Iterable[tuple[int, LockMode]] = (),
+) -> tuple[Lock, ...]:
     """Make lock records, strongest first, without those that say nothing more.
 
-    Of one object only modes that no other one covers; of an index only what its table's lock does not
-    cover: the planner locks every index of a table it looks at, and DROP TABLE locks them all.
+    Of one object only modes that no other one covers; of an index only what its table's lock (here or
+    `among` the others) does not cover: the planner locks every index of a table it looks at, and DROP TABLE
+    locks them all.
     """
-    by_object: dict[int, list[LockMode]] = {}
+    by_object: dict[int, set[LockMode]] = {}
     for oid, mode in locks:
         if oid in known:
-            by_object.setdefault(oid, []).append(mode)
+            by_object.setdefault(oid, set()).add(mode)
+    of_tables: dict[int, set[LockMode]] = {oid: set(modes) for oid, modes in by_object.items()}
+    for oid, mode in among:
+        of_tables.setdefault(oid, set()).add(mode)
 
     def each() -> Iterator[Lock]:
         for oid, modes in by_object.items():
-            of_table = by_object.get(known[oid].table or 0, [])
-            for mode in strongest(modes):
-                if not any(covers(other, mode) for other in of_table):
-                    yield Lock(known[oid].shown, mode)
+            over = of_tables.get(known[oid].table or 0, set())
+            yield from (
+                Lock(known[oid].shown, mode)
+                for mode in strongest(modes)
+                if not any(covers(other, mode) for other in over)
+            )
 
     return tuple(sorted(each(), key=lambda lock: (-lock.mode.strength, lock.object)))
 

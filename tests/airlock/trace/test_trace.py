@@ -1,0 +1,171 @@
+"""A trace runs revisions up and down in scratch and reports what each statement did there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airlock.acts.trace import trace
+from airlock.words.errors import RevisionFailed
+from tests.airlock.histories import Revision, write_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airlock.words.trace import TracedRevision, TraceReport
+
+BASE = Revision(
+    "0001",
+    """
+    op.execute("CREATE TABLE t (id int PRIMARY KEY, a int)")
+    op.execute("INSERT INTO t SELECT n, n FROM generate_series(1, 3000) n")
+    op.execute("ANALYZE t")
+    """,
+    'op.execute("DROP TABLE t")',
+    title="Create t",
+)
+WIDEN = Revision(
+    "0002",
+    'op.execute("ALTER TABLE t ALTER COLUMN a TYPE bigint")',
+    'op.execute("ALTER TABLE t ALTER COLUMN a TYPE int")',
+    title="Widen t.a",
+    extra='accepted = {"rewrite": "t is small"}',
+)
+INDEX = Revision(
+    "0003",
+    """
+    with op.get_context().autocommit_block():
+        op.execute("CREATE INDEX CONCURRENTLY ix ON t (a)")
+    """,
+    """
+    with op.get_context().autocommit_block():
+        op.execute("DROP INDEX CONCURRENTLY ix")
+    """,
+    title="Index t.a",
+)
+ONE_WAY = Revision(
+    "0004",
+    'op.execute("UPDATE t SET a = 0")',
+    "raise NotImplementedError(irreversible)",
+    title="Forget t.a",
+    extra='irreversible = "the old values are gone"',
+)
+READS = Revision(
+    "0005",
+    """
+    for (one,) in op.get_bind().execute(sa.text("SELECT id FROM t WHERE id < 3")).fetchall():
+        op.execute(f"UPDATE t SET a = {one} WHERE id = {one}")
+    """,
+    'raise RuntimeError("no way back")',
+    title="Copy some ids",
+)
+
+
+def _traced(ini: Path, monkeypatch: pytest.MonkeyPatch, **arguments: object) -> TraceReport:
+    monkeypatch.chdir(ini.parent)
+    return trace(ini, rows=0, **arguments)  # type: ignore[arg-type]
+
+
+def _steps(report: TraceReport) -> list[tuple[str, str]]:
+    return [(one.revision, one.direction) for one in report.revisions]
+
+
+def _step(report: TraceReport, revision: str, direction: str) -> TracedRevision:
+    return next(one for one in report.revisions if (one.revision, one.direction) == (revision, direction))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> TraceReport:
+    """One trace of five revisions, each of a kind."""
+    ini = write_project(tmp_path_factory.mktemp("history"), [BASE, WIDEN, INDEX, ONE_WAY, READS])
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return _traced(ini, monkeypatch)
+
+
+def test_every_revision_is_traced_up_and_down_in_order(report: TraceReport) -> None:
+    """Five revisions make ten entries; a downgrade that refuses is one of them, with its sentence."""
+    assert _steps(report) == [(f"000{n}", way) for n in range(1, 6) for way in ("up", "down")]
+    assert _step(report, "0004", "down").refused == "the old values are gone"
+    assert _step(report, "0005", "down").refused == "no way back"
+
+
+def test_a_rewrite_is_dangerous_both_ways_and_names_its_line(report: TraceReport) -> None:
+    """Widening and narrowing a column rewrite the table under ACCESS EXCLUSIVE, at lines of the revision."""
+    for direction in ("up", "down"):
+        (statement,) = _step(report, "0002", direction).statements
+        assert (statement.rewrites, statement.blocks, statement.dangerous) == (
+            ("public.t",),
+            "reads and writes",
+            True,
+        )
+        assert statement.file == "alembic/versions/0002.py"
+    assert _step(report, "0002", "up").accepted == {"rewrite": "t is small"}
+
+
+def test_a_revision_outside_a_transaction_says_so(report: TraceReport) -> None:
+    """CREATE INDEX CONCURRENTLY: not transactional, SHARE UPDATE EXCLUSIVE, not dangerous."""
+    step = _step(report, "0003", "up")
+    assert not step.transactional
+    assert [str(lock.mode) for lock in step.statements[0].locks] == ["SHARE UPDATE EXCLUSIVE"]
+    assert not step.statements[0].dangerous
+
+
+def test_a_revision_that_reads_rows_is_marked(report: TraceReport) -> None:
+    """Only the revision that loops over rows depends on them."""
+    assert [one.revision for one in report.revisions if one.depends_on_rows] == ["0005"]
+
+
+def test_the_version_table_is_nobodys_finding(report: TraceReport) -> None:
+    """No record names Alembic's own table, though every step reads and writes it."""
+    assert "alembic_version" not in str(report)
+
+
+def test_a_range_traces_only_its_revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0001:0002 leaves out 0001, which is applied unseen."""
+    ini = write_project(tmp_path, [BASE, WIDEN, INDEX])
+    assert _steps(_traced(ini, monkeypatch, from_to="0001:0002")) == [("0002", "up"), ("0002", "down")]
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_other_drivers_tell_the_same(
+    driver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: TraceReport
+) -> None:
+    """What is observed does not depend on what sends the statements."""
+    ini = write_project(tmp_path, [BASE, WIDEN, INDEX, ONE_WAY, READS], driver=driver)
+    seen = _traced(ini, monkeypatch)
+    assert _steps(seen) == _steps(report)
+    for one, other in zip(seen.revisions, report.revisions, strict=True):
+        assert [
+            (s.sql, s.line, s.locks, s.rewrites, s.scans, s.blocks, s.dangerous) for s in one.statements
+        ] == [
+            (s.sql, s.line, s.locks, s.rewrites, s.scans, s.blocks, s.dangerous) for s in other.statements
+        ], one.revision
+
+
+def test_a_revision_that_cannot_be_applied_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trace ends with the revision's id and the server's message."""
+    ini = write_project(
+        tmp_path, [BASE, Revision("0002", 'op.execute("ALTER TABLE nowhere ADD COLUMN a int")')]
+    )
+    with pytest.raises(RevisionFailed, match=r"upgrade of 0002 failed in scratch: .*nowhere"):
+        _traced(ini, monkeypatch)
+
+
+def test_the_command_prints_json_on_standard_output_and_exits_0(tmp_path: Path) -> None:
+    """One JSON document, also where a statement is dangerous, also from another directory."""
+    ini = write_project(tmp_path, [BASE, WIDEN])
+    done = subprocess.run(
+        [sys.executable, "-m", "airlock", "trace", "-c", str(ini), "--rows", "0", "--json"],
+        capture_output=True, text=True, check=False, env={**os.environ, "DATABASE_URL": ""}, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [one["revision"] for one in document["revisions"]] == ["0001", "0001", "0002", "0002"]
+    statement = document["revisions"][2]["statements"][0]
+    assert statement["locks"] == [{"object": "public.t", "mode": "ACCESS EXCLUSIVE"}]
+    assert statement["dangerous"] is True
