@@ -1,0 +1,84 @@
+"""Strings that a regular expression lets through, made from Python's own parse of it."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+_LETTERS = "abcdefghij"
+
+
+def samples(pattern: str, count: int = 12) -> tuple[str, ...]:
+    """Make up to `count` different strings meant to match a POSIX pattern; the server has the last word."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from re import _parser as parser  # type: ignore[attr-defined]
+
+            parsed = parser.parse(_pythonic(pattern))
+    except (re.error, ValueError, RecursionError):
+        return ()
+    found: dict[str, None] = {}
+    for seed in range(count * 2):
+        try:
+            found[_sequence(parsed, seed)] = None
+        except (NotImplementedError, IndexError, RecursionError):
+            return tuple(found)
+        if len(found) == count:
+            break
+    return tuple(found)
+
+
+def _pythonic(pattern: str) -> str:
+    classes = {"alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "lower": "a-z", "upper": "A-Z",
+               "space": r"\s", "xdigit": "0-9a-fA-F", "punct": "!-/"}  # fmt: skip
+    for name, spelled in classes.items():
+        pattern = pattern.replace(f"[:{name}:]", spelled)
+    return pattern
+
+
+def _sequence(parsed: Any, seed: int) -> str:
+    return "".join(_one(str(kind), value, seed + place * 7) for place, (kind, value) in enumerate(parsed))
+
+
+def _one(kind: str, value: Any, seed: int) -> str:
+    if kind == "LITERAL":
+        return chr(value)
+    if kind == "NOT_LITERAL":
+        return next(letter for letter in _LETTERS if ord(letter) != value)
+    if kind == "ANY":
+        return _LETTERS[seed % 10]
+    if kind == "IN":
+        return _member(value, seed)
+    if kind in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
+        low, high, body = value
+        times = max(low, min(int(high), low + 1 + seed % 4, 40))
+        return "".join(_sequence(body, seed + turn * 3) for turn in range(times))
+    if kind == "SUBPATTERN":
+        return _sequence(value[-1], seed)
+    if kind == "BRANCH":
+        branches = value[1]
+        return _sequence(branches[seed % len(branches)], seed)
+    if kind == "AT":
+        return ""
+    raise NotImplementedError(kind)
+
+
+def _member(items: Any, seed: int) -> str:
+    choices: list[str] = []
+    negated = False
+    for kind, value in items:
+        name = str(kind)
+        if name == "NEGATE":
+            negated = True
+        elif name == "LITERAL":
+            choices.append(chr(value))
+        elif name == "RANGE":
+            choices += [chr(code) for code in range(value[0], min(value[1], value[0] + 25) + 1)]
+        elif name == "CATEGORY":
+            choices += {"CATEGORY_DIGIT": list("0123456789"), "CATEGORY_WORD": list("abc123_"),
+                        "CATEGORY_SPACE": [" "]}.get(str(value), list(_LETTERS))  # fmt: skip
+    if negated:
+        choices = [letter for letter in "abcXYZ019-_" if letter not in choices]
+    return choices[seed % len(choices)]
