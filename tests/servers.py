@@ -76,6 +76,12 @@ class Server:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    @property
+    def password_clause(self) -> str:
+        """Give a role that a test makes the administrator's password, where there is one: `url` keeps it."""
+        password = make_url(self.admin_url).password
+        return f" PASSWORD '{password}'" if password else ""
+
     @contextlib.contextmanager
     def database(self, template: str | None = None) -> Iterator[Database]:
         """Make a database (milliseconds, where there is a template) and drop it when the block ends."""
