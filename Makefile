@@ -6,6 +6,8 @@ BIN := .venv/bin
 WITH_DATABASE := scripts/with-database
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export M TO FROM
+# ARGS=… is handed on to airlock: make migrate ARGS='--lock-timeout 500ms --log migrations.log'
+ARGS ?=
 
 .DEFAULT_GOAL := help
 
@@ -17,16 +19,16 @@ help: | .venv/ready  ## Print the targets
 
 .PHONY: migrate
 migrate: .venv/ready  ## Upgrade the database to head
-	@$(WITH_DATABASE) alembic upgrade head
+	@$(WITH_DATABASE) airlock upgrade $(ARGS)
 
 .PHONY: rollback
 rollback: .venv/ready  ## Downgrade the database to a revision: TO=<revision>, TO=-1 or TO=base
 	@test -n "$$TO" || { echo 'make rollback: say where to: TO=<revision>, TO=-1 or TO=base' >&2; exit 2; }
-	@$(WITH_DATABASE) alembic downgrade "$$TO"
+	@$(WITH_DATABASE) airlock downgrade "$$TO" $(ARGS)
 
 .PHONY: status
 status: .venv/ready  ## Show where the database stands
-	@$(WITH_DATABASE) alembic current
+	@$(WITH_DATABASE) airlock status $(ARGS)
 
 .PHONY: sql
 sql: .venv/ready  ## Write the SQL of an upgrade for psql, asking no database: FROM=base TO=head

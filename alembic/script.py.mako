@@ -1,4 +1,4 @@
-"""${message}.
+"""${message}
 
 Why: TODO
 Locks: TODO

@@ -75,6 +75,8 @@ class Project:
                 None if path.suffix == ".toml" else str(path), toml_file=str(toml) if toml.is_file() else None
             )
             config.cmd_opts = _options(x_arguments)
+            # Where env.py asks (Alembic's cookbook spells it so), airlock's own lines are the log.
+            config.attributes["configure_logger"] = False
             script = ScriptDirectory.from_config(config)
         except CommandError as error:
             raise Usage(f"{path.name}: {error}") from error

@@ -1,4 +1,4 @@
-"""Create user and task.
+"""Create user and task
 
 Why: people sign in, and each has a list of tasks that is theirs alone.
 Locks: none on anything that existed before; both tables are new.

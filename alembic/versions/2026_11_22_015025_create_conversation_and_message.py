@@ -1,4 +1,4 @@
-"""Create conversation and message.
+"""Create conversation and message
 
 Why: what a user and the assistant say to each other is kept. A message refers to user and conversation
 by one two-column key, so that none can sit in another user's conversation.

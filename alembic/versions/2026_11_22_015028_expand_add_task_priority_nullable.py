@@ -1,4 +1,4 @@
-"""Expand: add task.priority, nullable.
+"""Expand: add task.priority, nullable
 
 Why: tasks get a priority of 1 to 4. The default comes after the column: the rows that are there stay NULL
 (no rewrite), and from here on code that does not know the column writes 1, never NULL.

@@ -1,4 +1,4 @@
-"""Backfill task.priority.
+"""Backfill task.priority
 
 Why: tasks older than the column get the usual priority, 1, so that it can be required.
 Locks: ROW EXCLUSIVE on phase2.task, and the rows of one batch of 2,000, for as long as that batch takes:

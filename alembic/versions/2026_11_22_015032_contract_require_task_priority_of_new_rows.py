@@ -1,4 +1,4 @@
-"""Contract: require task.priority of new rows.
+"""Contract: require task.priority of new rows
 
 Why: from here on no row is written without a priority. The rows that are there are looked at by the next
 revision, under a weaker lock; that needs this one committed.

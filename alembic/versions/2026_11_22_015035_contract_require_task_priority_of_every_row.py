@@ -1,4 +1,4 @@
-"""Contract: require task.priority of every row.
+"""Contract: require task.priority of every row
 
 Why: every task has a priority; the column says so itself.
 Locks: SHARE UPDATE EXCLUSIVE on phase2.task during the one scan that validates both CHECKs (reads and

@@ -1,4 +1,4 @@
-"""Index open tasks per user.
+"""Index open tasks per user
 
 Why: the list of open tasks is asked for most; it should not read the done ones.
 Locks: SHARE UPDATE EXCLUSIVE on phase2.task while the index is built (reads and writes go on); it waits
