@@ -43,8 +43,8 @@ def status(
         server.connect(target, application_name="airlock-status", autocommit=True)
     ) as connection:
         facts = server.facts(connection)
-        table, built_reason = _version_table(connection)
-        rows = _rows(connection, table)
+        table, built_reason = version_table(connection)
+        rows = version_rows(connection, table)
         fault = ""
         try:
             plan.check_rows(project, rows)
@@ -83,7 +83,7 @@ def status(
         )
 
 
-def _version_table(connection: type_connection) -> tuple[marks.VersionTable | None, str]:
+def version_table(connection: type_connection) -> tuple[marks.VersionTable | None, str]:
     """Find Alembic's version table by its shape: env.py, which knows its name, may write and is not run here."""
     with connection.cursor() as cursor:
         cursor.execute(_MANY_TABLES)
@@ -96,7 +96,8 @@ def _version_table(connection: type_connection) -> tuple[marks.VersionTable | No
     return marks.VersionTable(named[0][1], named[0][0]), reason
 
 
-def _rows(connection: type_connection, table: marks.VersionTable | None) -> list[str | None]:
+def version_rows(connection: type_connection, table: marks.VersionTable | None) -> list[str | None]:
+    """Read the version table's rows, sorted; none where there is no table."""
     if table is None:
         return []
     with connection.cursor() as cursor:

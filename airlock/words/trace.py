@@ -99,6 +99,8 @@ class TracedRevision:
     ms: float = 0.0
     refused: str = ""
     accepted: dict[str, str] = field(default_factory=dict)
+    # Tables and columns that were there before the step and are not after it.
+    drops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

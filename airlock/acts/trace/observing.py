@@ -14,7 +14,7 @@ from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 
 from airlock.acts.trace.samples import Samples
-from airlock.instruments import environment
+from airlock.instruments import diagram, environment, fingerprint, offline
 from airlock.instruments.environment import Hooks
 from airlock.instruments.project import Project
 from airlock.instruments.recorder import Recorder, installed, tap
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
     from airlock.instruments.scratch import ScratchDatabase
+    from airlock.words.diagram import Diagram
+    from airlock.words.difference import Difference
 
 # Rows that parallel workers read are counted in their own books, not in the statement's.
 _QUIET = ("max_parallel_workers_per_gather", "max_parallel_maintenance_workers")
@@ -44,10 +46,11 @@ class _Action:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What the scratch database held, before the first or after the last traced revision."""
+    """What the traced revisions made of the catalogue: every difference, and both ends as a diagram."""
 
-    stage: str
-    fingerprint: Any
+    differences: tuple[Difference, ...]
+    before: Diagram
+    after: Diagram
 
 
 def observe(
@@ -58,9 +61,9 @@ def observe(
     start: tuple[str, ...] | None,
     rows: int,
     database: ScratchDatabase,
-    catalogues: bool,
+    bundle: bool,
 ) -> Iterator[Any]:
-    """Yield TracedRevision, Unfilled and Catalogue; to be run by `isolated`.
+    """Yield TracedRevision, Unfilled and, for a `bundle`, Catalogue and Written; to be run by `isolated`.
 
     Every traced revision goes up, down and up again, each step in a transaction of its own; the second
     upgrade is not recorded. Writes to the scratch database only.
@@ -76,8 +79,7 @@ def observe(
                 cursor.execute(f'ALTER DATABASE "{database.name}" SET {setting} = 0')
         for head in start if start is not None else () if low in ("", "base") else (low,):
             environment.run(project, database.url, head, "up")
-        if catalogues:
-            yield _catalogue("before", connection)
+        before = _Look(connection) if bundle else None
         recorder = Recorder(lambda: _connect(database))
         samples = Samples(connection, rows)
         tracing = _Tracing(project, recorder, samples)
@@ -85,8 +87,13 @@ def observe(
             tracing.run(database.url, target)
         yield from tracing.traced
         yield from samples.unfilled
-        if catalogues:
-            yield _catalogue("after", connection)
+        if before is not None:
+            yield before.compared(_Look(connection), tracing.version_table)
+            ups = [one.revision for one in tracing.traced if one.direction == "up"]
+            downs = [one.revision for one in tracing.traced if one.direction == "down" and not one.refused]
+            yield from offline.scripts(project, ups, "up")
+            for revision in downs:
+                yield from offline.scripts(project, [revision], "down")
 
 
 def _connect(database: ScratchDatabase) -> Any:
@@ -99,10 +106,28 @@ def _connect(database: ScratchDatabase) -> Any:
     return connection
 
 
-def _catalogue(stage: str, connection: Any) -> Catalogue:
-    from airlock.instruments import fingerprint
+class _Look:
+    """One reading of the whole catalogue."""
 
-    return Catalogue(stage, fingerprint.read(connection))
+    def __init__(self, connection: Any) -> None:
+        self.fingerprint = fingerprint.read(connection)
+        self.diagram = diagram.read(connection)
+
+    def compared(self, after: _Look, version_table: str) -> Catalogue:
+        """Tell what is different afterwards, leaving out Alembic's own table."""
+        schemas = {name: one for name, one in after.fingerprint.objects.items() if one.kind == "schema"}
+        # Beside a new schema its tables are told too: they are what the reader came for.
+        old = fingerprint.Fingerprint(schemas | dict(self.fingerprint.objects))
+        made = fingerprint.differences(self.fingerprint, old)
+        return Catalogue(
+            tuple(
+                difference
+                for difference in (*made, *fingerprint.differences(old, after.fingerprint))
+                if difference.object != version_table
+            ),
+            self.diagram.without(version_table),
+            after.diagram.without(version_table),
+        )
 
 
 @dataclass
@@ -118,6 +143,7 @@ class _Tracing(Hooks):
     recorder: Recorder
     samples: Samples
     traced: list[TracedRevision] = field(default_factory=list)
+    version_table: str = ""
     _todo: deque[_Action] | None = None
     _one_by_one: bool = False
     _started: float = 0.0
@@ -143,9 +169,9 @@ class _Tracing(Hooks):
     def before(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Give tables their rows before a step that is recorded."""
         if self._now.recorded:
-            version_table = f"{context.version_table_schema or 'public'}.{context.version_table}"
-            self.recorder.ignored = frozenset({version_table})
-            self.samples.fill(except_for=version_table)
+            self.version_table = f"{context.version_table_schema or 'public'}.{context.version_table}"
+            self.recorder.ignored = frozenset({self.version_table})
+            self.samples.fill(except_for=self.version_table)
 
     def begun(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Start recording."""
@@ -158,7 +184,8 @@ class _Tracing(Hooks):
         """Keep what was recorded."""
         if self._now.recorded:
             ms = (time.perf_counter() - self._started) * 1000
-            self._keep(self.recorder.end(), ms=ms)
+            drops = () if self._now.up else self.recorder.drops()
+            self._keep(self.recorder.end(), ms=ms, drops=drops)
 
     def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Go on to the next."""
@@ -177,13 +204,20 @@ class _Tracing(Hooks):
             return (up,)
         return up, _Action(script, up=False, recorded=True), _Action(script, up=True, recorded=False)
 
-    def _keep(self, statements: tuple[StatementRecord, ...], *, ms: float = 0.0, refused: str = "") -> None:
+    def _keep(
+        self,
+        statements: tuple[StatementRecord, ...],
+        *,
+        ms: float = 0.0,
+        refused: str = "",
+        drops: tuple[str, ...] = (),
+    ) -> None:
         facts = self.project.revision(self._now.script.revision)
         made = TracedRevision(
             revision=facts.revision, title=facts.title, direction="up" if self._now.up else "down",
             transactional=all(statement.transactional for statement in statements),
             depends_on_rows=self.recorder.depends_on_rows, statements=statements, path=self._shown(),
-            ms=ms, refused=refused, accepted=dict(facts.accepted),
+            ms=ms, refused=refused, accepted=dict(facts.accepted), drops=drops,
         )  # fmt: skip
         self.traced.append(made)
         if self._now.up and facts.irreversible:

@@ -53,6 +53,7 @@ class Recorder:
         self._equal = 0
         self._pending: Running | None = None
         self._unseen = 0
+        self._droppers: dict[int, Callable[[], tuple[str, ...]]] = {}
         self._busy = False
         self.depends_on_rows = False
         self.active = False
@@ -65,6 +66,7 @@ class Recorder:
         """Record from now on, for the revision in the file `path`, which records name `shown`."""
         self._path, self._shown = path, shown
         self._records, self._equal, self._pending = [], 0, None
+        self._droppers.clear()
         self.depends_on_rows = False
         for _, follower in self._followers.values():
             follower.forget()
@@ -80,6 +82,11 @@ class Recorder:
         """Stop recording after an error, and hand over what there is; asks the server nothing."""
         self._pending, self._busy, self.active = None, False, False
         return tuple(self._records)
+
+    def drops(self) -> tuple[str, ...]:
+        """Name tables and columns that the open transactions of this step have dropped; outside one, nothing."""
+        self._catch_up()
+        return tuple(sorted({name for drops in self._droppers.values() for name in drops()}))
 
     def close(self) -> None:
         """Close the observing connections and forget every session."""
@@ -139,6 +146,8 @@ class Recorder:
                 seconds = max(0.0, seconds - running.outside.held_seconds)
             else:
                 seen = self._observed(running)
+                follower, own = running.follower, running.own
+                self._droppers[id(follower)] = lambda: follower.drops(own)
         finally:
             self._busy = False
         # Rows handed to Python: from here on another database may see other statements.

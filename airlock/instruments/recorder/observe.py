@@ -44,6 +44,12 @@ WHERE """
 # Prepared once on the observer's connection: planning would be most of its cost.
 PREPARE = f"PREPARE airlock_relations (oid[]) AS {_FACTS} c.oid = ANY ($1)"
 
+# By number, so that a renamed column is not taken for a dropped one. An absent table has no row here.
+_LIVE = """
+SELECT c.oid::bigint, a.attname::text, a.attnum FROM pg_class c
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE c.oid IN ({})
+"""
+
 _KINDS = {"i": "index ", "I": "index ", "v": "view ", "m": "materialized view ", "S": "sequence "}
 
 
@@ -131,6 +137,33 @@ class Transaction:
             rewrites=rebuilt(rewritten),
             reads=self._reads(state, known),
         )
+
+    def drops(self, own: Query) -> tuple[str, ...]:
+        """Name the tables and columns that this transaction has dropped so far, sorted.
+
+        Only what it holds in ACCESS EXCLUSIVE can have gone.
+        """
+        held = sorted(
+            oid
+            for oid, mode in self._seen.locks
+            if mode is LockMode.ACCESS_EXCLUSIVE
+            and (known := self._relations.get(oid))
+            and known.kind in "rp"
+        )
+        if not held:
+            return ()
+        query = _LIVE.format(", ".join(map(str, held)))
+        before, after = list(self._committed(query)), list(own(query))
+        tables = {row[0] for row in after}
+        gone = {row[0]: self._relations[row[0]] for row in before if row[0] not in tables}
+        kept = {(row[0], row[2]) for row in after}
+        columns = [(row[0], row[1]) for row in before if (row[0], row[2]) not in kept]
+        names = {relation.shown for relation in gone.values() if relation is not None}
+        for oid, column in columns:
+            relation = self._relations[oid]
+            if oid not in gone and relation is not None:
+                names.add(f"{relation.shown}.{column}")
+        return tuple(sorted(names))
 
     def _known(self, state: Mapping[int, Row]) -> dict[int, Relation]:
         unknown = [oid for oid in state if oid not in self._relations]
