@@ -17,7 +17,7 @@ from airlock.acts.trace.samples import Samples
 from airlock.instruments import diagram, environment, fingerprint, offline
 from airlock.instruments.environment import Hooks
 from airlock.instruments.project import Project
-from airlock.instruments.recorder import Recorder, installed, tap
+from airlock.instruments.recorder import Recorder, flush, installed, tap
 from airlock.words.errors import AirlockError, RevisionFailed
 from airlock.words.secrets import scrub
 from airlock.words.trace import StatementRecord, TracedRevision
@@ -186,6 +186,8 @@ class _Tracing(Hooks):
             ms = (time.perf_counter() - self._started) * 1000
             drops = () if self._now.up else self.recorder.drops()
             self._keep(self.recorder.end(), ms=ms, drops=drops)
+        else:
+            flush(_driver_connection(context))
 
     def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Go on to the next."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from airlock.words.trace import Unfilled
+from airlock.instruments.fingerprint.model import plain
+from airlock.instruments.rows import fill
+from airlock.words.trace import JUDGED_FROM_ROWS, Unfilled
 
 # Tables that were made, emptied or rebuilt empty since they were last looked at.
 _WANTING = """
@@ -39,20 +41,19 @@ class Samples:
         """Fill and analyse what wants rows; `except_for` is the version table."""
         if self.rows <= 0:
             return
-        from airlock.instruments.rows import fill  # type: ignore[import-untyped, unused-ignore]
-
         with self.connection.cursor() as cursor:
             cursor.execute(_WANTING, (self.rows,))
             wanting = [row for row in cursor.fetchall() if (row[0], row[1]) not in self._tried]
         self._tried |= {(row[0], row[1]) for row in wanting}
-        names = [name for row in wanting if (name := f"{row[2]}.{row[3]}") != except_for]
+        names = [name for row in wanting if (name := f"{plain(row[2])}.{plain(row[3])}") != except_for]
         if not names:
             return
-        for filled in fill(self.connection, self.rows, tables=names):
-            if filled.table in names:
-                self._unfilled.pop(filled.table, None)
-                if filled.reason:
-                    self._unfilled[filled.table] = filled.reason
+        for filled in fill(self.connection, self.rows, tables=names, exclude=(except_for,)):
+            self._unfilled.pop(filled.table, None)
+            # A table whose key has room for few rows only will never be a large one.
+            small = filled.rows > 0 and (filled.reason or "").startswith("its unique key")
+            if filled.reason and filled.rows < min(self.rows, JUDGED_FROM_ROWS) and not small:
+                self._unfilled[filled.table] = filled.reason
         with self.connection.cursor() as cursor:
             for row in wanting:
                 schema, table = (part.replace('"', '""') for part in row[2:4])

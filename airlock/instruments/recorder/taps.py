@@ -63,6 +63,15 @@ def tap(connection: Any, recorder: Recorder) -> None:
                 setattr(connection, name, _psycopg_cursor(factory, recorder))
 
 
+def flush(connection: Any) -> None:
+    """Have a DBAPI connection's row counters emptied when its transaction ends.
+
+    After a step that nobody recorded: PostgreSQL may keep counters for a second, and they would be put down
+    to the next transaction.
+    """
+    _dbapi_rows(connection, "SELECT 1 FROM pg_stat_force_next_flush()")
+
+
 def _reports(factory: Any, marker: type) -> bool:
     return isinstance(factory, type) and issubclass(factory, marker)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airlock.words.trace import TracedRevision, TraceReport
+    from tests.servers import Server
 
 BASE = Revision(
     "0001",
@@ -66,9 +67,11 @@ READS = Revision(
 )
 
 
-def _traced(ini: Path, monkeypatch: pytest.MonkeyPatch, **arguments: object) -> TraceReport:
+def _traced(
+    ini: Path, monkeypatch: pytest.MonkeyPatch, server: Server, from_to: str | None = None
+) -> TraceReport:
     monkeypatch.chdir(ini.parent)
-    return trace(ini, rows=0, **arguments)  # type: ignore[arg-type]
+    return trace(ini, rows=0, from_to=from_to, scratch=server.admin_url)
 
 
 def _steps(report: TraceReport) -> list[tuple[str, str]]:
@@ -80,11 +83,11 @@ def _step(report: TraceReport, revision: str, direction: str) -> TracedRevision:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> TraceReport:
+def report(tmp_path_factory: pytest.TempPathFactory, server: Server) -> TraceReport:
     """One trace of five revisions, each of a kind."""
     ini = write_project(tmp_path_factory.mktemp("history"), [BASE, WIDEN, INDEX, ONE_WAY, READS])
     with pytest.MonkeyPatch.context() as monkeypatch:
-        return _traced(ini, monkeypatch)
+        return _traced(ini, monkeypatch, server)
 
 
 def test_every_revision_is_traced_up_and_down_in_order(report: TraceReport) -> None:
@@ -125,19 +128,46 @@ def test_the_version_table_is_nobodys_finding(report: TraceReport) -> None:
     assert "alembic_version" not in str(report)
 
 
-def test_a_range_traces_only_its_revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_range_traces_only_its_revisions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
     """0001:0002 leaves out 0001, which is applied unseen."""
     ini = write_project(tmp_path, [BASE, WIDEN, INDEX])
-    assert _steps(_traced(ini, monkeypatch, from_to="0001:0002")) == [("0002", "up"), ("0002", "down")]
+    assert _steps(_traced(ini, monkeypatch, server, from_to="0001:0002")) == [
+        ("0002", "up"),
+        ("0002", "down"),
+    ]
+
+
+def test_what_an_unrecorded_step_read_is_not_put_down_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """A backfill outside a transaction reads the whole table; the harmless revision after it stays harmless."""
+    backfill = Revision(
+        "0002",
+        """
+        with op.get_context().autocommit_block():
+            op.execute("DO $$ BEGIN UPDATE t SET a = 1; COMMIT; END $$")
+        """,
+    )
+    check = Revision(
+        "0003",
+        'op.execute("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID")',
+        'op.execute("ALTER TABLE t DROP CONSTRAINT c")',
+    )
+    report = _traced(write_project(tmp_path, [BASE, backfill, check]), monkeypatch, server)
+    assert _step(report, "0002", "up").statements[0].scans == ("public.t",)
+    assert _step(report, "0003", "up").statements[0].scans == ()
+    assert not report.dangerous
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
 def test_other_drivers_tell_the_same(
-    driver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: TraceReport
+    driver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server, report: TraceReport
 ) -> None:
     """What is observed does not depend on what sends the statements."""
     ini = write_project(tmp_path, [BASE, WIDEN, INDEX, ONE_WAY, READS], driver=driver)
-    seen = _traced(ini, monkeypatch)
+    seen = _traced(ini, monkeypatch, server)
     assert _steps(seen) == _steps(report)
     for one, other in zip(seen.revisions, report.revisions, strict=True):
         assert [
@@ -147,13 +177,15 @@ def test_other_drivers_tell_the_same(
         ], one.revision
 
 
-def test_a_revision_that_cannot_be_applied_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_revision_that_cannot_be_applied_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
     """The trace ends with the revision's id and the server's message."""
     ini = write_project(
         tmp_path, [BASE, Revision("0002", 'op.execute("ALTER TABLE nowhere ADD COLUMN a int")')]
     )
     with pytest.raises(RevisionFailed, match=r"upgrade of 0002 failed in scratch: .*nowhere"):
-        _traced(ini, monkeypatch)
+        _traced(ini, monkeypatch, server)
 
 
 def test_the_command_prints_json_on_standard_output_and_exits_0(tmp_path: Path) -> None:
