@@ -23,7 +23,7 @@ from app.naming import SCHEMA
 from app.settings import DatabaseSettings, get_database_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ async def async_session(bind: AsyncEngine | None = None) -> AsyncIterator[AsyncS
             raise
 
 
-async def get_session() -> AsyncIterator[AsyncSession]:
+async def get_session() -> AsyncGenerator[AsyncSession]:
     """Lend a session to one request: `session: AsyncSession = Depends(get_session)`."""
     async with async_session() as lent:
         yield lent
@@ -202,7 +202,8 @@ def create_all(bind: sa.Engine | None = None) -> list[str]:
             connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
             before = set(sa.inspect(connection).get_table_names(SCHEMA))
             metadata.create_all(connection)
-            made = [table.name for table in metadata.sorted_tables if table.name not in before]
+            new = set(sa.inspect(connection).get_table_names(SCHEMA)) - before
+            made = [table.name for table in metadata.sorted_tables if table.name in new]
     except sa.exc.SQLAlchemyError as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         reason = str(cause).splitlines()[0]
