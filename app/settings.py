@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.database_url import ROOT, ConfigurationError, is_pooled, parse
 
@@ -23,7 +24,22 @@ def _postgresql(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _listed(text: object) -> object:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+
+
+def _origin(text: str) -> str:
+    if text != "*" and not re.fullmatch(r"https?://[^/?#@\s]+", text):
+        raise ValueError("an origin is * or like https://example.org, without a path")
+    return text
+
+
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_postgresql)]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin)], ...],
+    NoDecode,  # several are separated by commas, not written as JSON
+    BeforeValidator(_listed),
+]
 
 
 class DatabaseSettings(BaseSettings):
@@ -57,6 +73,8 @@ class Settings(DatabaseSettings):
     """Everything the application needs."""
 
     jwt_secret: SecretStr = Field(min_length=32)
+    # Sites whose pages may call the API from a browser.
+    cors_origins: Origins = ()
 
 
 S = TypeVar("S", bound=DatabaseSettings)

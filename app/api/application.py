@@ -1,0 +1,109 @@
+"""The application: routes, errors, CORS, and a start that refuses a database it was not written for."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+
+from app.api import errors, standing, tasks
+from app.api.errors import UNAVAILABLE, Unavailable, database_faults
+from app.api.schemas import Health
+from app.database import async_session, make_async_engine, retrying
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from starlette.types import Message, Receive, Scope, Send
+
+    from app.settings import Settings
+
+_health = APIRouter(tags=["health"])
+
+
+class Refusal(Exception):
+    """The application does not start on this database; the message is one line."""
+
+
+class Application(FastAPI):
+    """FastAPI whose start, where it is refused, says so in one line instead of a traceback."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle what the server hands over."""
+
+        async def briefly(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self.state.refusal is not None:
+                message["message"] = self.state.refusal
+            await send(message)
+
+        await super().__call__(scope, receive, briefly if scope["type"] == "lifespan" else send)
+
+
+def create_app(settings: Settings) -> Application:
+    """Make the application; connects to nothing before it is started."""
+    app = Application(
+        title="Tasks",
+        version="1.0.0",
+        summary="What users mean to do.",
+        description='Every endpoint under `/api/{user_id}` needs that user\'s bearer token. Errors are `{"detail": …}`.',
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    app.state.expected = standing.expected()
+    app.state.refusal = None
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["DELETE", "GET", "PATCH", "POST", "PUT"],
+        allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["Location"],
+    )
+    errors.install(app)
+    app.include_router(_health)
+    app.include_router(tasks.router)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Keep one engine while the application runs. Raises Refusal where the database is not as expected."""
+    engine = app.state.engine = make_async_engine(app.state.settings)
+    try:
+        await _refuse_another_database(app, engine)
+        yield
+    finally:
+        await engine.dispose()
+
+
+async def _refuse_another_database(app: FastAPI, engine: AsyncEngine) -> None:
+    async def look() -> tuple[str, ...]:
+        return await _current(engine)
+
+    try:
+        with database_faults():
+            difference = app.state.expected.difference(await retrying(look, longest=2))
+    except Unavailable as error:
+        difference = str(error)
+    if difference is not None:
+        app.state.refusal = difference
+        raise Refusal(difference)
+
+
+async def _current(engine: AsyncEngine) -> tuple[str, ...]:
+    async with async_session(engine) as session:
+        return await standing.current(session)
+
+
+@_health.get("/health", summary="Ask whether requests can be served", responses=UNAVAILABLE)
+async def health(request: Request) -> Health:
+    """Answer 200 where the database answers and is at the head this code expects, else 503 with the reason."""
+    state: Any = request.app.state
+    with database_faults():
+        current = await _current(state.engine)
+    difference = state.expected.difference(current)
+    if difference is not None:
+        raise Unavailable(difference)
+    return Health(status="ok", heads=list(current))

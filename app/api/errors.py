@@ -1,0 +1,128 @@
+"""What can go wrong, as HTTP: every error is `{"detail": …}`, none repeats what was sent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.access import NotFound
+from app.api.schemas import Invalid, Problem
+from app.database import is_connection_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastapi import FastAPI
+
+log = logging.getLogger(__name__)
+
+# Classes of SQLSTATE: data exception, integrity constraint violation.
+_REFUSED_VALUES = ("22", "23")
+# The transaction was undone in favour of another's, cancelled, or met a server that writes nothing now.
+_TRY_AGAIN = {"40001", "40P01", "55P03", "57014", "25006"}
+# What this code asks for is not there: the database was migrated away from under it.
+_OTHER_SCHEMA = ("42P01", "42703", "3F000")
+
+UNAVAILABLE: dict[int | str, dict[str, Any]] = {
+    503: {"model": Problem, "description": "The database does not answer, or not in time."}
+}
+FOR_USER: dict[int | str, dict[str, Any]] = UNAVAILABLE | {
+    401: {"model": Problem, "description": "No token, or not a valid one."},
+    403: {"model": Problem, "description": "The token is another user's."},
+    422: {"model": Invalid, "description": "The request is not as this document says."},
+}
+FOR_TASK: dict[int | str, dict[str, Any]] = FOR_USER | {
+    404: {"model": Problem, "description": "The user has no such task."}
+}
+WITH_BODY: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The body cannot be read."},
+}
+
+
+class Unavailable(Exception):
+    """The database cannot do it now; the message is for the client."""
+
+
+def reason(error: BaseException) -> str | None:
+    """Say why the database could not be used; None where the error is about something else."""
+    if isinstance(error, PoolTimeout):
+        return "Every database connection is in use."
+    if is_connection_fault(error):
+        return "The database cannot be reached."
+    # While connecting, asyncpg's own errors come as they are.
+    if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
+        return "The database does not accept connections."
+    if isinstance(error, DBAPIError):
+        code = sqlstate(error)
+        if code in _TRY_AGAIN:
+            return "The database could not do it now."
+        if code in _OTHER_SCHEMA:
+            return "The database is not at the revision that this code expects."
+    return None
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """Read the error's SQLSTATE; empty where the driver gave none."""
+    return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
+
+
+@contextlib.contextmanager
+def database_faults() -> Iterator[None]:
+    """Raise Unavailable for whatever says that the database cannot be used now; leave other errors alone."""
+    try:
+        yield
+    except Exception as error:
+        why = reason(error)
+        if why is None:
+            raise
+        log.warning("%s (%s)", why, type(getattr(error, "orig", None) or error).__name__)
+        raise Unavailable(why) from error
+
+
+def answer(status: int, detail: str | list[dict[str, Any]], **headers: str) -> Response:
+    """Make an error's response. ASCII only: a lone surrogate in a field's name cannot be written as UTF-8."""
+    body = json.dumps({"detail": detail}, separators=(",", ":"))
+    return Response(body, status, headers, media_type="application/json")
+
+
+def install(app: FastAPI) -> None:
+    """Let the application answer with our errors."""
+
+    @app.exception_handler(NotFound)
+    async def not_found(_request: Request, error: NotFound) -> Response:
+        return answer(404, f"{str(error).capitalize()}.")
+
+    @app.exception_handler(Unavailable)
+    async def unavailable(_request: Request, error: Unavailable) -> Response:
+        return answer(503, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        faults = [
+            {"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]}
+            for fault in error.errors()
+        ]
+        return answer(422, faults)
+
+    @app.exception_handler(DBAPIError)
+    async def refused(_request: Request, error: DBAPIError) -> Response:
+        if not sqlstate(error).startswith(_REFUSED_VALUES):
+            raise error
+        fault = {
+            "loc": ["body"],
+            "msg": "The database does not accept a value.",
+            "type": "refused_by_database",
+        }
+        return answer(422, [fault])
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_request: Request, _error: Exception) -> Response:
+        return answer(500, "Something went wrong here; it has been logged.")
