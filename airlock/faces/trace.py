@@ -35,6 +35,7 @@ def revision_document(revision: TracedRevision) -> dict[str, Any]:
         "depends_on_rows": revision.depends_on_rows,
         "refused": revision.refused or None,
         "ms": round(revision.ms, 3),
+        "drops": list(revision.drops),
         "statements": [statement_document(statement) for statement in revision.statements],
     }
 

@@ -184,7 +184,7 @@ class _Tracing(Hooks):
         """Keep what was recorded."""
         if self._now.recorded:
             ms = (time.perf_counter() - self._started) * 1000
-            drops = () if self._now.up else self.recorder.drops()
+            drops = self.recorder.drops()
             self._keep(self.recorder.end(), ms=ms, drops=drops)
         else:
             flush(_driver_connection(context))

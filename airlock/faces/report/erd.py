@@ -25,7 +25,8 @@ def mermaid(diagram: Diagram) -> str:
             notes = [column.mark, "null" if column.nullable else ""]
             note = ", ".join(word for word in notes if word)
             lines.append(
-                f"        {_token(column.type)} {_token(column.name)}{key}" + (f' "{note}"' if note else "")
+                f"        {_token(_type(column.type))} {_token(column.name)}{key}"
+                + (f' "{note}"' if note else "")
             )
         lines.append("    }")
     for edge in diagram.edges:
@@ -63,7 +64,7 @@ def svg(diagram: Diagram) -> Safe:
             "defs",
             tag(
                 "marker", tag("path", d="M0,0 L8,4 L0,8", fill="none", stroke="currentColor"),
-                id="arrow", markerWidth=9, markerHeight=9, refX=8, refY=4, orient="auto",
+                id="arrow", markerUnits="userSpaceOnUse", markerWidth=10, markerHeight=10, refX=8, refY=4, orient="auto",
             ),
         )
     ]  # fmt: skip
@@ -132,7 +133,7 @@ def _edge(
     if edge.table == edge.refers_to:
         x1 += widths[edge.table]
         path = f"M{_n(x1)},{_n(y1)} C{_n(x1 + 50)},{_n(y1)} {_n(x1 + 50)},{_n(y2)} {_n(x1)},{_n(y2)}"
-        at, anchor_ = (x1 + 40, (y1 + y2) / 2), "start"
+        at, anchor_ = (x1 + 8, max(y1, y2) + 14), "start"
     else:
         start, end = x1, x2 + widths[edge.refers_to]
         if end > start:  # a cycle: the target is not to the left
@@ -167,7 +168,14 @@ def _title(entity: Entity) -> str:
 
 def _column(column: Column) -> str:
     key = f"  {column.key}" if column.key else ""
-    return f"{_MARKS[column.mark]}{column.name}  {column.type}{'' if not column.nullable else ' null'}{key}"
+    return f"{_MARKS[column.mark]}{column.name}  {_type(column.type)}{'' if not column.nullable else ' null'}{key}"
+
+
+def _type(name: str) -> str:
+    """Spell a type as people write it, where PostgreSQL spells it as the standard does."""
+    for long, short in (("character varying", "varchar"), ("timestamp with time zone", "timestamptz")):
+        name = name.replace(long, short)
+    return re.sub(r"^timestamp(\(\d\))? with time zone", r"timestamptz\1", name)
 
 
 def _width(entity: Entity) -> float:

@@ -60,7 +60,7 @@ nav li { margin: .15rem 0; }
 .bars .all { background: var(--ink); }
 .bars .writes { background: repeating-linear-gradient(45deg, var(--ink) 0 2px, transparent 2px 6px); }
 .bars .axis { display: flex; justify-content: space-between; font-size: .8rem; color: var(--soft); }
-svg { display: block; height: auto; } svg text { font-family: system-ui, sans-serif; }
+svg { display: block; height: auto; max-width: 100%; min-width: 36rem; } svg text { font-family: system-ui, sans-serif; }
 @media (max-width: 40rem) {
   dl { display: block; } dd { margin-bottom: .4rem; }
   table.stack thead { display: none; }

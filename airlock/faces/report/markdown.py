@@ -98,13 +98,17 @@ def _revision(revision: ReviewedRevision) -> Iterator[str]:
     lines = [f"## {revision.revision} {phrases.title(revision.title)}\n", f"`{revision.path}`\n"]
     answers = (("Why", revision.why), ("Locks", revision.locks), ("Undo", revision.undo))
     lines += [f"- {name}: {_code_free(said)}" for name, said in answers if said]
-    yield "\n".join(lines) + "\n"
+    yield "\n".join(lines).rstrip("\n") + "\n"
     yield _trace("Up", revision, revision.up)
     if revision.down is not None:
         if revision.down.refused:
             yield f"### Down\n\nRefused: {_code_free(revision.down.refused)}\n"
         else:
             yield _trace("Down", revision, revision.down)
+    if revision.up.drops:
+        yield (
+            "### Going up drops\n\n" + "\n".join(f"- {_code_free(name)}" for name in revision.up.drops) + "\n"
+        )
     told = [f"- {_code_free(phrases.loss(one))}" for one in revision.losses]
     told += [f"- {name} is kept: {sentence}" for name, sentence in revision.kept]
     if told:
@@ -129,7 +133,7 @@ def _trace(name: str, revision: ReviewedRevision, step: TracedRevision) -> str:
         ]
         for place, statement in enumerate(step.statements, 1)
     ]
-    headers = ("#", "statement", "others cannot", "new locks", "still held", "does", "time")
+    headers = ("#", "statement", "blocks", "new locks", "still held", "does", "time")
     parts.append(_table(headers, rows) + "\n")
     spans = phrases.timeline(step)
     if spans:

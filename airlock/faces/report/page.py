@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airlock.words.review import Danger, Review, ReviewedRevision
     from airlock.words.trace import TracedRevision
 
-_HEADERS = ("#", "statement", "others cannot", "new locks", "still held", "does", "time")
+_HEADERS = ("#", "statement", "blocks", "new locks", "still held", "does", "time")
 
 
 def html(review: Review) -> str:
@@ -104,6 +104,8 @@ def _revision(revision: ReviewedRevision) -> Iterator[Safe]:
     yield from _step("Up", revision, revision.up)
     if revision.down is not None:
         yield from _step("Down", revision, revision.down)
+    if revision.up.drops:
+        yield join(tag("h3", "Going up drops"), _list(list(revision.up.drops)))
     lost = [phrases.loss(one) for one in revision.losses]
     lost += [f"{name} is kept: {sentence}" for name, sentence in revision.kept]
     if lost:

@@ -83,19 +83,18 @@ def answer(danger: Danger) -> str:
     if danger.excused:
         return "excused: " + "; ".join(f"{finding}: {reason}" for finding, reason in danger.accepted)
     wanted = [finding for finding in danger.findings if finding not in dict(danger.accepted)]
-    return (
-        "not excused; `accepted = {" + ", ".join(f'"{finding}": "reason"' for finding in wanted) + "}` would"
-    )
+    excuse = ", ".join(f'"{finding}": "why"' for finding in wanted)
+    return f"not excused; to take it on, write in the revision: accepted = {{{excuse}}}"
 
 
 def difference(one: Difference) -> str:
     """Say one difference of the catalogue in words."""
-    name = one.object
+    name = one.object if one.object.startswith(f"{one.kind} ") else f"{one.kind} {one.object}"
     if one.before is None:
-        return f"new {one.kind} {name}" + (f": {one.after}" if one.after and one.after != one.kind else "")
+        return f"new {name}" + (f": {one.after}" if one.after and one.after != one.kind else "")
     if one.after is None:
-        return f"{one.kind} {name} is gone" + (f" (was {one.before})" if one.before != one.kind else "")
-    return f"{name}: {one.kind} was {one.before}, is {one.after}"
+        return f"{name} is gone" + (f" (was {one.before})" if one.before != one.kind else "")
+    return f"{one.object}: {one.kind} was {one.before}, is {one.after}"
 
 
 def loss(one: Loss) -> str:

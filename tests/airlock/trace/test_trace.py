@@ -161,6 +161,7 @@ def test_what_an_unrecorded_step_read_is_not_put_down_to_the_next(
     assert not report.dangerous
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
 def test_other_drivers_tell_the_same(
     driver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server, report: TraceReport

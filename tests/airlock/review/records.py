@@ -1,0 +1,94 @@
+"""One review made by hand, with everything a review can hold, for tests of its faces."""
+
+from __future__ import annotations
+
+from airlock.words.diagram import Column, Diagram, Edge, Entity
+from airlock.words.difference import Difference
+from airlock.words.locks import LockMode
+from airlock.words.review import Danger, Loss, Review, ReviewedRevision, Script, Second, TableSize
+from airlock.words.trace import Lock, Read, StatementRecord, TracedRevision, Unfilled
+
+FILE = "alembic/versions/0002_widen.py"
+HELD = Lock("shop.order", LockMode.ACCESS_EXCLUSIVE)
+
+
+def statement(sql: str, line: int, *, ms: float, **seen: object) -> StatementRecord:
+    """Make a record of a statement of the one file."""
+    return StatementRecord(sql=sql, file=FILE, line=line, ms=ms, rows=0, transactional=True, **seen)  # type: ignore[arg-type]
+
+
+ADD = statement(
+    'ALTER TABLE shop."order" ADD COLUMN note text', 20, ms=0.5, locks=(HELD,), blocks="reads and writes"
+)
+WIDEN = statement(
+    'ALTER TABLE shop."order" ALTER COLUMN amount TYPE bigint', 21, ms=8.0, held=(HELD,),
+    rewrites=("shop.order",), scans=("shop.order",), reads=(Read("shop.order", 4000, 2000),),
+    blocks="reads and writes", dangerous=True,
+)  # fmt: skip
+INDEX = statement(
+    "CREATE INDEX ix ON shop.line (no) -- <b>|</b> `tick`", 22, ms=1.5,
+    locks=(Lock("shop.line", LockMode.SHARE),), held=(HELD,), scans=("shop.line",),
+    reads=(Read("shop.line", 2000, 2000),), blocks="reads and writes", dangerous=True,
+)  # fmt: skip
+UP = TracedRevision(
+    "0002", "Widen order.amount.", "up", True, True, (ADD, WIDEN, INDEX), path=FILE, ms=11.0,
+    accepted={"scan shop.line": "lines are few"},
+)  # fmt: skip
+DOWN = TracedRevision(
+    "0002", "Widen order.amount.", "down", True, False, (), path=FILE, refused="the old amounts are gone"
+)
+DANGERS = (
+    Danger(
+        "0002", "Widen order.amount.", "up", WIDEN, WIDEN.findings, (),
+        sizes=(TableSize("shop.order", 48_210_113, 9_770_000_000),), expected_ms=192_840.0,
+    ),
+    Danger("0002", "Widen order.amount.", "up", INDEX, INDEX.findings, (("scan shop.line", "lines are few"),)),
+)  # fmt: skip
+DIAGRAM = Diagram(
+    (
+        Entity(
+            "shop.line",
+            (Column("order_id", "bigint", False, "PK FK"), Column("no", "integer", False, "PK FK")),
+        ),
+        Entity(
+            "shop.order",
+            (
+                Column("id", "bigint", False, "PK"),
+                Column("no", "integer", False),
+                Column("amount", "bigint", True, mark="changed"),
+                Column("note", "text", True, mark="new"),
+            ),
+            "changed",
+        ),
+    ),
+    (Edge("fk", "shop.line", ("order_id", "no"), "shop.order", ("id", "no"), "CASCADE", False, True, "new"),),
+)
+REVIEW = Review(
+    server_version="18.4",
+    rows=2000,
+    target="shop on db.example.org",
+    revisions=(
+        ReviewedRevision(
+            "0002", "Widen order.amount.", FILE,
+            why="amounts outgrow int.", locks="ACCESS EXCLUSIVE on shop.order.", undo="refused.",
+            up=UP, down=DOWN,
+            scripts=(Script("0002.up.sql", "-- 0002\nBEGIN;\nSELECT 1;\nCOMMIT;\n", "depends on rows: this is one path"),),
+            seconds_up=(
+                Second(0, "adding-field-with-default", "Might rewrite the table.", True),
+                Second(1, "changing-column-type", "Rewrites the table.", True),
+                Second(1, "ban-drop-column", "May break clients.", False),
+            ),
+            losses=(Loss("shop.order.note", "column dropped", 1234),),
+            kept=(("shop.order.amount", "NULL meant 0"),),
+        ),
+    ),
+    dangers=DANGERS,
+    differences=(
+        Difference("index shop.ix", "index", None, "CREATE INDEX ix ON shop.line USING btree (no)"),
+        Difference("shop.order.amount", "column type", "integer", "bigint"),
+        Difference("shop.order.old", "column", "text", None),
+    ),
+    diagram=DIAGRAM,
+    unfilled=(Unfilled("shop.line", "no value can be made for shape (circle)"),),
+    linter="squawk 2.70.0",
+)  # fmt: skip
