@@ -50,7 +50,8 @@ WHERE p.refclassid = 'pg_extension'::regclass AND p.deptype = 'e'
   AND p.classid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass, 'pg_namespace'::regclass)
 GROUP BY 1
 """
-_PREFIXED_RELATIONS = frozenset({"sequence", "index"})
+# A half-applied revision's mark on the version table is airlock's own; it says nothing of the schema.
+_MARK = "airlock: half applied"
 _BARE = frozenset({"table", "partitioned table", "view", "materialized view", "foreign table", "column"})
 _TYPES = frozenset({"enum", "domain", "composite type", "range type", "shell type", "base type"})
 
@@ -146,6 +147,8 @@ class Reader:
                 continue
             for row in cursor:
                 attributes = {key: value for key, value in zip(names, row[4:], strict=True) if value}
+                if attributes.get("comment", "").startswith(_MARK):
+                    del attributes["comment"]
                 yield _named(row[0], row[1], row[2], row[3], attributes)
 
 

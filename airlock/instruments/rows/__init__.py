@@ -1,9 +1,28 @@
 """Rows: made by the server from its own catalogue, told apart by digests, copied as another client would write.
 
 for table in rows.fill(connection, 1000): ...          # sample rows, and why a table has fewer
+before = rows.digests(connection, rows.read_tables(connection))
+...
+rows.compare(before["phase2.task"], after["phase2.task"], "phase2.task")
 """
 
+from airlock.instruments.rows.clones import Written, write_clones
+from airlock.instruments.rows.digests import Digests, TableDigest, compare, digests
 from airlock.instruments.rows.fill import fill
+from airlock.instruments.rows.sequences import Next, compare_sequences, read_sequences
 from airlock.instruments.rows.tables import Table, read_tables
 
-__all__ = ["Table", "fill", "read_tables"]
+__all__ = [
+    "Digests",
+    "Next",
+    "Table",
+    "TableDigest",
+    "Written",
+    "compare",
+    "compare_sequences",
+    "digests",
+    "fill",
+    "read_sequences",
+    "read_tables",
+    "write_clones",
+]

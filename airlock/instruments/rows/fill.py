@@ -41,7 +41,7 @@ def fill(
     and NOT NULLs are satisfied as well. Every table is one transaction, committed; a table that refuses its rows
     is reported, not raised. Triggers fire as for anybody.
     """
-    known = read_tables(connection, exclude=exclude)
+    known = read_tables(connection, names=tables, exclude=exclude, targets=True)
     return Filler(connection, known, search_path, dict(made or {}), dict(required or {})).fill(
         [table for table in known if tables is None or table.label in tables], rows, analyze=analyze
     )

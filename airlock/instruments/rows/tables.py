@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 from airlock.instruments.fingerprint.model import plain
@@ -118,7 +118,7 @@ def quoted(identifier: str) -> str:
     return f'"{doubled}"'
 
 
-_TABLES = Template("""
+_TABLES = """
 SELECT c.oid, n.nspname, c.relname,
   (SELECT count(*) > 0 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'),
   EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type IN ('2', '3')),
@@ -133,9 +133,11 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> '
   AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid
                   AND e.deptype = 'e')
-  AND ($wanted)
+  AND (%(names)s::text[] IS NULL OR c.oid = ANY (%(names)s::text[]::regclass[]::oid[]) OR EXISTS (
+    SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid
+      AND k.conrelid = ANY (%(names)s::text[]::regclass[]::oid[])))
 ORDER BY n.nspname, c.relname
-""")
+"""
 _COLUMNS = """
 SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL),
   coalesce(b.typtype, t.typtype), coalesce(b.typcategory, t.typcategory),
@@ -194,8 +196,11 @@ def read_tables(
     *,
     names: Collection[str] | None = None,
     exclude: Collection[str] = (),
+    targets: bool = False,
 ) -> tuple[Table, ...]:
     """Read all tables, or those of these labels (`phase2.task`), without partitions and extensions' tables.
+
+    `targets` adds the tables that their foreign keys refer to.
 
     Reads the catalogue inside the caller's transaction, or in one of its own that it ends.
     """
@@ -207,7 +212,7 @@ def read_tables(
         search_path = (cursor.fetchone() or ("",))[0]
         cursor.execute(NEUTRAL)
         try:
-            return _read(cursor, names, exclude)
+            return _read(cursor, names, exclude, targets=targets)
         finally:
             if opened:
                 cursor.execute("ROLLBACK")
@@ -215,12 +220,32 @@ def read_tables(
                 cursor.execute("SELECT set_config('search_path', %s, true)", (search_path,))
 
 
-def _read(cursor: Any, names: Collection[str] | None, exclude: Collection[str]) -> tuple[Table, ...]:
-    cursor.execute(_TABLES.substitute(wanted="true"))
+def _existing(cursor: Any, names: Collection[str]) -> list[str]:
+    """Leave out names of tables that are not there: a regclass must exist. Labels are valid spellings of names."""
+    cursor.execute(
+        "SELECT array_agg(name) FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL",
+        ([_spelled(name) for name in names],),
+    )
+    return list((cursor.fetchone() or ([],))[0] or [])
+
+
+def _spelled(label: str) -> str:
+    """Quote a label's parts that stand bare in it: keywords are names too."""
+    parts = re.findall(r'"(?:[^"]|"")*"|[^.]+', label)
+    return ".".join(part if part.startswith('"') else f'"{part}"' for part in parts)
+
+
+def _read(
+    cursor: Any, names: Collection[str] | None, exclude: Collection[str], *, targets: bool
+) -> tuple[Table, ...]:
+    cursor.execute(_TABLES, {"names": None if names is None else _existing(cursor, names)})
     found = cursor.fetchall()
     labels = {row[0]: f"{plain(row[1])}.{plain(row[2])}" for row in found}
+    everything = targets or names is None
     rows = [
-        row for row in found if (names is None or labels[row[0]] in names) and labels[row[0]] not in exclude
+        row
+        for row in found
+        if labels[row[0]] not in exclude and (everything or labels[row[0]] in (names or ()))
     ]
     oids = {"oids": [row[0] for row in rows]}
     columns: dict[int, list[Column]] = {row[0]: [] for row in rows}
@@ -304,7 +329,5 @@ def _column(row: Any) -> tuple[Column, bool, list[str]]:
 
 
 def _domain_check(column: Column, number: int, condition: str) -> Check:
-    import re
-
     spelled = re.sub(r"\bVALUE\b", quoted(column.name).replace("\\", r"\\"), condition)
     return Check(f"domain of {column.name} {number}", (column.name,), spelled)

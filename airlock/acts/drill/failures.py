@@ -1,0 +1,73 @@
+"""What a step's exception means: a refusal of its own, the sample rows, the server, or a fault."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from alembic.util.exc import CommandError
+
+from airlock.words.secrets import scrub
+
+_ROLE = re.compile(r'role "([^"]+)" does not exist')
+_EXTENSION = re.compile(
+    r'extension "([^"]+)" is not available|could not open extension control file ".*/([^/"]+)\.control"'
+)
+_BUGS = (AttributeError, KeyError, TypeError, NameError, ImportError, IndexError, RecursionError)
+
+
+def origin(error: BaseException) -> Any:
+    """Find the driver's own error under SQLAlchemy's, else the error itself."""
+    return getattr(error, "orig", None) or error
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Read the SQLSTATE of a driver's error, whichever driver it is."""
+    found = origin(error)
+    state = getattr(found, "sqlstate", None) or getattr(found, "pgcode", None)
+    return str(state) if state else None
+
+
+def one_line(error: BaseException) -> str:
+    """Say what the server or the revision said, in one line without SQL or values."""
+    text = scrub(str(origin(error))).strip()
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    first = lines[0] if lines else ""
+    # asyncpg's adapted errors repeat their class: <class '...'>: message
+    first = re.sub(r"^<class '[^']*'>: ", "", first)
+    if sqlstate(error) is None and not isinstance(error, (NotImplementedError, RuntimeError, CommandError)):
+        return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return first or type(error).__name__
+
+
+def is_about_rows(error: BaseException) -> bool:
+    """Tell whether other rows might have gone through: integrity, data and raised exceptions."""
+    state = sqlstate(error) or ""
+    return state[:2] in {"22", "23"} or state == "P0001"
+
+
+def missing_role(error: BaseException) -> str | None:
+    """Name the role that the scratch server lacks."""
+    found = _ROLE.search(str(origin(error)))
+    return found.group(1) if found else None
+
+
+def beyond_scratch(error: BaseException) -> str | None:
+    """Say what the scratch server cannot offer: an extension, a superuser's right."""
+    extension = _EXTENSION.search(str(origin(error)))
+    if extension:
+        return f"the extension {extension.group(1) or extension.group(2)} is not on the scratch server; try --scratch URL"
+    if sqlstate(error) == "42501":
+        return f"{one_line(error)}: the drill runs as an ordinary owner; try --scratch with the URL of a server like the target"
+    return None
+
+
+def own_refusal(error: BaseException, irreversible: str | None) -> str | None:
+    """Say why the revision itself refuses to go down, None where it broke instead of refusing."""
+    if sqlstate(error) is not None or isinstance(error, _BUGS):
+        return None
+    if irreversible:
+        return irreversible
+    if isinstance(error, NotImplementedError | RuntimeError):
+        return str(error).strip() or f"its downgrade raises {type(error).__name__} without a reason"
+    return None

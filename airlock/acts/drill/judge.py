@@ -1,0 +1,90 @@
+"""Hold two states against each other, and tell a fault from what a revision says it keeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.acts.drill import comparisons
+from airlock.instruments import fingerprint, rows
+from airlock.words.difference import Difference
+from airlock.words.drill import Kept
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from airlock.acts.drill.ledger import State
+    from airlock.words.rows import RowDifference
+
+
+def structure(before: State, after: State) -> tuple[list[Difference], list[str]]:
+    """Compare catalogues; return differences, and notes of what no statement can tell."""
+    found = comparisons.catalogue(fingerprint.differences(before.catalogue, after.catalogue))
+    notes = [
+        f"the {it.kind} of {it.object} is another: {it.after} (was: {it.before})"
+        for it in found
+        if it.is_note
+    ]
+    return [it for it in found if not it.is_note], notes
+
+
+def sequences(before: State, after: State) -> list[Difference]:
+    """Compare what sequences hand out next."""
+    if not comparisons.SEQUENCES:
+        return []
+    return list(rows.compare_sequences(dict(before.sequences), dict(after.sequences)))
+
+
+def values(
+    before: State,
+    after: State,
+    changed_by_others: Collection[tuple[str, str, str]] = (),
+    *,
+    steady: Collection[str] | None = None,
+) -> list[Difference]:
+    """Compare rows: those that were there must be there, value for value.
+
+    `steady`, where given, holds the columns (`table.column`) that are compared; rows always are.
+    """
+    found: list[Difference] = []
+    for table, then in before.digests.items():
+        now = after.digests.get(table)
+        if now is None or now is then:
+            continue
+        others = {(key, column) for name, key, column in changed_by_others if name == table}
+        for one in rows.compare(then, now, table, changed_by_others=others):
+            difference = _in_words(one, then)
+            if comparisons.lets(one) and (
+                steady is None or one.column is None or f"{table}.{one.column}" in steady
+            ):
+                found.append(difference)
+    return found
+
+
+def _in_words(one: RowDifference, then: rows.TableDigest) -> Difference:
+    if one.column is None:
+        example = f", one of them {one.key}" if one.key else ""
+        return Difference(one.table, "rows", f"{then.count} rows", f"{one.rows} of them gone{example}")
+    counted = f"value of {one.rows} row" + ("s" if one.rows != 1 else "")
+    where = f" (row {one.key})" if one.key else ""
+    shown = [("NULL" if value is None else f"'{value}'") + where for value in (one.before, one.after)]
+    if one.key is None and one.before is None and one.after is None:
+        shown = ["as it was", "something else"]
+    return Difference(f"{one.table}.{one.column}", counted, shown[0], shown[1])
+
+
+def keep(differences: list[Difference], kept: Mapping[str, str]) -> tuple[list[Difference], list[Kept]]:
+    """Take out what the revision says its downgrade keeps; return the rest and the sentences that were needed."""
+    used: dict[str, Kept] = {}
+    rest = []
+    for one in differences:
+        name = next((name for name in kept if _is_about(one.object, name)), None)
+        if name is None:
+            rest.append(one)
+        else:
+            used[name] = Kept(name, kept[name])
+    return rest, [used[name] for name in sorted(used)]
+
+
+def _is_about(thing: str, name: str) -> bool:
+    """Match an object's full name, or the same without the word of its kind."""
+    return thing == name or thing.partition(" ")[2] == name

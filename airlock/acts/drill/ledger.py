@@ -1,0 +1,115 @@
+"""What is known of the scratch database between steps, re-read only where a step may have changed it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg2
+import psycopg2.extensions
+
+from airlock.instruments import fingerprint, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from airlock.instruments.fingerprint import Fingerprint
+    from airlock.words.rows import Fill
+
+_TABLES = frozenset({"table", "partitioned table"})
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One moment: the catalogue, the rows, and what sequences hand out next."""
+
+    catalogue: Fingerprint
+    digests: Mapping[str, rows.TableDigest]
+    sequences: Mapping[str, rows.Next]
+
+    def tables(self) -> frozenset[str]:
+        """Name the tables, without partitions."""
+        return frozenset(
+            name
+            for name, thing in self.catalogue.objects.items()
+            if thing.kind in _TABLES and "partition bound" not in thing.attributes
+        )
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Reads and writes one scratch database, over two connections that are idle while a step runs."""
+
+    reading: psycopg2.extensions.connection
+    writing: psycopg2.extensions.connection
+    reader: fingerprint.Reader
+    version_table: str
+    wanted: int
+    search_path: str | None = None
+    made: dict[str, str] = field(default_factory=dict)
+    fills: dict[str, Fill] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, url: str, version_table: str, wanted: int) -> Ledger:
+        """Connect twice, to the database that this process may reach."""
+        reading = psycopg2.connect(url, application_name="airlock-drill")
+        writing = psycopg2.connect(url, application_name="airlock-drill")
+        for connection in (reading, writing):
+            connection.autocommit = True
+        return cls(reading, writing, fingerprint.Reader(reading), version_table, wanted)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.reading.close()
+        self.writing.close()
+
+    def read(self, before: State | None = None, touched: Collection[str] | None = None) -> State:
+        """Read the state; rows only of tables in `touched` (None: of all), the rest as it was `before`."""
+        catalogue = self.reader.read()
+        names = State(catalogue, {}, {}).tables() - {self.version_table}
+        kept: dict[str, rows.TableDigest] = {}
+        if before is not None and touched is not None:
+            kept = {
+                name: digest
+                for name, digest in before.digests.items()
+                if name in names and name not in touched
+            }
+        unread = names - kept.keys()
+        digests = {**kept, **self.digest(unread)}
+        return State(catalogue, digests, rows.read_sequences(self.reading))
+
+    def digest(self, names: Collection[str]) -> rows.Digests:
+        """Digest some tables as they are now."""
+        return rows.digests(self.reading, self.tables(names)) if names else {}
+
+    def tables(self, names: Collection[str]) -> tuple[rows.Table, ...]:
+        """Read what must be known of some tables to write into them."""
+        return (
+            rows.read_tables(self.reading, names=sorted(names), exclude=[self.version_table]) if names else ()
+        )
+
+    def fill(
+        self, names: Iterable[str], count: int | None = None, required: Mapping[str, rows.Table] | None = None
+    ) -> tuple[Fill, ...]:
+        """Bring tables to the number of sample rows, and remember which could not be brought there."""
+        wanted = sorted(set(names) - {self.version_table})
+        if not wanted:
+            return ()
+        done = rows.fill(
+            self.writing,
+            self.wanted if count is None else count,
+            tables=wanted,
+            exclude=[self.version_table],
+            search_path=self.search_path,
+            made=self.made,
+            required=required,
+        )
+        self.fills.update({one.table: one for one in done})
+        return done
+
+    def empty(self, names: Iterable[str]) -> None:
+        """Remove all rows of some tables, and of those that refer to them."""
+        found = self.tables(set(names))
+        if found:
+            with self.writing.cursor() as cursor:
+                cursor.execute(f"TRUNCATE {', '.join(table.sql for table in found)} CASCADE")

@@ -1,0 +1,125 @@
+"""What other clients write between the upgrade and the downgrade, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airlock.instruments import rows
+from airlock.words.drill import Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airlock.acts.drill.ledger import Ledger, State
+
+_ROWS = 3
+_CHANGED = """SELECT format('%I.%I', schemaname, relname) FROM pg_stat_xact_user_tables
+WHERE n_tup_upd + n_tup_del + n_tup_hot_upd > 0"""
+
+
+@dataclass(slots=True)
+class Meanwhile:
+    """The rows written, by table and key, and the old rows that those writes changed through triggers."""
+
+    state: State
+    written: dict[str, frozenset[str]] = field(default_factory=dict)
+    changed: set[tuple[str, str, str]] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+
+def write(ledger: Ledger, before: State, after: State, touched: Collection[str], turn: int) -> Meanwhile:
+    """Write into the tables that the step made or touched: copies of rows, sample rows where there are none.
+
+    Commits. Returns the state afterwards, with the digests of what was written.
+    """
+    new = after.tables() - before.tables() - {ledger.version_table}
+    old = sorted((set(touched) & after.tables()) - new - {ledger.version_table})
+    ledger.fill(new, min(ledger.wanted, 5))
+    tables = ledger.tables(old)
+    fresh = {name for name in after.catalogue.objects if name not in before.catalogue.objects}
+    connection = ledger.writing
+    connection.autocommit = False
+    try:
+        done = rows.write_clones(
+            connection, tables, rows=_ROWS, turn=turn, search_path=ledger.search_path, new=fresh
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(_CHANGED)
+            others = {row[0] for row in cursor.fetchall()}
+        by_sql = (
+            {table.sql.replace('"', ""): table.label for table in ledger.tables(after.tables())}
+            if others
+            else {}
+        )
+        moved = [by_sql[name.replace('"', "")] for name in others if name.replace('"', "") in by_sql]
+        # The reading connection does not see the writes yet: this is how the rows were before.
+        undisturbed = ledger.digest(moved)
+        connection.commit()
+    finally:
+        connection.rollback()
+        connection.autocommit = True
+    wrote = {one.table for one in done if one.rows}
+    state = ledger.read(after, {*new, *old, *moved})
+    result = Meanwhile(state)
+    result.notes = [
+        f"no row could be written into {one.table} after the upgrade: {one.reason}"
+        for one in done
+        if not one.rows
+    ]
+    for table in {*wrote, *new}:
+        now, then = state.digests.get(table), after.digests.get(table)
+        if now is not None and now.rows is not None:
+            known = then.rows if then is not None and then.rows is not None and table not in new else {}
+            result.written[table] = frozenset(set(now.rows) - set(known))
+    for table in moved:
+        result.changed |= _changed(table, undisturbed.get(table), state.digests.get(table))
+    return result
+
+
+def _changed(
+    table: str, before: rows.TableDigest | None, after: rows.TableDigest | None
+) -> set[tuple[str, str, str]]:
+    if before is None or after is None or before.rows is None or after.rows is None:
+        return set()
+    return {
+        (table, key, name)
+        for key, row in before.rows.items()
+        if key in after.rows
+        for name, old, new in zip(before.columns, row, after.rows[key], strict=False)
+        if old != new
+    }
+
+
+def losses(meanwhile: Meanwhile, after_down: State) -> tuple[Loss, ...]:
+    """List what of the writes is not there after the downgrade."""
+    found: list[Loss] = []
+    remaining = after_down.tables()
+    for table, keys in sorted(meanwhile.written.items()):
+        written = meanwhile.state.digests[table]
+        if not keys or written.rows is None:
+            continue
+        now = after_down.digests.get(table)
+        if table not in remaining or now is None:
+            found.append(Loss(table, len(keys), "the table goes"))
+            continue
+        if now.rows is None:
+            continue
+        comparable = written.key == now.key and set(written.key) <= set(now.columns)
+        gone = [key for key in keys if key not in now.rows] if comparable else []
+        if gone:
+            found.append(Loss(table, len(gone), "the rows go"))
+        for place, name in enumerate(written.columns):
+            if name not in now.columns:
+                valued = sum(written.rows[key][place] is not None for key in keys)
+                if valued:
+                    found.append(Loss(f"{table}.{name}", valued, "the column goes"))
+            elif comparable:
+                there = now.columns.index(name)
+                differing = Counter(
+                    written.rows[key][place] != now.rows[key][there] for key in keys if key in now.rows
+                )[True]
+                if differing:
+                    found.append(Loss(f"{table}.{name}", differing, "the values change"))
+    return tuple(sorted(found))

@@ -1,0 +1,287 @@
+"""The examination of one revision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airlock.acts.drill import comparisons, failures, judge, meanwhile
+from airlock.acts.drill.step import StepTaken, take
+from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, Kept, Loss, RevisionProof, Timings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from airlock.acts.drill.ledger import Ledger, State
+    from airlock.instruments.project import Project, RevisionFacts
+    from airlock.words.difference import Difference
+    from airlock.words.drill import Broken, Cut, Held, Stall
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a drill does beside the proof."""
+
+    rows: int = 40
+    traffic: int = 0
+    blocker: bool = False
+    crash: bool = False
+
+
+@dataclass
+class Examination:
+    """One revision's way up, down and up again. `run` yields the phases; afterwards `proof` tells the verdict."""
+
+    project: Project
+    facts: RevisionFacts
+    ledger: Ledger
+    state: State
+    options: Options
+    turn: int
+    differences: list[Difference] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    losses: tuple[Loss, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    reason: str = ""
+    verdict: str | None = None
+    up: StepTaken | None = None
+    down: StepTaken | None = None
+    again: StepTaken | None = None
+    stalls: list[Stall] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+    stuck: bool = False
+    dead_end: bool = False
+    wants_role: str | None = None
+    existing: frozenset[str] = frozenset()
+
+    def run(self) -> Iterator[str]:
+        """Go up, write, go down, compare, go up again, compare, and leave the database above the revision."""
+        yield "up"
+        before = self.state
+        up = self._first_up()
+        if up is None:
+            return
+        self.up, before = up, self.state
+        self.existing = before.tables() - {self.ledger.version_table}
+        after = self.ledger.read(before, up.touched)
+        self._complain_of_sequences(before, after, "after the upgrade")
+        yield "writing"
+        touched = self._touched(up, before, after)
+        written = meanwhile.write(self.ledger, before, after, touched, self.turn)
+        self.notes += written.notes
+        yield "down"
+        below = self._down(before, written)
+        if below is None:
+            return
+        yield "up again"
+        self._again(before, after, below)
+
+    def proof(self) -> RevisionProof:
+        """Give the verdict and what it rests on."""
+        verdict = (
+            REFUSED
+            if self.differences or self.broken or any(not cut.converged for cut in self.cuts)
+            else self.verdict
+        )
+        reason = self.reason
+        if verdict == REFUSED and not reason:
+            reason = _counted(self.differences, self.broken, self.cuts)
+        held: set[Held] = {
+            one
+            for taken in (self.up, self.down)
+            if taken
+            for one in taken.held
+            if one.object in self.existing
+        }
+        return RevisionProof(
+            self.facts.revision, self.facts.title, verdict or PROVED, reason, tuple(sorted(set(self.differences))),
+            tuple(self.kept), self.losses, tuple(dict.fromkeys(self.notes)),
+            Timings(*(taken.ms if taken else None for taken in (self.up, self.down, self.again))),
+            tuple(sorted(held)), tuple(self.stalls), tuple(self.broken), tuple(self.cuts),
+        )  # fmt: skip
+
+    def _refuse(self, reason: str) -> None:
+        self.verdict, self.reason = REFUSED, reason
+
+    def _pass_over(self, reason: str) -> None:
+        if self.verdict is None:
+            self.verdict, self.reason = NOT_EXAMINED, reason
+
+    def _take(self, direction: str) -> StepTaken:
+        taken = take(self.project, self.facts.revision, direction)
+        if taken.search_path is not None:
+            self.ledger.search_path = taken.search_path
+        return taken
+
+    def _first_up(self) -> StepTaken | None:
+        """Upgrade; where the sample rows are what refuses, learn what the upgrade demands and make them anew."""
+        try:
+            return self._take("up")
+        except Exception as error:  # noqa: BLE001  a revision may raise anything
+            if not failures.is_about_rows(error) or not any(one.count for one in self.state.digests.values()):
+                self._cannot_go_up(error)
+                return None
+            first = failures.one_line(error)
+        try:
+            return self._on_fitting_rows(first)
+        except Exception as error:  # noqa: BLE001
+            if self.verdict is None:
+                self._pass_over(f"the upgrade fails on sample rows: {failures.one_line(error)}")
+            self._move_on_without_rows()
+            return None
+
+    def _on_fitting_rows(self, first: str) -> StepTaken:
+        names = {name for name, one in self.state.digests.items() if one.count}
+        self.ledger.empty(names)
+        self._take("up")
+        above = self.ledger.read()
+        required = {table.label: table for table in self.ledger.tables(names & above.tables())}
+        self._take("down")
+        below = self.ledger.read()
+        found, _ = judge.structure(self.state, below)
+        found, self.kept = judge.keep(found, self.facts.kept)
+        self.differences += found
+        self.ledger.fill(names & below.tables(), required=required)
+        self.state = self.ledger.read()
+        self.notes.append(f"sample rows were made anew to fit what the upgrade demands ({first})")
+        return self._take("up")
+
+    def _cannot_go_up(self, error: Exception) -> None:
+        self.wants_role = failures.missing_role(error)
+        beyond = failures.beyond_scratch(error)
+        if beyond is not None:
+            self._pass_over(beyond)
+        else:
+            self._refuse(f"the upgrade fails: {failures.one_line(error)}")
+        self.dead_end = True
+
+    def _move_on_without_rows(self) -> None:
+        """Upgrade on empty tables, so that later revisions can still be examined."""
+        try:
+            self.ledger.empty({name for name, one in self.ledger.read().digests.items() if one.count})
+            self._take("up")
+            self.state = self.ledger.read()
+            self.ledger.fill(self.state.tables())
+            self.state = self.ledger.read()
+        except Exception as error:  # noqa: BLE001
+            self._refuse(f"the upgrade fails, also on empty tables: {failures.one_line(error)}")
+            self.dead_end = True
+
+    def _touched(self, taken: StepTaken, before: State, after: State) -> frozenset[str]:
+        """Name the tables a step concerns: those it locked, or all that changed where locks could not be seen."""
+        if taken.touched is not None:
+            return taken.touched
+        old, new = before.catalogue.objects, after.catalogue.objects
+        changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+        parents = {
+            thing.parent for name in changed for thing in (old.get(name), new.get(name)) if thing is not None
+        }
+        rows = {
+            name
+            for name, one in after.digests.items()
+            if name in before.digests and before.digests[name] != one
+        }
+        tables = before.tables() | after.tables()
+        return frozenset(tables & {*changed, *rows, *(parent for parent in parents if parent is not None)})
+
+    def _down(self, before: State, written: meanwhile.Meanwhile) -> State | None:
+        try:
+            self.down = self._take("down")
+        except Exception as error:  # noqa: BLE001
+            self._did_not_go_down(error, written.state)
+            return None
+        below = self.ledger.read(written.state, self.down.touched)
+        found, notes = judge.structure(before, below)
+        found += judge.sequences(before, below)
+        found += judge.values(before, below, written.changed)
+        found, kept = judge.keep(found, self.facts.kept)
+        self.differences += found
+        self.kept = sorted({*self.kept, *kept}, key=lambda it: it.object)
+        self.notes += notes
+        self.losses = meanwhile.losses(written, below)
+        self._look_for_unfilled(before, below)
+        return below
+
+    def _did_not_go_down(self, error: Exception, above: State) -> None:
+        refusal = failures.own_refusal(error, self.facts.irreversible)
+        if refusal is not None:
+            self._pass_over(f"irreversible: {refusal}")
+        else:
+            self._refuse(f"the downgrade fails: {failures.one_line(error)}")
+        now = self.ledger.read()
+        self.stuck = now.catalogue != above.catalogue
+        self._settle(above, now)
+
+    def _look_for_unfilled(self, before: State, below: State) -> None:
+        """Nothing is proved about the rows of a table that has none."""
+        concerned: set[str] = set()
+        for taken in (self.up, self.down):
+            if taken is not None:
+                concerned |= self._touched(taken, before, below)
+        for name in sorted(concerned & before.digests.keys()):
+            if before.digests[name].count == 0:
+                filled = self.ledger.fills.get(name)
+                why = filled.reason if filled is not None and filled.reason else "the history leaves it empty"
+                self._pass_over(f"{name} could not be filled: {why}")
+
+    def _again(self, before: State, after: State, below: State) -> None:
+        try:
+            self.again = self._take("up")
+        except Exception as error:  # noqa: BLE001
+            self._refuse(f"the upgrade fails after its own downgrade: {failures.one_line(error)}")
+            self.stuck = True
+            return
+        above = self.ledger.read(below, self.again.touched)
+        if comparisons.AGAIN:
+            found, _ = judge.structure(after, above)
+            found += judge.values(after, above, steady=_steady(before, after))
+            found, _ = judge.keep(found, self.facts.kept)
+            self.differences += [one for one in found if one not in self.differences]
+        self._settle(before, above)
+
+    def _settle(self, before: State, above: State) -> None:
+        """Fill what is new or was emptied, and read where the next revision starts."""
+        emptied = {
+            name
+            for name, one in above.digests.items()
+            if one.count == 0 and name != self.ledger.version_table
+        }
+        new = above.tables() - before.tables()
+        wanting: Collection[str] = {
+            name
+            for name in emptied | new
+            if name not in self.ledger.fills or self.ledger.fills[name].rows or name in new
+        }
+        if wanting:
+            self.ledger.fill(wanting)
+            above = self.ledger.read(above, wanting)
+        self.state = above
+
+    def _complain_of_sequences(self, before: State, after: State, when: str) -> None:
+        found = [one for one in judge.sequences(before, after) if "holds up to" in (one.after or "")]
+        self.notes += [f"{one.object} {when}: {one.after}" for one in found]
+        self.differences += found
+
+
+def _steady(before: State, after: State) -> frozenset[str]:
+    """Name the columns that the upgrade left alone: a second upgrade must leave them alone as well.
+
+    What it computes (now(), random()) may come out differently each time.
+    """
+    found = {f"{name}.{column}" for name, one in before.digests.items() for column in one.columns}
+    for one in judge.values(before, after):
+        found.discard(one.object)
+    return frozenset(found)
+
+
+def _counted(differences: list[Difference], broken: list[Broken], cuts: list[Cut]) -> str:
+    parts = []
+    if differences:
+        parts.append(f"{len(differences)} difference{'s' if len(differences) != 1 else ''} after down")
+    if broken:
+        parts.append(f"{len(broken)} statement{'s' if len(broken) != 1 else ''} of the other schema fail")
+    lost = sum(not cut.converged for cut in cuts)
+    if lost:
+        parts.append(f"{lost} crash{'es' if lost != 1 else ''} without recovery")
+    return ", ".join(parts)

@@ -1,0 +1,153 @@
+"""What rows hold, told briefly: per table and column, tied to each row's key, in one scan, by the server."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airlock.instruments.rows.tables import Table, quoted
+from airlock.words.rows import RowDifference
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    import psycopg2.extensions
+
+# Tables of up to so many rows are remembered row by row, so that a difference can be shown and not just counted.
+DETAIL = 2_000
+_SHOWN = 120
+_SETTINGS = """SELECT set_config('search_path', 'pg_catalog', true), set_config('TimeZone', 'UTC', true),
+  set_config('DateStyle', 'ISO, YMD', true), set_config('IntervalStyle', 'postgres', true),
+  set_config('extra_float_digits', '1', true), set_config('bytea_output', 'hex', true)"""
+
+
+@dataclass(frozen=True, slots=True)
+class TableDigest:
+    """One table: its row count, one sum per column, and, where it is small, every row's values by key."""
+
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    count: int
+    sums: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, tuple[str | None, ...]] | None = None
+
+
+Digests = dict[str, TableDigest]
+
+
+def digests(connection: psycopg2.extensions.connection, tables: Iterable[Table]) -> Digests:
+    """Digest tables by name. Reads each once, in one read-only transaction that it ends."""
+    autocommit, connection.autocommit = connection.autocommit, False
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_SETTINGS)
+            return {table.label: _digest(cursor, table) for table in tables}
+    finally:
+        connection.rollback()
+        connection.autocommit = autocommit
+
+
+def _digest(cursor: Any, table: Table) -> TableDigest:
+    columns = (*(column.name for column in table.columns), *sorted(table.generated))
+    key = table.key or columns
+    if not columns:
+        cursor.execute(f"SELECT count(*) FROM {table.sql}")
+        return TableDigest(key, columns, cursor.fetchone()[0])
+    spelled = ", ".join(_shown(name) for name in columns)
+    cursor.execute(f"SELECT {_key(key)}, {spelled} FROM {table.sql} LIMIT {DETAIL + 1}")
+    found = cursor.fetchall()
+    if len(found) <= DETAIL:
+        return TableDigest(key, columns, len(found), rows=_by_key(found))
+    sums = ", ".join(_sum(name, key) for name in columns)
+    cursor.execute(f"SELECT count(*), {sums} FROM {table.sql}")
+    count, *values = cursor.fetchone()
+    return TableDigest(
+        key, columns, count, sums={name: str(value) for name, value in zip(columns, values, strict=True)}
+    )
+
+
+def _key(names: Collection[str]) -> str:
+    return f"concat_ws(', ', {', '.join(f'coalesce({quoted(name)}::text, $airlock$NULL$airlock$)' for name in names)})"
+
+
+def _shown(name: str) -> str:
+    text = f"{quoted(name)}::text"
+    return f"CASE WHEN length({text}) <= {_SHOWN} THEN {text} ELSE left({text}, {_SHOWN}) || ' ... md5 ' || md5({text}) END"
+
+
+def _sum(name: str, key: Collection[str]) -> str:
+    return f"sum(hashtextextended({_key(key)} || coalesce('=' || {quoted(name)}::text, '~'), 0))"
+
+
+def _by_key(found: list[Any]) -> dict[str, tuple[str | None, ...]]:
+    """Name rows by key; rows that nothing tells apart are numbered."""
+    rows: dict[str, tuple[str | None, ...]] = {}
+    again: Counter[str] = Counter()
+    for key, *values in found:
+        name = key
+        if name in rows:
+            again[key] += 1
+            name = f"{key} ({again[key] + 1})"
+        rows[name] = tuple(values)
+    return rows
+
+
+def compare(
+    before: TableDigest,
+    after: TableDigest,
+    table: str,
+    *,
+    changed_by_others: Collection[tuple[str, str]] = (),
+) -> tuple[RowDifference, ...]:
+    """Tell which of the rows that were there are gone or hold other values; rows that came are no difference.
+
+    Columns are compared that both readings have. `changed_by_others` are (key, column) pairs whose change
+    is somebody else's doing.
+    """
+    if before.rows is None or after.rows is None:
+        return tuple(_compare_sums(before, after, table))
+    common = [name for name in before.columns if name in after.columns]
+    if before.key != after.key or not set(before.key) <= set(common):
+        return tuple(_compare_values(before, after, table, common))
+    found = []
+    gone = [key for key in before.rows if key not in after.rows]
+    if gone:
+        found.append(RowDifference(table, None, len(gone), gone[0]))
+    for name in common:
+        here, there = before.columns.index(name), after.columns.index(name)
+        differing = [
+            (key, row[here], after.rows[key][there])
+            for key, row in before.rows.items()
+            if key in after.rows
+            and row[here] != after.rows[key][there]
+            and (key, name) not in changed_by_others
+        ]
+        if differing:
+            found.append(RowDifference(table, name, len(differing), *differing[0]))
+    return tuple(found)
+
+
+def _compare_sums(before: TableDigest, after: TableDigest, table: str) -> Iterable[RowDifference]:
+    if after.count < before.count:
+        yield RowDifference(table, None, before.count - after.count)
+    elif after.count == before.count:
+        for name, value in before.sums.items():
+            if after.sums.get(name, value) != value:
+                yield RowDifference(table, name, before.count)
+
+
+def _compare_values(
+    before: TableDigest, after: TableDigest, table: str, common: list[str]
+) -> Iterable[RowDifference]:
+    """Compare column by column, as bags of values, where no key ties the rows together."""
+    old, new = before.rows or {}, after.rows or {}
+    if len(new) < len(old):
+        yield RowDifference(table, None, len(old) - len(new))
+        return
+    for name in common:
+        here, there = before.columns.index(name), after.columns.index(name)
+        missing = Counter(row[here] for row in old.values()) - Counter(row[there] for row in new.values())
+        if missing:
+            value = next(iter(missing))
+            yield RowDifference(table, name, missing.total(), None, value, None)
