@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WITH_DATABASE := scripts/with-database
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export M TO FROM
+export M TO FROM CLIENTS ROWS
 # ARGS=… is handed on to airlock: make migrate ARGS='--lock-timeout 500ms --log migrations.log'
 ARGS ?=
 
@@ -55,6 +55,18 @@ revision: .venv/ready  ## Write a revision from what changed in the models: M="A
 	@test -n "$$M" || { echo 'make revision: say what it does: M="Add task.due_at, nullable"' >&2; exit 2; }
 	@$(WITH_DATABASE) alembic revision --autogenerate -m "$$M"
 
+.PHONY: drill
+drill: .venv/ready  ## Rehearse every rollback in scratch databases, with rows; the report goes to reports/drill/
+	@airlock drill --out reports/drill
+
+.PHONY: drill-traffic
+drill-traffic: .venv/ready  ## The same under traffic of the other release: CLIENTS=20 ROWS=200000
+	@airlock drill --traffic "$${CLIENTS:-20}" --rows "$${ROWS:-200000}" --out reports/drill-traffic
+
+.PHONY: drill-crash
+drill-crash: .venv/ready  ## The same through crashes: each step cut at every statement, then run again
+	@airlock drill --crash --out reports/drill-crash
+
 ##@ Work on it
 
 .PHONY: test
@@ -85,7 +97,7 @@ lock: .venv/ready  ## Pin the dependencies of pyproject.toml, with hashes
 	@uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header --no-annotate -q -o requirements.lock
 
 .PHONY: ci
-ci: lint test proof  ## Everything the pipeline asks of a change
+ci: lint test drill proof  ## Everything the pipeline asks of a change
 
 # Rebuilt when the pinned requirements change. The project itself is installed as a link to this directory.
 .venv/ready: requirements.lock

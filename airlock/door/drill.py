@@ -1,0 +1,142 @@
+"""`airlock drill`: prove in scratch that every revision can be undone. Exits 1 where one is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airlock.words.drill import DrillProgress, DrillReport
+
+DEFAULT_ROWS = 40
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument(
+        "range",
+        nargs="?",
+        metavar="FROM:TO",
+        help="revisions after FROM up to and with TO (default: base:head)",
+    )
+    parser.add_argument("--last", type=int, metavar="N", help="only the last N revisions of the range")
+    parser.add_argument(
+        "--pending", action="store_true", help="what the target lacks (reads its version table)"
+    )
+    parser.add_argument(
+        "--rows",
+        type=int,
+        default=DEFAULT_ROWS,
+        metavar="N",
+        help="sample rows in every table (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--traffic",
+        type=int,
+        default=0,
+        metavar="N",
+        help="N clients of the other release write and read during each step",
+    )
+    parser.add_argument(
+        "--blocker", action="store_true", help="with --traffic: a reader that stays in its transaction"
+    )
+    parser.add_argument("--crash", action="store_true", help="cut each step at every statement and run again")
+    parser.add_argument("--out", metavar="DIR", help="write drill.html, drill.json and junit.xml there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Drill in scratch, write the report, answer with its verdict."""
+    from airlock.acts.drill import drill
+    from airlock.faces import drill as face
+    from airlock.words.drill import REFUSED
+    from airlock.words.errors import DONE, Usage
+    from airlock.words.errors import NOT_EXAMINED as NOT_EXAMINED_CODE
+    from airlock.words.errors import REFUSED as REFUSED_CODE
+
+    if arguments.rows < 1 or arguments.traffic < 0 or (arguments.last is not None and arguments.last < 1):
+        raise Usage("--rows and --last take numbers from 1 up, --traffic from 0 up.")
+    start, like_major = _target(arguments) if arguments.pending else (None, None)
+    show = _Progress()
+    try:
+        report = drill(
+            arguments.config,
+            from_to=arguments.range,
+            last=arguments.last,
+            start=start,
+            scratch=arguments.scratch,
+            like_major=like_major,
+            rows=arguments.rows,
+            traffic=arguments.traffic,
+            blocker=arguments.blocker,
+            crash=arguments.crash,
+            x_arguments=arguments.x,
+            progress=show,
+        )
+    finally:
+        show.end()
+    if arguments.out:
+        _write(Path(arguments.out), report)
+    if arguments.json:
+        json.dump(face.document(report), sys.stdout, indent=2, ensure_ascii=False)
+        sys.stdout.write("\n")
+    else:
+        *said, verdict = face.lines(report)
+        if arguments.out:
+            said.append(f"report: {Path(arguments.out) / 'drill.html'}")
+        sys.stdout.writelines(f"{line}\n" for line in (*said, verdict))
+    if report.verdict == REFUSED:
+        return REFUSED_CODE
+    return DONE if report.verdict == "proved" else NOT_EXAMINED_CODE
+
+
+class _Progress:
+    """One line on standard error: overwritten on a terminal, a new one per revision elsewhere."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.last = 0
+        self.on_terminal = sys.stderr.isatty()
+
+    def __call__(self, now: DrillProgress) -> None:
+        from airlock.faces.drill import progress
+        from airlock.faces.text import shorten
+
+        line = progress(now, (time.perf_counter() - self.began) * 1000)
+        if self.on_terminal:
+            sys.stderr.write(f"\r\033[K{shorten(line, 110)}")
+            sys.stderr.flush()
+        elif now.number != self.last:
+            sys.stderr.write(f"{line}\n")
+        self.last = now.number
+
+    def end(self) -> None:
+        if self.on_terminal:
+            sys.stderr.write("\r\033[K")
+
+
+def _target(arguments: argparse.Namespace) -> tuple[tuple[str, ...], int]:
+    """Read which heads the target stands at, and its major version. Reads only."""
+    from airlock.acts.heads import heads_of
+    from airlock.instruments.project import Project
+    from airlock.instruments.target import resolve_target
+
+    project = Project.open(arguments.config, arguments.x)
+    return heads_of(resolve_target(arguments.url, os.environ, project.ini_url))
+
+
+def _write(directory: Path, report: DrillReport) -> None:
+    from airlock.faces import drill as face
+    from airlock.faces.report.drill_page import html
+    from airlock.faces.report.junit import junit
+
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "drill.html").write_text(html(report), encoding="utf-8")
+    (directory / "junit.xml").write_text(junit(report), encoding="utf-8")
+    text = json.dumps(face.document(report), indent=2, ensure_ascii=False)
+    (directory / "drill.json").write_text(f"{text}\n", encoding="utf-8")

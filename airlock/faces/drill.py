@@ -1,0 +1,161 @@
+"""A drill as text and as the JSON document of `airlock drill --json`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from airlock.faces.text import count, duration, enumeration, shorten
+from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.words.difference import Difference
+    from airlock.words.drill import DrillProgress, DrillReport, RevisionProof
+
+_LONGEST = 160
+_SIGNS = {PROVED: "=", REFUSED: "!", NOT_EXAMINED: "?"}
+
+
+def document(report: DrillReport) -> dict[str, Any]:
+    """Build the JSON document."""
+    return {
+        "verdict": report.verdict,
+        "server_version": report.server_version,
+        "rows": report.rows,
+        "traffic": report.traffic,
+        "longest_stall_ms": report.longest_stall_ms,
+        "revisions": [_revision(revision) for revision in report.revisions],
+        "fills": [
+            {"table": it.table, "rows": it.rows, "wanted": it.wanted, "reason": it.reason}
+            for it in report.fills
+        ],
+        "roles_made": list(report.roles),
+        "elapsed_ms": round(report.elapsed_ms, 1),
+    }
+
+
+def _revision(proof: RevisionProof) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "revision": proof.revision,
+        "title": proof.title,
+        "verdict": proof.verdict,
+        "reason": proof.reason,
+        "differences": [
+            {"object": it.object, "kind": it.kind, "before": it.before, "after": it.after}
+            for it in proof.differences
+        ],
+        "kept": [{"object": it.object, "sentence": it.sentence} for it in proof.kept],
+        "losses": [{"object": it.object, "rows": it.rows, "why": it.why} for it in proof.losses],
+        "notes": list(proof.notes),
+        "held": [{"object": it.object, "mode": it.mode, "direction": it.direction} for it in proof.held],
+        "ms": {"up": _ms(proof.ms.up), "down": _ms(proof.ms.down), "again": _ms(proof.ms.again)},
+    }
+    if proof.stalls or proof.broken:
+        found["traffic"] = [
+            {
+                "direction": it.direction, "statements": it.statements, "p50_ms": _ms(it.p50), "p99_ms": _ms(it.p99),
+                "longest_ms": _ms(it.longest),
+            }
+            for it in proof.stalls
+        ]  # fmt: skip
+        found["broken"] = [
+            {"direction": it.direction, "statement": it.statement, "error": it.error, "times": it.times}
+            for it in proof.broken
+        ]
+    if proof.cuts:
+        found["crashes"] = [
+            {
+                "direction": it.direction,
+                "statement": it.statement,
+                "sql": it.sql,
+                "outcome": it.outcome,
+                "converged": it.converged,
+            }
+            for it in proof.cuts
+        ]
+    return found
+
+
+def _ms(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def lines(report: DrillReport) -> Iterator[str]:
+    """Tell every revision in a line, what it rests on below it, and the verdict last."""
+    for proof in report.revisions:
+        times = " ".join(
+            f"{sign}{duration(value)}"
+            for sign, value in (("+", proof.ms.up), ("-", proof.ms.down), ("+", proof.ms.again))
+            if value
+        )
+        yield f"{_SIGNS[proof.verdict]} {proof.revision}  {proof.verdict:<12}  {proof.title}  {times}".rstrip()
+        yield from (f"    {line}" for line in details(proof))
+    for one in report.fills:
+        if one.reason is not None:
+            yield f"  {one.table}: {count(one.rows, 'row')} of {one.wanted}, because {one.reason}"
+    if report.roles:
+        yield f"  roles made on the scratch server: {', '.join(report.roles)}"
+    yield headline(report)
+
+
+def details(proof: RevisionProof) -> Iterator[str]:
+    """Say in sentences what a revision's verdict rests on."""
+    if proof.reason:
+        yield proof.reason
+    for it in proof.differences:
+        yield difference(it)
+    for broken in proof.broken:
+        yield f"{broken.statement} fails {_meanwhile(broken.direction)}: {broken.error} ({count(broken.times, 'time')})"
+    for cut in proof.cuts:
+        if not cut.converged:
+            yield f"cut {cut.direction} at statement {cut.statement} ({shorten(cut.sql, 60)}): {cut.outcome}"
+    if proof.cuts and all(cut.converged for cut in proof.cuts):
+        yield f"{count(len(proof.cuts), 'crash', 'crashes')}: each run after it arrived where it should"
+    for kept in proof.kept:
+        yield f"kept: {kept.object} ({kept.sentence})"
+    for loss in proof.losses:
+        yield f"lost: {loss.object}, {count(loss.rows, 'row')} written meanwhile ({loss.why})"
+    for note in proof.notes:
+        yield f"note: {note}"
+    for stall in proof.stalls:
+        yield (
+            f"traffic {stall.direction}: {count(stall.statements, 'statement')}, p50 {duration(stall.p50)}, "
+            f"p99 {duration(stall.p99)}, longest {duration(stall.longest)}"
+        )
+
+
+def _meanwhile(direction: str) -> str:
+    return "on the upgraded schema" if direction == "up" else "on the downgraded schema"
+
+
+def difference(one: Difference) -> str:
+    """Say one difference: what it was, what it is."""
+    if one.before is None:
+        return f"{one.object}: {one.kind} is left behind ({shorten(one.after or '', _LONGEST)})"
+    if one.after is None:
+        return f"{one.object}: {one.kind} does not come back (was: {shorten(one.before, _LONGEST)})"
+    return f"{one.object}: {one.kind} was {shorten(one.before, _LONGEST)}, is {shorten(one.after, _LONGEST)}"
+
+
+def headline(report: DrillReport) -> str:
+    """Say the verdict of the whole drill in one line."""
+    verdicts = Counter(proof.verdict for proof in report.revisions)
+    parts = [
+        f"{verdicts[verdict]} {verdict}" for verdict in (PROVED, REFUSED, NOT_EXAMINED) if verdicts[verdict]
+    ]
+    stall = report.longest_stall_ms
+    waited = f", longest stall {duration(stall)}" if stall is not None else ""
+    return (
+        f"{report.verdict}: {count(len(report.revisions), 'revision')}, {enumeration(parts) or 'none'}{waited} "
+        f"(PostgreSQL {report.server_version}, {duration(report.elapsed_ms)})"
+    )
+
+
+def progress(now: DrillProgress, elapsed_ms: float) -> str:
+    """Say where a running drill is, and when it may end."""
+    left = ""
+    if now.number > 1:
+        left = f", about {duration(elapsed_ms / (now.number - 1) * (now.total - now.number + 1))} left"
+    return f"revision {now.number} of {now.total} ({now.revision}): {now.phase}, {duration(elapsed_ms)}{left}"

@@ -1,0 +1,274 @@
+"""A drill as one self-contained HTML file: verdict first, words before colour, no script."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.faces.drill import difference, headline
+from airlock.faces.report.html import Safe, anchor, join, link, page, table, tag
+from airlock.faces.text import count, duration
+from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.words.drill import DrillReport, RevisionProof
+
+CANNOT_SEE = (
+    (
+        "Rows that only production has: sample rows follow the catalogue, not your customers. Put what matters into"
+        " tests/rows/<schema>.<table>.sql, and it is used instead."
+    ),
+    "What a revision does outside its database: files, queues, other servers.",
+    (
+        "Code that depends on more than the schema. Traffic (--traffic) sends single statements made from the catalogue,"
+        " not your application's transactions."
+    ),
+    "Another server version, other extensions, other settings than the scratch server's named above.",
+    "Sizes. A step that is quick on sample rows may take hours on yours: airlock trace and review tell which.",
+)
+_LETTERS = {PROVED: "P", REFUSED: "R", NOT_EXAMINED: "?"}
+_FILLS = {PROVED: "#dfeee0", REFUSED: "#8a1c1c", NOT_EXAMINED: "#ffffff"}
+
+
+def html(report: DrillReport) -> str:
+    """Write the page."""
+    bad = report.verdict != PROVED
+    body = [
+        tag("h1", "airlock drill"),
+        tag(
+            "div",
+            tag("p", report.verdict),
+            tag("p", headline(report)),
+            class_="verdict bad" if bad else "verdict",
+        ),
+        _circumstances(report),
+        tag("h2", "All revisions"),
+        _strip(report),
+        _overview(report),
+    ]
+    if report.longest_stall_ms is not None:
+        body += [tag("h2", "How long clients waited"), _stalls(report)]
+    body += [part for proof in report.revisions for part in _revision(proof)]
+    unfilled = [one for one in report.fills if one.reason]
+    if unfilled:
+        body += [
+            tag("h2", "Tables with fewer rows than asked for"),
+            table(
+                ["table", "rows", "why"],
+                [[it.table, f"{it.rows} of {it.wanted}", it.reason or ""] for it in unfilled],
+            ),
+        ]
+    body += [
+        tag("h2", "What this drill cannot see"),
+        tag("ul", *(tag("li", sentence) for sentence in CANNOT_SEE)),
+    ]
+    return page(f"{report.verdict}: airlock drill", *body)
+
+
+def _circumstances(report: DrillReport) -> Safe:
+    facts = [
+        ("Server", f"PostgreSQL {report.server_version}"),
+        ("Rows", f"{report.rows} sample rows a table"),
+    ]
+    if report.traffic:
+        facts.append(("Traffic", count(report.traffic, "client")))
+    if report.crash:
+        facts.append(("Crashes", "every step cut at every statement"))
+    if report.roles:
+        facts.append(("Roles made", ", ".join(report.roles)))
+    facts.append(("Took", duration(report.elapsed_ms)))
+    return tag("dl", *(part for name, value in facts for part in (tag("dt", name), tag("dd", value))))
+
+
+def _strip(report: DrillReport) -> Safe:
+    """Draw one box per revision, with a letter in it: it must read in grey as well."""
+    per_line, size = 40, 22
+    boxes = []
+    for place, proof in enumerate(report.revisions):
+        x, y = place % per_line * size, place // per_line * size
+        ink = "#ffffff" if proof.verdict == REFUSED else "#1a1a1a"
+        boxes.append(
+            tag(
+                "a",
+                tag("title", f"{proof.revision} {proof.title}: {proof.verdict}"),
+                tag("rect", x=x + 1, y=y + 1, width=size - 2, height=size - 2, fill=_FILLS[proof.verdict], stroke="#1a1a1a",
+                    stroke_dasharray="3 2" if proof.verdict == NOT_EXAMINED else None),
+                tag("text", _LETTERS[proof.verdict], x=x + size / 2, y=y + size / 2 + 4.5, text_anchor="middle",
+                    font_size=13, fill=ink),
+                href=f"#{anchor(proof.revision)}",
+            )
+        )  # fmt: skip
+    columns = min(len(report.revisions), per_line) or 1
+    lines = (len(report.revisions) + per_line - 1) // per_line or 1
+    drawing = tag(
+        "svg", *boxes, viewBox=f"0 0 {columns * size} {lines * size}", width=columns * size, role="img",
+        aria_label=headline(report), style="max-width:100%",
+    )  # fmt: skip
+    legend = tag("p", "P proved · R refused · ? not examined", class_="soft")
+    return join(drawing, legend)
+
+
+def _overview(report: DrillReport) -> Safe:
+    rows = [
+        [
+            link(anchor(proof.revision), proof.revision),
+            proof.title,
+            proof.verdict,
+            " / ".join(
+                "-" if ms is None else duration(ms) for ms in (proof.ms.up, proof.ms.down, proof.ms.again)
+            ),
+        ]
+        for proof in report.revisions
+    ]
+    return table(
+        ["revision", "title", "verdict", "up / down / again"],
+        rows,
+        bad=[proof.verdict == REFUSED for proof in report.revisions],
+    )
+
+
+def _stalls(report: DrillReport) -> Safe:
+    """Draw p50, p99 and the longest wait of each step on one logarithmic axis."""
+    import math
+
+    steps = [(proof, stall) for proof in report.revisions for stall in proof.stalls]
+    top = max(max(stall.longest for _, stall in steps), 10.0)
+    low, width, line = 0.1, 640, 22
+
+    def x(ms: float) -> float:
+        return round(190 + (width - 250) * math.log10(max(ms, low) / low) / math.log10(top / low), 1)
+
+    drawn = []
+    for place, (proof, stall) in enumerate(steps):
+        y = 12 + place * line
+        drawn += [
+            tag(
+                "text",
+                f"{proof.revision[:12]} {stall.direction}",
+                x=0,
+                y=y + 4,
+                font_size=12,
+                fill="currentColor",
+            ),
+            tag("line", x1=x(stall.p50), x2=x(stall.longest), y1=y, y2=y, stroke="currentColor"),
+            tag("circle", cx=x(stall.p50), cy=y, r=3, fill="currentColor"),
+            tag("rect", x=x(stall.p99) - 3, y=y - 4, width=6, height=8, fill="none", stroke="currentColor"),
+            tag(
+                "line",
+                x1=x(stall.longest),
+                x2=x(stall.longest),
+                y1=y - 6,
+                y2=y + 6,
+                stroke="currentColor",
+                stroke_width=3,
+            ),
+            tag(
+                "text",
+                duration(stall.longest),
+                x=x(stall.longest) + 6,
+                y=y + 4,
+                font_size=12,
+                fill="currentColor",
+            ),
+        ]
+    drawing = tag(
+        "svg", *drawn, viewBox=f"0 0 {width + 40} {len(steps) * line + 8}", width=width + 40, role="img",
+        aria_label=f"longest stall {duration(report.longest_stall_ms or 0)}", style="max-width:100%",
+    )  # fmt: skip
+    legend = tag("p", "dot: p50 · box: p99 · bar: the longest single statement (logarithmic)", class_="soft")
+    cells = [
+        [
+            proof.revision,
+            stall.direction,
+            f"{stall.statements:,}",
+            duration(stall.p50),
+            duration(stall.p99),
+            duration(stall.longest),
+        ]
+        for proof, stall in steps
+    ]
+    return join(
+        drawing,
+        legend,
+        table(["revision", "direction", "statements", "p50", "p99", "longest"], cells, right=(2, 3, 4, 5)),
+    )
+
+
+def _revision(proof: RevisionProof) -> Iterator[Safe]:
+    yield tag("h2", f"{proof.title}", id=anchor(proof.revision))
+    word = tag("span", proof.verdict, class_="word")
+    yield tag(
+        "div",
+        tag("p", word, f" {proof.revision}"),
+        *([tag("p", proof.reason)] if proof.reason else []),
+        class_="card bad" if proof.verdict == REFUSED else "card",
+    )
+    if proof.differences:
+        yield tag("h3", "What is not as it was")
+        yield table(
+            ["object", "what", "before", "after"],
+            [
+                [it.object, it.kind, it.before or "not there", it.after or "not there"]
+                for it in proof.differences
+            ],
+            bad=[True] * len(proof.differences),
+        )
+        yield tag(
+            "details", tag("summary", "in sentences"), _list(difference(it) for it in proof.differences)
+        )
+    if proof.broken:
+        yield tag("h3", "Statements of the other release that fail")
+        yield table(
+            ["direction", "statement", "error", "times"],
+            [[it.direction, it.statement, it.error, str(it.times)] for it in proof.broken],
+            bad=[True] * len(proof.broken),
+        )
+    if proof.kept:
+        yield tag("h3", "Kept on purpose")
+        yield _list(f"{it.object}: {it.sentence}" for it in proof.kept)
+    if proof.losses:
+        yield tag("h3", "Lost when going down")
+        yield table(
+            ["object", "rows written meanwhile", "why"],
+            [[it.object, str(it.rows), it.why] for it in proof.losses],
+        )
+    if proof.held:
+        yield tag("h3", "Locked until the step's end")
+        yield _timeline(proof)
+    if proof.cuts:
+        yield tag("h3", "Crashes")
+        yield table(
+            ["direction", "cut at", "statement", "outcome"],
+            [[it.direction, str(it.statement), it.sql, it.outcome] for it in proof.cuts],
+            bad=[not it.converged for it in proof.cuts],
+        )
+    if proof.notes:
+        yield tag("h3", "Notes")
+        yield _list(proof.notes)
+
+
+def _timeline(proof: RevisionProof) -> Safe:
+    """Draw each lock as a bar as long as its step: what is held at the end was held no longer than that."""
+    longest = max(proof.ms.up or 0, proof.ms.down or 0) or 1
+    bars = []
+    for it in proof.held:
+        ms = (proof.ms.up if it.direction == "up" else proof.ms.down) or 0
+        exclusive = it.mode == "ACCESS EXCLUSIVE"
+        bars += [
+            tag("div", f"{it.direction}: {it.object}, {it.mode}, at most {duration(ms)}", class_="name"),
+            tag(
+                "div",
+                tag(
+                    "div",
+                    class_="bar all" if exclusive else "bar writes",
+                    style=f"left:0;width:{max(ms / longest * 100, 0.5):.1f}%",
+                ),
+                class_="track",
+            ),
+        ]
+    return tag("div", *bars, class_="bars")
+
+
+def _list(items: object) -> Safe:
+    return tag("ul", *(tag("li", str(item)) for item in items))  # type: ignore[attr-defined]
