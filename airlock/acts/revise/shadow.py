@@ -1,0 +1,233 @@
+"""Both sides of the comparison as real catalogues: the database, and what the models would create.
+
+The models are created under other schema names inside a savepoint that is rolled back, in the same database:
+PostgreSQL itself then spells every default, CHECK, predicate and type of both sides in one way, and answers
+what a change would rewrite on an empty copy of the table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from alembic.autogenerate.api import AutogenContext
+
+from airlock.instruments import structure
+from airlock.instruments.structure import Structure, Table, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from alembic.runtime.migration import MigrationContext
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What an ALTER TABLE did to an empty copy of a table: its own file, and its indexes' by body."""
+
+    rewritten: bool
+    rebuilt: frozenset[str]
+    indexes: Mapping[str, str]
+    refused: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Sides:
+    """The database as it is and as the models want it, spelt alike; and a place to try changes on."""
+
+    connection: sa.Connection
+    live: Structure
+    wanted: Structure
+    shadows: Mapping[str, str]
+    real: Mapping[str, str]
+
+    def probe(self, table: Table, *clauses: str) -> Probe:
+        """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
+        return _probe(self, table, clauses)
+
+    def renamed(self, table: Table, column: str, name: str) -> Table:
+        """Spell a wanted table as if one of its columns had another name. Rolled back."""
+        shadow = f"{quoted(self.shadows[table.schema])}.{quoted(table.name)}"
+        with _rolled_back(self.connection):
+            _run(self.connection, f"ALTER TABLE {shadow} RENAME COLUMN {quoted(column)} TO {quoted(name)}")
+            read = structure.read(self.connection, {value: key for key, value in self.shadows.items()})
+            return read.tables[table.schema, table.name]
+
+    def accepts(self, table: Table, column: str, expression: str) -> bool:
+        """Tell whether a value passes the wanted table's CHECKs on that one column, and its type."""
+        wanted = self.wanted.tables.get((table.schema, table.name))
+        schemas = self.shadows if wanted is not None and column in wanted.columns else self.real
+        source = f"{quoted(schemas[table.schema])}.{quoted(table.name)}"
+        copy = f"{next(iter(self.shadows.values()))}.airlock_value"
+        checks = " AND ".join(
+            f"coalesce({one.bare.removeprefix('CHECK ')}, true)"
+            for one in table.constraints.values()
+            if one.kind == "c" and one.columns == (column,)
+        )
+        name = quoted(column)
+        try:
+            with _rolled_back(self.connection):
+                _run(self.connection, f"CREATE TABLE {copy} (LIKE {source})")
+                for other in table.columns.values():
+                    if other.not_null and other.name != column:
+                        _run(self.connection, f"ALTER TABLE {copy} ALTER {quoted(other.name)} DROP NOT NULL")
+                _run(self.connection, f"INSERT INTO {copy} ({name}) VALUES ({expression})")
+                if not checks:
+                    return True
+                found = _run(self.connection, f"SELECT {checks} FROM {copy}")
+                return bool(found.scalar_one())
+        except sa.exc.DBAPIError:
+            return False
+
+
+@contextlib.contextmanager
+def sides(context: MigrationContext, renames: Sequence[tuple[str, str]] = ()) -> Iterator[Sides]:
+    """Read both sides in a savepoint. Leaves the database as it was; `renames` are (table or column SQL, new name).
+
+    Locks nothing but what renames need; the schemas' tables are only read. Raises DBAPIError where the models
+    cannot be created.
+    """
+    connection = context.connection
+    if connection is None:
+        raise RuntimeError("models are compared with a database, and this run has none")
+    autogen = AutogenContext(context, autogenerate=False)
+    metadatas = _metadatas(context)
+    default = str(connection.dialect.default_schema_name)
+    keys: set[str | None] = {table.schema for metadata in metadatas for table in metadata.tables.values()}
+    keys |= {metadata.schema for metadata in metadatas}
+    keys = {None if key == default and None in keys else key for key in keys} | ({None} if not keys else set())
+    mark = secrets.token_hex(4)
+    shadows = {key or "": f"airlock_{mark}_{number}" for number, key in enumerate(sorted(keys, key=str))}
+    real = {key: key or default for key in shadows}
+    with _rolled_back(connection):
+        for statement in renames:
+            _run(connection, statement[0])
+        for shadow in shadows.values():
+            _run(connection, f"CREATE SCHEMA {shadow}")
+        translated: dict[str | None, str] = {key or None: shadow for key, shadow in shadows.items()}
+        if "" in shadows:
+            translated[default] = shadows[""]
+        _create(connection, metadatas, translated)
+        live = structure.read(connection, {name: key for key, name in real.items()})
+        wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()})
+        live, wanted = _filtered(autogen, context, metadatas, live, wanted, default)
+        yield Sides(connection, live, wanted, shadows, real)
+
+
+def _create(
+    connection: sa.Connection, metadatas: list[sa.MetaData], translated: Mapping[str | None, str]
+) -> None:
+    before = connection.get_execution_options().get("schema_translate_map")
+    connection.execution_options(schema_translate_map=dict(translated))
+    try:
+        for metadata in metadatas:
+            metadata.create_all(connection, checkfirst=False)
+    finally:
+        connection.execution_options(schema_translate_map=before)
+
+
+def _metadatas(context: MigrationContext) -> list[sa.MetaData]:
+    target = context.opts.get("target_metadata")
+    if target is None:
+        return []
+    return list(target) if isinstance(target, (list, tuple)) else [target]
+
+
+def _filtered(
+    autogen: AutogenContext,
+    context: MigrationContext,
+    metadatas: list[sa.MetaData],
+    live: Structure,
+    wanted: Structure,
+    default: str,
+) -> tuple[Structure, Structure]:
+    """Leave out what env.py's include_name and include_object leave out, and Alembic's own table."""
+    version = (context.version_table_schema or "", context.version_table)
+    models = {
+        ("" if table.schema in {None, default} and ("", table.name) in wanted.tables else table.schema or "", table.name): table
+        for metadata in metadatas
+        for table in metadata.tables.values()
+    }
+
+    def included(key: tuple[str, str], *, reflected: bool) -> bool:
+        schema, name = key
+        if key == version or (name == version[1] and schema in {version[0], ""} and version[0] in {"", default}):
+            return False
+        parents: Any = {"schema_name": schema or None}
+        if reflected and not autogen.run_name_filters(name, "table", parents):
+            return False
+        table = models.get(key)
+        if table is None:
+            table = sa.Table(name, sa.MetaData(), schema=schema or None)
+        compare_to = None
+        if reflected and key in models:
+            return True
+        return bool(autogen.run_object_filters(table, name, "table", reflected, compare_to))
+
+    kept = {key for key in wanted.tables if included(key, reflected=False)}
+    there = {key for key in live.tables if (key in kept or key not in wanted.tables) and included(key, reflected=True)}
+    return (
+        dataclasses.replace(live, tables={key: live.tables[key] for key in live.tables if key in there}),
+        dataclasses.replace(wanted, tables={key: wanted.tables[key] for key in wanted.tables if key in kept}),
+    )
+
+
+def _probe(sides: Sides, table: Table, clauses: Sequence[str]) -> Probe:
+    shadow = quoted(next(iter(sides.shadows.values())))
+    real = f"{quoted(sides.real[table.schema])}.{quoted(table.name)}"
+    connection = sides.connection
+    try:
+        with _rolled_back(connection):
+            _run(connection, f"CREATE TABLE {shadow}.airlock_probe (LIKE {real} INCLUDING ALL)")
+            before = _files(connection, shadow)
+            for clause in clauses:
+                _run(connection, f"ALTER TABLE {shadow}.airlock_probe {clause}")
+            after = _files(connection, shadow)
+    except sa.exc.DBAPIError as error:
+        return Probe(True, frozenset(), {}, str(error.orig).splitlines()[0].strip())
+    bodies = {name: body for name, (_, body) in before.items()}
+    rebuilt = frozenset(
+        bodies[name] for name, (file, _) in after.items() if name in before and before[name][0] != file and bodies[name]
+    )
+    changed = {bodies[name]: after[name][1] for name in before if bodies[name] and name in after}
+    place = f"{shadow}.airlock_probe"
+    seen = table.sql
+
+    def there(text: str) -> str:
+        return text.replace(place, seen)
+
+    rewritten = before[""][0] != after[""][0]
+    return Probe(
+        rewritten, frozenset(map(there, rebuilt)), {there(old): there(new) for old, new in changed.items()}
+    )
+
+
+def _files(connection: sa.Connection, shadow: str) -> dict[str, tuple[int, str]]:
+    rows = connection.execute(
+        sa.text(
+            "SELECT '' AS name, pg_relation_filenode(c.oid)::bigint, '' FROM pg_class c"
+            " WHERE c.oid = to_regclass(:name)::oid UNION ALL"
+            " SELECT i.indexrelid::regclass::text, pg_relation_filenode(i.indexrelid)::bigint, pg_get_indexdef(i.indexrelid)"
+            " FROM pg_index i WHERE i.indrelid = to_regclass(:name)::oid"
+        ),
+        {"name": f"{shadow}.airlock_probe"},
+    )
+    return {name: (file, definition.partition(" ON ")[2]) for name, file, definition in rows}
+
+
+def _run(connection: sa.Connection, statement: str) -> Any:
+    # No parameters: the driver then leaves every % alone.
+    return connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+
+
+@contextlib.contextmanager
+def _rolled_back(connection: sa.Connection) -> Iterator[None]:
+    savepoint = connection.begin_nested()
+    try:
+        yield
+    finally:
+        if savepoint.is_active:
+            savepoint.rollback()
