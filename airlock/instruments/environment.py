@@ -208,3 +208,16 @@ class _StandardError(io.TextIOBase):
 
     def flush(self) -> None:
         sys.stderr.flush()
+
+
+def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
+    """Run env.py as `alembic revision --autogenerate` does: no step, `retrieve(heads, context)` in their place.
+
+    env.py's models are then in `context.opts["target_metadata"]`. Raises Usage where env.py stops by itself.
+    """
+    environment = EnvironmentContext(project.config, project.script, fn=retrieve, as_sql=False, **given)
+    with environment, contextlib.redirect_stdout(_StandardError()):
+        try:
+            project.script.run_env()
+        except SystemExit as stopped:
+            raise Usage(f"env.py stopped by itself: {stopped.code}") from stopped

@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 # What PostgreSQL itself would quote of the words that models use; quoting one too many does no harm.
 _RESERVED = frozenset(
-    "all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation"
-    " column concurrently constraint create cross current_catalog current_date current_role current_schema"
-    " current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for"
-    " foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral"
-    " leading left like limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps"
-    " placing primary references returning right select session_user similar some symmetric system_user table"
-    " tablesample then to trailing true union unique user using variadic verbose when where window with".split()
+    re.findall(
+        r"\w+",
+        """
+all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
+column concurrently constraint create cross current_catalog current_date current_role current_schema current_time
+current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from
+full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime
+localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references returning right
+select session_user similar some symmetric system_user table tablesample then to trailing true union unique user using
+variadic verbose when where window with
+        """,
+    )
 )
 
 
@@ -170,9 +175,7 @@ class Structure:
     enums: Mapping[str, tuple[str, ...]]
 
 
-_NO_EXTENSION = (
-    "NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '{0}'::regclass AND e.objid = {1} AND e.deptype = 'e')"
-)
+_NO_EXTENSION = "NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '{0}'::regclass AND e.objid = {1} AND e.deptype = 'e')"
 _TABLES = f"""
 SELECT c.oid::bigint, n.nspname, c.relname, c.relpersistence::text, coalesce(c.reloptions, '{{}}'),
   CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END, obj_description(c.oid, 'pg_class'),
@@ -300,7 +303,14 @@ class _Reading:
         for table, name, kind, definition, used, valid, comment, index, target in not_nulls:
             if kind != "n":
                 constraints[table][name] = Constraint(
-                    name, kind, self.spell(definition), tuple(used), valid, comment, self.spell(index), self.spell(target)
+                    name,
+                    kind,
+                    self.spell(definition),
+                    tuple(used),
+                    valid,
+                    comment,
+                    self.spell(index),
+                    self.spell(target),
                 )
         indexes: dict[int, dict[str, Index]] = defaultdict(dict)
         for table, name, definition, unique, valid, comment, used in self.rows(_INDEXES):
@@ -327,8 +337,10 @@ class _Reading:
 
     def _sequences(self) -> tuple[dict[tuple[int, int], Sequence], dict[str, Sequence]]:
         owned, free = {}, {}
-        for schema, name, kind, *numbers, cycle, table, column, comment in self.rows(_SEQUENCES):
-            sequence = Sequence(self._name(schema, name), kind, *numbers, cycle, comment)
+        for schema, name, kind, start, step, low, high, cache, cycle, table, column, comment in self.rows(
+            _SEQUENCES
+        ):
+            sequence = Sequence(self._name(schema, name), kind, start, step, low, high, cache, cycle, comment)
             if table is None:
                 free[sequence.name] = sequence
             else:
@@ -345,12 +357,31 @@ class _Reading:
                     f"GRANT {privilege} ({quoted(column)}) ON TABLE {{table}} TO {grantee}{tail}"
                 )
         found: dict[int, list[Column]] = defaultdict(list)
-        for table, name, kind, collation, required, default, identity, generated, comment, number in self.rows(_COLUMNS):
+        for (
+            table,
+            name,
+            kind,
+            collation,
+            required,
+            default,
+            identity,
+            generated,
+            comment,
+            number,
+        ) in self.rows(_COLUMNS):
             found[table].append(
                 Column(
-                    name, self.spell(kind), self.spell(collation), required, self.spell(default), identity.strip(),
-                    generated.strip(), comment, tuple(privileges[table, name]), owned.get((table, number)),
-                )  # fmt: skip
+                    name,
+                    self.spell(kind),
+                    self.spell(collation),
+                    required,
+                    self.spell(default),
+                    identity.strip(),
+                    generated.strip(),
+                    comment,
+                    tuple(privileges[table, name]),
+                    owned.get((table, number)),
+                )
             )
         return found
 

@@ -6,11 +6,12 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.acts.revise import spell, swap
-from airlock.acts.revise.parts import Likely, Part, Remark, Sql, Stage, alone, sql
+from airlock.acts.revise.parts import Part, Sql, Stage, alone, sql
 from airlock.instruments.structure import quoted
+from airlock.words.revise import Likely, Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from airlock.acts.revise.shadow import Sides
     from airlock.instruments.structure import Column, Table
@@ -71,10 +72,12 @@ def _added(sides: Sides, live: Table, wanted: Table, one: Column, found: Changes
                 " has no other form. Nobody reads or writes meanwhile", undo=undo,
             )
         )  # fmt: skip
-        found.remarks.append(Remark(label, "a stored generated column rewrites the table under ACCESS EXCLUSIVE"))
+        found.remarks.append(
+            Remark(label, "a stored generated column rewrites the table under ACCESS EXCLUSIVE")
+        )
         return
     if one.identity or one.serial:
-        _numbered(live, wanted, one, found)
+        _numbered(live, one, found)
         return
     if not probe.rewritten and (one.default is not None or not one.not_null):
         # A constant default is kept in the catalogue: no row is touched, and NOT NULL is known to hold.
@@ -113,7 +116,7 @@ def _backfill(live: Table, one: Column, value: str, note: str | None) -> Part:
     )  # fmt: skip
 
 
-def _numbered(live: Table, wanted: Table, one: Column, found: Changes) -> None:
+def _numbered(live: Table, one: Column, found: Changes) -> None:
     """Add an identity or serial column: numbers for the rows that are there come batch by batch."""
     name, label = quoted(one.name), f"{live.label}.{one.name}"
     own = one.sequence.name if one.sequence else spell.in_schema(live, f"{live.name}_{one.name}_seq")
@@ -219,16 +222,27 @@ def _altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Co
     if before.spelt_type != after.spelt_type:
         if not swap.retyped(sides, live, wanted, before, after, found):
             return
-    elif before.default != after.default and not before.identity and not after.identity and not after.generated:
+    elif (
+        before.default != after.default and not before.identity and not after.identity and not after.generated
+    ):
         was = "DROP DEFAULT" if before.default is None else f"SET DEFAULT {before.default}"
         becomes = "DROP DEFAULT" if after.default is None else f"SET DEFAULT {after.default}"
         if after.sequence is not None and before.sequence is None:
             found.remarks.append(Remark(label, "the models want a serial column; write its sequence by hand"))
             return
         found.parts.append(
-            Part(Stage.EXPAND, f"change the default of {label}", sql(f"{alter} {becomes}"), sql(f"{alter} {was}"), locks=lock)
+            Part(
+                Stage.EXPAND,
+                f"change the default of {label}",
+                sql(f"{alter} {becomes}"),
+                sql(f"{alter} {was}"),
+                locks=lock,
+            )
         )
-    if (before.identity, before.identity and before.sequence) != (after.identity, after.identity and after.sequence):
+    if (before.identity, before.identity and before.sequence) != (
+        after.identity,
+        after.identity and after.sequence,
+    ):
         _identity(live, before, after, found)
     if after.not_null and not before.not_null:
         found.parts += required(live, after.name)
@@ -277,7 +291,9 @@ def _identity(live: Table, before: Column, after: Column, found: Changes) -> Non
                 *default, f"{alter} ADD {spell.identity(new)}",
                 f"SELECT setval(pg_get_serial_sequence({place}), {largest}, false)",
             ]  # fmt: skip
-        sets = [f"SET GENERATED {'ALWAYS' if new.identity == 'a' else 'BY DEFAULT'}"] * (old.identity != new.identity)
+        sets = [f"SET GENERATED {'ALWAYS' if new.identity == 'a' else 'BY DEFAULT'}"] * (
+            old.identity != new.identity
+        )
         if new.sequence and old.sequence and new.sequence.options() != old.sequence.options():
             cycle = "SET CYCLE" if new.sequence.cycle else "SET NO CYCLE"
             sets += [
@@ -313,8 +329,10 @@ def _generated(live: Table, wanted: Table, before: Column, after: Column, found:
         made += [one.definition for one in table.indexes.values() if after.name in one.columns]
         return made + ([spell.comment_on_column(live, column)] if column.comment is not None else [])
 
-    touched = {one.name for table in (live, wanted) for one in (*table.constraints.values(), *table.indexes.values())
-               if after.name in one.columns}  # fmt: skip
+    touched = {
+        one.name for it in (live, wanted) for one in it.constraints.values() if after.name in one.columns
+    }
+    touched |= {one.name for it in (live, wanted) for one in it.indexes.values() if after.name in one.columns}
     if before.generated == "s" and not after.generated:
         becomes = [f"ALTER TABLE {live.sql} ALTER COLUMN {name} DROP EXPRESSION"]
         if after.default is not None:
@@ -350,9 +368,12 @@ def _dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> N
     lock = f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan"
     freed: list[Column] = []
     for one in gone:
-        kept_by_default = one.default is not None and not sides.probe(
-            live, f"ADD COLUMN airlock_again {one.spelt_type} DEFAULT {one.default}"
-        ).rewritten
+        kept_by_default = (
+            one.default is not None
+            and not sides.probe(
+                live, f"ADD COLUMN airlock_again {one.spelt_type} DEFAULT {one.default}"
+            ).rewritten
+        )
         if one.not_null and not kept_by_default and not one.identity and not one.generated and not one.serial:
             found.parts.append(_freed(sides, live, one))
             freed.append(dataclasses.replace(one, not_null=False))
@@ -386,7 +407,13 @@ def _again(live: Table, one: Column) -> str:
 
 
 def _volatile(one: Column) -> bool:
-    return one.default is not None and not one.not_null and "(" in one.default and not one.generated and not one.identity
+    return (
+        one.default is not None
+        and not one.not_null
+        and "(" in one.default
+        and not one.generated
+        and not one.identity
+    )
 
 
 def _freed(sides: Sides, live: Table, one: Column) -> Part:

@@ -6,9 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.acts.revise import spell
-from airlock.acts.revise.parts import Part, Remark, Sql, Stage, alone, sql
+from airlock.acts.revise.parts import Part, Sql, Stage, alone, sql
 from airlock.acts.revise.swap import beside_name, validated
 from airlock.instruments.structure import quoted
+from airlock.words.revise import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +38,10 @@ def _constraints(sides: Sides, live: Table, wanted: Table, columns: Changes) -> 
         else:
             yield from _replaced(sides, live, before, after, columns)
     for name, after in sorted(new.items()):
-        before = next((one for _, one in sorted(old.items()) if _same(one, after)), None)
-        if before is None:
+        alike = [one for _, one in sorted(old.items()) if _same(one, after)]
+        if not alike:
             continue
+        before = alike[0]
         del old[before.name], new[name]
         yield Part(
             Stage.EXPAND, f"rename constraint {before.name} of {live.label} to {name}",
@@ -59,7 +61,7 @@ def _constraints(sides: Sides, live: Table, wanted: Table, columns: Changes) -> 
     for one in old.values():
         yield _dropped(live, one)
     for one in new.values():
-        yield from _added(live, wanted, one, columns)
+        yield from _added(live, one, columns)
 
 
 def _same(before: Constraint, after: Constraint) -> bool:
@@ -94,7 +96,7 @@ def _unavoidable(live: Table, one: Constraint) -> tuple[tuple[str, str], ...]:
     return ((f"scan {live.label}", "only the downgrade scans: an exclusion constraint has no other form"),)
 
 
-def _added(live: Table, wanted: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
+def _added(live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
     if one.kind in "cf":
         yield _not_valid(live, None, one)
         yield validated(live, one)
@@ -125,9 +127,17 @@ def _not_valid(live: Table, before: Constraint | None, after: Constraint) -> Par
     up += [spell.comment_on_constraint(live, after)] if after.comment is not None else []
     down: tuple[Sql, ...] = sql(f"{table} DROP CONSTRAINT {quoted(after.name)}")
     if before:
-        gone = alone(f"{table} DROP CONSTRAINT IF EXISTS {quoted(after.name)}") if before.name != after.name else ()
+        gone = (
+            alone(f"{table} DROP CONSTRAINT IF EXISTS {quoted(after.name)}")
+            if before.name != after.name
+            else ()
+        )
         down = gone + spell.constraint_again(live, before)
-    mode = f"SHARE ROW EXCLUSIVE on {live.sql} and {after.references}" if after.references else f"ACCESS EXCLUSIVE on {live.sql}"
+    mode = (
+        f"SHARE ROW EXCLUSIVE on {live.sql} and {after.references}"
+        if after.references
+        else f"ACCESS EXCLUSIVE on {live.sql}"
+    )
     what = "replace" if before else "add"
     return Part(
         Stage.REQUIRE, f"{what} constraint {after.name} of {live.label} for new rows", sql(*up), down,
@@ -170,13 +180,16 @@ def _replaced(
         leaning = _leaning(sides, live, before)
         if leaning:
             columns.remarks.append(
-                Remark(f"{before.name} of {live.label}", f"foreign keys lean on it ({', '.join(leaning)}): change it by hand")
+                Remark(
+                    f"{before.name} of {live.label}",
+                    f"foreign keys lean on it ({', '.join(leaning)}): change it by hand",
+                )
             )
             return
         yield _keyed(live, before, after)
         return
     yield dataclasses.replace(_dropped(live, before), stage=Stage.CLEAR)
-    yield from _added(live, live, after, columns)
+    yield from _added(live, after, columns)
 
 
 def _leaning(sides: Sides, live: Table, key: Constraint) -> list[str]:
@@ -206,7 +219,10 @@ def _indexes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
         elif before.comment != after.comment:
             yield _index_comment(live, before, after)
     for name, after in sorted(new.items()):
-        same = next((one for _, one in sorted(old.items()) if body(one) == (after.unique, after.body) and one.valid), None)
+        same = next(
+            (one for _, one in sorted(old.items()) if body(one) == (after.unique, after.body) and one.valid),
+            None,
+        )
         if same is not None:
             del old[same.name], new[name]
             yield Part(

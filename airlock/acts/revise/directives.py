@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import itertools
 import logging
 import re
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from alembic.autogenerate import renderers
 from alembic.operations import ops
@@ -18,7 +18,6 @@ from airlock.acts.revise.columns import FILL_IN
 from airlock.acts.revise.parts import Part, Plan, Sql, Stage
 from airlock.acts.revise.plan import plan, rename_statements
 from airlock.acts.revise.shadow import sides
-from airlock.instruments.structure import Structure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,7 +51,7 @@ def _render(_context: AutogenContext, operation: StatementsOp) -> str:
 
 
 def process_revision_directives(
-    context: MigrationContext, revision: object, directives: list[MigrationScript]
+    context: MigrationContext, _revision: object, directives: list[MigrationScript]
 ) -> None:
     """Replace what autogenerate found by the zero-downtime form; for env.py's `context.configure`.
 
@@ -61,7 +60,9 @@ def process_revision_directives(
     """
     if not directives or context.opts.get("target_metadata") is None or _written(directives[0]):
         return
-    asked = [value for key, _, value in (one.partition("=") for one in _x_arguments(context)) if key == "rename"]
+    asked = [
+        value for key, _, value in (one.partition("=") for one in _x_arguments(context)) if key == "rename"
+    ]
     made, _ = compare(context, tuple(asked))
     if made.likely and not asked:
         raise CommandError(perhaps_renamed(made))
@@ -76,8 +77,11 @@ def perhaps_renamed(made: Plan) -> str:
     return f"Renamed, or dropped and added? {pairs}. Say --rename {made.likely[0].option} or --rename {NO_RENAME}."
 
 
-def compare(context: MigrationContext, renames: tuple[str, ...] = ()) -> tuple[Plan, Structure]:
-    """Plan what leads from the connected database to the models. Leaves the database as it was."""
+def compare(context: MigrationContext, renames: tuple[str, ...] = ()) -> tuple[Plan, tuple[str, ...]]:
+    """Plan what leads from the connected database to the models, and name the models' schemas.
+
+    Leaves the database as it was. Raises CommandError for a rename of nothing that is there.
+    """
     asked = tuple(one for one in renames if one != NO_RENAME)
     parts: tuple[Part, ...] = ()
     if asked:
@@ -86,12 +90,12 @@ def compare(context: MigrationContext, renames: tuple[str, ...] = ()) -> tuple[P
                 parts = rename_statements(asked, iter(both.live.tables.values()))
             except ValueError as error:
                 raise CommandError(f"{error}.") from error
-    with sides(context, [one.up[0].text for one in parts]) as both:
+    with sides(context, tuple(one.up[0].text for one in parts)) as both:
         made = plan(both)
-        live = both.live
+        schemas = tuple(both.real.values())
     if asked or NO_RENAME in renames:
         made = dataclasses.replace(made, likely=())
-    return dataclasses.replace(made, parts=parts + made.parts), live
+    return dataclasses.replace(made, parts=parts + made.parts), schemas
 
 
 def rewrite(context: MigrationContext, directives: list[MigrationScript], made: Plan) -> None:
@@ -134,7 +138,7 @@ class Title(str):
     doc: str
     __slots__ = ("doc",)
 
-    def __new__(cls, title: str, doc: str) -> Title:
+    def __new__(cls, title: str, doc: str) -> Self:
         """Keep the docstring beside the title."""
         made = super().__new__(cls, title)
         made.doc = doc
@@ -147,7 +151,9 @@ class Title(str):
 
 def _bundles(parts: Iterable[Part]) -> Iterator[tuple[Part, ...]]:
     """Gather the parts that may share a revision, in the order of their stages."""
-    ordered = sorted(enumerate(parts), key=lambda pair: (pair[1].stage, pair[1].own, pair[1].leaves_transaction, pair[0]))
+    ordered = sorted(
+        enumerate(parts), key=lambda pair: (pair[1].stage, pair[1].own, pair[1].leaves_transaction, pair[0])
+    )
 
     def together(pair: tuple[int, Part]) -> tuple[Any, ...]:
         place, part = pair
@@ -200,8 +206,7 @@ def fill(word: str, text: str) -> str:
 def _names(group: tuple[Part, ...]) -> Iterator[str]:
     """Spell the module-level names that say what the revision is."""
     if any(part.leaves_transaction for part in group) and all(
-        _may_run_again(statements)
-        for statements in (_up(group).statements, _down(group).statements)
+        _may_run_again(statements) for statements in (_up(group).statements, _down(group).statements)
     ):
         yield "\n# Run again after an interruption, each statement does what is left to do.\nresumable = True"
     for name, pairs in (
@@ -254,7 +259,11 @@ def _long(text: str) -> str:
 def python(text: str) -> str:
     """Spell a Python string with double quotes."""
     plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f"'{text}'" if '"' in text and "'" not in text and "\\" not in text and "\n" not in text else f'"{plain}"'
+    return (
+        f"'{text}'"
+        if '"' in text and "'" not in text and "\\" not in text and "\n" not in text
+        else f'"{plain}"'
+    )
 
 
 def _written(script: MigrationScript) -> bool:
@@ -271,11 +280,11 @@ def _date_in_order(context: MigrationContext) -> None:
     if script is None or getattr(script, "_airlock_dates", False):
         return
     make, number = script._generate_create_date, itertools.count()
-    start: list[datetime.datetime] = []
+    start: list[dt.datetime] = []
 
-    def dated() -> datetime.datetime:
+    def dated() -> dt.datetime:
         start.append(make())
-        return start[0] + datetime.timedelta(seconds=next(number))
+        return start[0] + dt.timedelta(seconds=next(number))
 
     script._generate_create_date, script._airlock_dates = dated, True
 

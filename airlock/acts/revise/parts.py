@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airlock.words.revise import Likely, Remark
 
 
 class Stage(enum.IntEnum):
@@ -65,28 +69,6 @@ class Part:
     def leaves_transaction(self) -> bool:
         """Tell whether a statement of either direction runs outside a transaction."""
         return any(one.autocommit for one in (*self.up, *self.last, *self.down))
-
-
-@dataclasses.dataclass(frozen=True)
-class Remark:
-    """A difference that is said, not written, and why."""
-
-    object: str
-    text: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Likely:
-    """A column or table out and one in, of the same type or columns: perhaps one renamed."""
-
-    kind: str
-    old: str
-    new: str
-
-    @property
-    def option(self) -> str:
-        """Spell the option that says so."""
-        return f"{self.old}:{self.new.rpartition('.')[2]}"
 
 
 @dataclasses.dataclass(frozen=True)

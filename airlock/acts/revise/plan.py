@@ -6,8 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.acts.revise import columns, constraints, spell
-from airlock.acts.revise.parts import Likely, Part, Plan, Remark, Sql, Stage, alone, sql
+from airlock.acts.revise.parts import Part, Plan, Sql, Stage, alone, sql
 from airlock.instruments.structure import quoted
+from airlock.words.revise import Likely, Remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,9 @@ def _new_tables(tables: list[Table]) -> Part:
     up = [one for table in tables for one in spell.create_table(table, foreign_keys=False)]
     up += sql(*(text for table in tables for text in spell.foreign_key_statements(table)))
     names = [table.label for table in tables]
-    referred = sorted({str(one.references) for table in tables for one in table.constraints.values() if one.references})
+    referred = sorted(
+        {str(one.references) for table in tables for one in table.constraints.values() if one.references}
+    )
     older = [name for name in referred if name not in {table.sql for table in tables}]
     return Part(
         Stage.EXPAND,
@@ -72,7 +75,9 @@ def _dropped_tables(sides: Sides, tables: list[Table]) -> Part:
         tuple(down),
         locks=f"ACCESS EXCLUSIVE on {names}, no scan",
         undo="the structure exactly (defaults, constraints, indexes, comments, grants); every row is lost",
-        loses=tuple((label, "dropped with every row; a downgrade makes it again, empty") for label in labels_),
+        loses=tuple(
+            (label, "dropped with every row; a downgrade makes it again, empty") for label in labels_
+        ),
     )
 
 
@@ -80,7 +85,10 @@ def _orphans(sides: Sides, tables: list[Table]) -> list[str]:
     """List the enums that only dropped tables used and the models do not have."""
     used = {one.type for table in tables for one in table.columns.values()}
     left = {
-        one.type for table in sides.live.tables.values() if table not in tables for one in table.columns.values()
+        one.type
+        for table in sides.live.tables.values()
+        if table not in tables
+        for one in table.columns.values()
     }
     return [name for name in sides.live.enums if name in used and name not in left | set(sides.wanted.enums)]
 
@@ -121,7 +129,9 @@ def _table_remarks(live: Table, wanted: Table) -> Iterator[Remark]:
             " the change rewrites the table under ACCESS EXCLUSIVE; write it by hand",
         )
     if live.partition_key != wanted.partition_key:
-        yield Remark(live.label, "partitioned differently: an existing table cannot change that; write it by hand")
+        yield Remark(
+            live.label, "partitioned differently: an existing table cannot change that; write it by hand"
+        )
 
 
 def _types(sides: Sides) -> Iterator[Part]:
@@ -156,7 +166,9 @@ def _types(sides: Sides) -> Iterator[Part]:
                 sql(f"DROP SEQUENCE {name}"),
                 locks="none on what was there",
             )
-        elif dataclasses.replace(live.sequences[name], comment=None) != dataclasses.replace(sequence, comment=None):
+        elif dataclasses.replace(live.sequences[name], comment=None) != dataclasses.replace(
+            sequence, comment=None
+        ):
             old = live.sequences[name]
             yield Part(
                 Stage.EXPAND,
@@ -170,7 +182,11 @@ def _types(sides: Sides) -> Iterator[Part]:
 def _add_values(name: str, before: tuple[str, ...], labels: tuple[str, ...]) -> Iterator[Sql]:
     for place, label in enumerate(labels):
         if label not in before:
-            where = f" AFTER {spell.literal(labels[place - 1])}" if place else f" BEFORE {spell.literal(before[0])}"
+            where = (
+                f" AFTER {spell.literal(labels[place - 1])}"
+                if place
+                else f" BEFORE {spell.literal(before[0])}"
+            )
             text = f"ALTER TYPE {name} ADD VALUE IF NOT EXISTS {spell.literal(label)}{where}"
             yield from alone(text)
 
@@ -198,9 +214,9 @@ def _said(sides: Sides, gone: list[Table]) -> Iterator[Remark]:
 def _likely_tables(gone: list[Table], made: list[Table]) -> Iterator[Likely]:
     for old in gone:
         for new in made:
-            if old.schema == new.schema and [
-                (one.name, one.spelt_type) for one in old.columns.values()
-            ] == [(one.name, one.spelt_type) for one in new.columns.values()]:
+            if old.schema == new.schema and [(one.name, one.spelt_type) for one in old.columns.values()] == [
+                (one.name, one.spelt_type) for one in new.columns.values()
+            ]:
                 yield Likely("table", old.label, new.label)
 
 

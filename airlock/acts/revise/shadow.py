@@ -84,8 +84,8 @@ class Sides:
 
 
 @contextlib.contextmanager
-def sides(context: MigrationContext, renames: Sequence[tuple[str, str]] = ()) -> Iterator[Sides]:
-    """Read both sides in a savepoint. Leaves the database as it was; `renames` are (table or column SQL, new name).
+def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Sides]:
+    """Read both sides in a savepoint. Leaves the database as it was; `renames` are run first.
 
     Locks nothing but what renames need; the schemas' tables are only read. Raises DBAPIError where the models
     cannot be created.
@@ -97,14 +97,16 @@ def sides(context: MigrationContext, renames: Sequence[tuple[str, str]] = ()) ->
     metadatas = _metadatas(context)
     default = str(connection.dialect.default_schema_name)
     keys: set[str | None] = {table.schema for metadata in metadatas for table in metadata.tables.values()}
-    keys |= {metadata.schema for metadata in metadatas}
-    keys = {None if key == default and None in keys else key for key in keys} | ({None} if not keys else set())
+    keys |= {metadata.schema for metadata in metadatas if metadata.schema is not None}
+    keys = {None if key == default and None in keys else key for key in keys} | (
+        {None} if not keys else set()
+    )
     mark = secrets.token_hex(4)
     shadows = {key or "": f"airlock_{mark}_{number}" for number, key in enumerate(sorted(keys, key=str))}
     real = {key: key or default for key in shadows}
     with _rolled_back(connection):
         for statement in renames:
-            _run(connection, statement[0])
+            _run(connection, statement)
         for shadow in shadows.values():
             _run(connection, f"CREATE SCHEMA {shadow}")
         translated: dict[str | None, str] = {key or None: shadow for key, shadow in shadows.items()}
@@ -129,6 +131,30 @@ def _create(
         connection.execution_options(schema_translate_map=before)
 
 
+def create(context: MigrationContext) -> tuple[str, ...]:
+    """Create the models under their own names in the connected database, commit, and name their schemas."""
+    connection = context.connection
+    if connection is None:
+        raise RuntimeError("there is no database to create the models in")
+    metadatas = _metadatas(context)
+    default = str(connection.dialect.default_schema_name)
+    schemas = {
+        name or default
+        for metadata in metadatas
+        for name in (*(table.schema for table in metadata.tables.values()), metadata.schema)
+        if name is not None
+        or not metadata.tables
+        or None in {table.schema for table in metadata.tables.values()}
+    }
+    for name in sorted(schemas):
+        _run(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
+    for metadata in metadatas:
+        metadata.create_all(connection, checkfirst=True)
+    # env.py may hold the transaction, and roll back what only looked.
+    connection.connection.dbapi_connection.commit()  # type: ignore[union-attr]
+    return tuple(sorted(schemas))
+
+
 def _metadatas(context: MigrationContext) -> list[sa.MetaData]:
     target = context.opts.get("target_metadata")
     if target is None:
@@ -147,14 +173,21 @@ def _filtered(
     """Leave out what env.py's include_name and include_object leave out, and Alembic's own table."""
     version = (context.version_table_schema or "", context.version_table)
     models = {
-        ("" if table.schema in {None, default} and ("", table.name) in wanted.tables else table.schema or "", table.name): table
+        (
+            ""
+            if table.schema in {None, default} and ("", table.name) in wanted.tables
+            else table.schema or "",
+            table.name,
+        ): table
         for metadata in metadatas
         for table in metadata.tables.values()
     }
 
     def included(key: tuple[str, str], *, reflected: bool) -> bool:
         schema, name = key
-        if key == version or (name == version[1] and schema in {version[0], ""} and version[0] in {"", default}):
+        if key == version or (
+            name == version[1] and schema in {version[0], ""} and version[0] in {"", default}
+        ):
             return False
         parents: Any = {"schema_name": schema or None}
         if reflected and not autogen.run_name_filters(name, "table", parents):
@@ -168,7 +201,11 @@ def _filtered(
         return bool(autogen.run_object_filters(table, name, "table", reflected, compare_to))
 
     kept = {key for key in wanted.tables if included(key, reflected=False)}
-    there = {key for key in live.tables if (key in kept or key not in wanted.tables) and included(key, reflected=True)}
+    there = {
+        key
+        for key in live.tables
+        if (key in kept or key not in wanted.tables) and included(key, reflected=True)
+    }
     return (
         dataclasses.replace(live, tables={key: live.tables[key] for key in live.tables if key in there}),
         dataclasses.replace(wanted, tables={key: wanted.tables[key] for key in wanted.tables if key in kept}),
@@ -190,7 +227,9 @@ def _probe(sides: Sides, table: Table, clauses: Sequence[str]) -> Probe:
         return Probe(True, frozenset(), {}, str(error.orig).splitlines()[0].strip())
     bodies = {name: body for name, (_, body) in before.items()}
     rebuilt = frozenset(
-        bodies[name] for name, (file, _) in after.items() if name in before and before[name][0] != file and bodies[name]
+        bodies[name]
+        for name, (file, _) in after.items()
+        if name in before and before[name][0] != file and bodies[name]
     )
     changed = {bodies[name]: after[name][1] for name in before if bodies[name] and name in after}
     place = f"{shadow}.airlock_probe"

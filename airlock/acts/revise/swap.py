@@ -6,8 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.acts.revise import spell
-from airlock.acts.revise.parts import Part, Remark, Sql, Stage, alone, sql
+from airlock.acts.revise.parts import Part, Sql, Stage, alone, sql
 from airlock.instruments.structure import quoted
+from airlock.words.revise import Remark
 
 if TYPE_CHECKING:
     from airlock.acts.revise.columns import Changes
@@ -15,14 +16,12 @@ if TYPE_CHECKING:
     from airlock.instruments.structure import Column, Constraint, Index, Table
 
 
-def retyped(
-    sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes
-) -> bool:
+def retyped(sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> bool:
     """Plan a change of type. True where the column stays itself and its other attributes are still to be compared."""
     probe = sides.probe(live, *_clauses(before, after))
-    keys = {
-        one.index.partition(" ON ")[2] for one in live.constraints.values() if one.index
-    } | {one.body for one in live.indexes.values() if one.unique}
+    keys = {one.index.partition(" ON ")[2] for one in live.constraints.values() if one.index} | {
+        one.body for one in live.indexes.values() if one.unique
+    }
     if not probe.rewritten and not probe.rebuilt & keys:
         _in_place(sides, live, wanted, before, after, probe, found)
         return True
@@ -53,7 +52,7 @@ def _in_place(
     back = [_not_valid(live, one) for one in again]
     back += [spell.comment_on_constraint(live, one) for one in again if one.comment is not None]
     clauses = [f"{table} {clause}" for clause in _clauses(before, after)]
-    undo_probe = _undo_rewrites(sides, live, wanted, before, after)
+    undo_probe = _undo_rewrites(sides, live, before, after)
     aside_down = [f"{table} DROP CONSTRAINT {quoted(one.name)}" for one in again]
     back_down = [_not_valid(live, one) for one in checks]
     back_down += [spell.comment_on_constraint(live, one) for one in checks if one.comment is not None]
@@ -113,7 +112,7 @@ def validated(live: Table, one: Constraint) -> Part:
     )  # fmt: skip
 
 
-def _undo_rewrites(sides: Sides, live: Table, wanted: Table, before: Column, after: Column) -> bool:
+def _undo_rewrites(sides: Sides, live: Table, before: Column, after: Column) -> bool:
     return sides.probe(live, *_clauses(before, after), *_clauses(after, before)).rewritten
 
 
@@ -126,13 +125,13 @@ class _Names:
     trigger: str
 
 
-def _swapped(
-    sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes
-) -> None:
+def _swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> None:
     """Plan the long way: a second column kept equal by a trigger, filled in batches, indexed, required, swapped in."""
     label = f"{live.label}.{after.name}"
     if before.identity or after.identity or before.sequence or after.sequence or before.generated:
-        found.remarks.append(Remark(label, f"{before.type} -> {after.spelt_type} rewrites, on a numbered column: by hand"))
+        found.remarks.append(
+            Remark(label, f"{before.type} -> {after.spelt_type} rewrites, on a numbered column: by hand")
+        )
         return
     referring = [
         one.name for table in sides.live.tables.values() for one in table.constraints.values()
@@ -141,7 +140,10 @@ def _swapped(
     ]  # fmt: skip
     if referring:
         found.remarks.append(
-            Remark(label, f"{before.type} -> {after.spelt_type} rewrites, and {', '.join(referring)} refer to it: by hand")
+            Remark(
+                label,
+                f"{before.type} -> {after.spelt_type} rewrites, and {', '.join(referring)} refer to it: by hand",
+            )
         )
         return
     names = _Names(
@@ -153,14 +155,20 @@ def _swapped(
     indexes = [one for one in beside.indexes.values() if names.new in one.columns]
     old_constraints = [one for one in live.constraints.values() if after.name in one.columns]
     old_indexes = [one for one in live.indexes.values() if after.name in one.columns]
-    found.settled |= {one.name for group in (constraints, indexes, old_constraints, old_indexes) for one in group}
+    found.settled |= {one.name for group in (constraints, old_constraints) for one in group}
+    found.settled |= {one.name for group in (indexes, old_indexes) for one in group}
     # The new column is nullable until the swap: a key that needs NOT NULL gets it there.
-    _expand(live, before, after, names, found)
-    for index in [*indexes, *(one for one in constraints if one.kind in "pu")]:
-        _index_beside(live, index, found)
+    _expand(live, after, names, found)
+    for index in indexes:
+        _index_beside(live, index.name, index.definition, found)
+    for key in constraints:
+        if key.index is not None:
+            _index_beside(live, key.name, key.index, found)
     _require_beside(live, after, names, constraints, found)
-    found.parts.append(_swap(live, wanted, before, after, names, (old_constraints, old_indexes), (constraints, indexes)))
-    _retire(live, before, after, names, found)
+    found.parts.append(
+        _swap(live, before, after, names, (old_constraints, old_indexes), (constraints, indexes))
+    )
+    _retire(live, before, names, found)
 
 
 def _sync(live: Table, names: _Names, target: str, source: str, column: Column) -> tuple[Sql, ...]:
@@ -184,7 +192,7 @@ def _unsync(live: Table, names: _Names) -> tuple[Sql, ...]:
     return sql(f"DROP TRIGGER {names.trigger} ON {live.sql}", f"DROP FUNCTION {names.function}()")
 
 
-def _expand(live: Table, before: Column, after: Column, names: _Names, found: Changes) -> None:
+def _expand(live: Table, after: Column, names: _Names, found: Changes) -> None:
     new, label = quoted(names.new), f"{live.label}.{after.name}"
     found.parts.append(
         Part(
@@ -207,9 +215,8 @@ def _expand(live: Table, before: Column, after: Column, names: _Names, found: Ch
     )  # fmt: skip
 
 
-def _index_beside(live: Table, one: Index | Constraint, found: Changes) -> None:
-    definition = one.definition if not hasattr(one, "kind") else str(one.index)
-    name = beside_name(one.name)
+def _index_beside(live: Table, of: str, definition: str, found: Changes) -> None:
+    name = beside_name(of)
     found.parts.append(
         Part(
             # After the backfill: rows are indexed once.
@@ -229,7 +236,11 @@ def _require_beside(
     live: Table, after: Column, names: _Names, constraints: list[Constraint], found: Changes
 ) -> None:
     table = f"ALTER TABLE {live.sql}"
-    checks = [dataclasses.replace(one, name=beside_name(one.name), comment=None) for one in constraints if one.kind in "cf"]
+    checks = [
+        dataclasses.replace(one, name=beside_name(one.name), comment=None)
+        for one in constraints
+        if one.kind in "cf"
+    ]
     if after.not_null:
         name = spell.present(live, names.new)
         checks.append(_check(name, names.new))
@@ -247,14 +258,13 @@ def _require_beside(
 
 
 def _check(name: str, column: str) -> Constraint:
-    from airlock.instruments.structure import Constraint as Made  # noqa: PLC0415  (typing-only above)
+    from airlock.instruments.structure import Constraint as Made
 
     return Made(name, "c", f"CHECK (({quoted(column)} IS NOT NULL))", (column,), True, None)
 
 
 def _swap(
     live: Table,
-    wanted: Table,
     before: Column,
     after: Column,
     names: _Names,
@@ -268,7 +278,9 @@ def _swap(
     aside += [f"{table} ALTER COLUMN {quoted(names.old)} DROP NOT NULL"] if before.not_null else []
     aside += [f"{table} ALTER COLUMN {quoted(names.old)} DROP DEFAULT"] if before.default is not None else []
     take = [f"{table} RENAME COLUMN {quoted(names.new)} TO {column}"]
-    take += [f"{table} ALTER COLUMN {column} SET DEFAULT {after.default}"] if after.default is not None else []
+    take += (
+        [f"{table} ALTER COLUMN {column} SET DEFAULT {after.default}"] if after.default is not None else []
+    )
     if after.not_null:
         take += [
             f"{table} ALTER COLUMN {column} SET NOT NULL",
@@ -319,10 +331,13 @@ def _unswap(
             back.append(f"{table} DROP CONSTRAINT {quoted(one.name)}")
             rebuilt += spell.index_again(live, str(one.index), beside_name(one.name))
     back += [
-        f"ALTER INDEX {spell.in_schema(live, index.name)} RENAME TO {quoted(beside_name(index.name))}" for index in new[1]
+        f"ALTER INDEX {spell.in_schema(live, index.name)} RENAME TO {quoted(beside_name(index.name))}"
+        for index in new[1]
     ]
     back += [f"{table} RENAME COLUMN {quoted(names.old)} TO {column}"]
-    back += [f"{table} ALTER COLUMN {column} SET DEFAULT {before.default}"] if before.default is not None else []
+    back += (
+        [f"{table} ALTER COLUMN {column} SET DEFAULT {before.default}"] if before.default is not None else []
+    )
     statements = [*_unsync(live, names), *sql(*back), *_sync(live, names, names.new, names.column, after)]
     if after.not_null:
         valid = f"{table} VALIDATE CONSTRAINT {quoted(spell.present(live, names.new))}"
@@ -338,15 +353,19 @@ def _unswap(
     return (*statements, *rebuilt)
 
 
-def _retire(live: Table, before: Column, after: Column, names: _Names, found: Changes) -> None:
+def _retire(live: Table, before: Column, names: _Names, found: Changes) -> None:
     old = quoted(names.old)
     label = f"{live.label}.{names.old}"
-    comment = [f"COMMENT ON COLUMN {live.sql}.{old} IS {spell.literal(before.comment)}"] if before.comment else []
+    comment = (
+        [f"COMMENT ON COLUMN {live.sql}.{old} IS {spell.literal(before.comment)}"] if before.comment else []
+    )
     again = (
         *alone(f"ALTER TABLE {live.sql} ADD COLUMN IF NOT EXISTS {old} {before.spelt_type}", *comment),
         *alone(*(one.text for one in _sync(live, names, names.old, names.column, before))),
         spell.backfill(
-            live, f"{old} = {_cast(quoted(names.column), before)}", f"{quoted(names.column)} IS NOT NULL AND {old} IS NULL"
+            live,
+            f"{old} = {_cast(quoted(names.column), before)}",
+            f"{quoted(names.column)} IS NOT NULL AND {old} IS NULL",
         ),
     )
     found.parts.append(
