@@ -53,7 +53,7 @@ bench-api: .venv/ready  ## Measure the API and the data access on 1,000 users x 
 .PHONY: revision
 revision: .venv/ready  ## Write a revision from what changed in the models: M="Add task.due_at, nullable"
 	@test -n "$$M" || { echo 'make revision: say what it does: M="Add task.due_at, nullable"' >&2; exit 2; }
-	@$(WITH_DATABASE) alembic revision --autogenerate -m "$$M"
+	@airlock revision -m "$$M"
 
 .PHONY: drill
 drill: .venv/ready  ## Rehearse every rollback in scratch databases, with rows; the report goes to reports/drill/

@@ -55,11 +55,15 @@ def options() -> dict[str, Any]:
 
 
 def comparison() -> dict[str, Any]:
-    """Compare what autogenerate does not compare by itself: server defaults, and CHECKs by expression."""
+    """Compare what autogenerate does not compare by itself, and write what it finds so that it blocks nobody."""
+    from airlock.acts.revise import process_revision_directives
     from airlock.instruments import autogenerate
     from app.models import metadata
 
-    return autogenerate.options() | {"target_metadata": metadata}
+    return autogenerate.options() | {
+        "target_metadata": metadata,
+        "process_revision_directives": process_revision_directives,
+    }
 
 
 @contextlib.contextmanager

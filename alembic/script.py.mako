@@ -1,8 +1,4 @@
-"""${message}
-
-Why: TODO
-Locks: TODO
-Undo: TODO
+"""${message if "\n" in str(message) else f"{message}\n\nWhy: TODO\nLocks: TODO\nUndo: TODO"}
 
 Revision ID: ${up_revision}
 Revises: ${down_revision | comma,n}
@@ -11,8 +7,7 @@ Create Date: ${create_date}
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-from alembic import op
+${"import sqlalchemy as sa\n" if "sa." in f"{upgrades}{downgrades}" or not upgrades else ""}from alembic import op
 ${imports if imports else ""}
 revision: str = "${up_revision}"
 down_revision: ${"str | tuple[str, ...] | None"} = ${repr(down_revision).replace("'", '"')}

@@ -17,6 +17,10 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_ARRAY = re.compile(
+    r"""\((?P<column>[\w."$]+)\)::text (?P<how>= ANY|<> ALL)"""
+    r""" \(\(ARRAY\[(?P<items>(?:'(?:[^']|'')*'::character varying(?:, )?)+)\]\)::text\[\]\)"""
+)
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 # What PostgreSQL itself would quote of the words that models use; quoting one too many does no harm.
 _RESERVED = frozenset(
@@ -40,6 +44,20 @@ def quoted(identifier: str) -> str:
     if _IDENTIFIER.match(identifier) and identifier not in _RESERVED:
         return identifier
     return '"' + identifier.replace('"', '""') + '"'
+
+
+def listed(definition: str) -> str:
+    """Spell lists of varchar constants as IN and NOT IN again.
+
+    PostgreSQL shows `role IN ('a', 'b')` as an array with a cast around it, and given that back it moves the cast
+    inside: the same condition, but not the same catalogue.
+    """
+
+    def as_list(found: re.Match[str]) -> str:
+        word = "IN" if found.group("how") == "= ANY" else "NOT IN"
+        return f"{found.group('column')} {word} ({found.group('items').replace('::character varying', '')})"
+
+    return _ARRAY.sub(as_list, definition)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,11 +133,17 @@ class Constraint:
     comment: str | None
     index: str | None = None
     references: str | None = None
+    source: str | None = None
 
     @property
     def bare(self) -> str:
         """Give the definition without NOT VALID."""
         return self.definition.removesuffix(" NOT VALID")
+
+    @property
+    def text(self) -> str:
+        """Spell the definition for ADD CONSTRAINT, so that PostgreSQL keeps what it keeps now."""
+        return self.source or listed(self.bare)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +156,12 @@ class Index:
     unique: bool
     valid: bool
     comment: str | None
+    source: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Spell CREATE INDEX, so that PostgreSQL keeps what it keeps now."""
+        return self.source or listed(self.definition)
 
     @property
     def body(self) -> str:

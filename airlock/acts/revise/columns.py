@@ -322,11 +322,11 @@ def _generated(live: Table, wanted: Table, before: Column, after: Column, found:
         alter = f"ALTER TABLE {live.sql}"
         made = [f"{alter} DROP COLUMN {name}", f"{alter} ADD COLUMN {spell.column(column)}"]
         made += [
-            f"{alter} ADD CONSTRAINT {quoted(one.name)} {one.definition}"
+            f"{alter} ADD CONSTRAINT {quoted(one.name)} {one.text}"
             for one in table.constraints.values()
             if after.name in one.columns
         ]
-        made += [one.definition for one in table.indexes.values() if after.name in one.columns]
+        made += [one.text for one in table.indexes.values() if after.name in one.columns]
         return made + ([spell.comment_on_column(live, column)] if column.comment is not None else [])
 
     touched = {
@@ -386,7 +386,7 @@ def _dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> N
     for constraint in with_them:
         down += spell.constraint_again(live, constraint)
     for index in indexes:
-        down += spell.index_again(live, index.definition, index.name)
+        down += spell.index_again(live, index.text, index.name)
         down += alone(spell.comment_on_index(live, index)) if index.comment is not None else ()
     labels = [f"{live.label}.{one.name}" for one in gone]
     found.parts.append(

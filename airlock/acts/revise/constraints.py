@@ -112,7 +112,7 @@ def _added(live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
     )
     yield Part(
         Stage.KEY, f"add constraint {one.name} to {live.label}",
-        sql(f"ALTER TABLE {live.sql} ADD CONSTRAINT {quoted(one.name)} {one.definition}",
+        sql(f"ALTER TABLE {live.sql} ADD CONSTRAINT {quoted(one.name)} {one.text}",
             *([spell.comment_on_constraint(live, one)] if one.comment is not None else [])),
         sql(f"ALTER TABLE {live.sql} DROP CONSTRAINT {quoted(one.name)}"), own=True,
         locks=f"ACCESS EXCLUSIVE on {live.sql} while its index is built. Nobody reads or writes meanwhile",
@@ -123,7 +123,7 @@ def _not_valid(live: Table, before: Constraint | None, after: Constraint) -> Par
     """Add a CHECK or foreign key for new rows only, in the place of another one perhaps."""
     table = f"ALTER TABLE {live.sql}"
     up = [f"{table} DROP CONSTRAINT {quoted(before.name)}"] if before else []
-    up.append(f"{table} ADD CONSTRAINT {quoted(after.name)} {after.bare} NOT VALID")
+    up.append(f"{table} ADD CONSTRAINT {quoted(after.name)} {after.text} NOT VALID")
     up += [spell.comment_on_constraint(live, after)] if after.comment is not None else []
     down: tuple[Sql, ...] = sql(f"{table} DROP CONSTRAINT {quoted(after.name)}")
     if before:
@@ -213,7 +213,7 @@ def _indexes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
         elif not before.valid:
             yield Part(
                 Stage.INDEX, f"build index {spell.in_schema(live, name)} again, it is INVALID",
-                spell.index_again(live, after.definition, name), (), own=True, undo="nothing to undo: the index stays, valid",
+                spell.index_again(live, after.text, name), (), own=True, undo="nothing to undo: the index stays, valid",
                 locks=_building(live),
             )  # fmt: skip
         elif before.comment != after.comment:
@@ -237,14 +237,14 @@ def _indexes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
         comment = alone(spell.comment_on_index(live, one)) if one.comment is not None else ()
         yield Part(
             Stage.RETIRE, f"drop index {spell.in_schema(live, one.name)}", spell.index_away(live, one.name),
-            spell.index_again(live, one.definition, one.name) + comment, own=True,
+            spell.index_again(live, one.text, one.name) + comment, own=True,
             locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}; it waits for transactions that use the index",
         )  # fmt: skip
     for one in new.values():
         comment = alone(spell.comment_on_index(live, one)) if one.comment is not None else ()
         yield Part(
             Stage.INDEX, f"index {spell.in_schema(live, one.name)}",
-            spell.index_again(live, one.definition, one.name) + comment, spell.index_away(live, one.name), own=True,
+            spell.index_again(live, one.text, one.name) + comment, spell.index_away(live, one.name), own=True,
             locks=_building(live), undo="exact, without blocking; nothing is lost",
         )  # fmt: skip
 
@@ -270,7 +270,7 @@ def _index_replaced(live: Table, before: Index, after: Index) -> Part:
         beside = beside_name(one.name)
         comment = sql(spell.comment_on_index(live, one)) if one.comment is not None else ()
         return (
-            *spell.index_again(live, one.definition, beside),
+            *spell.index_again(live, one.text, beside),
             *spell.index_away(live, one.name),
             *sql(f"ALTER INDEX {spell.in_schema(live, beside)} RENAME TO {quoted(one.name)}"),
             *comment,

@@ -10,6 +10,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any, Self
 
+import sqlalchemy as sa
 from alembic.autogenerate import renderers
 from alembic.operations import ops
 from alembic.util import CommandError, rev_id
@@ -63,7 +64,12 @@ def process_revision_directives(
     asked = [
         value for key, _, value in (one.partition("=") for one in _x_arguments(context)) if key == "rename"
     ]
-    made, _ = compare(context, tuple(asked))
+    try:
+        made, _ = compare(context, tuple(asked))
+    except sa.exc.DBAPIError as error:
+        reason = str(error.orig).splitlines()[0].strip()
+        log.warning("Written as Alembic found it, not in the zero-downtime form: %s", reason)
+        return
     if made.likely and not asked:
         raise CommandError(perhaps_renamed(made))
     for remark in made.remarks:
@@ -146,7 +152,7 @@ class Title(str):
 
     def __str__(self) -> str:
         """Give the whole docstring."""
-        return f"{str.__str__(self)}.\n\n{self.doc}"
+        return f"{str.__str__(self)}\n\n{self.doc}"
 
 
 def _bundles(parts: Iterable[Part]) -> Iterator[tuple[Part, ...]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
 
+from airlock.acts.revise import sources
 from airlock.instruments import structure
 from airlock.instruments.structure import Structure, Table, quoted
 
@@ -115,6 +116,7 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
         _create(connection, metadatas, translated)
         live = structure.read(connection, {name: key for key, name in real.items()})
         wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()})
+        wanted = sources.given(wanted, metadatas, connection.dialect, default)
         live, wanted = _filtered(autogen, context, metadatas, live, wanted, default)
         yield Sides(connection, live, wanted, shadows, real)
 

@@ -47,7 +47,7 @@ def create_table(table: Table, *, foreign_keys: bool = True) -> tuple[Sql, ...]:
     """Make a table as it is: columns, constraints, indexes, comments, and what models do not know."""
     lines = [column(one) for one in table.columns.values()]
     lines += [
-        f"CONSTRAINT {quoted(one.name)} {one.bare}"
+        f"CONSTRAINT {quoted(one.name)} {one.text}"
         for one in sorted(table.constraints.values(), key=lambda it: ("puxc".find(it.kind), it.name))
         if one.kind != "f"
     ]
@@ -56,7 +56,7 @@ def create_table(table: Table, *, foreign_keys: bool = True) -> tuple[Sql, ...]:
     unlogged = "UNLOGGED " if table.persistence == "u" else ""
     body = ",\n    ".join(lines)
     made = [f"CREATE {unlogged}TABLE {table.sql} (\n    {body}\n){partitioned}{options}"]
-    made += [one.definition for one in table.indexes.values()]
+    made += [one.text for one in table.indexes.values()]
     made += comments(table)
     made += [grant.format(table=table.sql) for one in table.columns.values() for grant in one.privileges]
     if foreign_keys:
@@ -132,7 +132,7 @@ def constraint_again(table: Table, one: Constraint) -> tuple[Sql, ...]:
     comment = alone(comment_on_constraint(table, one)) if one.comment is not None else ()
     if one.kind in "cf":
         valid = alone(f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT {quoted(one.name)}") if one.valid else ()
-        return alone(gone, f"{add} {one.bare} NOT VALID") + valid + comment
+        return alone(gone, f"{add} {one.text} NOT VALID") + valid + comment
     if one.kind in "pu" and one.index is not None and using_index(one) is not None:
         made = index_again(table, one.index, one.name)
         return (*alone(gone), *made, *alone(f"{add} {using_index(one)}"), *comment)

@@ -67,7 +67,7 @@ def _in_place(
             found.parts.append(
                 Part(
                     Stage.CLEAR, f"drop index {spell.in_schema(live, index.name)} for the change of {label}",
-                    spell.index_away(live, index.name), spell.index_again(live, index.definition, index.name), own=True,
+                    spell.index_away(live, index.name), spell.index_again(live, index.text, index.name), own=True,
                     locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}",
                 )
             )  # fmt: skip
@@ -76,7 +76,7 @@ def _in_place(
                 found.parts.append(
                     Part(
                         Stage.INDEX, f"index {spell.in_schema(live, index.name)}",
-                        spell.index_again(live, other.definition, index.name), spell.index_away(live, index.name), own=True,
+                        spell.index_again(live, other.text, index.name), spell.index_away(live, index.name), own=True,
                         locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} while it is built",
                     )
                 )  # fmt: skip
@@ -96,7 +96,7 @@ def _in_place(
 
 
 def _not_valid(live: Table, one: Constraint) -> str:
-    return f"ALTER TABLE {live.sql} ADD CONSTRAINT {quoted(one.name)} {one.bare} NOT VALID"
+    return f"ALTER TABLE {live.sql} ADD CONSTRAINT {quoted(one.name)} {one.text} NOT VALID"
 
 
 def validated(live: Table, one: Constraint) -> Part:
@@ -160,7 +160,7 @@ def _swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Co
     # The new column is nullable until the swap: a key that needs NOT NULL gets it there.
     _expand(live, after, names, found)
     for index in indexes:
-        _index_beside(live, index.name, index.definition, found)
+        _index_beside(live, index.name, index.text, found)
     for key in constraints:
         if key.index is not None:
             _index_beside(live, key.name, key.index, found)
@@ -347,7 +347,7 @@ def _unswap(
     for one in old[0]:
         rebuilt += spell.constraint_again(live, one)
     for index in old[1]:
-        rebuilt += spell.index_again(live, index.definition, index.name)
+        rebuilt += spell.index_again(live, index.text, index.name)
         if index.comment is not None:
             rebuilt.append(Sql(spell.comment_on_index(live, index), autocommit=True))
     return (*statements, *rebuilt)
