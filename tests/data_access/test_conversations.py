@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -105,9 +105,9 @@ def test_an_unknown_role_never_reaches_the_database(do: Do, alice: UUID) -> None
         do(conversations.append, alice, conversation.id, "nope", "Hello")
 
 
-def pages(do: Do, user_id: UUID, conversation_id: UUID, limit: int, *, backwards: bool) -> list[object]:
+def pages(do: Do, user_id: UUID, conversation_id: UUID, limit: int, *, backwards: bool) -> list[Any]:
     """Read a whole history, page by page."""
-    seen: list[object] = []
+    seen: list[Any] = []
     after = None
     while True:
         page = do(

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+import sqlalchemy.orm
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
@@ -157,7 +158,12 @@ def test_two_toggles_at_a_time_both_count(engine: sa.Engine) -> None:
         task = tasks.create(one, user.id, "one")
         one.commit()
         tasks.toggle(one, user.id, task.id)
-        waiting = threading.Thread(target=lambda: (tasks.toggle(two, user.id, task.id), two.commit()))
+
+        def toggle_too() -> None:
+            tasks.toggle(two, user.id, task.id)
+            two.commit()
+
+        waiting = threading.Thread(target=toggle_too)
         waiting.start()
         one.commit()
         waiting.join(30)
@@ -173,7 +179,7 @@ def test_the_model_refuses_what_the_table_refuses(engine: sa.Engine) -> None:
 
 
 @either
-def move(session: Session, task_id: UUID, moment: datetime) -> object:
+def move(session: sa.orm.Session, task_id: UUID, moment: datetime) -> object:
     """Give a task another created_at, in either kind of session."""
     return session.execute(
         sa.text("UPDATE phase2.task SET created_at = :moment WHERE id = :id"),
