@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +26,11 @@ for variable in ("DATABASE_URL", "DATABASE_URL_UNPOOLED", "JWT_SECRET"):
     os.environ.pop(variable, None)
 for variable in [name for name in os.environ if name.startswith("PG")]:
     del os.environ[variable]
+
+# Embedded servers in memory where there is enough of it: no test waits for a disk.
+MEMORY = Path("/dev/shm")  # noqa: S108  (the directory is made by mkdtemp)
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30:
+    os.environ.setdefault("AIRLOCK_SCRATCH_DIRECTORY", str(MEMORY))
 
 CHOICE = pytest.StashKey[servers.Choice]()
 

@@ -38,6 +38,9 @@ SCRATCH_SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
     "shared_buffers": "256MB",
 }
+# Where scratch clusters live instead of the temporary directory: in memory (/dev/shm), a database is made in a
+# tenth of the time, and never waits for another process's disk.
+SCRATCH_DIRECTORY = "AIRLOCK_SCRATCH_DIRECTORY"
 START_SECONDS = 30.0
 _SERVER_USER = "nobody"
 
@@ -229,7 +232,7 @@ class Cluster:
 @contextlib.contextmanager
 def scratch_cluster(major: int, settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """Serve a fresh, unsafe-and-fast PostgreSQL of this major until the block ends."""
-    directory = Path(tempfile.mkdtemp(prefix="airlock-"))
+    directory = Path(tempfile.mkdtemp(prefix="airlock-", dir=os.environ.get(SCRATCH_DIRECTORY) or None))
     if os.geteuid() == 0:
         # The server's user removes it, when this process can no longer do so.
         shutil.chown(directory, _SERVER_USER, _group())
@@ -249,7 +252,8 @@ def _reachable(data: Path) -> Path:
     """Place a root user's data in the temporary directory, where the server's user can reach it."""
     data = data.absolute()
     temporary = Path(tempfile.gettempdir()).resolve()
-    if os.geteuid() != 0 or (temporary in data.resolve().parents and _enterable(data.parent)):
+    places = {temporary, Path(os.environ.get(SCRATCH_DIRECTORY) or temporary).resolve()}
+    if os.geteuid() != 0 or (not places.isdisjoint(data.resolve().parents) and _enterable(data.parent)):
         return data
     home = temporary / f"airlock-root-{_digest(str(data))}"
     home.mkdir(mode=0o711, exist_ok=True)
