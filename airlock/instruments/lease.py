@@ -36,7 +36,7 @@ OBSERVER_NAME = "airlock-observer"
 HEARTBEAT_SECONDS = 1.0
 # A heartbeat that is not answered for this long counts as a lost lease.
 SILENCE_SECONDS = 20.0
-_POLL_SECONDS = (0.2, 1.5)
+_POLL_SECONDS = (0.1, 1.0)
 _NAME_BYTES = 63
 
 

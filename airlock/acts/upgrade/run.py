@@ -169,7 +169,7 @@ class _Run:
         try:
             with (
                 _environment(self.target),
-                _quiet_alembic(),
+                _quiet(),
                 redirected(self.target.url, prove(lease), application_name=lease.worker_name),
                 steps.listening(),
                 watch.arm(),
@@ -254,8 +254,12 @@ def _environment(target: Target) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet_alembic() -> Iterator[None]:
-    """Keep Alembic's "Running upgrade ..." out of the way: the same is said by our events, with times."""
+def _quiet() -> Iterator[None]:
+    """Keep what other loggers would say of this out of the way.
+
+    Alembic's "Running upgrade ..." is said by our events, with times. The pool of a lost connection prints a
+    traceback of its own failing rollback.
+    """
 
     def important(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.WARNING
@@ -263,10 +267,14 @@ def _quiet_alembic() -> Iterator[None]:
     logger = logging.getLogger("alembic.runtime.migration")
     # A filter, because env.py's fileConfig() sets levels and handlers anew.
     logger.addFilter(important)
+    pools = logging.getLogger("sqlalchemy.pool")
+    level = pools.level
+    pools.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         logger.removeFilter(important)
+        pools.setLevel(level)
 
 
 def _names(heads: tuple[str, ...]) -> str:
