@@ -29,7 +29,9 @@ def drift_from(connection: type_connection, scratch: ScratchDatabase) -> tuple[D
 
 def differences(connection: type_connection, scratch: ScratchDatabase) -> tuple[Difference, ...]:
     """Compare scratch (before) with the target (after), roles left out."""
-    with contextlib.closing(server.connect(scratch.admin_url, application_name="airlock-drift")) as made:
+    with contextlib.closing(
+        server.connect(scratch.admin_url, application_name="airlock-drift", autocommit=True)
+    ) as made:
         whole = fingerprint.read(made)
         schemas = _schemas(whole)
         expected = fingerprint.read(made, schemas=schemas)

@@ -74,6 +74,8 @@ def go(arguments: argparse.Namespace, direction: str) -> int:
             statement_s=arguments.statement_timeout,
             wait_s=arguments.wait,
             repair=arguments.repair,
+            config=arguments.config,
+            x_arguments=tuple(arguments.x),
             scratch=arguments.scratch,
             accept_loss=getattr(arguments, "accept_loss", None),
             accept_unknown_loss=getattr(arguments, "accept_unknown_loss", False),

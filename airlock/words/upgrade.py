@@ -6,6 +6,7 @@ Every event has the name it carries in JSON (`event`). None holds a URL, a passw
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ class Request:
     statement_s: float | None = None
     wait_s: float = 600.0
     repair: bool = False
+    config: Path = Path("alembic.ini")
+    x_arguments: tuple[str, ...] = ()
     scratch: str = "embedded"
     accept_loss: int | None = None
     accept_unknown_loss: bool = False

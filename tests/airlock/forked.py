@@ -23,7 +23,7 @@ _context: Any = None
 
 
 def _forkserver() -> Any:
-    global _context  # noqa: PLW0603  one server for the whole session
+    global _context
     if _context is None:
         _context = multiprocessing.get_context("forkserver")
         _context.set_forkserver_preload(
@@ -81,8 +81,8 @@ def _main(argv: list[str], environ: dict[str, str], directory: str) -> None:
     os.environ.clear()
     os.environ.update(environ)
     # Standard streams of their own: the fork server's may be closed.
-    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115, PTH123
-    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115, PTH123
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     sys.argv = ["airlock", *argv]
     from airlock.cli import main
 

@@ -19,12 +19,12 @@ from airlock.instruments.redirect import redirected
 from airlock.instruments.signals import Stopped, Watch, watching
 from airlock.instruments.target import VARIABLES
 from airlock.words.errors import AirlockError, Interrupted, LeaseHeld, LockBudgetSpent
-from airlock.words.upgrade import Blocked, Leased, Noted, OrphansEnded, Retrying, Verdict, Waiting
+from airlock.words.upgrade import DOWN, Blocked, Leased, Noted, OrphansEnded, Retrying, Verdict, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airlock.acts.upgrade.losing import LossGuard
+    from airlock.acts.losses import Counted
     from airlock.instruments.observer import Blocker
     from airlock.instruments.project import Project
     from airlock.instruments.server import type_connection
@@ -62,7 +62,7 @@ class _Run:
         self.started = time.monotonic()
         self.deadline = self.started + request.wait_s
         self.longest_block_s = 0.0
-        self.losses: LossGuard | None = None
+        self.losses: Counted | None = None
 
     def go(self) -> None:
         plan.check_arguments(self.project, self.request.target, self.request.direction)
@@ -76,6 +76,9 @@ class _Run:
             ended = end_orphans(observer.connection, run)
             if ended:
                 self.request.emit(OrphansEnded(ended))
+            observer.start()
+            if self.request.direction == DOWN:
+                self._count_losses(lease, observer, watch)
             self._attempt_all(lease, observer, watch)
             self.progress.heads = self._read_heads(observer.connection)
             self._look_afterwards(observer)
@@ -137,11 +140,11 @@ class _Run:
         )
 
     def _attempt_all(self, lease: Lease, observer: Observer, watch: Watch) -> None:
-        observer.start()
         tries, done_before = 0, 0
         while True:
             steps = Steps(self.project, self.request, lease, observer, watch, self.progress, self.losses)
-            error = self._attempt(steps, lease, watch)
+            target = self.progress.absolute_target or self.request.target
+            error = self._attempt(steps, lease, watch, target)
             if error is None:
                 if steps.left_over == 0:
                     return
@@ -164,8 +167,30 @@ class _Run:
             if watch.arrived.wait(sleep):
                 raise Interrupted(watch.number, standing=self._standing(observer))
 
-    def _attempt(self, steps: Steps, lease: Lease, watch: Watch) -> BaseException | None:
-        target = self.progress.absolute_target or self.request.target
+    def _count_losses(self, lease: Lease, observer: Observer, watch: Watch) -> None:
+        """Learn where the database stands, then count what the way down takes away; touch nothing."""
+        steps = Steps(self.project, self.request, lease, observer, watch, self.progress, None)
+        error = self._attempt(steps, lease, watch, None)
+        if error is not None:
+            raise judge(error, steps, lambda: self._standing(observer)) from error
+        heads = self.progress.heads
+        planned = environment.plan_steps(self.project, heads, self.request.target, DOWN)
+        names = tuple(step.revision.revision for step in planned)
+        plan.check_target(self.project, heads, self.request.target, DOWN, names)
+        if names:
+            # The losing act loads the recorder and the fingerprint: only a downgrade pays for them.
+            from airlock.acts.losses import count
+
+            table = self.progress.table.name if self.progress.table is not None else ""
+            try:
+                with watch.arm():
+                    self.losses = count(
+                        self.target, self.request, heads=heads, major=lease.server.major, version_table=table
+                    )
+            except Stopped:
+                raise Interrupted(watch.number, standing="Nothing changed.") from None
+
+    def _attempt(self, steps: Steps, lease: Lease, watch: Watch, target: str | None) -> BaseException | None:
         try:
             with (
                 _environment(self.target),

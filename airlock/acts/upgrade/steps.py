@@ -12,6 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from airlock.acts.upgrade import marks, plan
+from airlock.instruments import raw
 from airlock.instruments.environment import Hooks
 from airlock.instruments.redirect import ask
 from airlock.words.errors import ConnectionLost, HalfApplied, WrongTarget
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, RevisionStep
     from sqlalchemy.engine import Connection
 
-    from airlock.acts.upgrade.losing import LossGuard
+    from airlock.acts.losses import Counted
     from airlock.instruments.lease import Lease
     from airlock.instruments.observer import Observer
     from airlock.instruments.project import Project
@@ -57,7 +58,7 @@ class Steps(Hooks):
 
     def __init__(
         self, project: Project, request: Request, lease: Lease, observer: Observer, watch: Watch, progress: Progress,
-        losses: LossGuard | None,
+        losses: Counted | None,
     ) -> None:  # fmt: skip
         self.project = project
         self.request = request
@@ -116,10 +117,10 @@ class Steps(Hooks):
         connection = context.connection
         if connection is None:
             raise WrongTarget("env.py gave Alembic no connection.")
-        if _autocommits(connection):
+        if raw.autocommits(connection):
             self._leave(connection)
         if self.losses is not None:
-            self.losses.recount(step.revision.revision, connection)
+            self.losses.recount(step.revision.revision, connection, locking=not raw.autocommits(connection))
 
     def done(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Ask the server for the lease before the version row is written; clear the mark with it."""
@@ -136,7 +137,7 @@ class Steps(Hooks):
         ):
             mark = marks.read_mark(self.progress.comment)
             before = mark.comment if mark is not None else self.progress.comment
-            _run(context.connection, marks.comment_sql(self.progress.table, before))
+            raw.execute(context.connection, marks.comment_sql(self.progress.table, before))
             self.progress.comment = before
 
     def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
@@ -179,13 +180,13 @@ class Steps(Hooks):
                 event.remove(Engine, name, function)
 
     def _on_begin(self, connection: Connection) -> None:
-        if _autocommits(connection):
+        if raw.autocommits(connection):
             if self.inside:
                 self._leave(connection)
             return
-        _run(connection, f"SET LOCAL lock_timeout = {max(1, round(self.request.lock_s * 1000))}")
+        raw.execute(connection, f"SET LOCAL lock_timeout = {max(1, round(self.request.lock_s * 1000))}")
         if self.request.statement_s is not None:
-            _run(
+            raw.execute(
                 connection, f"SET LOCAL statement_timeout = {max(1, round(self.request.statement_s * 1000))}"
             )
 
@@ -205,7 +206,7 @@ class Steps(Hooks):
         found = marks.read_mark(self.progress.comment)
         own = found.comment if found is not None else self.progress.comment
         mark = marks.Mark(self.progress.step, self.request.direction, self.lease.run, own)
-        _run(connection, marks.comment_sql(self.progress.table, mark.text()))
+        raw.execute(connection, marks.comment_sql(self.progress.table, mark.text()))
         self.progress.left_transaction = True
         self.progress.comment = mark.text()
 
@@ -310,17 +311,3 @@ def _absolute(request: Request, steps: list[RevisionStep]) -> str | None:
 def _title(step: RevisionStep) -> str:
     lines = (step.doc or "").strip().splitlines()
     return lines[0] if lines else str(step.revision.revision)
-
-
-def _autocommits(connection: Connection) -> bool:
-    return bool(connection.dialect.detect_autocommit_setting(connection.connection.dbapi_connection))  # type: ignore[arg-type]
-
-
-def _run(connection: Connection, statement: str) -> None:
-    """Execute on the driver's own cursor: inside SQLAlchemy's begin and commit events its own is not usable."""
-    driver = connection.connection.dbapi_connection
-    cursor = driver.cursor()  # type: ignore[union-attr]
-    try:
-        cursor.execute(statement)
-    finally:
-        cursor.close()

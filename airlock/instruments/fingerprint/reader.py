@@ -102,8 +102,11 @@ class Reader:
                 if not opened:
                     _neutralise(cursor, restore)
             finally:
-                if opened:
+                if opened and self.connection.autocommit:
                     cursor.execute("ROLLBACK")
+                elif opened:
+                    # Sent as text it would leave psycopg2 believing in a transaction, and the next SET LOCAL outside one.
+                    self.connection.rollback()
         return Fingerprint(_with_column_order(objects))
 
     def _statements(self, cursor: psycopg2.extensions.cursor) -> tuple[str, ...]:

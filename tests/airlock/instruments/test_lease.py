@@ -58,7 +58,9 @@ def test_a_waiting_run_takes_over(address: str) -> None:
         second.require()
 
 
-def test_the_proof_is_seen_in_the_same_database_only(address: str, server: Server, empty_database: Database) -> None:
+def test_the_proof_is_seen_in_the_same_database_only(
+    address: str, server: Server, empty_database: Database
+) -> None:
     """Another session of the same database sees the token; a session of another database does not."""
     with take(address) as held:
         assert rows(empty_database.url, held.proof_sql) == [(True,)]

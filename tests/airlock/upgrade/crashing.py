@@ -128,7 +128,10 @@ HISTORY = [
                 op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
         """,
     ),
-    Revision("k4", 'op.add_column("account", sa.Column("level", sa.Integer))', 'op.drop_column("account", "level")', title="Add level"),
+    Revision(
+        "k4", 'op.add_column("account", sa.Column("level", sa.Integer))', 'op.drop_column("account", "level")',
+        title="Add level",
+    ),
     Revision(
         "k5",
         """

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 RUNNERS = 8
 HISTORY = [
-    Revision("c1", 'op.execute("CREATE TABLE account AS SELECT g AS id, 100 AS balance FROM generate_series(1, 50) AS g")'),
+    Revision(
+        "c1",
+        'op.execute("CREATE TABLE account AS SELECT g AS id, 100 AS balance FROM generate_series(1, 50) AS g")',
+    ),
     Revision("c2", 'op.execute("UPDATE account SET balance = balance + 10")'),
     Revision(
         "c3",
@@ -52,7 +55,9 @@ def run_together(ini: Path, url: str) -> list[str]:
 def check_effects(url: str) -> None:
     assert rows(url, "SELECT count(*), min(balance), max(balance) FROM account") == [(50, 111, 111)]
     assert rows(url, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]
-    assert rows(url, "SELECT version_num, obj_description('alembic_version'::regclass) FROM alembic_version") == [("c4", None)]
+    assert rows(
+        url, "SELECT version_num, obj_description('alembic_version'::regclass) FROM alembic_version"
+    ) == [("c4", None)]
     assert rows(url, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
 
 

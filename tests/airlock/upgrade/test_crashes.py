@@ -47,7 +47,9 @@ def state(url: str) -> tuple[fingerprint.Fingerprint, Any]:
 
 
 @pytest.fixture(scope="module")
-def reference(project: Path, server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Any]:
+def reference(
+    project: Path, server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], Any]:
     """Run the history once, undisturbed: every statement that went over the wire, and the end state."""
     log = tmp_path_factory.mktemp("log") / "statements"
     with server.database("template0") as database:
@@ -58,7 +60,9 @@ def reference(project: Path, server: Server, tmp_path_factory: pytest.TempPathFa
 
 def changing(statements: list[str]) -> list[int]:
     """List the points at which a statement that changes something, or a commit, is about to be sent."""
-    return [at for at, said in enumerate(statements, 1) if not said.upper().startswith(("SELECT", "SET", "SHOW"))]
+    return [
+        at for at, said in enumerate(statements, 1) if not said.upper().startswith(("SELECT", "SET", "SHOW"))
+    ]
 
 
 def marks(statement: str) -> bool:
@@ -106,7 +110,9 @@ def restartable() -> Iterator[embedded.Cluster]:
     """Serve PostgreSQL from a data directory that may be stopped and started."""
     directory = Path(tempfile.mkdtemp(prefix="airlock-restart-"))
     directory.chmod(0o755)
-    cluster = embedded.Cluster(directory / "data", embedded.binaries(max(embedded.available())), {"fsync": "off"})
+    cluster = embedded.Cluster(
+        directory / "data", embedded.binaries(max(embedded.available())), {"fsync": "off"}
+    )
     cluster.start()
     try:
         yield cluster
@@ -146,7 +152,9 @@ SLOW = [
 ]
 
 
-def test_an_orphan_of_a_killed_run_is_ended_before_anything_else(tmp_path: Path, empty_database: Database) -> None:
+def test_an_orphan_of_a_killed_run_is_ended_before_anything_else(
+    tmp_path: Path, empty_database: Database
+) -> None:
     """A statement that outlives its runner is terminated, not waited for: it would be applied twice."""
     ini = write_project(tmp_path, SLOW)
     first = forked.start(ini, "upgrade", url=empty_database.url)

@@ -1,0 +1,5 @@
+"""What a downgrade takes away: learnt by running it in scratch, counted on the target before it is touched."""
+
+from airlock.acts.losses.act import Counted, count
+
+__all__ = ["Counted", "count"]

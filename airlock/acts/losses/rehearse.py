@@ -1,0 +1,159 @@
+"""The child's side of counting losses: the downgrade in scratch, with a recorder and a snapshot around each step."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airlock.acts.losses import snapshot
+from airlock.instruments import environment
+from airlock.instruments.environment import Hooks
+from airlock.instruments.project import Project
+from airlock.instruments.recorder import Recorder, installed, tap
+from airlock.words.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from alembic.runtime.migration import MigrationContext, RevisionStep
+
+    from airlock.instruments.scratch import ScratchDatabase
+    from airlock.words.trace import StatementRecord
+
+_ONLY_INSERTS = re.compile(r"\s*(INSERT|COPY)\b(?!.*\bDO\s+UPDATE\b)", re.IGNORECASE | re.DOTALL)
+_CHANGING = frozenset({"UPDATE", "DELETE", "MERGE", "TRUNCATE", "WITH", "DO", "CALL", "SELECT"})
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """One step of the downgrade, as it went in scratch.
+
+    `writes` names tables whose rows a statement may have changed, with what the statement was.
+    """
+
+    revision: str
+    before: snapshot.Snapshot
+    after: snapshot.Snapshot
+    writes: tuple[tuple[str, str], ...]
+    reads_rows: bool
+    recast: tuple[str, ...]
+
+
+def rehearse(
+    *, config: str, x_arguments: Sequence[str], target: str, database: ScratchDatabase
+) -> Iterator[Rehearsed]:
+    """Take the scratch database down to `target` and yield each step. Runs in an isolated child."""
+    logging.disable(logging.INFO)
+    project = Project.open(Path(config), x_arguments)
+    with contextlib.closing(_connect(database)) as connection:
+        recorder = Recorder(lambda: _connect(database))
+        hooks = _Rehearsal(recorder, connection, project)
+        with contextlib.closing(recorder), installed(recorder):
+            while True:
+                try:
+                    environment.run(project, None, target, "down", hooks)
+                except (NotImplementedError, RuntimeError) as error:
+                    # How a revision says by itself that there is no way back.
+                    said = str(error).strip() or f"it raises {type(error).__name__}"
+                    raise Refused(
+                        f"{hooks.revision} cannot be undone: {said}", standing="Nothing changed."
+                    ) from error
+                hooks.committed()
+                if not hooks.left_over:
+                    break
+    yield from hooks.steps
+
+
+@dataclass
+class _Rehearsal(Hooks):
+    recorder: Recorder
+    connection: Any
+    project: Project
+    steps: list[Rehearsed] = field(default_factory=list)
+    left_over: int = 0
+    revision: str = ""
+    _one_by_one: bool = False
+    _before: snapshot.Snapshot | None = None
+    _records: tuple[StatementRecord, ...] = ()
+    _ended: str | None = None
+
+    def start(self, context: MigrationContext, heads: tuple[str, ...]) -> None:  # noqa: ARG002  the hooks' signature
+        # In a transaction of env.py's own nothing is committed between steps: then one run each.
+        self._one_by_one = context._in_external_transaction
+        version_table = f"{context.version_table_schema or 'public'}.{context.version_table}"
+        self.recorder.ignored = frozenset({version_table})
+
+    def plan(self, steps: list[RevisionStep]) -> list[RevisionStep]:
+        kept = steps[:1] if self._one_by_one else steps
+        self.left_over = len(steps) - len(kept)
+        return kept
+
+    def before(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+        self._before = snapshot.take(self.connection)
+
+    def begun(self, step: RevisionStep, context: MigrationContext) -> None:
+        self.revision = step.revision.revision
+        driver: Any = context.connection
+        tap(driver.connection.dbapi_connection, self.recorder)
+        path = self.project.revision(step.revision.revision).path
+        self.recorder.begin(str(path), path.name)
+
+    def done(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+        self._records = self.recorder.end()
+
+    def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+        self._ended = step.revision.revision
+        if not self._one_by_one:
+            self.committed()
+
+    def committed(self) -> None:
+        """Keep the step that has ended, now that its transaction has too."""
+        if self._ended is None:
+            return
+        after = snapshot.take(self.connection)
+        made = Rehearsed(
+            revision=self._ended,
+            before=self._before or after,
+            after=after,
+            writes=tuple(dict.fromkeys(_writes(self._records))),
+            reads_rows=self.recorder.depends_on_rows,
+            recast=tuple(dict.fromkeys(_recast(self._records))),
+        )
+        self.steps.append(made)
+        self._ended = None
+
+
+def _writes(records: tuple[StatementRecord, ...]) -> Iterator[tuple[str, str]]:
+    """Name the tables on which a statement took the lock of changing rows, INSERT and COPY left out."""
+    for record in records:
+        if _ONLY_INSERTS.match(record.sql):
+            continue
+        word = record.sql.split(None, 1)[0].upper() if record.sql.strip() else ""
+        for lock in record.locks:
+            if lock.mode == "ROW EXCLUSIVE" or (lock.mode == "ACCESS EXCLUSIVE" and word == "TRUNCATE"):
+                yield lock.object, word
+        for lock in record.held:
+            # Locked by an earlier statement already; named by this one.
+            if word in _CHANGING and lock.object.rpartition(".")[2] in record.sql:
+                yield lock.object, word
+
+
+def _recast(records: tuple[StatementRecord, ...]) -> Iterator[str]:
+    """Name the tables of which a statement computes new values (ALTER ... TYPE ... USING)."""
+    for record in records:
+        if re.search(r"\bTYPE\b.*\bUSING\b", record.sql, re.IGNORECASE | re.DOTALL):
+            yield from (lock.object for lock in record.locks)
+
+
+def _connect(database: ScratchDatabase) -> Any:
+    """Connect as the scratch server's administrator, past every redirect and tap of this process."""
+    import psycopg2
+
+    connect: Any = psycopg2._psycopg._connect
+    connection = connect(database.admin_url)
+    connection.autocommit = True
+    return connection

@@ -1,0 +1,81 @@
+"""Tables and columns by identity, not by name: a renamed column is still there, a re-created one is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.instruments.fingerprint.model import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airlock.instruments.server import type_connection
+
+# (table's oid, column's number); number 0 is the table itself.
+type_identity = tuple[int, int]
+
+_QUERY = """
+SELECT c.oid::bigint, n.nspname, c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
+  CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.attgenerated <> '',
+  CASE WHEN t.typtype = 'e' THEN
+    (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) END,
+  a.atttypid >= 16384 AND t.typtype <> 'e'
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+  AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+"""
+_TABLES = """
+SELECT c.oid::bigint, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of one table, as the catalogue spells it."""
+
+    schema: str
+    table: str
+    name: str
+    type: str
+    default: str | None
+    generated: bool
+    labels: tuple[str, ...] | None
+    custom_type: bool
+
+    @property
+    def table_name(self) -> str:
+        """Name its table for a reader."""
+        return f"{plain(self.schema)}.{plain(self.table)}"
+
+    @property
+    def full_name(self) -> str:
+        """Name it for a reader."""
+        return f"{self.table_name}.{plain(self.name)}"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Every ordinary table and its columns at one moment."""
+
+    tables: Mapping[int, tuple[str, str]]
+    columns: Mapping[type_identity, Column]
+
+
+def take(connection: type_connection) -> Snapshot:
+    """Read the tables and columns of a database. Two queries of the catalogue, no lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TABLES)
+        tables = {oid: (schema, name) for oid, schema, name in cursor.fetchall()}
+        cursor.execute(_QUERY)
+        columns = {
+            (oid, number): Column(
+                schema, table, name, kind, default, generated, tuple(labels) if labels else None, custom
+            )
+            for oid, schema, table, number, name, kind, default, generated, labels, custom in cursor.fetchall()
+        }
+    return Snapshot(tables, columns)

@@ -1,0 +1,43 @@
+"""Statements of airlock's own on a connection of env.py's, past SQLAlchemy.
+
+Inside its `begin` and `commit` events SQLAlchemy's own execution is not usable; and without parameters a driver
+leaves percent signs alone, whichever paramstyle it has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+
+def execute(connection: Connection, statement: str) -> None:
+    """Run a statement in the connection's current transaction (or begin one, as the driver does)."""
+    cursor = _cursor(connection)
+    try:
+        cursor.execute(statement)
+    finally:
+        cursor.close()
+
+
+def scalar(connection: Connection, statement: str) -> Any:
+    """Run a query there and return the first value of its first row."""
+    cursor = _cursor(connection)
+    try:
+        cursor.execute(statement)
+        row = cursor.fetchone()
+    finally:
+        cursor.close()
+    return row[0] if row else None
+
+
+def autocommits(connection: Connection) -> bool:
+    """Tell whether every statement on this connection is committed by itself."""
+    driver: Any = connection.connection.dbapi_connection
+    return bool(connection.dialect.detect_autocommit_setting(driver))
+
+
+def _cursor(connection: Connection) -> Any:
+    driver: Any = connection.connection.dbapi_connection
+    return driver.cursor()

@@ -1,0 +1,274 @@
+"""A downgrade counts what it would lose before it touches anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.airlock import forked
+from tests.airlock.histories import Revision, write_project
+from tests.airlock.running import Ran, airlock, rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers import Database
+
+# Each runs the history and the downgrade in a scratch database of its own: seconds, not milliseconds.
+proof = pytest.mark.proof
+
+FIRST = Revision(
+    "d1", "op.execute(\"CREATE TABLE item (id integer PRIMARY KEY, size bigint, kind text DEFAULT 'plain')\")"
+)
+
+
+def second(up: str, down: str, extra: str = "") -> list[Revision]:
+    return [FIRST, Revision("d2", up, down, extra=extra)]
+
+
+def prepare(tmp_path: Path, database: Database, revisions: list[Revision], *statements: str) -> Path:
+    """Bring the database to head and put rows into it."""
+    ini = write_project(tmp_path, revisions)
+    assert forked.airlock(ini, "upgrade", url=database.url).code == 0
+    for statement in statements:
+        rows(database.url, statement)
+    return ini
+
+
+def down(ini: Path, database: Database, *words: str) -> Ran:
+    """Downgrade, with scratch databases on the test's own server: no server to start."""
+    if "--scratch" not in words:
+        words = (*words, "--scratch", database.url)
+    return forked.airlock(ini, "downgrade", "d1", "--json", *words, url=database.url)
+
+
+def losses(ran: Ran) -> list[tuple[str, int | None]]:
+    found = [event for event in ran.events if event["event"] == "losses"]
+    return [(loss["object"], loss["rows"]) for event in found for loss in event["losses"]]
+
+
+def at(database: Database) -> str:
+    ((version,),) = rows(database.url, "SELECT version_num FROM alembic_version")
+    return str(version)
+
+
+DROPPED_TABLE = second(
+    'op.execute("CREATE TABLE note (id serial PRIMARY KEY, said text)")', 'op.execute("DROP TABLE note")'
+)
+DROPPED_COLUMN = second(
+    "op.execute(\"ALTER TABLE item ADD COLUMN colour text DEFAULT 'red'\")",
+    'op.execute("ALTER TABLE item DROP COLUMN colour")',
+)
+NARROWED = second(
+    'op.execute("ALTER TABLE item ALTER COLUMN kind TYPE text")',
+    'op.execute("ALTER TABLE item ALTER COLUMN size TYPE real")',
+)
+ENUM = second(
+    """
+    op.execute("CREATE TYPE colour AS ENUM ('red', 'blue')")
+    op.execute("ALTER TABLE item ADD COLUMN colour colour")
+    """,
+    """
+    op.execute("ALTER TYPE colour RENAME TO colour_old")
+    op.execute("CREATE TYPE colour AS ENUM ('red')")
+    op.execute("ALTER TABLE item ALTER COLUMN colour TYPE colour USING colour::text::colour")
+    op.execute("DROP TYPE colour_old")
+    """,
+)
+RENAMED = second(
+    'op.execute("ALTER TABLE item RENAME COLUMN kind TO sort")',
+    'op.execute("ALTER TABLE item RENAME COLUMN sort TO kind")',
+)
+
+
+@pytest.mark.parametrize(
+    ("revisions", "statement", "expected"),
+    [
+        (DROPPED_TABLE, "INSERT INTO note (said) VALUES ('a'), ('b'), ('c')", [("public.note", 3)]),
+        (
+            DROPPED_COLUMN,
+            "INSERT INTO item (id, colour) VALUES (1, 'red'), (2, 'blue'), (3, NULL), (4, 'green')",
+            [("public.item.colour", 2)],
+        ),
+        (
+            NARROWED,
+            "INSERT INTO item (id, size) VALUES (1, 1), (2, 16777217), (3, NULL)",
+            [("public.item.size", 1)],
+        ),
+    ],
+    ids=["dropped table", "dropped column", "narrowed type"],
+)
+def test_what_is_lost_is_counted_and_refused(
+    revisions: list[Revision],
+    statement: str,
+    expected: list[tuple[str, int]],
+    tmp_path: Path,
+    empty_database: Database,
+) -> None:
+    """Exit 1 with the losses, nothing touched; the number that was printed is accepted, one less is not."""
+    ini = prepare(tmp_path, empty_database, revisions, statement)
+    refused = down(ini, empty_database)
+    assert (refused.code, losses(refused), at(empty_database)) == (1, expected, "d2"), refused.err
+    number = sum(count for _, count in expected)
+    assert f"--accept-loss {number}" in refused.error
+    assert down(ini, empty_database, "--accept-loss", str(number - 1)).code == 1
+    accepted = down(ini, empty_database, "--accept-loss", str(number))
+    assert (accepted.code, at(empty_database)) == (0, "d1"), accepted.err
+
+
+def test_nothing_lost_needs_no_word(tmp_path: Path, empty_database: Database) -> None:
+    """A renamed column and an empty table lose nothing: exit 0 without any option."""
+    ini = prepare(tmp_path, empty_database, RENAMED, "INSERT INTO item VALUES (1, 2, 'x')")
+    ran = down(ini, empty_database)
+    assert (ran.code, losses(ran)) == (0, []), ran.err
+    assert rows(empty_database.url, "SELECT kind FROM item") == [("x",)]
+
+
+@proof
+def test_a_column_dropped_and_made_again_is_lost(tmp_path: Path, empty_database: Database) -> None:
+    """The catalogue is the same before and after; the values are gone all the same."""
+    revisions = second(
+        "pass",
+        'op.execute("ALTER TABLE item DROP COLUMN size")\nop.execute("ALTER TABLE item ADD COLUMN size bigint")',
+    )
+    ini = prepare(tmp_path, empty_database, revisions, "INSERT INTO item VALUES (1, 2), (2, 3)")
+    assert losses(down(ini, empty_database)) == [("public.item.size", 2)]
+
+
+@proof
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE item SET kind = 'other'",
+        "DELETE FROM item WHERE id > 1",
+        "TRUNCATE item",
+        "WITH gone AS (DELETE FROM item RETURNING id) SELECT count(*) FROM gone",
+        "DO $$ BEGIN EXECUTE 'UPDATE item SET size = 0'; END $$",
+    ],
+)
+def test_a_statement_that_may_change_rows_is_named_not_counted(
+    statement: str, tmp_path: Path, empty_database: Database
+) -> None:
+    """Exit 3, never green; `--accept-unknown-loss` goes on."""
+    ini = prepare(tmp_path, empty_database, second("pass", f"op.execute({statement!r})"))
+    refused = down(ini, empty_database)
+    assert (refused.code, losses(refused)) == (3, [("public.item", None)]), refused.err
+    assert down(ini, empty_database, "--accept-unknown-loss").code == 0
+
+
+@proof
+def test_values_that_a_smaller_enum_does_not_have_are_counted(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    """The new type exists in scratch only, so its labels are compared; the USING is said to be uncounted besides."""
+    ini = prepare(
+        tmp_path, empty_database, ENUM, "INSERT INTO item (id, colour) VALUES (1, 'red'), (2, 'blue')"
+    )
+    found = losses(down(ini, empty_database))
+    assert ("public.item.colour", 1) in found and ("public.item", None) in found
+
+
+@proof
+def test_a_step_that_reads_rows_is_not_examined(tmp_path: Path, empty_database: Database) -> None:
+    """What it does may depend on rows that scratch does not have."""
+    down_body = (
+        'if op.get_bind().execute(sa.text("SELECT id FROM item")).all():\n    op.execute("DROP TABLE item")'
+    )
+    ini = prepare(tmp_path, empty_database, second("pass", down_body))
+    ran = down(ini, empty_database)
+    assert ran.code == 3
+    assert "reads rows" in ran.events[-2]["unknown"][0]
+
+
+@proof
+def test_a_drifted_table_is_not_counted(tmp_path: Path, empty_database: Database) -> None:
+    """Where the target's table is not the history's, its loss is not examined."""
+    ini = prepare(
+        tmp_path,
+        empty_database,
+        DROPPED_TABLE,
+        "ALTER TABLE note ADD COLUMN more text",
+        "INSERT INTO note VALUES (1)",
+    )
+    ran = down(ini, empty_database)
+    assert (ran.code, losses(ran)) == (3, [])
+    assert ran.events[-2]["unknown"] == ["public.note is not as the history makes it"]
+
+
+@proof
+def test_without_a_scratch_server_nothing_is_examined(tmp_path: Path, empty_database: Database) -> None:
+    """Exit 3 naming the reason; with `--accept-unknown-loss` it goes on."""
+    ini = prepare(tmp_path, empty_database, RENAMED)
+    refused = down(ini, empty_database, "--scratch", "embedded:9")
+    assert refused.code == 3 and "PostgreSQL 9 is not installed" in refused.events[-2]["unknown"][0]
+    assert down(ini, empty_database, "--scratch", "embedded:9", "--accept-unknown-loss").code == 0
+
+
+@proof
+def test_an_irreversible_revision_is_refused_in_its_own_words(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    """Declared or raised, the revision's sentence is the answer: exit 1."""
+    declared = second(
+        "pass", "raise NotImplementedError(irreversible)", 'irreversible = "0 and NULL look the same."'
+    )
+    ini = prepare(tmp_path, empty_database, declared)
+    ran = down(ini, empty_database)
+    assert (ran.code, at(empty_database)) == (1, "d2")
+    assert "d2 (d2) cannot be undone: 0 and NULL look the same." in ran.error
+    (tmp_path / "foreign").mkdir()
+    foreign = write_project(
+        tmp_path / "foreign", second("pass", 'raise RuntimeError("Can\'t roll back: no.")')
+    )
+    ran = forked.airlock(foreign, "downgrade", "d1", url=empty_database.url)
+    assert ran.code == 1 and "d2 cannot be undone: Can't roll back: no." in ran.error
+
+
+@proof
+def test_more_to_lose_than_was_accepted_is_undone(tmp_path: Path, empty_database: Database) -> None:
+    """Rows written between the count and the locks: the step counts again, and is rolled back."""
+    revisions = second(
+        'op.execute("CREATE TABLE note (id serial PRIMARY KEY, said text)")', 'op.execute("DROP TABLE note")'
+    )
+    ini = prepare(tmp_path, empty_database, revisions, "INSERT INTO note (said) VALUES ('a')")
+    versions = tmp_path / "alembic" / "env.py"
+    late = "DO $$ BEGIN IF to_regclass('note') IS NOT NULL THEN INSERT INTO note (said) VALUES ('late'); END IF; END $$"
+    # A writer that gets in between: env.py's second run (the first only looks) writes before it starts.
+    versions.write_text(
+        versions.read_text()
+        .replace(
+            "with engine.connect() as connection:",
+            "with engine.connect() as connection:\n"
+            "    connection.execute(sa.text(LATE))\n"
+            "    connection.commit()",
+        )
+        .replace("import os\n", f"import os\nimport sqlalchemy as sa\nLATE = {late!r}\n")
+    )
+    ran = down(ini, empty_database, "--accept-loss", "2")
+    assert (ran.code, at(empty_database)) == (1, "d2"), ran.err
+    assert "d2 would now lose 3 rows and values, more than the 2 that were accepted" in ran.error
+
+
+@proof
+def test_export_keeps_what_is_lost_with_its_keys(tmp_path: Path, empty_database: Database) -> None:
+    """CSV files in the named directory: whole rows of a dropped table, key and value of a dropped column."""
+    revisions = [FIRST, Revision("d2", *_column_and_table())]
+    ini = prepare(
+        tmp_path, empty_database, revisions,
+        "INSERT INTO item (id, colour) VALUES (7, 'blue, and more'), (8, NULL)", "INSERT INTO note VALUES (1, 'it''s')",
+    )  # fmt: skip
+    kept = tmp_path / "kept"
+    ran = airlock(ini, "downgrade", "d1", "--export", str(kept), "--accept-loss", "2", url=empty_database.url)
+    assert ran.code == 0, ran.err
+    assert (kept / "public.note.csv").read_text() == "id,said\n1,it's\n"
+    assert (kept / "public.item.colour.csv").read_text() == 'id,colour\n7,"blue, and more"\n'
+    assert (kept / "public.note.csv").stat().st_mode & 0o077 == 0
+
+
+def _column_and_table() -> tuple[str, str]:
+    up = (
+        'op.execute("CREATE TABLE note (id integer PRIMARY KEY, said text)")\n'
+        'op.execute("ALTER TABLE item ADD COLUMN colour text")'
+    )
+    return up, 'op.execute("ALTER TABLE item DROP COLUMN colour")\nop.execute("DROP TABLE note")'
