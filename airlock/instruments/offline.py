@@ -65,8 +65,12 @@ def scripts(project: Project, revisions: Sequence[str], direction: str) -> tuple
     configure = environment.configure
 
     def forced(*arguments: Any, **options: Any) -> None:
-        # Named parameters: with psycopg2's own style a literal % would be written twice.
         options = {**options, "transaction_per_migration": True, "output_buffer": buffer}
+        # An env.py without an offline half brings a connection; nothing may be asked through it here.
+        options["connection"] = None
+        if not options.get("url"):
+            options["dialect_name"] = "postgresql"
+        # Named parameters: with psycopg2's own style a literal % would be written twice.
         options.setdefault("dialect_opts", {"paramstyle": "named"})
         configure(*arguments, **options)
 
