@@ -245,7 +245,11 @@ def named(
 
 
 def rebuilt(changed: Sequence[Relation]) -> tuple[str, ...]:
-    """Name rewritten tables, and rebuilt indexes only where their table was not."""
+    """Name rewritten tables, and rebuilt indexes only where their table was not.
+
+    ALTER SEQUENCE writes the sequence's one row to a new file; that is no work that grows.
+    """
+    changed = [relation for relation in changed if relation.kind != "S"]
     tables = {relation.oid for relation in changed if relation.table is None}
     return tuple(sorted(relation.shown for relation in changed if relation.table not in tables))
 
