@@ -262,8 +262,10 @@ def _reachable(data: Path) -> Path:
 
 def _runnable(bindir: Path) -> Path:
     """Copy the binaries out of a place that the server's user cannot enter (root's home, say)."""
-    if os.geteuid() != 0 or _enterable(bindir):
+    if os.geteuid() != 0:
         return bindir
+    if _enterable(bindir):
+        return bindir.resolve()  # a link on the way may lie where the server's user cannot go
     source = bindir.resolve().parent
     copy = Path(tempfile.gettempdir()) / f"airlock-root-bin-{_digest(str(source))}"
     if not copy.exists():
