@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -17,7 +18,6 @@ from tests.history import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE)
@@ -32,7 +32,11 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     yield tmp_path
-    make(tmp_path, "stop")
+    target = tmp_path / ".postgres" / "target"
+    if target.exists():
+        make(tmp_path, "stop")
+        # As root the data is in a directory of its own in the temporary directory.
+        shutil.rmtree(Path(target.read_text().splitlines()[1]).parents[1], ignore_errors=True)
 
 
 def run(checkout: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -133,6 +137,7 @@ def test_in_a_pipeline_nothing_is_started(checkout: Path, where: str) -> None:
     assert not (checkout / ".postgres").exists()
 
 
+@pytest.mark.proof
 def test_make_migrate_starts_a_server_of_its_own_and_says_so(checkout: Path) -> None:
     """The first time it starts and migrates, the second time it finds both done; rollback leads back."""
     first = make(checkout, "migrate")
