@@ -179,10 +179,11 @@ def test_a_select_that_hands_rows_to_python_is_remembered(url: str) -> None:
         connection.autocommit = False
         cursor = connection.cursor()
         cursor.execute("SELECT count(*) FROM pg_class")
-        assert not recorder.depends_on_rows
+        seen = [recorder.depends_on_rows]
         cursor.execute("SELECT id FROM s.t WHERE id = 1")
-        assert recorder.depends_on_rows
+        seen.append(recorder.depends_on_rows)
         connection.rollback()
+    assert seen == [False, True]
 
 
 def test_raw_sql_operations_core_and_copy_are_all_seen_with_their_lines(url: str) -> None:
