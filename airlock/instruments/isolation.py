@@ -23,7 +23,7 @@ from airlock.words.errors import AirlockError
 from airlock.words.secrets import scrub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from airlock.instruments.scratch import ScratchDatabase
 
@@ -40,7 +40,7 @@ def isolated(
     *,
     scratch: ScratchDatabase,
     environ: Mapping[str, str] | None = None,
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Run the generator function `module:name` in a child and yield what it yields.
 
     Arguments and records travel as pickles. The child stands in this process's directory and prints to

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -51,7 +51,7 @@ def pgbouncer(url: str, **settings: str) -> Iterator[str]:
     lines = "\n".join(f"{name} = {value}" for name, value in wanted.items())
     (directory / "pgbouncer.ini").write_text(f"[databases]\n* = host={host}\n[pgbouncer]\n{lines}\n")
     # It refuses to run as root, and the server's socket belongs to the user whom the server runs as.
-    as_user = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
+    as_user: dict[str, Any] = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
     log = (directory / "log").open("w")
     process = subprocess.Popen(
         [PROGRAM, str(directory / "pgbouncer.ini")], stdout=log, stderr=log, cwd="/", **as_user
