@@ -48,6 +48,7 @@ class Ledger:
     search_path: str | None = None
     made: dict[str, str] = field(default_factory=dict)
     fills: dict[str, Fill] = field(default_factory=dict)
+    known: dict[str, rows.Table] = field(default_factory=dict)
 
     @classmethod
     def open(cls, url: str, version_table: str, wanted: int) -> Ledger:
@@ -83,10 +84,12 @@ class Ledger:
         return rows.digests(self.reading, self.tables(names)) if names else {}
 
     def tables(self, names: Collection[str]) -> tuple[rows.Table, ...]:
-        """Read what must be known of some tables to write into them."""
-        return (
-            rows.read_tables(self.reading, names=sorted(names), exclude=[self.version_table]) if names else ()
-        )
+        """Read what must be known of some tables to write into them, and remember it in `known`."""
+        if not names:
+            return ()
+        found = rows.read_tables(self.reading, names=sorted(names), exclude=[self.version_table])
+        self.known.update({table.label: table for table in found})
+        return found
 
     def fill(
         self, names: Iterable[str], count: int | None = None, required: Mapping[str, rows.Table] | None = None

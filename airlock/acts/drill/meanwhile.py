@@ -10,7 +10,7 @@ from airlock.instruments import rows
 from airlock.words.drill import Loss
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from airlock.acts.drill.ledger import Ledger, State
 
@@ -29,15 +29,24 @@ class Meanwhile:
     notes: list[str] = field(default_factory=list)
 
 
-def write(ledger: Ledger, before: State, after: State, touched: Collection[str], turn: int) -> Meanwhile:
+def write(
+    ledger: Ledger,
+    before: State,
+    after: State,
+    touched: Collection[str],
+    turn: int,
+    older: Mapping[str, rows.Table],
+) -> Meanwhile:
     """Write into the tables that the step made or touched: copies of rows, sample rows where there are none.
 
-    Commits. Returns the state afterwards, with the digests of what was written.
+    What the `older` form of a table demands is respected as well: a client that writes duplicates because a unique
+    key is gone makes the key's return impossible, and that is no fault of the downgrade. Commits. Returns the state
+    afterwards, with the digests of what was written.
     """
     new = after.tables() - before.tables() - {ledger.version_table}
     old = sorted((set(touched) & after.tables()) - new - {ledger.version_table})
     ledger.fill(new, min(ledger.wanted, 5))
-    tables = ledger.tables(old)
+    tables = [rows.with_requirements(table, older.get(table.label)) for table in ledger.tables(old)]
     fresh = {name for name in after.catalogue.objects if name not in before.catalogue.objects}
     connection = ledger.writing
     connection.autocommit = False

@@ -63,19 +63,20 @@ class Examination:
         if up is None:
             return
         self.up, before = up, self.state
+        older = dict(self.ledger.known)
         self.existing = before.tables() - {self.ledger.version_table}
         after = self.ledger.read(before, up.touched)
         self._complain_of_sequences(before, after, "after the upgrade")
         yield "writing"
         touched = self._touched(up, before, after)
-        written = meanwhile.write(self.ledger, before, after, touched, self.turn)
+        written = meanwhile.write(self.ledger, before, after, touched, self.turn, older)
         self.notes += written.notes
         yield "down"
         below = self._down(before, written)
         if below is None:
             return
         yield "up again"
-        self._again(before, after, below)
+        self._again(before, after, below, written)
 
     def proof(self) -> RevisionProof:
         """Give the verdict and what it rests on."""
@@ -225,17 +226,19 @@ class Examination:
                 why = filled.reason if filled is not None and filled.reason else "the history leaves it empty"
                 self._pass_over(f"{name} could not be filled: {why}")
 
-    def _again(self, before: State, after: State, below: State) -> None:
+    def _again(self, before: State, after: State, below: State, written: meanwhile.Meanwhile) -> None:
         try:
             self.again = self._take("up")
         except Exception as error:  # noqa: BLE001
-            self._refuse(f"the upgrade fails after its own downgrade: {failures.one_line(error)}")
             self.stuck = True
+            if not comparisons.AGAIN:
+                return
+            self._refuse(f"the upgrade fails after its own downgrade: {failures.one_line(error)}")
             return
         above = self.ledger.read(below, self.again.touched)
         if comparisons.AGAIN:
             found, _ = judge.structure(after, above)
-            found += judge.values(after, above, steady=_steady(before, after))
+            found += judge.values(after, above, written.changed, steady=_steady(before, after))
             found, _ = judge.keep(found, self.facts.kept)
             self.differences += [one for one in found if one not in self.differences]
         self._settle(before, above)

@@ -228,6 +228,9 @@ def _of_database(server_version: int) -> list[str]:
               joins="JOIN pg_foreign_data_wrapper w ON w.oid = o.srvfdw",
               privileges=privileges("o.srvacl", "S", "o.srvowner")),
         _kind("cast", "pg_cast", none, "format_type(o.castsource, NULL) || ' as ' || format_type(o.casttarget, NULL)",
+              # A range type brings its own.
+              where="NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_cast'::regclass AND i.objid = o.oid "
+                    "AND i.deptype = 'i')",
               definition="concat_ws(' ', nullif(o.castfunc, 0)::regprocedure, o.castcontext, o.castmethod)"),
         _kind("transform", "pg_transform", none, "format_type(o.trftype, NULL) || ' for ' || "
               "(SELECT l.lanname FROM pg_language l WHERE l.oid = o.trflang)",

@@ -8,7 +8,7 @@ rows.compare(before["phase2.task"], after["phase2.task"], "phase2.task")
 
 from airlock.instruments.rows.clones import Written, write_clones
 from airlock.instruments.rows.digests import Digests, TableDigest, compare, digests
-from airlock.instruments.rows.fill import fill
+from airlock.instruments.rows.fill import fill, with_requirements
 from airlock.instruments.rows.sequences import Next, compare_sequences, read_sequences
 from airlock.instruments.rows.tables import Table, read_tables
 
@@ -24,5 +24,6 @@ __all__ = [
     "fill",
     "read_sequences",
     "read_tables",
+    "with_requirements",
     "write_clones",
 ]

@@ -59,7 +59,7 @@ class Filler:
         required: dict[str, Table],
     ) -> None:
         self.connection = connection
-        self.tables = {table.oid: _with_requirements(table, required.get(table.label)) for table in known}
+        self.tables = {table.oid: with_requirements(table, required.get(table.label)) for table in known}
         self.search_path = search_path
         self.made = made
         self.counts: dict[int, int] = {}
@@ -220,7 +220,7 @@ def _first_line(error: psycopg2.Error) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _with_requirements(table: Table, later: Table | None) -> Table:
+def with_requirements(table: Table, later: Table | None) -> Table:
     """Add what a later form of the table demands of the columns that are there already."""
     if later is None:
         return table
