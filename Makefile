@@ -71,15 +71,15 @@ drill-crash: .venv/ready  ## The same through crashes: each step cut at every st
 
 .PHONY: test
 test: .venv/ready  ## Run the fast suite on real PostgreSQL: T=tests/schema narrows it
-	@pytest -q -m "not proof" $(T)
+	@pytest -m "not proof" $(T)
 
 .PHONY: test-server
 test-server: .venv/ready  ## Run what is marked `server` on the server named by TEST_DATABASE=embedded:16|container|URL
-	@pytest -q -m server $(T)
+	@pytest -m server $(T)
 
 .PHONY: proof
 proof: .venv/ready  ## Run the long suite: kills, fuzz, matrices, browser
-	@pytest -q -m proof $(T)
+	@pytest -m proof $(T)
 
 .PHONY: lint
 lint: .venv/ready  ## Look at style and types

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import URL
 
@@ -64,6 +64,7 @@ def test_the_server_is_the_one_that_was_asked_for(server: servers.Server) -> Non
         assert server.major == int(major)
 
 
+@settings(deadline=None)
 @given(password=st.text(min_size=1, max_size=30), database=st.text(min_size=1, max_size=20))
 def test_any_password_and_database_name_reach_both_drivers_whole(password: str, database: str) -> None:
     """%-encoded as a URL asks for it, whatever the characters."""
