@@ -60,7 +60,7 @@ class Started:
         return (Path(self.directory.name) / name).read_text()
 
 
-def start(ini: Path, *words: str, url: str, **more: str) -> Started:
+def start(ini: Path, *words: str, url: str | None, **more: str) -> Started:
     """Start one command and leave it running."""
     directory = tempfile.TemporaryDirectory(prefix="airlock-test-")
     argv = [words[0], "-c", str(ini), *words[1:]]
@@ -69,7 +69,7 @@ def start(ini: Path, *words: str, url: str, **more: str) -> Started:
     return Started(process, directory)
 
 
-def airlock(ini: Path, *words: str, url: str, timeout: float = 60, **more: str) -> Ran:
+def airlock(ini: Path, *words: str, url: str | None, timeout: float = 60, **more: str) -> Ran:
     """Run one command to its end."""
     return start(ini, *words, url=url, **more).finish(timeout)
 
