@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from airlock.acts import status
+from airlock.acts import standing
 from airlock.instruments import server
 
 if TYPE_CHECKING:
@@ -16,6 +16,6 @@ def heads_of(target: Target) -> tuple[tuple[str, ...], int]:
     """Read the target's version rows and major version, in one read-only session."""
     with contextlib.closing(server.connect(target.url, application_name="airlock-drill")) as connection:
         connection.set_session(readonly=True)
-        table, _ = status.version_table(connection)
-        heads = tuple(sorted(str(row) for row in status.version_rows(connection, table) if row is not None))
+        table, _ = standing.version_table(connection)
+        heads = tuple(sorted(str(row) for row in standing.version_rows(connection, table) if row is not None))
         return heads, server.facts(connection).major

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from airlock.acts import rehearsal
+from airlock.acts import rehearsal, standing
 from airlock.acts.drift import drift_from
 from airlock.acts.upgrade import marks, plan
 from airlock.instruments import lease, server
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from airlock.instruments.server import type_connection
     from airlock.instruments.target import Target
 
-_MANY_TABLES = (
-    "SELECT n.nspname, c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
-    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND a.attname = 'version_num' "
-    "AND a.attnum = 1 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema') "
-    "AND (SELECT count(*) FROM pg_attribute o WHERE o.attrelid = c.oid AND o.attnum > 0 AND NOT o.attisdropped) = 1 "
-    "ORDER BY n.nspname = current_schema() DESC, 1, 2"
-)
 _NOT_VALIDATED = (
     "SELECT format('%I.%I.%I', n.nspname, r.relname, c.conname) FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid "
     "JOIN pg_namespace n ON n.oid = r.relnamespace WHERE NOT c.convalidated AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1"
@@ -43,8 +36,8 @@ def status(
         server.connect(target, application_name="airlock-status", autocommit=True)
     ) as connection:
         facts = server.facts(connection)
-        table, built_reason = version_table(connection)
-        rows = version_rows(connection, table)
+        table, built_reason = standing.version_table(connection)
+        rows = standing.version_rows(connection, table)
         fault = ""
         try:
             plan.check_rows(project, rows)
@@ -81,28 +74,6 @@ def status(
             drift_reason=reason,
             fault=fault,
         )
-
-
-def version_table(connection: type_connection) -> tuple[marks.VersionTable | None, str]:
-    """Find Alembic's version table by its shape: env.py, which knows its name, may write and is not run here."""
-    with connection.cursor() as cursor:
-        cursor.execute(_MANY_TABLES)
-        found = cursor.fetchall()
-    if not found:
-        return None, ""
-    named = [row for row in found if row[1] == "alembic_version"] or found
-    several = ", ".join(f"{schema}.{name}" for schema, name in named)
-    reason = f"several tables look like version tables: {several}" if len(named) > 1 else ""
-    return marks.VersionTable(named[0][1], named[0][0]), reason
-
-
-def version_rows(connection: type_connection, table: marks.VersionTable | None) -> list[str | None]:
-    """Read the version table's rows, sorted; none where there is no table."""
-    if table is None:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT version_num FROM {table.sql} ORDER BY 1")  # noqa: S608  quoted by VersionTable
-        return [row[0] for row in cursor.fetchall()]
 
 
 def _pending(project: Project, current: tuple[str, ...]) -> tuple[Pending, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from airlock.faces import upgrade as face
 from airlock.words.errors import Usage
 from airlock.words.secrets import scrub
-from airlock.words.upgrade import Request, StepBegun, Verdict
+from airlock.words.upgrade import Rehearsal, Request, StepBegun, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +65,11 @@ def go(arguments: argparse.Namespace, direction: str) -> int:
     from airlock.instruments.target import resolve_target
 
     project = Project.open(arguments.config, arguments.x)
+    if arguments.sql:
+        from airlock.acts.offline import write_sql
+
+        sys.stdout.write(scrub(write_sql(project, arguments.target, direction)))
+        return 0
     target = resolve_target(arguments.url, os.environ, project.ini_url)
     with _emitting(arguments) as emit:
         request = Request(
@@ -82,6 +87,10 @@ def go(arguments: argparse.Namespace, direction: str) -> int:
             export=getattr(arguments, "export", None),
             emit=emit,
         )
+        if arguments.dry_run:
+            from airlock.acts.dry_run import dry_run
+
+            return dry_run(project, target, request).exit_code
         return migrate(project, target, request).exit_code
 
 
@@ -122,7 +131,8 @@ def _print(event: Event, out: TextIO, *, live: bool) -> None:
     if line is None or (isinstance(event, Verdict) and event.exit_code):
         # The error's own line is the verdict of a run that failed; the door prints it.
         return
-    stream = out if isinstance(event, Verdict) else sys.stderr
+    # Data goes to standard output, progress to standard error.
+    stream = out if isinstance(event, (Verdict, Rehearsal)) else sys.stderr
     if live:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()

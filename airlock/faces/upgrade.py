@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from airlock.faces.text import duration
+from airlock.faces.text import count, duration
 from airlock.words.upgrade import (
     Blocked,
     Event,
@@ -16,6 +16,7 @@ from airlock.words.upgrade import (
     Noted,
     OrphansEnded,
     Planned,
+    Rehearsal,
     Repaired,
     Retrying,
     StepBegun,
@@ -65,6 +66,8 @@ def text(event: Event) -> str | None:
             return f"note: {event.message}"
         case Repaired():
             return f"repaired: {event.what}"
+        case Rehearsal():
+            return rehearsal(event)
         case LossesCounted():
             return losses_table(event)
         case Exported():
@@ -75,6 +78,9 @@ def text(event: Event) -> str | None:
 
 def verdict(event: Verdict) -> str:
     """Say the last line of a run that ended well."""
+    if event.revisions and event.before == event.after:
+        many = count(event.revisions, "revision")
+        return f"-- {many} in scratch; the target, at {names(event.after)}, was not touched."
     if event.revisions == 0:
         return f"Nothing to do: at {names(event.after)}."
     block = (
@@ -84,6 +90,14 @@ def verdict(event: Verdict) -> str:
     )
     many = "revision" if event.revisions == 1 else "revisions"
     return f"{names(event.before)} -> {names(event.after)}: {event.revisions} {many} in {duration(event.ms)}{block}."
+
+
+def rehearsal(event: Rehearsal) -> str:
+    """Write a revision's statements as SQL, each headed by the time that it took in scratch."""
+    lines = [f"-- {_SIGNS[event.direction]} {event.revision}  {event.title}  {duration(event.ms)}"]
+    for statement, ms in event.statements:
+        lines += [f"-- {duration(ms)}", f"{statement.strip().rstrip(';')};"]
+    return "\n".join(lines) + "\n"
 
 
 def losses_table(event: LossesCounted) -> str:

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from airlock.instruments.server import ServerFacts, classify, connect, facts, first_line
+from airlock.instruments.server import ServerFacts, classify, connect, facts, first_line, refuse_unwritable
 from airlock.words.errors import AirlockError, ConnectionLost, LeaseHeld
 
 if TYPE_CHECKING:
@@ -182,13 +182,16 @@ def take(
 ) -> Lease:
     """Take the lease of the target's database, polling until `wait_s` has passed.
 
-    Never waits inside the server: each try is a transaction of its own, rolled back when the lock is taken.
+    Never waits inside the server: each try is a transaction of its own, rolled back when the lock is taken. Raises
+    WrongTarget for a standby or a read-only database.
     `on_wait` is told the holder whenever it changes. Raises LeaseHeld, or what connecting raises.
     """
     name = f"{LEASE_NAME}:{run} {what}".strip().encode()[:_NAME_BYTES].decode(errors="ignore")
     connection = connect(target, application_name=name)
     try:
         server = facts(connection)
+        # Advisory locks succeed on a standby too: say no before one is taken.
+        refuse_unwritable(server, target.label)
         deadline = time.monotonic() + wait_s
         for token in _tries(connection, server.major, deadline, on_wait, wake or threading.Event()):
             if token is not None:

@@ -117,6 +117,18 @@ class Repaired:
 
 
 @dataclass(frozen=True)
+class Rehearsal:
+    """A revision as it went in scratch (`--dry-run`): its statements, each with its milliseconds."""
+
+    event: ClassVar[str] = "rehearsal"
+    revision: str
+    direction: str
+    title: str
+    ms: float
+    statements: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
 class Loss:
     """What a downgrade takes away: rows of an object, counted; or something that was not counted (rows None)."""
 
@@ -162,7 +174,7 @@ class Verdict:
 
 Event = (
     Leased | Waiting | OrphansEnded | Planned | StepBegun | StepDone | Blocked | Retrying | Noted | Repaired
-    | LossesCounted | Exported | Verdict
+    | Rehearsal | LossesCounted | Exported | Verdict
 )  # fmt: skip
 
 

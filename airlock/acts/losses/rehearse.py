@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,12 +42,20 @@ class Rehearsed:
     writes: tuple[tuple[str, str], ...]
     reads_rows: bool
     recast: tuple[str, ...]
+    title: str = ""
+    ms: float = 0.0
+    statements: tuple[tuple[str, float], ...] = ()
 
 
 def rehearse(
-    *, config: str, x_arguments: Sequence[str], target: str, database: ScratchDatabase
+    *,
+    config: str,
+    x_arguments: Sequence[str],
+    target: str,
+    database: ScratchDatabase,
+    direction: str = "down",
 ) -> Iterator[Rehearsed]:
-    """Take the scratch database down to `target` and yield each step. Runs in an isolated child."""
+    """Take the scratch database to `target` and yield each step. Runs in an isolated child."""
     logging.disable(logging.INFO)
     project = Project.open(Path(config), x_arguments)
     with contextlib.closing(_connect(database)) as connection:
@@ -55,8 +64,10 @@ def rehearse(
         with contextlib.closing(recorder), installed(recorder):
             while True:
                 try:
-                    environment.run(project, None, target, "down", hooks)
+                    environment.run(project, None, target, direction, hooks)
                 except (NotImplementedError, RuntimeError) as error:
+                    if direction != "down":
+                        raise
                     # How a revision says by itself that there is no way back.
                     said = str(error).strip() or f"it raises {type(error).__name__}"
                     raise Refused(
@@ -80,6 +91,8 @@ class _Rehearsal(Hooks):
     _before: snapshot.Snapshot | None = None
     _records: tuple[StatementRecord, ...] = ()
     _ended: str | None = None
+    _since: float = 0.0
+    _ms: float = 0.0
 
     def start(self, context: MigrationContext, heads: tuple[str, ...]) -> None:  # noqa: ARG002  the hooks' signature
         # In a transaction of env.py's own nothing is committed between steps: then one run each.
@@ -101,8 +114,10 @@ class _Rehearsal(Hooks):
         tap(driver.connection.dbapi_connection, self.recorder)
         path = self.project.revision(step.revision.revision).path
         self.recorder.begin(str(path), path.name)
+        self._since = time.perf_counter()
 
     def done(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+        self._ms = (time.perf_counter() - self._since) * 1000
         self._records = self.recorder.end()
 
     def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
@@ -122,6 +137,9 @@ class _Rehearsal(Hooks):
             writes=tuple(dict.fromkeys(_writes(self._records))),
             reads_rows=self.recorder.depends_on_rows,
             recast=tuple(dict.fromkeys(_recast(self._records))),
+            title=self.project.revision(self._ended).title,
+            ms=self._ms,
+            statements=tuple((record.sql, round(record.ms, 3)) for record in self._records),
         )
         self.steps.append(made)
         self._ended = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from airlock.acts import status
+from airlock.acts import standing
 from airlock.acts.review import opinion
 from airlock.acts.review.judging import dangers, losses, reviewed
 from airlock.acts.trace import Catalogue, trace
@@ -88,5 +88,5 @@ def _reading(target: Target | None) -> Iterator[Any]:
 
 
 def _heads(connection: Any) -> tuple[str, ...]:
-    table, _ = status.version_table(connection)
-    return tuple(sorted(str(row) for row in status.version_rows(connection, table) if row is not None))
+    table, _ = standing.version_table(connection)
+    return tuple(sorted(str(row) for row in standing.version_rows(connection, table) if row is not None))

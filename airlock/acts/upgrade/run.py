@@ -98,7 +98,6 @@ class _Run:
             watch.check()
             raise
         with lease:
-            server.refuse_unwritable(lease.server, self.target.label)
             yield lease
 
     @contextlib.contextmanager

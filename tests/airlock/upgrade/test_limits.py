@@ -1,0 +1,237 @@
+"""Budgets, blockers, signals, lost leases, full disks, servers that may not be written to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg2
+import pytest
+
+from airlock.instruments import embedded
+from tests.airlock import forked
+from tests.airlock.histories import Revision, write_project
+from tests.airlock.running import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.servers import Database, Server
+
+FIRST = Revision("w1", 'op.execute("CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 100) AS g")')
+SLEEPS = [FIRST, Revision("w2", 'op.execute("SELECT pg_sleep(30)")')]
+ALTERS = [FIRST, Revision("w2", 'op.execute("ALTER TABLE t ADD COLUMN w integer")')]
+WORKER = "FROM pg_stat_activity WHERE application_name LIKE 'airlock-worker:%'"
+
+
+def wait_for(url: str, query: str) -> None:
+    """Wait until a query has a row."""
+    deadline = time.monotonic() + 30
+    while not rows(url, query):
+        assert time.monotonic() < deadline, query
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def holding(url: str, statement: str, name: str = "reporting") -> Iterator[None]:
+    """Hold whatever locks a statement takes, in an open transaction."""
+    with contextlib.closing(psycopg2.connect(url, application_name=name)) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        yield
+
+
+def version(database: Database) -> list[tuple[str]]:
+    return rows(database.url, "SELECT version_num FROM alembic_version")
+
+
+def test_no_lock_within_the_budget_names_the_blocker(tmp_path: Path, empty_database: Database) -> None:
+    """Exit 21, who holds the table and since when, what stands, what to try; the revision left no trace."""
+    forked.airlock(write_project(tmp_path, ALTERS[:1]), "upgrade", url=empty_database.url)
+    ini = write_project(tmp_path, ALTERS)
+    with holding(empty_database.url, "SELECT * FROM t"):
+        ran = forked.airlock(
+            ini, "upgrade", "--lock-timeout", "300ms", "--wait", "1500ms", "--json", url=empty_database.url
+        )
+    assert ran.code == 21, ran.err
+    assert "w2: t is held by pid " in ran.error and "(postgres, reporting, idle in transaction" in ran.error
+    assert ran.error.endswith("Nothing changed; still at w1. Try: airlock upgrade --wait 60s")
+    assert {"blocked", "retry"} <= {event["event"] for event in ran.events}
+    assert (version(empty_database), ran.verdict["exit_code"]) == ([("w1",)], 21)
+
+
+def test_a_locked_version_table_does_not_hang(tmp_path: Path, empty_database: Database) -> None:
+    """Bare Alembic waits for ever; the budget covers the reading of the version table too."""
+    ini = write_project(tmp_path, ALTERS)
+    forked.airlock(ini, "upgrade", url=empty_database.url)
+    with holding(empty_database.url, "LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE"):
+        ran = forked.airlock(
+            ini, "upgrade", "--lock-timeout", "200ms", "--wait", "1s", url=empty_database.url
+        )
+    assert ran.code == 21, ran.err
+
+
+def test_the_lease_held_by_another_run(tmp_path: Path, empty_database: Database) -> None:
+    """Exit 20 after --wait, naming the holder; status names it as well."""
+    ini = write_project(tmp_path, SLEEPS)
+    first = forked.start(ini, "upgrade", url=empty_database.url)
+    wait_for(empty_database.url, f"SELECT 1 {WORKER} AND query LIKE '%pg_sleep%'")
+    second = forked.airlock(ini, "upgrade", "--wait", "300ms", url=empty_database.url)
+    status = forked.airlock(ini, "status", "--scratch", "embedded:9", url=empty_database.url)
+    os.kill(first.pid, signal.SIGTERM)
+    first.finish()
+    assert second.code == 20, second.err
+    assert "(up head)" in second.error and "Nothing changed." in second.error
+    assert "lease      held by pid " in status.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_statement_at_once(
+    number: signal.Signals, tmp_path: Path, empty_database: Database
+) -> None:
+    """130 or 143; the server's statement is cancelled, not left to run out; the first revision stands."""
+    ini = write_project(tmp_path, SLEEPS)
+    running = forked.start(ini, "upgrade", url=empty_database.url)
+    wait_for(empty_database.url, f"SELECT 1 {WORKER} AND query LIKE '%pg_sleep%'")
+    os.kill(running.pid, number)
+    ran = running.finish(timeout=15)
+    assert ran.code == 128 + number, ran.err
+    assert ran.error.endswith("Now at w1 (1 done). Try: airlock upgrade")
+    assert rows(empty_database.url, f"SELECT pid {WORKER} AND state = 'active'") == []
+    assert version(empty_database) == [("w1",)]
+
+
+@pytest.mark.parametrize("transactional", [True, False])
+def test_a_statement_past_its_budget(transactional: bool, tmp_path: Path, empty_database: Database) -> None:
+    """Exit 22 and undone inside a transaction; outside one the observer cancels it, and it is half applied: 41."""
+    body = 'op.execute("SELECT pg_sleep(30)")'
+    if not transactional:
+        body = f"with op.get_context().autocommit_block():\n    {body}"
+    ini = write_project(tmp_path, [FIRST, Revision("w2", body)])
+    ran = forked.airlock(ini, "upgrade", "--statement-timeout", "300ms", url=empty_database.url)
+    assert ran.code == (22 if transactional else 41), ran.err
+    assert version(empty_database) == [("w1",)]
+
+
+def test_a_lost_lease_stops_the_run(tmp_path: Path, empty_database: Database) -> None:
+    """Exit 50; what runs is cancelled, what is done stays, nothing more is begun."""
+    ini = write_project(tmp_path, [*SLEEPS, Revision("w3", 'op.execute("CREATE TABLE never ()")')])
+    running = forked.start(ini, "upgrade", url=empty_database.url)
+    wait_for(empty_database.url, f"SELECT 1 {WORKER} AND query LIKE '%pg_sleep%'")
+    rows(
+        empty_database.url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'airlock-lease:%'",
+    )
+    ran = running.finish(timeout=20)
+    assert ran.code == 50, ran.err
+    assert "The lease was lost" in ran.error and "Now at w1" in ran.error
+    assert version(empty_database) == [("w1",)]
+
+
+def test_a_read_only_database(tmp_path: Path, empty_database: Database) -> None:
+    """Exit 12 before anything else."""
+    rows(empty_database.url, f'ALTER DATABASE "{empty_database.name}" SET default_transaction_read_only = on')
+    ran = forked.airlock(write_project(tmp_path, [FIRST]), "upgrade", url=empty_database.url)
+    assert ran.code == 12 and "read-only" in ran.error, ran.err
+
+
+@pytest.fixture
+def restartable() -> Iterator[embedded.Cluster]:
+    directory = Path(tempfile.mkdtemp(prefix="airlock-standby-"))
+    directory.chmod(0o755)
+    cluster = embedded.Cluster(
+        directory / "data", embedded.binaries(max(embedded.available())), {"fsync": "off"}
+    )
+    try:
+        yield cluster
+    finally:
+        cluster.stop("immediate")
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.mark.proof
+def test_a_standby(tmp_path: Path, restartable: embedded.Cluster) -> None:
+    """Advisory locks succeed on a standby; exit 12 all the same, and status says what it is."""
+    restartable.start()
+    restartable.stop()
+    (restartable.data / "standby.signal").touch()
+    restartable.start()
+    ini = write_project(tmp_path, [FIRST])
+    ran = forked.airlock(ini, "upgrade", url=restartable.url())
+    assert ran.code == 12 and "is a standby" in ran.error, ran.err
+    assert "standby" in forked.airlock(ini, "status", url=restartable.url()).out
+
+
+@pytest.mark.proof
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+def test_a_full_disk(tmp_path: Path, server: Server) -> None:
+    """Exit 40, rolled back; with room again a rerun lands."""
+    disk = Path(tempfile.mkdtemp(prefix="airlock-disk-"))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        disk.rmdir()
+        pytest.skip("tmpfs cannot be mounted here")
+    try:
+        (disk / "space").mkdir()
+        shutil.chown(disk / "space", "nobody")
+        disk.chmod(0o755)
+        server.run(f"CREATE TABLESPACE small LOCATION '{disk / 'space'}'")
+        fills = "op.execute(\"CREATE TABLE big TABLESPACE small AS SELECT repeat('x', 1000) FROM generate_series(1, 20000)\")"
+        with server.database("template0") as database:
+            ini = write_project(tmp_path, [FIRST, Revision("w2", fills)])
+            ran = forked.airlock(ini, "upgrade", url=database.url)
+            assert ran.code == 40 and "No space left" in ran.error and "Now at w1" in ran.error, ran.err
+            subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+            assert forked.airlock(ini, "upgrade", url=database.url).code == 0
+    finally:
+        with contextlib.suppress(psycopg2.Error):
+            server.run("DROP TABLESPACE small")
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+        disk.rmdir()
+
+
+@pytest.mark.proof
+def test_readers_wait_no_longer_than_the_lock_budget(tmp_path: Path, empty_database: Database) -> None:
+    """One reader holds ACCESS SHARE for 8 s while six others read: none waits past the budget, and the upgrade lands."""
+    budget = 0.5
+    forked.airlock(write_project(tmp_path, ALTERS[:1]), "upgrade", url=empty_database.url)
+    ini = write_project(tmp_path, ALTERS)
+    stop, longest = threading.Event(), [0.0] * 6
+
+    def read(place: int) -> None:
+        with (
+            contextlib.closing(psycopg2.connect(empty_database.url)) as connection,
+            connection.cursor() as cursor,
+        ):
+            connection.autocommit = True
+            while not stop.is_set():
+                # What the server saw of the wait: not what a busy machine adds to it.
+                since = time.monotonic()
+                cursor.execute("SELECT count(*) FROM t")
+                longest[place] = max(longest[place], time.monotonic() - since)
+                time.sleep(0.005)
+
+    readers = [threading.Thread(target=read, args=(place,)) for place in range(6)]
+    with holding(empty_database.url, "SELECT * FROM t"):
+        for reader in readers:
+            reader.start()
+        running = forked.start(ini, "upgrade", "--lock-timeout", "500ms", "--json", url=empty_database.url)
+        time.sleep(8)
+    ran = running.finish()
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert ran.code == 0, ran.err
+    assert [event for event in ran.events if event["event"] == "retry"]
+    assert 0.1 < max(longest) < budget + 0.1, longest
+    assert ran.verdict["longest_block_ms"] <= (budget + 0.1) * 1000
