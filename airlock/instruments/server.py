@@ -44,6 +44,11 @@ _WAKING = re.compile(
 )
 # psycopg2's connect errors carry no SQLSTATE: their text is all there is.
 _CONNECT_ERRORS: tuple[tuple[str, type[AirlockError], str], ...] = (
+    (
+        r'invalid (?:[a-z_]+ value|(?:connection )?option|integer value|port|URI)|missing "="',
+        Usage,
+        "An option of the URL has a value that does not fit.",
+    ),
     (r"SSL SYSCALL|EOF detected", Unreachable, "The connection was closed."),
     (
         r"password authentication failed|no password supplied|password is required",
@@ -76,11 +81,6 @@ _CONNECT_ERRORS: tuple[tuple[str, type[AirlockError], str], ...] = (
         "No server of the wanted kind (target_session_attrs).",
     ),
     (r"unsupported startup parameter", Usage, "A pooler refuses the URL's options; use the direct host."),
-    (
-        r"invalid .*(?:value|option|connection|port)|missing \"=\"",
-        Usage,
-        "An option of the URL has a value that does not fit.",
-    ),
     (
         r"too many (?:connections|clients)|remaining connection slots",
         Unreachable,
@@ -186,8 +186,13 @@ def connect_error(error: BaseException, label: str = "The server") -> AirlockErr
     state = sqlstate(error)
     for pattern, kind, sentence in _CONNECT_ERRORS:
         if re.search(pattern, text, re.IGNORECASE):
-            return kind(f"{label}: {sentence[0].lower()}{sentence[1:]}")
+            return kind(f"{label}: {_lowered(sentence)}")
     return by_state.get((state or "")[:2], Unreachable)(f"{label}: {first_line(error)}")
+
+
+def _lowered(sentence: str) -> str:
+    """Begin in lower case, behind a colon; an abbreviation keeps its letters."""
+    return sentence if sentence[1:2].isupper() else sentence[0].lower() + sentence[1:]
 
 
 def classify(error: BaseException) -> AirlockError:

@@ -122,6 +122,8 @@ def parse(url: str, source: str = "The URL") -> Target:
         raise Usage(what, then="postgresql://USER:PASSWORD@HOST/DATABASE")
     if url.count("@") > 1:
         raise Usage(f"{source} has more than one '@'; inside a user name or password it is written %40.")
+    if "@" in url.partition("?")[0] and parsed.username is None and parsed.password is None:
+        raise Usage(f"{source} has a '/' before its '@'; inside a user name or password it is written %2F.")
     found: dict[str, str | int | None] = {
         "user": parsed.username,
         "password": parsed.password,
@@ -204,6 +206,6 @@ def _label(parameters: Mapping[str, str], *, known_login: bool) -> str:
     place = "a local socket" if not host or host.startswith("/") else host
     # Without '@', what stands behind a colon may be a password whose host was forgotten.
     port = parameters.get("port", "5432") if known_login else "5432"
-    return f"{parameters.get('dbname', 'the default database')} on {place}" + (
-        f":{port}" if port != "5432" else ""
-    )
+    name = parameters.get("dbname", "the default database")
+    database = name if re.fullmatch(r"[\w.$ -]{1,63}", name) else "the database"
+    return f"{database} on {place}" + (f":{port}" if port != "5432" else "")

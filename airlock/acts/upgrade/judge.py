@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from alembic.util.exc import CommandError
@@ -98,6 +97,8 @@ def _of_driver(error: BaseException, steps: Steps) -> AirlockError:
     found = classify(error)
     if isinstance(found, LockBudgetSpent):
         return LockBudgetSpent(_blocked(steps) if state == "55P03" else f"{_where(steps)}{found.message}.")
+    if isinstance(found, RevisionFailed) and steps.progress.step is None:
+        return Usage(f"env.py failed: {found.message}")
     if isinstance(found, (RevisionFailed, StatementBudgetSpent, Denied)) and found.message:
         line = _file_line(error, steps)
         return type(found)(f"{_where(steps)}{found.message.rstrip('.')}.{line}")
@@ -130,15 +131,16 @@ def _where(steps: Steps) -> str:
 
 
 def _file_line(error: BaseException, steps: Steps) -> str:
-    """Name the last line of a revision file on the traceback."""
-    places = []
+    """Name the last line of the revision's own file on the traceback."""
+    step = steps.progress.step
+    path = steps.project.revision(step).path if step is not None else None
+    place = ""
     trace = error.__traceback__
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if re.search(r"[/\\]versions[/\\]", name) or name.startswith(str(steps.project.script.versions)):
-            places.append(f" ({name.rpartition('/')[2]}:{trace.tb_lineno})")
+    while trace is not None and path is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            place = f" ({path.name}:{trace.tb_lineno})"
         trace = trace.tb_next
-    return places[-1] if places else ""
+    return place
 
 
 def _then(found: AirlockError, steps: Steps) -> str:

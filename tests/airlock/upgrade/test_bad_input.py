@@ -123,7 +123,7 @@ def test_what_the_server_refuses(ini: Path, server: Server, empty_database: Data
 HISTORIES: list[tuple[str, list[Revision], int, str]] = [
     ("a missing parent", [FIRST, Revision("b2", "pass", revises="gone")], 30, "gone"),
     ("an id too long", [Revision("x" * 40, "pass")], 30, "32"),
-    ("a syntax error", [Revision("b1", "this is not Python")], 30, "does not parse"),
+    ("a syntax error", [Revision("b1", "this is wrong!")], 30, "does not parse"),
     (
         "an import that fails",
         [Revision("b1", "pass", extra="import nothing_of_the_kind")],
@@ -251,7 +251,7 @@ def test_a_revision_that_fails(tmp_path: Path, empty_database: Database) -> None
     check(
         ran,
         40,
-        'b2: duplicate key value violates unique constraint "t_pkey" (23505). (b2.py:12) Now at b1 (1 done).',
+        'b2: duplicate key value violates unique constraint "t_pkey" (23505). (b2.py:13) Now at b1 (1 done).',
     )
     assert "already exists" not in ran.error
     assert rows(empty_database.url, "SELECT * FROM t") == []
