@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as configured
 from hypothesis import strategies as st
 
@@ -87,7 +87,13 @@ def test_random_requests_of_three_users_never_show_a_foreign_task(
         serving = served(settings)
         client = runner.run(serving.__aenter__())
 
-        @configured(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+        @configured(
+            max_examples=20,
+            deadline=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
         @given(CALLS)
         def walk(calls: list[tuple[str, int, int, int]]) -> None:
             runner.run(walked(client, people, calls))

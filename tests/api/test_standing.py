@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +13,7 @@ from pydantic import SecretStr
 from app.api import standing
 from app.api.application import Refusal, create_app
 from tests.api.conftest import served
-from tests.history import revisions
+from tests.history import ROOT, revisions
 
 if TYPE_CHECKING:
     import httpx
@@ -103,6 +106,45 @@ async def test_the_server_is_given_the_line_and_no_traceback(settings: Settings,
     assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
     assert sent[0]["message"].startswith("The database is behind this code")
     assert "\n" not in sent[0]["message"]
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("where", ["behind", "ahead", "no database", "no setting"])
+def test_uvicorn_ends_with_one_line_of_ours(
+    settings: Settings, history: History, engine: sa.Engine, where: str
+) -> None:
+    """Exit code other than 0, the reason in one line, no traceback, no password."""
+    url = settings.database_url.get_secret_value()
+    if where == "behind":
+        history.downgrade(BEFORE)
+    elif where == "ahead":
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE phase2.alembic_version SET version_num = 'f00df00df00d'")
+    elif where == "no database":
+        url = "postgresql://user:hunter2@127.0.0.1:1/none"
+    ended = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "--port", "0", "--log-level", "error", "app.api.main:app"],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "JWT_SECRET": "x" * 32,
+            "DATABASE_URL": "" if where == "no setting" else url,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = {
+        "behind": f"The database is behind this code: it is at {BEFORE}, this code expects {HEAD}. Try: make migrate",
+        "ahead": f"The database is ahead of this code: it is at f00df00df00d, this code expects {HEAD}.",
+        "no database": "The database cannot be reached.",
+        "no setting": "DATABASE_URL is not set",
+    }[where]
+    assert ended.returncode in {2, 3}
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "hunter2" not in ended.stderr
 
 
 def test_two_heads_are_compared_as_a_set() -> None:
