@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 NO_RENAME = "none"
 # A colon before a word would be taken for a bound value.
-_BIND = re.compile(r"(?<![:\w\\]):(?=\w+(?!:))")
+_BIND = re.compile(r"(?<![:\w\\]):(?=[\w$]+(?![:\w$]))|(?<=\\):(?=[\w$]*(?![:\w$]))")
 _WIDTH = 110
 
 

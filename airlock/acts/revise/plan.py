@@ -140,7 +140,7 @@ def _types(sides: Sides) -> Iterator[Part]:
         spelt = ", ".join(spell.literal(label) for label in labels)
         if name not in live.enums:
             yield Part(
-                Stage.CLEAR, f"create type {name}", sql(f"CREATE TYPE {name} AS ENUM ({spelt})"), sql(f"DROP TYPE {name}"),
+                Stage.EXPAND, f"create type {name}", sql(f"CREATE TYPE {name} AS ENUM ({spelt})"), sql(f"DROP TYPE {name}"),
                 locks="none on what was there",
             )  # fmt: skip
             continue
@@ -160,7 +160,7 @@ def _types(sides: Sides) -> Iterator[Part]:
     for name, sequence in wanted.sequences.items():
         if name not in live.sequences:
             yield Part(
-                Stage.CLEAR,
+                Stage.EXPAND,
                 f"create sequence {name}",
                 sql(f"CREATE SEQUENCE {name} AS {sequence.type} {sequence.options()}"),
                 sql(f"DROP SEQUENCE {name}"),

@@ -174,8 +174,9 @@ def _swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Co
 def _sync(live: Table, names: _Names, target: str, source: str, column: Column) -> tuple[Sql, ...]:
     body = f"NEW.{quoted(target)} := {_cast(f'NEW.{quoted(source)}', column)};"
     return sql(
-        f"CREATE OR REPLACE FUNCTION {names.function}() RETURNS trigger LANGUAGE plpgsql AS $sync$\n"
-        f"BEGIN\n    {body}\n    RETURN NEW;\nEND\n$sync$",
+        # On one line: the catalogue keeps its text, indentation and all.
+        f"CREATE OR REPLACE FUNCTION {names.function}() RETURNS trigger LANGUAGE plpgsql"
+        f" AS $sync$BEGIN {body} RETURN NEW; END$sync$",
         f"CREATE OR REPLACE TRIGGER {names.trigger} BEFORE INSERT OR UPDATE ON {live.sql}"
         f" FOR EACH ROW EXECUTE FUNCTION {names.function}()",
     )
@@ -320,6 +321,7 @@ def _unswap(
     table, column = f"ALTER TABLE {live.sql}", quoted(names.column)
     back = [f"{table} RENAME COLUMN {column} TO {quoted(names.new)}"]
     back += [f"{table} ALTER COLUMN {quoted(names.new)} DROP DEFAULT"] if after.default is not None else []
+    back += [f"COMMENT ON COLUMN {live.sql}.{quoted(names.new)} IS NULL"] if after.comment is not None else []
     if after.not_null:
         check = _check(spell.present(live, names.new), names.new)
         back += [_not_valid(live, check), f"{table} ALTER COLUMN {quoted(names.new)} DROP NOT NULL"]

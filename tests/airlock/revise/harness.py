@@ -1,0 +1,153 @@
+"""One scratch server and one database at head per major version; every mutation works on copies of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from airlock.acts.revise import process_revision_directives
+from airlock.acts.revise.shadow import create
+from airlock.instruments import fingerprint
+from airlock.instruments.fingerprint import Fingerprint
+from airlock.instruments.scratch import ScratchDatabase, ScratchServer
+from tests.airlock.revise.shop import models
+
+ENV = """\
+import logging
+
+from alembic import context
+
+logging.disable(logging.INFO)
+given = context.config.attributes
+with given["engine"].connect() as connection:
+    context.configure(
+        connection=connection, target_metadata=given["models"], include_schemas=True,
+        include_name=lambda name, kind, _: kind != "schema" or name == "shop", version_table="versions",
+        transaction_per_migration=True, process_revision_directives=given.get("directives"),
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+MAKO = '''\
+"""${message}
+
+Revision ID: ${up_revision}
+"""
+
+import sqlalchemy as sa
+from alembic import op
+${imports if imports else ""}
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = ${repr(branch_labels)}
+depends_on = ${repr(depends_on)}
+
+
+def upgrade():
+    ${upgrades if upgrades else "pass"}
+
+
+def downgrade():
+    ${downgrades if downgrades else "pass"}
+'''
+
+
+@dataclasses.dataclass(frozen=True)
+class Shop:
+    """A project in a directory, and the database of one test."""
+
+    directory: Path
+    database: ScratchDatabase
+
+    @property
+    def ini(self) -> Path:
+        return self.directory / "alembic.ini"
+
+    @contextlib.contextmanager
+    def config(self, metadata: sa.MetaData) -> Iterator[Config]:
+        url = self.database.url.replace("postgresql://", "postgresql+psycopg2://")
+        config = Config(self.ini, stdout=io.StringIO())
+        config.attributes |= {
+            "engine": sa.create_engine(url, poolclass=sa.NullPool),
+            "models": metadata,
+            "directives": process_revision_directives,
+        }
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield config
+
+    def revise(self, metadata: sa.MetaData, message: str = "Change the shop", **more: str) -> list[str]:
+        """Write revisions by plain Alembic with the directives in place; return their ids."""
+        with self.config(metadata) as config:
+            from argparse import Namespace
+
+            config.cmd_opts = Namespace(autogenerate=True, x=[f"{key}={value}" for key, value in more.items()])
+            made = command.revision(config, message, autogenerate=True)
+        scripts = made if isinstance(made, list) else [made]
+        return [script.revision for script in scripts if script is not None]
+
+    def upgrade(self, metadata: sa.MetaData, target: str = "head") -> None:
+        with self.config(metadata) as config:
+            command.upgrade(config, target)
+
+    def downgrade(self, metadata: sa.MetaData, target: str) -> None:
+        with self.config(metadata) as config:
+            command.downgrade(config, target)
+
+    def run(self, statement: str) -> None:
+        with contextlib.closing(psycopg2.connect(self.database.url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def fingerprint(self) -> Fingerprint:
+        return fingerprint_of(self.database)
+
+    def written(self) -> str:
+        """Give the text of everything that was written after the base, in order."""
+        files = sorted((self.directory / "alembic" / "versions").glob("*.py"), key=lambda path: path.stat().st_mtime_ns)
+        return "\n".join(path.read_text() for path in files[1:])
+
+
+def fingerprint_of(database: ScratchDatabase) -> Fingerprint:
+    with contextlib.closing(psycopg2.connect(database.url)) as connection:
+        return fingerprint.read(connection, schemas=["shop"])
+
+
+def made_by(metadata: sa.MetaData, database: ScratchDatabase) -> Fingerprint:
+    """Create models alone and read what they make."""
+    engine = sa.create_engine(database.url.replace("postgresql://", "postgresql+psycopg2://"), poolclass=sa.NullPool)
+    from alembic.runtime.migration import MigrationContext
+
+    with engine.connect() as connection:
+        create(MigrationContext.configure(connection, opts={"target_metadata": metadata}))
+    return fingerprint_of(database)
+
+
+def start(directory: Path) -> Path:
+    """Write the project without a revision."""
+    scripts = directory / "alembic"
+    (scripts / "versions").mkdir(parents=True)
+    (directory / "alembic.ini").write_text(
+        "[alembic]\nscript_location = %(here)s/alembic\nfile_template = %%(epoch)s_%%(rev)s\n"
+    )
+    (scripts / "env.py").write_text(ENV)
+    (scripts / "script.py.mako").write_text(MAKO)
+    return directory
+
+
+@contextlib.contextmanager
+def base(server: ScratchServer, directory: Path) -> Iterator[Shop]:
+    """Lend a project with one revision, and a database at it, holding the unmutated shop."""
+    with server.database() as database:
+        shop = Shop(start(directory), database)
+        shop.run("CREATE SCHEMA shop")
+        shop.revise(models(), "Create the shop")
+        shop.upgrade(models())
+        yield shop
