@@ -55,6 +55,10 @@ revision: .venv/ready  ## Write a revision from what changed in the models: M="A
 	@test -n "$$M" || { echo 'make revision: say what it does: M="Add task.due_at, nullable"' >&2; exit 2; }
 	@airlock revision -m "$$M"
 
+.PHONY: check
+check: .venv/ready  ## Hold the history against the models, the house's rules, the trace and the drill; no target, no Docker
+	@airlock check
+
 .PHONY: drill
 drill: .venv/ready  ## Rehearse every rollback in scratch databases, with rows; the report goes to reports/drill/
 	@airlock drill --out reports/drill

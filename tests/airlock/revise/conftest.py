@@ -16,7 +16,7 @@ MAJORS = (15, 16, 18)
 
 
 @pytest.fixture(scope="session")
-def shops(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Shops"]:
+def shops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shops]:
     with contextlib.ExitStack() as stack:
         yield Shops(stack, tmp_path_factory)
 

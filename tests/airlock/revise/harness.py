@@ -5,31 +5,52 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import psycopg2
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
+from airlock.acts.drill.proving import prove
+from airlock.acts.drill.revision import Options
 from airlock.acts.revise import process_revision_directives
 from airlock.acts.revise.shadow import create
+from airlock.acts.trace.observing import observe
 from airlock.instruments import fingerprint
 from airlock.instruments.fingerprint import Fingerprint
 from airlock.instruments.scratch import ScratchDatabase, ScratchServer
+from airlock.words.drill import RevisionProof
+from airlock.words.trace import TracedRevision, Unfilled
 from tests.airlock.revise.shop import models
 
 ENV = """\
 import logging
+import os
 
+import sqlalchemy as sa
 from alembic import context
 
 logging.disable(logging.INFO)
 given = context.config.attributes
-with given["engine"].connect() as connection:
+models = given.get("models")
+if models is None and os.path.exists("models.py"):
+    names = {}
+    exec(open("models.py").read(), names)
+    models = names["metadata"]
+engine = given.get("engine")
+if engine is None:
+    url = os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg2://")
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+with engine.connect() as connection:
+    connection.execute(sa.text("CREATE SCHEMA IF NOT EXISTS shop"))
+    connection.commit()
     context.configure(
-        connection=connection, target_metadata=given["models"], include_schemas=True,
+        connection=connection, target_metadata=models, include_schemas=True,
         include_name=lambda name, kind, _: kind != "schema" or name == "shop", version_table="versions",
         transaction_per_migration=True, process_revision_directives=given.get("directives"),
     )
@@ -89,7 +110,9 @@ class Shop:
         with self.config(metadata) as config:
             from argparse import Namespace
 
-            config.cmd_opts = Namespace(autogenerate=True, x=[f"{key}={value}" for key, value in more.items()])
+            config.cmd_opts = Namespace(
+                autogenerate=True, x=[f"{key}={value}" for key, value in more.items()]
+            )
             made = command.revision(config, message, autogenerate=True)
         scripts = made if isinstance(made, list) else [made]
         return [script.revision for script in scripts if script is not None]
@@ -102,8 +125,46 @@ class Shop:
         with self.config(metadata) as config:
             command.downgrade(config, target)
 
+    def head(self) -> str:
+        """Name the newest revision."""
+        return ScriptDirectory.from_config(Config(self.ini)).get_heads()[0]
+
+    def dangerous(self, traced: list[TracedRevision | Unfilled]) -> list[str]:
+        """List the dangerous statements that their revision does not excuse; tables without rows count."""
+        return [
+            f"{step.direction} {finding}: {statement.sql}"
+            for step in traced if isinstance(step, TracedRevision)
+            for statement in step.statements
+            for finding in statement.findings
+            if finding not in step.accepted
+        ] + [f"{one.table} was not filled: {one.reason}" for one in traced if isinstance(one, Unfilled)]  # fmt: skip
+
+    def trace(self, from_to: str, rows: int = 1_000) -> list[TracedRevision | Unfilled]:
+        """Trace in this process; the database ends at the range's end."""
+        with reached(self.database):
+            seen = observe(
+                config=self.ini,
+                x_arguments=(),
+                from_to=from_to,
+                start=None,
+                rows=rows,
+                database=self.database,
+                bundle=False,
+            )
+            return list(seen)
+
+    def drill(self, from_to: str, empty: ScratchDatabase) -> list[RevisionProof]:
+        """Drill in this process, on an empty database."""
+        with reached(empty):
+            messages = prove(str(self.ini), (), from_to, None, None, 0, empty, Options(), {})
+            return [one for one in messages if isinstance(one, RevisionProof)]
+
     def run(self, statement: str) -> None:
-        with contextlib.closing(psycopg2.connect(self.database.url)) as connection, connection, connection.cursor() as cursor:
+        with (
+            contextlib.closing(psycopg2.connect(self.database.url)) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute(statement)
 
     def fingerprint(self) -> Fingerprint:
@@ -111,8 +172,17 @@ class Shop:
 
     def written(self) -> str:
         """Give the text of everything that was written after the base, in order."""
-        files = sorted((self.directory / "alembic" / "versions").glob("*.py"), key=lambda path: path.stat().st_mtime_ns)
+        files = sorted(
+            (self.directory / "alembic" / "versions").glob("*.py"), key=lambda path: path.stat().st_mtime_ns
+        )
         return "\n".join(path.read_text() for path in files[1:])
+
+
+@contextlib.contextmanager
+def reached(database: ScratchDatabase) -> Iterator[None]:
+    """Let env.py find the database where a project's env.py looks."""
+    with mock.patch.dict(os.environ, {"DATABASE_URL": database.url}):
+        yield
 
 
 def fingerprint_of(database: ScratchDatabase) -> Fingerprint:
@@ -122,7 +192,9 @@ def fingerprint_of(database: ScratchDatabase) -> Fingerprint:
 
 def made_by(metadata: sa.MetaData, database: ScratchDatabase) -> Fingerprint:
     """Create models alone and read what they make."""
-    engine = sa.create_engine(database.url.replace("postgresql://", "postgresql+psycopg2://"), poolclass=sa.NullPool)
+    engine = sa.create_engine(
+        database.url.replace("postgresql://", "postgresql+psycopg2://"), poolclass=sa.NullPool
+    )
     from alembic.runtime.migration import MigrationContext
 
     with engine.connect() as connection:
@@ -147,7 +219,6 @@ def base(server: ScratchServer, directory: Path) -> Iterator[Shop]:
     """Lend a project with one revision, and a database at it, holding the unmutated shop."""
     with server.database() as database:
         shop = Shop(start(directory), database)
-        shop.run("CREATE SCHEMA shop")
         shop.revise(models(), "Create the shop")
         shop.upgrade(models())
         yield shop
