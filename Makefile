@@ -105,7 +105,7 @@ lock: .venv/ready  ## Pin the dependencies of pyproject.toml, with hashes
 	@uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header --no-annotate -q -o requirements.lock
 
 .PHONY: ci
-ci: lint test drill proof  ## Everything the pipeline asks of a change
+ci: lint test check drill proof  ## Everything the pipeline asks of a change
 
 # Rebuilt when the pinned requirements change. The project itself is installed as a link to this directory.
 .venv/ready: requirements.lock
