@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,34 +16,41 @@ from airlock.instruments.scratch import scratch_server
 from airlock.words.drill import RevisionProof
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from airlock.instruments.scratch import ScratchServer
 
 NEWEST = max(embedded.available())
 OTHERS = sorted(set(embedded.available()) - {NEWEST})
 
-Examine = "Callable[[Path], RevisionProof]"
+Examine = Callable[[Path], RevisionProof]
 
 
-@pytest.fixture(
-    scope="session", params=[NEWEST, *(pytest.param(other, marks=pytest.mark.proof) for other in OTHERS)]
-)
-def scratch(request: pytest.FixtureRequest) -> Iterator[ScratchServer]:
-    """Serve scratch databases of one major, with a role that projects grant to."""
-    with scratch_server(f"embedded:{request.param}") as server:
+@contextlib.contextmanager
+def _serving(major: int) -> Iterator[ScratchServer]:
+    with scratch_server(f"embedded:{major}") as server:
         server.ensure_roles(("drill_reader",))
         yield server
 
 
-@pytest.fixture
-def examine(scratch: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], RevisionProof]:
-    """Drill a project's last revision, in this process."""
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[ScratchServer]:
+    """Serve scratch databases of the newest major, with a role that projects grant to."""
+    with _serving(NEWEST) as server:
+        yield server
 
+
+@pytest.fixture(scope="session", params=OTHERS)
+def older_scratch(request: pytest.FixtureRequest) -> Iterator[ScratchServer]:
+    """Serve scratch databases of each other major."""
+    with _serving(request.param) as server:
+        yield server
+
+
+def _examiner(server: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> Examine:
     def examined(ini: Path) -> RevisionProof:
         monkeypatch.chdir(ini.parent)
-        with scratch.database() as database:
+        with server.database() as database:
             monkeypatch.setenv("DATABASE_URL", database.url)
             found = [
                 record
@@ -50,3 +60,15 @@ def examine(scratch: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> Callable
         return found[-1]
 
     return examined
+
+
+@pytest.fixture
+def examine(scratch: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> Examine:
+    """Drill a project's last revision, in this process."""
+    return _examiner(scratch, monkeypatch)
+
+
+@pytest.fixture
+def examine_older(older_scratch: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> Examine:
+    """Drill a project's last revision on another major."""
+    return _examiner(older_scratch, monkeypatch)
