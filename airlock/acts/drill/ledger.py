@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from airlock.instruments.fingerprint import Fingerprint
     from airlock.words.rows import Fill
 
+# Without statistics prepared statements scan big tables.
+_WORTH_STATISTICS = 1_000
 _TABLES = frozenset({"table", "partitioned table"})
 
 
@@ -45,6 +47,7 @@ class Ledger:
     reader: fingerprint.Reader
     version_table: str
     wanted: int
+    url: str = field(repr=False)
     search_path: str | None = None
     made: dict[str, str] = field(default_factory=dict)
     fills: dict[str, Fill] = field(default_factory=dict)
@@ -57,7 +60,7 @@ class Ledger:
         writing = psycopg2.connect(url, application_name="airlock-drill")
         for connection in (reading, writing):
             connection.autocommit = True
-        return cls(reading, writing, fingerprint.Reader(reading), version_table, wanted)
+        return cls(reading, writing, fingerprint.Reader(reading), version_table, wanted, url)
 
     def close(self) -> None:
         """Disconnect."""
@@ -106,6 +109,7 @@ class Ledger:
             search_path=self.search_path,
             made=self.made,
             required=required,
+            analyze=self.wanted >= _WORTH_STATISTICS,
         )
         self.fills.update({one.table: one for one in done})
         return done

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from airlock.acts.drill.ledger import Ledger, State
     from airlock.instruments.project import Project, RevisionFacts
+    from airlock.instruments.rows import Table
     from airlock.words.difference import Difference
     from airlock.words.drill import Broken, Cut, Held, Stall
 
@@ -77,6 +78,27 @@ class Examination:
             return
         yield "up again"
         self._again(before, after, below, written)
+        if self.again is not None and (self.options.traffic or self.options.crash):
+            yield from self._through_more(before, below, older)
+
+    def _through_more(self, before: State, below: State, older: dict[str, Table]) -> Iterator[str]:
+        """Go the same way under traffic, and through crashes; the database ends above the revision again."""
+        from airlock.acts.drill.busy import under_traffic
+        from airlock.acts.drill.crash import cut_everywhere
+
+        try:
+            if self.options.traffic:
+                yield "traffic"
+                under_traffic(self, {name: older[name] for name in older if name in self.existing})
+            if self.options.crash:
+                yield "crashes"
+                cut_everywhere(self, below, self.state)
+        except Exception as error:  # noqa: BLE001
+            self._refuse(f"a step that went through alone fails: {failures.one_line(error)}")
+            self.stuck = True
+            return
+        if not self.stuck:
+            self._settle(before, self.ledger.read())
 
     def proof(self) -> RevisionProof:
         """Give the verdict and what it rests on."""

@@ -1,0 +1,61 @@
+"""Take a revision down and up again while clients of the older release are at work."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from airlock.acts.drill import failures
+from airlock.acts.drill.step import StepTaken, take
+from airlock.acts.drill.traffic import Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alembic.runtime.migration import MigrationContext
+
+    from airlock.acts.drill.revision import Examination
+    from airlock.instruments.rows import Table
+
+# What `airlock upgrade` allows a step to make others wait, and how long it tries.
+_LOCK_MS = 200
+_TRY_S = 60.0
+_RETRIED = frozenset({"55P03", "40P01"})
+
+
+def under_traffic(one: Examination, older: Mapping[str, Table]) -> None:
+    """Go down and up under traffic of statements made from `older`; add stalls and broken statements.
+
+    Statements in both directions are the older release's: it is the one that is still running when an upgrade
+    comes, and again after the downgrade. Raises what a step raises.
+    """
+    tables = [table for name, table in sorted(older.items()) if name != one.ledger.version_table]
+    for direction in ("down", "up"):
+        traffic = Traffic(
+            one.ledger.url, one.options.traffic, tables, one.ledger.search_path, one.options.blocker
+        )
+        with traffic.flowing():
+            _take_in_budget(one, direction)
+        stall = traffic.stall(direction)
+        if stall is not None:
+            one.stalls.append(stall)
+        one.broken += traffic.broken(direction)
+
+
+def _take_in_budget(one: Examination, direction: str) -> StepTaken:
+    deadline = time.monotonic() + _TRY_S
+    attempt = 0
+    while True:
+        try:
+            return take(one.project, one.facts.revision, direction, around=_set_budget)
+        except Exception as error:
+            if failures.sqlstate(error) not in _RETRIED or time.monotonic() > deadline:
+                raise
+            attempt += 1
+            time.sleep(random.random() * min(0.1 * 2**attempt, 2.0))  # noqa: S311  jitter
+
+
+def _set_budget(context: MigrationContext) -> None:
+    if context.connection is not None:
+        context.connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_MS}ms'")
