@@ -1,0 +1,82 @@
+"""What tracing costs: the same steps with and without a recorder, and how both grow with the history.
+
+    python -m bench.trace [REVISIONS ...]      (default: 100 300)
+
+Each revision makes a table, adds a column to the one before and indexes it. Printed for each length: the steps
+up, down and up again without a recorder, with one, their ratio, and milliseconds a revision; then the same with
+sample rows in every table. Runs on an embedded server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from airlock.acts.trace.observing import _connect, _Tracing
+from airlock.acts.trace.samples import Samples
+from airlock.instruments.project import Project
+from airlock.instruments.recorder import Recorder, installed
+from airlock.instruments.scratch import ScratchServer, scratch_server
+from tests.airlock.histories import Revision, write_project
+
+
+def history(count: int) -> list[Revision]:
+    """Make revisions that look like a project's: a table, a column, an index."""
+    made = []
+    for number in range(count):
+        up = [
+            f"op.create_table('t{number}', sa.Column('id', sa.BigInteger, primary_key=True), sa.Column('a', sa.Integer))"
+        ]
+        down = [f"op.drop_table('t{number}')"]
+        if number:
+            up += [f"op.add_column('t{number - 1}', sa.Column('b', sa.String(50)))"]
+            up += [f"op.create_index('ix_{number}', 't{number - 1}', ['a'])"]
+            down = [f"op.drop_index('ix_{number}')", f"op.drop_column('t{number - 1}', 'b')", *down]
+        made.append(Revision(f"{number:04}", "\n".join(up), "\n".join(down), title=f"Make t{number}"))
+    return made
+
+
+class _Idle(Recorder):
+    """A recorder that never records."""
+
+    def begin(self, path: str, shown: str) -> None:
+        """Stay idle."""
+
+
+def measure(server: ScratchServer, ini: Path, kind: type[Recorder], rows: int) -> float:
+    """Take every revision up, down and up again in a new database; return the seconds."""
+    with server.database() as database:
+        os.environ["DATABASE_URL"] = database.url
+        with contextlib.closing(_connect(database)) as connection:
+            for setting in ("max_parallel_workers_per_gather", "max_parallel_maintenance_workers"):
+                connection.cursor().execute(f'ALTER DATABASE "{database.name}" SET {setting} = 0')
+            recorder = kind(lambda: _connect(database))
+            tracing = _Tracing(Project.open(ini), recorder, Samples(connection, rows))
+            with contextlib.closing(recorder), installed(recorder):
+                started = time.perf_counter()
+                tracing.run(database.url, "heads")
+                return time.perf_counter() - started
+
+
+def main(lengths: list[int]) -> None:
+    """Print one line for each length and number of rows."""
+    with scratch_server() as server:
+        print(f"PostgreSQL {server.version}")
+        print("revisions   rows   untraced     traced   ratio   ms/revision traced")
+        for rows in (0, 1000):
+            for count in lengths:
+                with tempfile.TemporaryDirectory() as directory:
+                    ini = write_project(Path(directory), history(count))
+                    plain = min(measure(server, ini, _Idle, rows) for _ in range(2))
+                    traced = min(measure(server, ini, Recorder, rows) for _ in range(2))
+                print(
+                    f"{count:9} {rows:6} {plain:8.2f} s {traced:8.2f} s {traced / plain:7.2f} {traced / count * 1000:14.2f}"
+                )
+
+
+if __name__ == "__main__":
+    main([int(word) for word in sys.argv[1:]] or [100, 300])
