@@ -59,6 +59,14 @@ revision: .venv/ready  ## Write a revision from what changed in the models: M="A
 check: .venv/ready  ## Hold the history against the models, the house's rules, the trace and the drill; no target, no Docker
 	@airlock check
 
+.PHONY: trace
+trace: .venv/ready  ## See what each statement locks, rewrites and scans, in scratch: FROM=base TO=head
+	@airlock trace "$${FROM:-base}:$${TO:-head}" $(ARGS)
+
+.PHONY: review
+review: .venv/ready  ## Write the bundle that a DBA approves revisions from to reports/review/: FROM=base TO=head
+	@airlock review "$${FROM:-base}:$${TO:-head}" --out reports/review $(ARGS)
+
 .PHONY: drill
 drill: .venv/ready  ## Rehearse every rollback in scratch databases, with rows; the report goes to reports/drill/
 	@airlock drill --out reports/drill

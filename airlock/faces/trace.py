@@ -21,6 +21,7 @@ def document(report: TraceReport) -> dict[str, Any]:
         "rows": report.rows,
         "revisions": [revision_document(revision) for revision in report.revisions],
         "not_filled": [{"table": one.table, "reason": one.reason} for one in report.unfilled],
+        "roles_made": list(report.roles_made),
         "dangerous": len(report.dangerous),
     }
 
@@ -79,6 +80,8 @@ def lines(report: TraceReport) -> Iterator[str]:
             yield from _statement(statement)
     yield ""
     yield from (f"not filled: {one.table}: {one.reason}" for one in report.unfilled)
+    if report.roles_made:
+        yield f"roles made in scratch, unable to log in: {enumeration(report.roles_made)}"
     yield verdict(report)
 
 

@@ -56,3 +56,22 @@ class Diagram:
             tuple(entity for entity in self.entities if entity.name != table),
             tuple(edge for edge in self.edges if table not in (edge.table, edge.refers_to)),
         )
+
+    def focused(self, most: int) -> Diagram:
+        """Keep what changed and its neighbours where there are more than `most` tables; at most so many."""
+        if len(self.entities) <= most:
+            return self
+        changed = {entity.name for entity in self.entities if entity.mark}
+        changed |= {name for edge in self.edges if edge.mark for name in (edge.table, edge.refers_to)}
+        near = {
+            name
+            for edge in self.edges
+            if edge.table in changed or edge.refers_to in changed
+            for name in (edge.table, edge.refers_to)
+        }
+        ranked = sorted(changed) + sorted(near - changed)
+        kept = set(ranked[:most])
+        return Diagram(
+            tuple(entity for entity in self.entities if entity.name in kept),
+            tuple(edge for edge in self.edges if edge.table in kept and edge.refers_to in kept),
+        )

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from airlock.words.trace import StatementRecord, TracedRevision, Unfilled
 
 
+# The two losses whose size a target's statistics tell.
+TABLE_DROPPED = "the table is dropped: its rows"
+COLUMN_DROPPED = "the column is dropped: its values"
+
+
 @dataclass(frozen=True, slots=True)
 class Second:
     """What the second reader, a linter of SQL text, says of one statement."""

@@ -101,6 +101,8 @@ class TracedRevision:
     accepted: dict[str, str] = field(default_factory=dict)
     # Tables and columns that were there before the step and are not after it.
     drops: tuple[str, ...] = ()
+    # What going down takes away: (object, why). Filled for a review only.
+    losses: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class TraceReport:
     rows: int
     revisions: tuple[TracedRevision, ...]
     unfilled: tuple[Unfilled, ...] = ()
+    # Roles that the history names and scratch lacked; they were made there, unable to log in.
+    roles_made: tuple[str, ...] = ()
 
     @property
     def dangerous(self) -> tuple[tuple[TracedRevision, StatementRecord], ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.instruments.fingerprint.model import plain
+from airlock.words.review import COLUMN_DROPPED, TABLE_DROPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,9 +59,7 @@ def items(steps: Sequence[Rehearsed]) -> Iterator[Item]:
         for oid, table in sorted(step.before.tables.items(), key=lambda entry: entry[1]):
             if oid not in step.after.tables:
                 known = start.tables.get(oid) if start is not None else None
-                yield Item(
-                    step.revision, ".".join(map(plain, table)), "the table is dropped: its rows", known, table
-                )
+                yield Item(step.revision, ".".join(map(plain, table)), TABLE_DROPPED, known, table)
         for identity, column in sorted(step.before.columns.items(), key=lambda entry: entry[1].full_name):
             if identity[0] in step.after.tables and not column.generated:
                 yield from _of_column(step, identity, column, start)
@@ -88,7 +87,7 @@ def _of_column(
     known = start.columns.get(identity) if start is not None else None
     now = step.after.columns.get(identity)
     if now is None:
-        why, condition = "the column is dropped: its values", _not_default(column)
+        why, condition = COLUMN_DROPPED, _not_default(column)
     elif now.type == column.type and now.labels == column.labels:
         return
     elif now.labels is not None:

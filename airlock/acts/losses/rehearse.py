@@ -134,9 +134,9 @@ class _Rehearsal(Hooks):
             revision=self._ended,
             before=self._before or after,
             after=after,
-            writes=tuple(dict.fromkeys(_writes(self._records))),
+            writes=tuple(dict.fromkeys(writes(self._records))),
             reads_rows=self.recorder.depends_on_rows,
-            recast=tuple(dict.fromkeys(_recast(self._records))),
+            recast=tuple(dict.fromkeys(recast(self._records))),
             title=self.project.revision(self._ended).title,
             ms=self._ms,
             statements=tuple((record.sql, round(record.ms, 3)) for record in self._records),
@@ -145,7 +145,7 @@ class _Rehearsal(Hooks):
         self._ended = None
 
 
-def _writes(records: tuple[StatementRecord, ...]) -> Iterator[tuple[str, str]]:
+def writes(records: tuple[StatementRecord, ...]) -> Iterator[tuple[str, str]]:
     """Name the tables on which a statement took the lock of changing rows, INSERT and COPY left out."""
     for record in records:
         if _ONLY_INSERTS.match(record.sql):
@@ -160,7 +160,7 @@ def _writes(records: tuple[StatementRecord, ...]) -> Iterator[tuple[str, str]]:
                 yield lock.object, word
 
 
-def _recast(records: tuple[StatementRecord, ...]) -> Iterator[str]:
+def recast(records: tuple[StatementRecord, ...]) -> Iterator[str]:
     """Name the tables of which a statement computes new values (ALTER ... TYPE ... USING)."""
     for record in records:
         if re.search(r"\bTYPE\b.*\bUSING\b", record.sql, re.IGNORECASE | re.DOTALL):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.instruments import sizes
-from airlock.words.review import Danger, Loss, ReviewedRevision, Script
+from airlock.words.review import COLUMN_DROPPED, TABLE_DROPPED, Danger, Loss, ReviewedRevision, Script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,30 +41,33 @@ def reviewed(
         scripts=tuple(_script(one, steps, facts.title) for one in written if one.revision == revision),
         seconds_up=said.get((revision, "up"), ()),
         seconds_down=said.get((revision, "down"), ()),
-        losses=tuple(
-            Loss(name, "table dropped" if name.count(".") == 1 else "column dropped")
-            for name in (down.drops if down is not None else ())
-        ),
+        losses=_losses(down),
         kept=tuple(sorted(facts.kept.items())),
     )
 
 
 def losses(connection: Any, revisions: Sequence[ReviewedRevision]) -> tuple[ReviewedRevision, ...]:
-    """Put the target's numbers beside what going down drops. Reads statistics."""
-    named = {loss.object: loss for revision in revisions for loss in revision.losses}
-    rows = {
-        name: size.rows
-        for name, size in sizes.sizes(
-            connection, [name for name, loss in named.items() if loss.why == "table dropped"]
-        ).items()
-    }
-    rows |= sizes.values(connection, [name for name, loss in named.items() if loss.why == "column dropped"])
+    """Put the target's numbers beside the tables and columns that going down drops. Reads statistics."""
+    named = {(loss.object, loss.why) for revision in revisions for loss in revision.losses}
+    tables = sizes.sizes(connection, {name for name, why in named if why == TABLE_DROPPED})
+    columns = sizes.values(connection, {name for name, why in named if why == COLUMN_DROPPED})
+
+    def counted(loss: Loss) -> Loss:
+        if loss.why == TABLE_DROPPED:
+            return replace(loss, rows=tables[loss.object].rows if loss.object in tables else 0)
+        return replace(loss, rows=columns.get(loss.object, 0)) if loss.why == COLUMN_DROPPED else loss
+
     return tuple(
-        replace(
-            revision, losses=tuple(replace(loss, rows=rows.get(loss.object, 0)) for loss in revision.losses)
-        )
-        for revision in revisions
+        replace(revision, losses=tuple(counted(loss) for loss in revision.losses)) for revision in revisions
     )
+
+
+def _losses(down: TracedRevision | None) -> tuple[Loss, ...]:
+    if down is None:
+        return ()
+    if down.losses:
+        return tuple(Loss(name, why) for name, why in down.losses)
+    return tuple(Loss(name, TABLE_DROPPED if name.count(".") == 1 else COLUMN_DROPPED) for name in down.drops)
 
 
 def dangers(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from airlock.instruments.isolation import isolated
+from airlock.instruments.isolation import ChildFailed, isolated
 from airlock.instruments.scratch import scratch_server
+from airlock.words.errors import AirlockError, NotExamined
 from airlock.words.trace import TracedRevision, TraceReport, Unfilled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-ROWS = 2_000
+_MISSING_ROLE = re.compile(r'role "([^"]+)" does not exist')
+_MISSING_EXTENSION = re.compile(r'extension "([^"]+)" is not available')
+_MOST_ROLES = 50
 
 
 def trace(
@@ -22,7 +26,7 @@ def trace(
     start: tuple[str, ...] | None = None,
     scratch: str = "embedded",
     like_major: int | None = None,
-    rows: int = ROWS,
+    rows: int = 2_000,
     x_arguments: Sequence[str] = (),
     bundle: Callable[[object], None] | None = None,
 ) -> TraceReport:
@@ -33,18 +37,50 @@ def trace(
     script. No target is contacted. Roles that the history names and the scratch server lacks are made there.
     Raises RevisionFailed where a revision cannot be applied.
     """
-    revisions: list[TracedRevision] = []
-    unfilled: list[Unfilled] = []
-    with scratch_server(scratch, like_major) as server, server.database() as database:
-        arguments = {
-            "config": config, "x_arguments": tuple(x_arguments), "from_to": from_to, "start": start,
-            "rows": rows, "database": database, "bundle": bundle is not None,
-        }  # fmt: skip
-        for message in isolated("airlock.acts.trace.observing:observe", arguments, scratch=database):
-            if isinstance(message, TracedRevision):
-                revisions.append(message)
-            elif isinstance(message, Unfilled):
-                unfilled.append(message)
-            elif bundle is not None:
-                bundle(message)
-        return TraceReport(server.version, rows, tuple(revisions), tuple(unfilled))
+    with scratch_server(scratch, like_major) as server:
+        made: set[str] = set()
+        while True:
+            revisions: list[TracedRevision] = []
+            unfilled: list[Unfilled] = []
+            others: list[object] = []
+            with server.database() as database:
+                arguments = {
+                    "config": config, "x_arguments": tuple(x_arguments), "from_to": from_to, "start": start,
+                    "rows": rows, "database": database, "bundle": bundle is not None,
+                }  # fmt: skip
+                try:
+                    for message in isolated(
+                        "airlock.acts.trace.observing:observe", arguments, scratch=database
+                    ):
+                        if isinstance(message, TracedRevision):
+                            revisions.append(message)
+                        elif isinstance(message, Unfilled):
+                            unfilled.append(message)
+                        else:
+                            others.append(message)
+                except (AirlockError, ChildFailed) as error:
+                    missing = _MISSING_ROLE.search(str(error))
+                    if missing is None or missing.group(1) in made or len(made) >= _MOST_ROLES:
+                        raise _told(error, server.version) from error
+                    made |= {missing.group(1), *server.ensure_roles((missing.group(1),))}
+                    continue
+            if bundle is not None:
+                for one in others:
+                    bundle(one)
+            return TraceReport(server.version, rows, tuple(revisions), tuple(unfilled), tuple(sorted(made)))
+
+
+def _told(error: AirlockError | ChildFailed, version: str) -> AirlockError:
+    """Tell what scratch lacks from what the revision does wrong, and both from a fault of airlock."""
+    missing = _MISSING_EXTENSION.search(str(error))
+    if missing is not None:
+        return NotExamined(
+            f"The scratch server (PostgreSQL {version}) does not have the extension {missing.group(1)}.",
+            then="--scratch container, or --scratch with the URL of a server like the target",
+        )
+    if isinstance(error, AirlockError):
+        return error
+    last = [line for line in str(error).splitlines() if line.strip()][-1:]
+    return NotExamined(
+        f"env.py failed in scratch: {last[0].strip() if last else error}", then="the same with --debug"
+    )

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 
+from airlock.acts.losses import rehearse, snapshot
+from airlock.acts.losses.items import items, unknowns
 from airlock.acts.trace.samples import Samples
 from airlock.instruments import diagram, environment, fingerprint, offline
 from airlock.instruments.environment import Hooks
@@ -82,7 +84,7 @@ def observe(
         before = _Look(connection) if bundle else None
         recorder = Recorder(lambda: _connect(database))
         samples = Samples(connection, rows)
-        tracing = _Tracing(project, recorder, samples)
+        tracing = _Tracing(project, recorder, samples, connection if bundle else None)
         with contextlib.closing(recorder), installed(recorder):
             tracing.run(database.url, target)
         yield from tracing.traced
@@ -142,11 +144,14 @@ class _Tracing(Hooks):
     project: Project
     recorder: Recorder
     samples: Samples
+    # Where the catalogue is read around each downgrade, to tell its losses; None where nobody asks for them.
+    losses_from: Any = None
     traced: list[TracedRevision] = field(default_factory=list)
     version_table: str = ""
     _todo: deque[_Action] | None = None
     _one_by_one: bool = False
     _started: float = 0.0
+    _before: snapshot.Snapshot | None = None
 
     def run(self, url: str, target: str) -> None:
         """Trace every step to `target`. Raises RevisionFailed where one cannot be applied."""
@@ -172,6 +177,9 @@ class _Tracing(Hooks):
             self.version_table = f"{context.version_table_schema or 'public'}.{context.version_table}"
             self.recorder.ignored = frozenset({self.version_table})
             self.samples.fill(except_for=self.version_table)
+            # In a transaction of env.py's own nothing is committed when a step ends: nothing could be compared.
+            looks = self.losses_from is not None and not self._now.up and not self._one_by_one
+            self._before = snapshot.take(self.losses_from) if looks else None
 
     def begun(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Start recording."""
@@ -190,7 +198,10 @@ class _Tracing(Hooks):
             flush(_driver_connection(context))
 
     def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
-        """Go on to the next."""
+        """Tell what a downgrade took away, and go on to the next."""
+        if self._before is not None:
+            self.traced[-1] = _with_losses(self.traced[-1], self._before, snapshot.take(self.losses_from))
+            self._before = None
         if self._todo:
             self._todo.popleft()
 
@@ -247,6 +258,20 @@ class _Tracing(Hooks):
         path = Path(self._now.script.path).resolve()
         directory = self.project.directory
         return path.relative_to(directory).as_posix() if path.is_relative_to(directory) else path.name
+
+
+def _with_losses(step: TracedRevision, before: snapshot.Snapshot, after: snapshot.Snapshot) -> TracedRevision:
+    made = rehearse.Rehearsed(
+        revision=step.revision,
+        before=before,
+        after=after,
+        writes=tuple(dict.fromkeys(rehearse.writes(step.statements))),
+        reads_rows=step.depends_on_rows,
+        recast=tuple(dict.fromkeys(rehearse.recast(step.statements))),
+    )
+    counted = [(item.object, item.why) for item in items([made])]
+    uncounted = [(name, why.removeprefix(f"{step.revision}: ")) for name, why in unknowns([made])]
+    return replace(step, losses=(*counted, *uncounted))
 
 
 def _driver_connection(context: MigrationContext) -> Any:

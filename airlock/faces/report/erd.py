@@ -6,12 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from airlock.faces.report.html import Safe, tag
-from airlock.faces.text import width
+from airlock.faces.text import count, width
 
 if TYPE_CHECKING:
     from airlock.words.diagram import Column, Diagram, Edge, Entity
 
 _ROW, _HEAD, _PAD, _GAP_X, _GAP_Y, _LETTER = 22, 28, 10, 130, 28, 7.4
+# More tables than these are no picture; then what changed is drawn, with its neighbours.
+MOST = 30
 _MARKS = {"new": "+ ", "gone": "- ", "changed": "~ ", "": ""}
 
 
@@ -35,6 +37,13 @@ def mermaid(diagram: Diagram) -> str:
             f'    "{_plain(edge.refers_to)}" {one}--{many} "{_plain(edge.table)}" : "{_plain(label(edge))}"'
         )
     return "\n".join(lines)
+
+
+def shown(diagram: Diagram) -> tuple[Diagram, str]:
+    """Choose what is drawn, and say what is left out."""
+    drawn = diagram.focused(MOST)
+    left = len(diagram.entities) - len(drawn.entities)
+    return drawn, f"{count(left, 'table')} not drawn: what changed is, and its neighbours." if left else ""
 
 
 def label(edge: Edge) -> str:

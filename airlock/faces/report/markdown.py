@@ -57,8 +57,10 @@ def _blocks(review: Review) -> Iterator[str]:
     if review.differences:
         listed = "\n".join(f"- {_code_free(phrases.difference(one))}" for one in review.differences)
         yield f"## What changes in the catalogue\n\n{listed}\n"
-    if review.diagram.entities:
-        yield f"## Diagram\n\nMarked: new, gone, changed.\n\n{_fenced(erd.mermaid(review.diagram), 'mermaid')}\n"
+    drawn, left_out = erd.shown(review.diagram)
+    if drawn.entities:
+        told = f"Marked: new, gone, changed. {left_out}".rstrip()
+        yield f"## Diagram\n\n{told}\n\n{_fenced(erd.mermaid(drawn), 'mermaid')}\n"
     for revision in review.revisions:
         yield from _scripts(revision)
     yield "## What this cannot see\n\n" + "\n".join(f"- {one}" for one in phrases.CANNOT_SEE) + "\n"

@@ -43,7 +43,8 @@ def html(review: Review) -> str:
     if review.differences:
         body += [tag("h2", "What changes in the catalogue", id="catalogue")]
         body += [_list([phrases.difference(one) for one in review.differences])]
-    if review.diagram.entities:
+    drawn, left_out = erd.shown(review.diagram)
+    if drawn.entities:
         body += [
             tag("h2", "Diagram", id="diagram"),
             tag(
@@ -51,8 +52,9 @@ def html(review: Review) -> str:
                 "+ new, - gone, ~ changed; arrows point from a foreign key to what it refers to.",
                 class_="soft",
             ),
-            tag("div", erd.svg(review.diagram), class_="scroll"),
+            tag("div", erd.svg(drawn), class_="scroll"),
         ]
+        body += [tag("p", left_out, class_="soft")] if left_out else []
     body += [tag("h2", "What this cannot see", id="cannot-see"), _list(list(phrases.CANNOT_SEE))]
     return page(f"{review.verdict}: airlock review", *body)
 
@@ -69,7 +71,7 @@ def _navigation(review: Review) -> Safe:
             join(link(anchor("r", one.revision), title), Safe(" "), tag("span", f"({word})", class_="soft"))
         )
     items += [link("catalogue", "What changes in the catalogue")] if review.differences else []
-    items += [link("diagram", "Diagram")] if review.diagram.entities else []
+    items += [link("diagram", "Diagram")] if erd.shown(review.diagram)[0].entities else []
     items.append(link("cannot-see", "What this cannot see"))
     return tag("nav", tag("ul", *(tag("li", item) for item in items)))
 

@@ -98,11 +98,10 @@ def difference(one: Difference) -> str:
 
 
 def loss(one: Loss) -> str:
-    """Say one loss, with the target's numbers where it was read."""
-    if one.rows is None:
-        return f"{one.object}: {one.why} with all it holds"
-    noun = "row" if one.why == "table dropped" else "value"
-    return f"{one.object}: {one.why}, about {count(one.rows, noun)} on the target"
+    """Say one loss, with the target's numbers where its statistics tell them."""
+    return f"{one.object}: {one.why}" + (
+        f", about {number(one.rows)} on the target" if one.rows is not None else ""
+    )
 
 
 def waits(step: TracedRevision) -> str:

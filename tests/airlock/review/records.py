@@ -5,7 +5,16 @@ from __future__ import annotations
 from airlock.words.diagram import Column, Diagram, Edge, Entity
 from airlock.words.difference import Difference
 from airlock.words.locks import LockMode
-from airlock.words.review import Danger, Loss, Review, ReviewedRevision, Script, Second, TableSize
+from airlock.words.review import (
+    COLUMN_DROPPED,
+    Danger,
+    Loss,
+    Review,
+    ReviewedRevision,
+    Script,
+    Second,
+    TableSize,
+)
 from airlock.words.trace import Lock, Read, StatementRecord, TracedRevision, Unfilled
 
 FILE = "alembic/versions/0002_widen.py"
@@ -78,7 +87,7 @@ REVIEW = Review(
                 Second(1, "changing-column-type", "Rewrites the table.", True),
                 Second(1, "ban-drop-column", "May break clients.", False),
             ),
-            losses=(Loss("shop.order.note", "column dropped", 1234),),
+            losses=(Loss("shop.order.note", COLUMN_DROPPED, 1234),),
             kept=(("shop.order.amount", "NULL meant 0"),),
         ),
     ),

@@ -123,7 +123,8 @@ def test_a_pending_rewrite_is_refused_with_the_targets_numbers(ini: Path, server
     assert (size["rows"], size["bytes"] > 500_000) == (20_000, True)
     assert danger["expected_ms"] > 0
     assert read["revisions"][0]["losses"] == [
-        {"object": "shop.item.note", "why": "column dropped", "rows": 5000}
+        {"object": "shop.item.amount", "why": "values that integer does not hold", "rows": None},
+        {"object": "shop.item.note", "why": "the column is dropped: its values", "rows": 5000},
     ]
     assert "password" not in (out / "review.html").read_text()
 

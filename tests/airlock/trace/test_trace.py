@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airlock.acts.trace import trace
-from airlock.words.errors import RevisionFailed
+from airlock.words.errors import NotExamined, RevisionFailed
 from tests.airlock.histories import Revision, write_project
 
 if TYPE_CHECKING:
@@ -202,3 +202,36 @@ def test_the_command_prints_json_on_standard_output_and_exits_0(tmp_path: Path) 
     statement = document["revisions"][2]["statements"][0]
     assert statement["locks"] == [{"object": "public.t", "mode": "ACCESS EXCLUSIVE"}]
     assert statement["dangerous"] is True
+
+
+def test_a_role_that_scratch_lacks_is_made_there_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """A GRANT to an unknown role does not end the trace; the report names the role."""
+    role = "airlock_test_reader"
+    grant = Revision(
+        "0002", f'op.execute("GRANT SELECT ON t TO {role}")', f'op.execute("REVOKE SELECT ON t FROM {role}")'
+    )
+    try:
+        report = _traced(write_project(tmp_path, [BASE, grant]), monkeypatch, server)
+    finally:
+        server.run(f"DROP ROLE IF EXISTS {role}")
+    assert (report.roles_made, _steps(report)[-1]) == ((role,), ("0002", "down"))
+
+
+def test_a_missing_extension_is_not_examined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """What the scratch server lacks is no fault of the revision; another server is named as the way."""
+    ini = write_project(tmp_path, [Revision("0001", 'op.execute("CREATE EXTENSION nowhere")')])
+    with pytest.raises(NotExamined, match=r"does not have the extension nowhere.*--scratch container"):
+        _traced(ini, monkeypatch, server)
+
+
+def test_an_env_py_that_fails_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """Not a fault of airlock, and no traceback."""
+    ini = write_project(tmp_path, [BASE], env="import os\nos.environ['SETTING_THAT_IS_MISSING']\n")
+    with pytest.raises(NotExamined, match=r"env\.py failed in scratch: KeyError: 'SETTING_THAT_IS_MISSING'"):
+        _traced(ini, monkeypatch, server)
