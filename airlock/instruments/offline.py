@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep
 
+from airlock.words.errors import AirlockError
 from airlock.words.secrets import scrub
 
 if TYPE_CHECKING:
@@ -33,10 +34,22 @@ class Written:
 def scripts(project: Project, revisions: Sequence[str], direction: str) -> tuple[Written, ...]:
     """Write each revision of the list, which runs in the direction's order, as one script.
 
-    Runs env.py offline. A revision that needs a database (it reads rows) is returned with its reason.
+    Runs env.py offline. A revision that needs a database (it reads rows) is returned with its reason, and so
+    is each that Alembic cannot write: of a merge it does not know all the version rows.
     """
     if not revisions:
         return ()
+    try:
+        return _run(project, revisions, direction)
+    except AirlockError:
+        raise
+    except Exception as error:  # noqa: BLE001  Alembic's version rows, or whatever env.py raises offline
+        if len(revisions) > 1:
+            return tuple(one for name in revisions for one in scripts(project, [name], direction))
+        return (Written(revisions[0], direction, "", _said(error)),)
+
+
+def _run(project: Project, revisions: Sequence[str], direction: str) -> tuple[Written, ...]:
     buffer = io.StringIO()
     written: list[Written] = []
 
@@ -91,6 +104,10 @@ def _forgiving(function: Any, failed: list[str]) -> Any:
         try:
             function(**arguments)
         except Exception as error:  # noqa: BLE001  whatever a revision raises without a database
-            failed.append(scrub(str(error).strip().partition("\n")[0]) or type(error).__name__)
+            failed.append(_said(error))
 
     return run
+
+
+def _said(error: Exception) -> str:
+    return scrub(str(error).strip().partition("\n")[0]) or type(error).__name__

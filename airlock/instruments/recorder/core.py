@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 # every power of two: locks and counters stay until the transaction ends, so nothing is missed.
 _EQUAL_OBSERVED = 4
 
+# SHOW is what SQLAlchemy asks around an autocommit block, the rest its savepoints; they do nothing to anybody.
+# What a savepoint's end gives back shows at the next statement.
+_SILENT = frozenset({"SHOW", "SAVEPOINT", "RELEASE", "ROLLBACK"})
+
 
 @dataclass(slots=True)
 class Running:
@@ -110,8 +114,7 @@ class Recorder:
         `own` runs a query on the statement's own connection, unseen by taps; `outside` says that no
         transaction will surround the statement.
         """
-        # SHOW is what SQLAlchemy asks around an autocommit block; it does nothing to anybody.
-        if not self.active or self._busy or command(sql) == "SHOW":
+        if not self.active or self._busy or command(sql) in _SILENT:
             return None
         line = self.line_now() if line is None else line
         _, follower = self._followers.setdefault(

@@ -192,3 +192,28 @@ def test_pending_and_a_range_exclude_each_other(ini: Path, server: Server) -> No
     """Exit 2 and one line."""
     done, _ = _review(ini, server, "0001:0002", "--pending")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.proof
+def test_a_history_with_a_merge_is_reviewed(tmp_path: Path, server: Server) -> None:
+    """Alembic cannot write a merge without a database; its script says so, the review goes on."""
+    left, right = (Revision(one, "pass", "pass", revises="0001") for one in ("00aa", "00bb"))
+    merge = Revision("00cc", "pass", "pass", revises=("00aa", "00bb"), title="Merge.")
+    done, out = _review(write_project(tmp_path, [CREATE, left, right, merge]), server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (out / "00cc.up.sql").exists()
+    assert (out / "0001.up.sql").read_text().count("CREATE TABLE shop.item") == 1
+
+
+@pytest.mark.proof
+def test_nothing_pending_is_nothing_dangerous(ini: Path, server: Server) -> None:
+    """Exit 0, and the empty bundle says so."""
+    with server.database() as database:
+        connection = psycopg2.connect(database.url)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+            cursor.execute("INSERT INTO alembic_version VALUES ('0004')")
+        connection.close()
+        done, out = _review(ini, server, "--pending", target=database.url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _read(out)["revisions"] == []

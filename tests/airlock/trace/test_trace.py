@@ -12,7 +12,7 @@ import pytest
 
 from airlock.acts.trace import trace
 from airlock.words.errors import NotExamined, RevisionFailed
-from tests.airlock.histories import Revision, write_project
+from tests.airlock.histories import BEGIN, HEADER, Revision, write_project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -235,3 +235,58 @@ def test_an_env_py_that_fails_is_told_in_one_line(
     ini = write_project(tmp_path, [BASE], env="import os\nos.environ['SETTING_THAT_IS_MISSING']\n")
     with pytest.raises(NotExamined, match=r"env\.py failed in scratch: KeyError: 'SETTING_THAT_IS_MISSING'"):
         _traced(ini, monkeypatch, server)
+
+
+@pytest.mark.proof
+def test_an_env_py_with_a_transaction_of_its_own_tells_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """`engine.begin()` gets one run for each step; locks, rewrites and refusals are what they are elsewhere."""
+    history = [BASE, WIDEN, ONE_WAY, READS]
+    plain = _traced(write_project(tmp_path / "plain", history), monkeypatch, server)
+    env = HEADER + BEGIN.format(driver="psycopg2", options="")
+    begun = _traced(write_project(tmp_path / "begun", history, env=env), monkeypatch, server)
+    assert _steps(begun) == _steps(plain)
+    for one, other in zip(begun.revisions, plain.revisions, strict=True):
+        assert one.refused == other.refused
+        assert [(s.sql, s.locks, s.held, s.rewrites, s.dangerous) for s in one.statements] == [
+            (s.sql, s.locks, s.held, s.rewrites, s.dangerous) for s in other.statements
+        ]
+
+
+@pytest.mark.proof
+def test_branches_and_their_merge_are_traced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """Two branches from one base and a merge: every revision up and down, each statement's lock its own."""
+    left = Revision(
+        "00aa", 'op.execute("ALTER TABLE t ADD l int")', 'op.execute("ALTER TABLE t DROP l")', revises="0001"
+    )
+    right = Revision(
+        "00bb", 'op.execute("ALTER TABLE t ADD r int")', 'op.execute("ALTER TABLE t DROP r")', revises="0001"
+    )
+    merge = Revision("00cc", "pass", "pass", revises=("00aa", "00bb"))
+    report = _traced(write_project(tmp_path, [BASE, left, right, merge]), monkeypatch, server)
+    assert sorted(_steps(report)) == [
+        (one, way) for one in ("0001", "00aa", "00bb", "00cc") for way in ("down", "up")
+    ]
+    assert [lock.object for lock in _step(report, "00bb", "down").statements[0].locks] == ["public.t"]
+
+
+def test_savepoints_leave_no_record_and_their_locks_end_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """What is rolled back to a savepoint is no longer held by the statements after it."""
+    nested = Revision(
+        "0002",
+        """
+        nested = op.get_bind().begin_nested()
+        op.execute("LOCK TABLE t")
+        nested.rollback()
+        op.execute("CREATE TABLE u (id int)")
+        """,
+        'op.execute("DROP TABLE u")',
+    )
+    report = _traced(write_project(tmp_path, [BASE, nested]), monkeypatch, server)
+    lock, create = _step(report, "0002", "up").statements
+    assert (lock.blocks, create.blocks, create.held) == ("reads and writes", "nothing", ())
