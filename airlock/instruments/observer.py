@@ -78,6 +78,7 @@ class Observer:
         self._on_blockers = on_blockers
         self._cancel = threading.Event()
         self._stop = threading.Event()
+        self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -88,6 +89,7 @@ class Observer:
     def stop(self) -> None:
         """Look no more; the connection stays open for questions afterwards."""
         self._stop.set()
+        self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout=2)
 
@@ -107,6 +109,7 @@ class Observer:
         """Have the worker's statement cancelled, again and again until the run ends. From any thread."""
         self.cancelled = self.cancelled or reason
         self._cancel.set()
+        self._wake.set()
 
     def clear(self) -> None:
         """Forget the blockers and the cancel of the last attempt."""
@@ -122,10 +125,8 @@ class Observer:
                     self._cancel_worker()
                 self._sample()
             # A cancel is wanted now, not at the next sample.
-            if self._cancel.is_set():
-                self._stop.wait(SAMPLE_SECONDS)
-            else:
-                self._cancel.wait(SAMPLE_SECONDS)
+            if self._wake.wait(SAMPLE_SECONDS):
+                self._wake.clear()
 
     def _cancel_worker(self) -> None:
         with self.connection.cursor() as cursor:

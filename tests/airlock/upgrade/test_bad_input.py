@@ -107,6 +107,7 @@ def ordinary(server: Server) -> Iterator[str]:
         server.run(f"DROP ROLE {name}")
 
 
+@pytest.mark.proof
 def test_what_the_server_refuses(ini: Path, server: Server, empty_database: Database, ordinary: str) -> None:
     """A missing database, role or right, a role with too many connections, TLS that is not there."""
     url = empty_database.url
@@ -160,6 +161,7 @@ VERSION_ROWS: list[tuple[str, str, str]] = [
 ]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(("name", "statement", "word"), VERSION_ROWS, ids=[row[0] for row in VERSION_ROWS])
 def test_version_rows_that_do_not_fit(
     name: str, statement: str, word: str, ini: Path, empty_database: Database
@@ -170,6 +172,7 @@ def test_version_rows_that_do_not_fit(
     check(forked.airlock(ini, "upgrade", url=empty_database.url), 30, word)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -233,6 +236,7 @@ ENVS: list[tuple[str, Callable[[str], str], int, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(("name", "env", "code", "word"), ENVS, ids=[row[0] for row in ENVS])
 def test_an_env_that_fails(
     name: str, env: Callable[[str], str], code: int, word: str, tmp_path: Path, empty_database: Database

@@ -85,16 +85,22 @@ RENAMED = second(
 @pytest.mark.parametrize(
     ("revisions", "statement", "expected"),
     [
-        (DROPPED_TABLE, "INSERT INTO note (said) VALUES ('a'), ('b'), ('c')", [("public.note", 3)]),
+        pytest.param(
+            DROPPED_TABLE,
+            "INSERT INTO note (said) VALUES ('a'), ('b'), ('c')",
+            [("public.note", 3)],
+            marks=proof,
+        ),
         (
             DROPPED_COLUMN,
             "INSERT INTO item (id, colour) VALUES (1, 'red'), (2, 'blue'), (3, NULL), (4, 'green')",
             [("public.item.colour", 2)],
         ),
-        (
+        pytest.param(
             NARROWED,
             "INSERT INTO item (id, size) VALUES (1, 1), (2, 16777217), (3, NULL)",
             [("public.item.size", 1)],
+            marks=proof,
         ),
     ],
     ids=["dropped table", "dropped column", "narrowed type"],
@@ -117,6 +123,7 @@ def test_what_is_lost_is_counted_and_refused(
     assert (accepted.code, at(empty_database)) == (0, "d1"), accepted.err
 
 
+@proof
 def test_nothing_lost_needs_no_word(tmp_path: Path, empty_database: Database) -> None:
     """A renamed column and an empty table lose nothing: exit 0 without any option."""
     ini = prepare(tmp_path, empty_database, RENAMED, "INSERT INTO item VALUES (1, 2, 'x')")

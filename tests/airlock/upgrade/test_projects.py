@@ -69,6 +69,7 @@ def test_two_heads(tmp_path: Path, empty_database: Database) -> None:
     assert tables(empty_database) == ["alembic_version", "first", "second", "third"]
 
 
+@pytest.mark.proof
 def test_merged_branches(tmp_path: Path, empty_database: Database) -> None:
     """Up through a merge and down to base again; the version rows are one, then none."""
     merged = [

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import airlock, rows
 
@@ -43,39 +44,49 @@ REVISIONS = [
 
 
 @pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
-def test_a_project_of_any_driver_goes_up_and_down(
-    driver: str, tmp_path: Path, empty_database: Database
-) -> None:
+def test_a_project_of_any_driver_goes_up(driver: str, tmp_path: Path, empty_database: Database) -> None:
     """Every step is an event with its milliseconds, the verdict is last, and the version rows follow."""
     ini = write_project(tmp_path, REVISIONS, driver=driver)
-    up = airlock(ini, "upgrade", "--json", url=empty_database.url)
+    up = forked.airlock(ini, "upgrade", "--json", url=empty_database.url)
     assert up.code == 0, up.err
     steps = [event for event in up.events if event["event"] == "step"]
     assert [(step["revision"], step["direction"], step["transactional"]) for step in steps] == [
         ("0001", "up", True), ("0002", "up", False), ("0003", "up", True),
     ]  # fmt: skip
     assert up.verdict["from"] == [] and up.verdict["to"] == ["0003"]
-    down = airlock(ini, "downgrade", "base", "--json", url=empty_database.url)
+    assert rows(empty_database.url, "SELECT obj_description('alembic_version'::regclass)") == [(None,)]
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
+def test_a_project_of_any_driver_goes_down(driver: str, tmp_path: Path, empty_database: Database) -> None:
+    """Back to base, through the same console script that a pipeline calls; nothing is left but the version table."""
+    ini = write_project(tmp_path, REVISIONS, driver=driver)
+    assert airlock(ini, "upgrade", url=empty_database.url).code == 0
+    down = airlock(
+        ini, "downgrade", "base", "--json", "--scratch", empty_database.url, url=empty_database.url
+    )
     assert down.code == 0, down.err
     assert down.verdict["from"] == ["0003"] and down.verdict["to"] == []
-    assert rows(
-        empty_database.url, "SELECT to_regclass('t1'), obj_description('alembic_version'::regclass)"
-    ) == [(None, None)]
+    left = "SELECT to_regclass('t1'), obj_description('alembic_version'::regclass)"
+    assert rows(empty_database.url, left) == [(None, None)]
 
 
 def test_at_head_there_is_nothing_to_do(tmp_path: Path, empty_database: Database) -> None:
     """A second run exits 0 and says so on standard output."""
     ini = write_project(tmp_path, REVISIONS[:1])
-    assert airlock(ini, "upgrade", url=empty_database.url).out.startswith("base -> 0001: 1 revision in ")
-    again = airlock(ini, "upgrade", url=empty_database.url)
+    assert forked.airlock(ini, "upgrade", url=empty_database.url).out.startswith(
+        "base -> 0001: 1 revision in "
+    )
+    again = forked.airlock(ini, "upgrade", url=empty_database.url)
     assert (again.code, again.out) == (0, "Nothing to do: at 0001.\n")
 
 
 def test_upgrading_to_an_older_revision_is_an_error(tmp_path: Path, empty_database: Database) -> None:
     """Bare Alembic exits 0 and does nothing; here the line names the command that goes back."""
     ini = write_project(tmp_path, REVISIONS)
-    airlock(ini, "upgrade", url=empty_database.url)
-    older = airlock(ini, "upgrade", "0001", url=empty_database.url)
+    forked.airlock(ini, "upgrade", url=empty_database.url)
+    older = forked.airlock(ini, "upgrade", "0001", url=empty_database.url)
     assert older.code == 2
     assert (
         older.error
