@@ -44,6 +44,10 @@ stop: .venv/ready  ## Stop the embedded PostgreSQL; its data stays in .postgres/
 api: .venv/ready  ## Serve the tasks API on 127.0.0.1:8000 (PORT=…), migrated first; prints a token and the docs' URL
 	@$(WITH_DATABASE) sh -c 'airlock upgrade && exec python -m app.api'
 
+.PHONY: bench
+bench: .venv/ready  ## Measure airlock upgrade against bare Alembic: at head, 300 revisions, eight runners that wait
+	@python -m bench.upgrade
+
 .PHONY: bench-api
 bench-api: .venv/ready  ## Measure the API and the data access on 1,000 users x 1,000 tasks, in a database of its own
 	@python -m bench.api
