@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import functools
 import inspect
 import logging
 import socket
+import time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -51,7 +54,31 @@ def make_async_engine(settings: DatabaseSettings) -> AsyncEngine:
             "prepared_statement_cache_size": 0,
             "prepared_statement_name_func": lambda: f"__asyncpg_{uuid4()}__",
         }
-    return create_async_engine(url, connect_args=arguments, **_pool(settings))
+    engine = create_async_engine(url, connect_args=arguments, **_pool(settings))
+    _spare_pings(engine)
+    return engine
+
+
+def _spare_pings(engine: AsyncEngine, idle: float = 1.0) -> None:
+    """Take a connection that was used within the last second for alive, unless asyncpg saw it closed.
+
+    A ping is three round trips, as many as a short transaction; under load it would be half of the work.
+    """
+    last_used: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+    ping = engine.dialect.do_ping
+
+    def returned(connection: Any, _record: object) -> None:
+        if connection is not None:
+            last_used[connection.driver_connection] = time.monotonic()
+
+    def ping_where_idle(connection: Any) -> bool:
+        driver = connection.driver_connection
+        if time.monotonic() - last_used.get(driver, -idle) < idle and not driver.is_closed():
+            return True
+        return ping(connection)
+
+    sa.event.listen(engine.sync_engine, "checkin", returned)
+    engine.dialect.do_ping = ping_where_idle  # type: ignore[method-assign, assignment]
 
 
 def _pool(settings: DatabaseSettings) -> dict[str, Any]:
@@ -93,13 +120,15 @@ def session(bind: sa.Engine | None = None) -> Iterator[Session]:
 @contextlib.asynccontextmanager
 async def async_session(bind: AsyncEngine | None = None) -> AsyncIterator[AsyncSession]:
     """Lend an asynchronous session: commits, rolls back on an error, is closed either way."""
-    async with AsyncSession(bind if bind is not None else async_engine(), expire_on_commit=False) as lent:
-        try:
-            yield lent
-            await lent.commit()
-        except BaseException:
-            await lent.rollback()
-            raise
+    lent = AsyncSession(bind if bind is not None else async_engine(), expire_on_commit=False)
+    try:
+        yield lent
+        await lent.commit()
+    except BaseException:
+        await asyncio.shield(lent.close())  # rolls back, also where the task is being cancelled
+        raise
+    # COMMIT gave the connection back: there is nothing to wait for, so no task is made for it.
+    lent.sync_session.close()
 
 
 async def get_session() -> AsyncGenerator[AsyncSession]:

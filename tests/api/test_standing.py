@@ -114,6 +114,8 @@ def test_uvicorn_ends_with_one_line_of_ours(
     settings: Settings, history: History, engine: sa.Engine, where: str
 ) -> None:
     """Exit code other than 0, the reason in one line, no traceback, no password."""
+    if where == "no setting" and (ROOT / ".env").exists():
+        pytest.skip("there is a .env here")
     url = settings.database_url.get_secret_value()
     if where == "behind":
         history.downgrade(BEFORE)
