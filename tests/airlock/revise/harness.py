@@ -26,7 +26,7 @@ from airlock.instruments.fingerprint import Fingerprint
 from airlock.instruments.scratch import ScratchDatabase, ScratchServer
 from airlock.words.drill import RevisionProof
 from airlock.words.trace import TracedRevision, Unfilled
-from tests.airlock.revise.shop import models
+from tests.airlock.revise.shop import SOURCE, built, models
 
 ENV = """\
 import logging
@@ -159,23 +159,59 @@ class Shop:
             messages = prove(str(self.ini), (), from_to, None, None, 0, empty, Options(), {})
             return [one for one in messages if isinstance(one, RevisionProof)]
 
-    def run(self, statement: str) -> None:
+    def check(self, metadata: sa.MetaData) -> None:
+        """Run `alembic check`."""
+        with self.config(metadata) as config:
+            command.check(config)
+
+    def renamed(self, *pairs: str) -> sa.MetaData:
+        """Build the models with texts replaced: old, new, old, new."""
+        source = SOURCE
+        for old, new in zip(pairs[::2], pairs[1::2], strict=True):
+            assert source.count(old) == 1, old
+            source = source.replace(old, new)
+        return built(source)
+
+    def text(self, revision: str) -> str:
+        """Read one revision's file."""
+        return Path(ScriptDirectory.from_config(Config(self.ini)).get_revision(revision).path).read_text()
+
+    def newest_first(self) -> list[str]:
+        """List the ids of the files, sorted by name, newest first."""
+        files = sorted((self.directory / "alembic" / "versions").glob("*.py"), reverse=True)
+        return [path.stem.partition("_")[2] for path in files]
+
+    def written(self) -> str:
+        """Give the text of everything that was written after the base, in upgrade order."""
+        walked = list(ScriptDirectory.from_config(Config(self.ini)).walk_revisions())[::-1]
+        return "\n".join(Path(script.path).read_text() for script in walked[1:])
+
+    def ask(self, query: str) -> list[tuple[object, ...]]:
         with (
             contextlib.closing(psycopg2.connect(self.database.url)) as connection,
-            connection,
             connection.cursor() as cursor,
         ):
-            cursor.execute(statement)
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    def invalid_indexes(self) -> list[object]:
+        return [
+            row[0]
+            for row in self.ask(
+                "SELECT relname FROM pg_class JOIN pg_index ON oid = indexrelid AND NOT indisvalid"
+            )
+        ]
+
+    def run(self, statement: str, *, autocommit: bool = False) -> None:
+        with contextlib.closing(psycopg2.connect(self.database.url)) as connection:
+            connection.autocommit = autocommit
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+            if not autocommit:
+                connection.commit()
 
     def fingerprint(self) -> Fingerprint:
         return fingerprint_of(self.database)
-
-    def written(self) -> str:
-        """Give the text of everything that was written after the base, in order."""
-        files = sorted(
-            (self.directory / "alembic" / "versions").glob("*.py"), key=lambda path: path.stat().st_mtime_ns
-        )
-        return "\n".join(path.read_text() for path in files[1:])
 
 
 @contextlib.contextmanager

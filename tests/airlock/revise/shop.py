@@ -107,6 +107,11 @@ def models(name: str | None = None) -> sa.MetaData:
     source = SOURCE
     for old, new in MUTATIONS[name] if name else ():
         source = source.replace(old, new)
+    return built(source)
+
+
+def built(source: str) -> sa.MetaData:
+    """Build the models of a source."""
     names: dict[str, sa.MetaData] = {}
     exec(source, names)  # noqa: S102  our own text
     return names["metadata"]
