@@ -95,13 +95,17 @@ def _added(sides: Sides, live: Table, wanted: Table, one: Column, found: Changes
     )
     if one.default is None and not one.not_null:
         return
-    value, note = "DEFAULT", None
-    if one.default is None:
-        value = placeholder(sides, wanted, one)
-        note = f"{FILL_IN}: {value} is a stand-in for the value that older rows shall have."
-    found.parts.append(_backfill(live, one, value, note))
+    found.parts.append(_backfill(live, one, *_value(sides, wanted, one)))
     if one.not_null:
         found.parts += required(live, one.name)
+
+
+def _value(sides: Sides, wanted: Table, one: Column) -> tuple[str, str | None]:
+    """Choose what rows without a value get: the column's default, else a stand-in and the line that says so."""
+    if one.default is not None:
+        return "DEFAULT", None
+    value = placeholder(sides, wanted, one)
+    return value, f"{FILL_IN}: {value} is a stand-in for the value that rows without one shall have."
 
 
 def _backfill(live: Table, one: Column, value: str, note: str | None) -> Part:
@@ -112,7 +116,7 @@ def _backfill(live: Table, one: Column, value: str, note: str | None) -> Part:
         own=True,
         locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {spell.BATCH} until it is committed",
         undo="the structure is untouched; the values stay, for nobody can tell filled-in ones from chosen ones",
-        loses=((label, "NULL in rows older than the column"),),
+        loses=((label, "NULL in rows that had no value"),),
     )  # fmt: skip
 
 
@@ -245,6 +249,10 @@ def _altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Co
     ):
         _identity(live, before, after, found)
     if after.not_null and not before.not_null:
+        value, note = _value(sides, wanted, after)
+        if value != "NULL":
+            # New rows have a value by then, so what is filled stays filled.
+            found.parts.append(dataclasses.replace(_backfill(live, after, value, note), stage=Stage.REFILL))
         found.parts += required(live, after.name)
     elif before.not_null and not after.not_null:
         found.parts.append(

@@ -16,10 +16,12 @@ class Stage(enum.IntEnum):
     RENAME = 1
     CLEAR = 5
     EXPAND = 10
+    FIT = 15
     INDEX = 20
     BACKFILL = 30
     TWIN = 35
     REQUIRE = 40
+    REFILL = 45
     VALIDATE = 50
     KEY = 55
     SWAP = 60
@@ -29,7 +31,7 @@ class Stage(enum.IntEnum):
     @property
     def phase(self) -> str:
         """Name the phase for a title."""
-        if self is Stage.BACKFILL:
+        if self in (Stage.BACKFILL, Stage.REFILL):
             return "backfill"
         if self is Stage.RENAME:
             return "contract"

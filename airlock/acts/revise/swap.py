@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING
 
 from airlock.acts.revise import spell
 from airlock.acts.revise.parts import Part, Sql, Stage, alone, sql
-from airlock.instruments.structure import quoted
+from airlock.instruments.structure import Constraint, quoted
 from airlock.words.revise import Remark
 
 if TYPE_CHECKING:
     from airlock.acts.revise.columns import Changes
     from airlock.acts.revise.shadow import Probe, Sides
-    from airlock.instruments.structure import Column, Constraint, Index, Table
+    from airlock.instruments.structure import Column, Index, Table
+
+_LENGTH = re.compile(r"character varying\((\d+)\)")
 
 
 def retyped(sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> bool:
@@ -157,6 +160,11 @@ def _swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Co
     old_indexes = [one for one in live.indexes.values() if after.name in one.columns]
     found.settled |= {one.name for group in (constraints, old_constraints) for one in group}
     found.settled |= {one.name for group in (indexes, old_indexes) for one in group}
+    fits = _fits(live, before, after)
+    if fits is not None:
+        # What is too long is refused first, and looked for before anything is copied.
+        found.parts += _first_fitting(live, fits)
+        old_constraints.append(fits)
     # The new column is nullable until the swap: a key that needs NOT NULL gets it there.
     _expand(live, after, names, found)
     for index in indexes:
@@ -169,6 +177,29 @@ def _swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Co
         _swap(live, before, after, names, (old_constraints, old_indexes), (constraints, indexes))
     )
     _retire(live, before, names, found)
+
+
+def _fits(live: Table, before: Column, after: Column) -> Constraint | None:
+    """Spell the CHECK that every value fits a shorter varchar; None for any other change."""
+    lengths = [_LENGTH.fullmatch(one.type) for one in (before, after)]
+    if lengths[1] is None or (lengths[0] is None and before.type not in {"text", "character varying"}):
+        return None
+    longest = int(lengths[1].group(1))
+    if lengths[0] is not None and int(lengths[0].group(1)) <= longest:
+        return None
+    name = f"ck_{live.name}_{after.name}_fits"[:63]
+    return Constraint(
+        name, "c", f"CHECK ((char_length({quoted(after.name)}) <= {longest}))", (after.name,), True, None
+    )
+
+
+def _first_fitting(live: Table, fits: Constraint) -> list[Part]:
+    add = Part(
+        Stage.EXPAND, f"refuse longer values: {fits.name} of {live.label}", sql(_not_valid(live, fits)),
+        sql(f"ALTER TABLE {live.sql} DROP CONSTRAINT {quoted(fits.name)}"),
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+    )  # fmt: skip
+    return [add, dataclasses.replace(validated(live, fits), stage=Stage.FIT)]
 
 
 def _sync(live: Table, names: _Names, target: str, source: str, column: Column) -> tuple[Sql, ...]:
@@ -259,9 +290,7 @@ def _require_beside(
 
 
 def _check(name: str, column: str) -> Constraint:
-    from airlock.instruments.structure import Constraint as Made
-
-    return Made(name, "c", f"CHECK (({quoted(column)} IS NOT NULL))", (column,), True, None)
+    return Constraint(name, "c", f"CHECK (({quoted(column)} IS NOT NULL))", (column,), True, None)
 
 
 def _swap(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 
+from airlock.acts.drill.failures import is_about_rows
 from airlock.acts.losses import rehearse, snapshot
 from airlock.acts.losses.items import items, unknowns
 from airlock.acts.trace.samples import Samples
@@ -151,6 +152,7 @@ class _Tracing(Hooks):
     _todo: deque[_Action] | None = None
     _one_by_one: bool = False
     _started: float = 0.0
+    _fitted: str = ""
     _before: snapshot.Snapshot | None = None
 
     def run(self, url: str, target: str) -> None:
@@ -162,7 +164,8 @@ class _Tracing(Hooks):
             except (AirlockError, CommandError):
                 raise
             except Exception as error:  # noqa: BLE001  whatever a revision raises
-                self._failed(error)
+                if not self._rows_made_to_fit(url, error):
+                    self._failed(error)
 
     def plan(self, steps: list[RevisionStep]) -> list[RevisionStep]:
         """Keep the upgrades asked for first; return what is left to do of them."""
@@ -237,6 +240,31 @@ class _Tracing(Hooks):
             self.traced.append(
                 replace(made, direction="down", statements=(), ms=0.0, refused=facts.irreversible)
             )
+
+    def _rows_made_to_fit(self, url: str, error: Exception) -> bool:
+        """Where sample rows are what an upgrade refuses, make others that meet what it demands; once a revision.
+
+        The upgrade runs on empty tables to show its demands, and back; then rows are made that meet them.
+        """
+        if (
+            not self._todo
+            or not self._now.up
+            or not is_about_rows(error)
+            or self._fitted == self._now.script.revision
+        ):
+            return False
+        now = self._now.script
+        self._fitted = now.revision
+        self.recorder.abandon()
+        self.samples.empty(except_for=self.version_table)
+        environment.run(self.project, url, now.revision, "up")
+        demands = self.samples.demands(except_for=self.version_table)
+        try:
+            environment.run(self.project, url, now.down_revision or "base", "down")
+        except Exception:  # noqa: BLE001  without a way back nothing can be learnt
+            return False
+        self.samples.fill(except_for=self.version_table, required=demands)
+        return True
 
     def _failed(self, error: Exception) -> None:
         """Go on after a downgrade that was rolled back; raise for anything else."""

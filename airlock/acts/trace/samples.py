@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airlock.instruments.fingerprint.model import plain
-from airlock.instruments.rows import fill
+from airlock.instruments.rows import Table, fill, read_tables
 from airlock.words.trace import JUDGED_FROM_ROWS, Unfilled
 
 # Tables that were made, emptied or rebuilt empty since they were last looked at.
@@ -37,8 +37,19 @@ class Samples:
         """Name the tables that stayed short of rows, sorted."""
         return tuple(Unfilled(table, reason) for table, reason in sorted(self._unfilled.items()))
 
-    def fill(self, *, except_for: str) -> None:
-        """Fill and analyse what wants rows; `except_for` is the version table."""
+    def empty(self, *, except_for: str) -> None:
+        """Remove every row that was made, so that all tables want rows again."""
+        found = [table.sql for table in read_tables(self.connection, exclude=(except_for,))]
+        if found:
+            with self.connection.cursor() as cursor:
+                cursor.execute(f"TRUNCATE {', '.join(found)} CASCADE")
+
+    def demands(self, *, except_for: str) -> dict[str, Table]:
+        """Read what every table asks of its rows as it is now."""
+        return {table.label: table for table in read_tables(self.connection, exclude=(except_for,))}
+
+    def fill(self, *, except_for: str, required: dict[str, Table] | None = None) -> None:
+        """Fill and analyse what wants rows; `except_for` is the version table, `required` tables as they will be."""
         if self.rows <= 0:
             return
         with self.connection.cursor() as cursor:
@@ -48,7 +59,9 @@ class Samples:
         names = [name for row in wanting if (name := f"{plain(row[2])}.{plain(row[3])}") != except_for]
         if not names:
             return
-        for filled in fill(self.connection, self.rows, tables=names, exclude=(except_for,)):
+        for filled in fill(
+            self.connection, self.rows, tables=names, exclude=(except_for,), required=required
+        ):
             self._unfilled.pop(filled.table, None)
             # A table whose key has room for few rows only will never be a large one.
             small = filled.rows > 0 and (filled.reason or "").startswith("its unique key")

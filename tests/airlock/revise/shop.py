@@ -105,7 +105,7 @@ def mutation(name: str, *replacements: tuple[str, str]) -> None:
 def models(name: str | None = None) -> sa.MetaData:
     """Build the models, mutated or not."""
     source = SOURCE
-    for old, new in MUTATIONS[name] if name else ():
+    for old, new in (MUTATIONS | SAID)[name] if name else ():
         source = source.replace(old, new)
     return built(source)
 
@@ -475,7 +475,7 @@ SAID = {
     "plain column made generated": (
         (
             'Column("percent", Integer, nullable=False)',
-            'Column("percent", Integer, Computed("length(code)", persisted=True), nullable=False)',
+            'Column("percent", Integer, Computed("1 + length(code)", persisted=True), nullable=False)',
         ),
     ),
 }

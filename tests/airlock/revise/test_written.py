@@ -58,7 +58,7 @@ def test_a_unique_is_built_before_it_is_a_constraint(shop: Shop) -> None:
 def test_a_constraint_is_committed_before_it_is_validated(shop: Shop, name: str) -> None:
     """Two revisions: NOT VALID in the first, VALIDATE in the second, never both in one."""
     written = shop.revise(models(name))
-    first, second = (shop.text(revision) for revision in written)
+    first, second = (shop.text(revision) for revision in (written[0], written[-1]))
     assert "NOT VALID" in first.partition("def downgrade")[0]
     assert "VALIDATE CONSTRAINT" not in first.partition("def downgrade")[0]
     assert "VALIDATE CONSTRAINT" in second.partition("def downgrade")[0]
@@ -80,6 +80,15 @@ def test_a_new_column_that_must_not_be_null(shop: Shop) -> None:
     assert "ORDER BY id OFFSET" in texts[1]
     assert all(f"\n{word}: " in text for text in texts for word in ("Why", "Locks", "Undo"))
     assert [shop.newest_first().index(revision) for revision in written] == [3, 2, 1, 0]
+
+
+def test_rows_without_a_value_get_one_before_it_is_required(shop: Shop) -> None:
+    """NULL to NOT NULL: new rows first, then the old ones in batches, by the column's default, then the scan."""
+    written = shop.revise(models("NULL to NOT NULL"))
+    texts = [shop.text(revision) for revision in written]
+    assert [text.partition(":")[0].strip('"') for text in texts] == ["Contract", "Backfill", "Contract"]
+    assert "SET placed_at = DEFAULT" in texts[1]
+    assert "FILL IN" not in texts[1]
 
 
 def test_a_constant_default_is_one_step(shop: Shop) -> None:
