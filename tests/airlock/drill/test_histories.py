@@ -1,0 +1,226 @@
+"""Histories of every shape, and every reason for which a revision is not examined."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airlock.acts.drill import drill
+from airlock.instruments import embedded
+from airlock.instruments.scratch import ScratchServer
+from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, DrillReport
+from tests.airlock.histories import Revision, write_project
+
+pytestmark = pytest.mark.proof
+Run = Callable[..., DrillReport]
+
+
+def make(name: str, table: str, revises: object = True) -> Revision:
+    """Write a revision that makes one table and takes it away."""
+    return Revision(
+        name,
+        f'op.execute("CREATE TABLE {table} (id int PRIMARY KEY, v text)")',
+        f'op.execute("DROP TABLE {table}")',
+        revises=revises,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def run(scratch: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Drill a project as the command does, in children, on the session's server."""
+
+    def ran(ini: Path, **options: object) -> DrillReport:
+        monkeypatch.chdir(ini.parent)
+        return drill(ini, scratch=scratch.admin_url, rows=20, **options)  # type: ignore[arg-type]
+
+    return ran
+
+
+def verdicts(report: DrillReport) -> dict[str, str]:
+    """Map each revision to its verdict."""
+    return {proof.revision: proof.verdict for proof in report.revisions}
+
+
+def test_branches_and_their_merge_are_proved(run: Run, tmp_path: Path) -> None:
+    """Two branches from one revision, merged again: every one of them goes down by itself."""
+    ini = write_project(
+        tmp_path,
+        [
+            make("trunk", "a"), make("left", "b", "trunk"), make("right", "c", "trunk"),
+            Revision("merged", "pass", "pass", revises=("left", "right")), make("after", "d", "merged"),
+        ],
+    )  # fmt: skip
+    assert verdicts(run(ini)) == dict.fromkeys(["trunk", "left", "right", "merged", "after"], PROVED)
+
+
+def test_several_bases_and_dependencies_are_proved(run: Run, tmp_path: Path) -> None:
+    """A second base that depends on a revision of the first comes after it."""
+    ini = write_project(tmp_path, [make("one", "a"), make("two", "b", None), make("three", "c", "one")])
+    file = tmp_path / "alembic" / "versions" / "two.py"
+    file.write_text(file.read_text().replace("depends_on = None", "depends_on = 'one'"))
+    assert verdicts(run(ini)) == dict.fromkeys(["one", "two", "three"], PROVED)
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_any_driver_is_drilled(run: Run, tmp_path: Path, driver: str) -> None:
+    """env.py may use the other drivers, synchronous or not."""
+    revisions = [make("one", "a"), Revision("two", 'op.execute("ALTER TABLE a ADD w text")', "pass")]
+    ini = write_project(tmp_path, revisions, driver=driver)
+    report = run(ini)
+    assert verdicts(report) == {"one": PROVED, "two": REFUSED}
+    assert [it.object for it in report.revisions[1].differences] == ["public.a.w"]
+
+
+def test_an_irreversible_revision_says_why(run: Run, tmp_path: Path) -> None:
+    """Its own sentence is the reason, and the revisions after it are still examined."""
+    ini = write_project(
+        tmp_path,
+        [
+            make("one", "a"),
+            Revision("two", 'op.execute("ALTER TABLE a ADD w text")', "raise NotImplementedError(irreversible)",
+                     extra="irreversible = '0 and NULL are indistinguishable afterwards'"),
+            Revision("three", 'op.execute("ALTER TABLE a ADD x text")', "raise RuntimeError('forward only')"),
+            make("four", "b"),
+        ],
+    )  # fmt: skip
+    report = run(ini)
+    assert verdicts(report) == {"one": PROVED, "two": NOT_EXAMINED, "three": NOT_EXAMINED, "four": PROVED}
+    assert report.revisions[1].reason == "irreversible: 0 and NULL are indistinguishable afterwards"
+    assert report.revisions[2].reason == "irreversible: forward only"
+    assert report.verdict == NOT_EXAMINED
+
+
+def test_a_revision_that_leaves_a_mess_does_not_spoil_the_next(run: Run, tmp_path: Path) -> None:
+    """After a downgrade whose upgrade then fails, a fresh database is built and the drill goes on."""
+    ini = write_project(
+        tmp_path,
+        [
+            make("one", "a"),
+            Revision("two", "op.execute(\"CREATE TYPE m AS ENUM ('x')\")", "pass"),
+            make("three", "b"),
+        ],
+    )
+    assert verdicts(run(ini)) == {"one": PROVED, "two": REFUSED, "three": PROVED}
+
+
+def test_what_cannot_be_applied_hides_what_follows(run: Run, tmp_path: Path) -> None:
+    """Behind an upgrade that fails nothing is examined, and each says so."""
+    ini = write_project(
+        tmp_path, [make("one", "a"), Revision("two", 'op.execute("SELECT nonsense")'), make("three", "b")]
+    )
+    report = run(ini)
+    assert verdicts(report) == {"one": PROVED, "two": REFUSED, "three": NOT_EXAMINED}
+    assert report.revisions[2].reason == "not reached: two cannot be applied"
+
+
+def test_a_missing_role_is_made_and_listed(run: Run, tmp_path: Path) -> None:
+    """A history that grants to a role of production finds one on the scratch server."""
+    role = f"role_of_production_{os.getpid()}"
+    ini = write_project(
+        tmp_path,
+        [
+            make("one", "a"),
+            Revision(
+                "two",
+                f'op.execute("GRANT SELECT ON a TO {role}")',
+                f'op.execute("REVOKE SELECT ON a FROM {role}")',
+            ),
+        ],
+    )
+    report = run(ini)
+    assert (verdicts(report)["two"], report.roles) == (PROVED, (role,))
+
+
+def test_an_extension_that_is_not_there_is_not_examined(run: Run, tmp_path: Path) -> None:
+    """The reason names the extension and the way out."""
+    ini = write_project(tmp_path, [Revision("one", 'op.execute("CREATE EXTENSION postgis")')])
+    report = run(ini)
+    assert verdicts(report) == {"one": NOT_EXAMINED}
+    assert "postgis" in report.revisions[0].reason
+    assert "--scratch" in report.revisions[0].reason
+
+
+def test_a_table_without_rows_proves_nothing(run: Run, tmp_path: Path) -> None:
+    """A table that refuses every row is named, and the revision that touches it is not proved."""
+    trigger = (
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''never here''; END';"
+        "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION no()"
+    )
+    ini = write_project(
+        tmp_path,
+        [
+            Revision(
+                "one",
+                f'op.execute("CREATE TABLE a (id int)"); op.execute("""{trigger}""")',
+                'op.execute("DROP TABLE a; DROP FUNCTION no()")',
+            ),
+            Revision("two", 'op.execute("ALTER TABLE a ADD w text")', 'op.execute("ALTER TABLE a DROP w")'),
+        ],
+    )  # fmt: skip
+    report = run(ini)
+    assert verdicts(report) == {"one": PROVED, "two": NOT_EXAMINED}
+    assert report.revisions[1].reason == "public.a could not be filled: never here"
+
+
+def test_the_projects_own_rows_are_used(run: Run, tmp_path: Path) -> None:
+    """`tests/rows/<schema>.<table>.sql` fills what samples cannot, and its values are what is compared."""
+    ini = write_project(
+        tmp_path,
+        [
+            make("one", "a"),
+            Revision("two", "op.execute(\"UPDATE a SET v = 'gone' WHERE v = 'precious'\")", "pass"),
+        ],
+    )
+    assert verdicts(run(ini))["two"] == PROVED
+    (tmp_path / "tests" / "rows").mkdir(parents=True)
+    (tmp_path / "tests" / "rows" / "public.a.sql").write_text(
+        "INSERT INTO a SELECT i, 'precious' FROM generate_series(1, 5) i"
+    )
+    report = run(ini)
+    assert verdicts(report)["two"] == REFUSED
+    assert report.revisions[1].differences[0].before == "'precious' (row 1)"
+
+
+def test_the_range_is_what_is_asked_for(run: Run, tmp_path: Path) -> None:
+    """FROM:TO leaves out FROM; `last` keeps the end; `start` leaves out what the target has."""
+    ini = write_project(tmp_path, [make(name, f"t_{name}") for name in ("one", "two", "three", "four")])
+    assert list(verdicts(run(ini, from_to="one:three"))) == ["two", "three"]
+    assert list(verdicts(run(ini, last=1))) == ["four"]
+    assert list(verdicts(run(ini, start=("two",)))) == ["three", "four"]
+
+
+def test_pending_asks_the_target_and_leaves_it_alone(scratch: ScratchServer, tmp_path: Path) -> None:
+    """`--pending` reads where the target stands; what it lacks is drilled elsewhere; nothing there changes."""
+    ini = write_project(tmp_path, [make("one", "a"), make("two", "b")])
+    with scratch.database() as target:
+        environment = {**os.environ, "DATABASE_URL": target.url}
+        command = [sys.executable, "-m", "airlock"]
+        subprocess.run(
+            [sys.executable, "-m", "alembic", "-c", str(ini), "upgrade", "one"], env=environment, cwd=tmp_path,
+            check=True, capture_output=True,
+        )  # fmt: skip
+
+        done = subprocess.run(
+            [*command, "drill", "-c", str(ini), "--pending", "--rows", "5", "--scratch", f"embedded:{max(embedded.available())}"],
+            env=environment, cwd=tmp_path, check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        stands = subprocess.run(
+            [sys.executable, "-m", "alembic", "-c", str(ini), "current"], env=environment, cwd=tmp_path,
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "= two" in done.stdout
+    assert "= one" not in done.stdout
+    assert stands.stdout.split() == ["one"]
+
+
+def test_nothing_to_examine_is_proved(run: Run, tmp_path: Path) -> None:
+    """An empty range has no fault."""
+    ini = write_project(tmp_path, [make("one", "a")])
+    report = run(ini, start=("one",))
+    assert (report.verdict, report.revisions) == (PROVED, ())
