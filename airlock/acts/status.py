@@ -60,7 +60,7 @@ def status(
             database=target.label,
             server_version=facts.version,
             user=facts.user,
-            pooled=_pooled(connection, target),
+            pooled=server.pooled(connection, target),
             read_only=facts.read_only,
             standby=facts.standby,
             lease=str(holder) if holder is not None else None,
@@ -85,19 +85,6 @@ def _pending(project: Project, current: tuple[str, ...]) -> tuple[Pending, ...]:
     return tuple(
         Pending(one.revision, one.title) for one in project.revisions() if one.revision not in applied
     )
-
-
-def _pooled(connection: type_connection, target: Target) -> bool:
-    """Tell a transaction pooler from a server: a session that another transaction displaces is no session."""
-    with contextlib.closing(server.connect(target, application_name="airlock-status")) as other:
-        pids = [_pid(connection), _pid(other), _pid(connection)]
-        return pids[0] == pids[1] or pids[0] != pids[2]
-
-
-def _pid(connection: type_connection) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        return int(cursor.fetchone()[0])
 
 
 def _column(connection: type_connection, query: str) -> tuple[str, ...]:

@@ -11,12 +11,14 @@ and in the same database: `pg_locks` shows both, behind a pooler too.
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import secrets
+import socket
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from airlock.instruments.server import ServerFacts, classify, connect, facts, first_line, refuse_unwritable
 from airlock.words.errors import AirlockError, ConnectionLost, LeaseHeld
@@ -35,7 +37,7 @@ WORKER_NAME = "airlock-worker"
 OBSERVER_NAME = "airlock-observer"
 HEARTBEAT_SECONDS = 1.0
 # A heartbeat that is not answered for this long counts as a lost lease.
-SILENCE_SECONDS = 20.0
+SILENCE_SECONDS = 15.0
 _POLL_SECONDS = (0.1, 1.0)
 _NAME_BYTES = 63
 
@@ -104,15 +106,17 @@ class Lease:
         self.run = run
         self.token = token
         self.server = server
-        self.backend_pid = _backend_pid(connection)
         self.lost = threading.Event()
         self.reason = ""
         self.on_loss = on_loss
         self._connection = connection
         self._stop = threading.Event()
         self._last_beat = time.monotonic()
+        self._severed_with: list[Any] = [connection]
+        self._watchdog = threading.Thread(target=self._watch_silence, name="airlock-watchdog", daemon=True)
         self._thread = threading.Thread(target=self._beat, name="airlock-heartbeat", daemon=True)
         self._thread.start()
+        self._watchdog.start()
 
     @property
     def worker_name(self) -> str:
@@ -125,15 +129,17 @@ class Lease:
         return f"SELECT EXISTS (SELECT FROM pg_locks WHERE {lock_condition(self.token)})"  # noqa: S608  a number
 
     def require(self) -> None:
-        """Raise ConnectionLost where the lease is lost, or silent for too long."""
-        if not self.lost.is_set() and time.monotonic() - self._last_beat > SILENCE_SECONDS:
-            self._lose("its connection is silent")
+        """Raise ConnectionLost where the lease is lost."""
         if self.lost.is_set():
             raise ConnectionLost(f"The lease was lost: {self.reason}.")
 
-    def silent(self) -> bool:
-        """Say whether the heartbeat has been unanswered for too long."""
-        return time.monotonic() - self._last_beat > SILENCE_SECONDS
+    def sever_with(self, connection: Any) -> None:
+        """Name a driver connection whose socket is shut down when the server falls silent.
+
+        A server that hangs answers neither the worker nor a cancel, and keepalives are answered by its kernel:
+        only the end of the socket brings a waiting driver back.
+        """
+        self._severed_with.append(connection)
 
     def release(self) -> None:
         """End the transaction and with it the lease. Safe to call twice, and after a loss."""
@@ -161,6 +167,14 @@ class Lease:
             except Exception as error:  # noqa: BLE001 - whatever ends the heartbeat ends the lease
                 if not self._stop.is_set():
                     self._lose(first_line(error))
+                return
+
+    def _watch_silence(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            if time.monotonic() - self._last_beat > SILENCE_SECONDS:
+                self._lose(f"the server has been silent for {SILENCE_SECONDS:.0f} s")
+                for connection in self._severed_with:
+                    _sever(connection)
                 return
 
     def _lose(self, reason: str) -> None:
@@ -254,7 +268,13 @@ def _held(connection: type_connection, wait_s: float) -> LeaseHeld:
     )
 
 
-def _backend_pid(connection: type_connection) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        return int(cursor.fetchone()[0])
+def _sever(connection: Any) -> None:
+    """Shut down the socket under a connection of psycopg2, psycopg or asyncpg, from another thread than its own."""
+    with contextlib.suppress(Exception):
+        inner = getattr(connection, "driver_connection", connection)
+        transport = getattr(inner, "_transport", None)
+        if transport is not None:
+            transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            return
+        with socket.socket(fileno=os.dup(inner.fileno())) as twin:
+            twin.shutdown(socket.SHUT_RDWR)

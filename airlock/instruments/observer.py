@@ -67,7 +67,6 @@ class Observer:
         self, target: Target, run: str, budget: Budget, on_blockers: Callable[[tuple[Blocker, ...]], None]
     ) -> None:
         self.connection = connect(target, application_name=f"{OBSERVER_NAME}:{run}", autocommit=True)
-        self.backend_pid = self.ask_pid()
         self.longest_block_s = 0.0
         self.longest_block = ""
         self.blockers: tuple[Blocker, ...] = ()
@@ -98,12 +97,6 @@ class Observer:
         self.stop()
         with contextlib.suppress(Exception):
             self.connection.close()
-
-    def ask_pid(self) -> int:
-        """Ask the server which backend serves this connection now."""
-        with self.connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            return int(cursor.fetchone()[0])
 
     def cancel(self, reason: str) -> None:
         """Have the worker's statement cancelled, again and again until the run ends. From any thread."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -84,6 +85,9 @@ def connect_arguments(
         arguments, parameters = dialect.create_connect_args(
             parsed.set(drivername="postgresql+asyncpg", query=query)
         )
+        # Behind a transaction pooler a prepared statement is another session's, or nobody's; a migration needs none.
+        parameters["statement_cache_size"] = parameters["prepared_statement_cache_size"] = 0
+        parameters["prepared_statement_name_func"] = _unique_name
         if application_name:
             parameters["server_settings"] = {"application_name": application_name}
         return list(arguments), dict(parameters)
@@ -93,6 +97,10 @@ def connect_arguments(
     drivername = f"postgresql+{dialect.driver}"
     arguments, parameters = dialect.create_connect_args(parsed.set(drivername=drivername, query=query))
     return list(arguments), dict(parameters)
+
+
+def _unique_name() -> str:
+    return f"__airlock_{uuid.uuid4().hex}__"
 
 
 def ask(dbapi_connection: Any, statement: str) -> tuple[Any, ...] | None:

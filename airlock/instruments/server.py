@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass
@@ -177,6 +178,26 @@ def refuse_unwritable(server: ServerFacts, label: str) -> None:
         )
     if server.read_only:
         raise WrongTarget(f"{label} is read-only for {server.user} (default_transaction_read_only).")
+
+
+def pooled(connection: type_connection, target: targets.Target) -> bool:
+    """Tell a transaction pooler from a server. `connection` is in autocommit mode.
+
+    Where the backend that answers is the one that was announced, nobody stands in between. Elsewhere (a proxy may
+    announce what it likes) a second connection's transaction decides: behind a pooler it takes this one's backend.
+    """
+    first = backend_pid(connection)
+    if first == connection.info.backend_pid:
+        return False
+    with contextlib.closing(connect(target, application_name="airlock")) as other:
+        return first == backend_pid(other) or first != backend_pid(connection)
+
+
+def backend_pid(connection: type_connection) -> int:
+    """Ask the server which backend serves this connection now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
 
 
 def connect_error(error: BaseException, label: str = "The server") -> AirlockError:

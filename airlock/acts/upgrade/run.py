@@ -72,6 +72,7 @@ class _Run:
         with watching() as watch, self._leased(run, watch) as lease, self._observed(run, lease) as observer:
             watch.on_signal = lambda: observer.cancel("signal")
             lease.on_loss = lambda: observer.cancel("lease")
+            lease.sever_with(observer.connection)
             self._announce(lease, observer)
             ended = end_orphans(observer.connection, run)
             if ended:
@@ -118,10 +119,7 @@ class _Run:
             self.longest_block_s = observer.longest_block_s
 
     def _announce(self, lease: Lease, observer: Observer) -> None:
-        first = observer.backend_pid
-        again = observer.ask_pid()
-        # Behind a transaction pooler a session is another one after each transaction.
-        pooled = first != again or first == lease.backend_pid
+        pooled = server.pooled(observer.connection, self.target)
         facts = lease.server
         waited = (time.monotonic() - self.started) * 1000
         self.request.emit(Leased(lease.run, self.target.label, facts.version, facts.user, pooled, waited))

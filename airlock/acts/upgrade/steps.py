@@ -239,7 +239,7 @@ class Steps(Hooks):
         if invalid and self.request.repair:
             repair(self.observer, invalid, self.request)
         elif invalid and not any(self.project.revision(name).resumable for name in names):
-            raise invalid_left(invalid, "Nothing changed.")
+            raise invalid_left(invalid, "")
 
     def _clear_mark(self, mark: marks.Mark, table: marks.VersionTable) -> None:
         with self.observer.connection.cursor() as cursor:
@@ -282,6 +282,7 @@ def prove(lease: Lease) -> Callable[[Any], None]:
     """Make the check that a worker's new session runs before any statement of env.py."""
 
     def verify(dbapi_connection: Any) -> None:
+        lease.sever_with(dbapi_connection)
         row = ask(dbapi_connection, lease.proof_sql)
         if row is None or row[0] is not True:
             raise WrongTarget(

@@ -15,7 +15,7 @@ from tests.airlock.running import rows
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.servers import Server
+    from tests.servers import Database, Server
 
 RUNNERS = 8
 HISTORY = [
@@ -76,6 +76,19 @@ def test_eight_runners_apply_every_effect_once(way: str, tmp_path: Path, server:
                 applied = [out for out in said if out.startswith("base -> c4")]
                 assert len(applied) == 1, said
                 check_effects(database.url)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_any_driver_through_a_pooler(driver: str, tmp_path: Path, empty_database: Database) -> None:
+    """Prepared statements, which a transaction pooler loses, are not used; the pooler is said, once."""
+    ini = write_project(tmp_path, HISTORY, driver=driver)
+    with pgbouncer(empty_database.url) as url:
+        ran = forked.airlock(ini, "upgrade", "--json", url=url)
+    assert ran.code == 0, ran.err
+    assert ran.events[0]["pooled"] is True
+    assert [event["event"] for event in ran.events].count("note") == 1
+    check_effects(empty_database.url)
 
 
 def test_two_runners_at_once(tmp_path: Path, server: Server) -> None:

@@ -136,6 +136,30 @@ def test_a_lost_lease_stops_the_run(tmp_path: Path, empty_database: Database) ->
     assert version(empty_database) == [("w1",)]
 
 
+@pytest.mark.proof
+@pytest.mark.parametrize("driver", ["psycopg2", "asyncpg"])
+def test_a_server_that_hangs_does_not_hang_the_run(
+    driver: str, tmp_path: Path, empty_database: Database
+) -> None:
+    """Its sessions stopped in their tracks, connections open, nobody answering: exit 50 within half a minute."""
+    ini = write_project(tmp_path, SLEEPS, driver=driver)
+    running = forked.start(ini, "upgrade", url=empty_database.url)
+    wait_for(empty_database.url, f"SELECT 1 {WORKER} AND query LIKE '%pg_sleep%'")
+    sessions = rows(
+        empty_database.url, "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'airlock-%'"
+    )
+    assert len(sessions) == 3
+    try:
+        for (pid,) in sessions:
+            os.kill(pid, signal.SIGSTOP)
+        ran = running.finish(timeout=45)
+    finally:
+        for (pid,) in sessions:
+            os.kill(pid, signal.SIGCONT)
+    assert ran.code == 50, ran.err
+    assert "the server has been silent for 15 s" in ran.error and "Now at w1" in ran.error
+
+
 def test_a_read_only_database(tmp_path: Path, empty_database: Database) -> None:
     """Exit 12 before anything else."""
     rows(empty_database.url, f'ALTER DATABASE "{empty_database.name}" SET default_transaction_read_only = on')

@@ -1,0 +1,85 @@
+"""airlock status: where a database stands, on one screen; it writes nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.airlock import forked
+from tests.airlock.histories import Revision, write_project
+from tests.airlock.running import rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers import Database
+
+HISTORY = [
+    Revision("a1", 'op.execute("CREATE TABLE item (id serial PRIMARY KEY, size int)")', title="Create item"),
+    Revision("a2", 'op.execute("ALTER TABLE item ADD CHECK (size > 0) NOT VALID")', title="Check item.size"),
+    Revision("a3", 'op.execute("CREATE INDEX ix_item_size ON item (size)")', title="Index item.size"),
+]
+
+
+def status(ini: Path, database: Database) -> dict[str, Any]:
+    """Ask, with scratch databases on the test's own server."""
+    ran = forked.airlock(ini, "status", "--json", "--scratch", database.url, url=database.url)
+    assert ran.code == 0, ran.err
+    found: dict[str, Any] = json.loads(ran.out)
+    return found
+
+
+def test_a_database_half_way(tmp_path: Path, empty_database: Database) -> None:
+    """Current, heads, pending with titles, what is NOT VALID, and no drift."""
+    ini = write_project(tmp_path, HISTORY)
+    forked.airlock(ini, "upgrade", "a2", url=empty_database.url)
+    found = status(ini, empty_database)
+    assert (found["current"], found["heads"]) == (["a2"], ["a3"])
+    assert found["pending"] == [{"revision": "a3", "title": "Index item.size"}]
+    assert found["not_validated"] == ["public.item.item_size_check"]
+    assert (found["invalid_indexes"], found["drift"], found["lease"]) == ([], [], None)
+
+
+@pytest.mark.proof
+def test_drift_is_named_object_by_object(tmp_path: Path, empty_database: Database) -> None:
+    """What is missing, what is unknown, what differs; another schema is nobody's business."""
+    ini = write_project(tmp_path, HISTORY)
+    forked.airlock(ini, "upgrade", url=empty_database.url)
+    rows(
+        empty_database.url,
+        "DROP INDEX ix_item_size; ALTER TABLE item ALTER size SET DEFAULT 7; CREATE TABLE extra ()",
+    )
+    rows(empty_database.url, "CREATE SCHEMA theirs; CREATE TABLE theirs.t ()")
+    found = {
+        (one["object"], one["expected"] is None, one["found"] is None)
+        for one in status(ini, empty_database)["drift"]
+    }
+    assert found == {
+        ("index public.ix_item_size", False, True), ("public.item.size", True, False), ("public.extra", True, False),
+    }  # fmt: skip
+
+
+@pytest.mark.proof
+def test_status_writes_nothing(tmp_path: Path, empty_database: Database) -> None:
+    """Not even the version table that any run of env.py would make; and a read-only database can be asked."""
+    ini = write_project(tmp_path, HISTORY)
+    rows(empty_database.url, f'ALTER DATABASE "{empty_database.name}" SET default_transaction_read_only = on')
+    ran = forked.airlock(ini, "status", "--scratch", "embedded:9", url=empty_database.url)
+    assert ran.code == 0 and "read-only" in ran.out
+    assert "drift      not examined: PostgreSQL 9 is not installed" in ran.out
+    assert rows(
+        empty_database.url, "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    ) == [(0,)]
+
+
+@pytest.mark.proof
+def test_a_fault_of_the_version_rows_is_said(tmp_path: Path, empty_database: Database) -> None:
+    """A database newer than the code is shown, not refused: status is for looking."""
+    ini = write_project(tmp_path, HISTORY)
+    forked.airlock(ini, "upgrade", url=empty_database.url)
+    rows(empty_database.url, "UPDATE alembic_version SET version_num = 'deadbeef'")
+    found = status(ini, empty_database)
+    assert "'deadbeef', which this code does not know" in found["fault"]
+    assert found["drift"] is None
