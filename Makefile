@@ -87,11 +87,11 @@ drill-crash: .venv/ready  ## The same through crashes: each step cut at every st
 
 .PHONY: test
 test: .venv/ready  ## Run the fast suite on real PostgreSQL: T=tests/schema narrows it
-	@pytest -m "not proof" $(T)
+	@pytest -n logical --maxprocesses 4 --dist worksteal -m "not proof" $(T)
 
 .PHONY: test-server
 test-server: .venv/ready  ## Run what is marked `server` on the server named by TEST_DATABASE=embedded:16|container|URL
-	@pytest -m server $(T)
+	@pytest -n logical --maxprocesses 4 --dist worksteal -m server $(T)
 
 .PHONY: proof
 proof: .venv/ready  ## Run the long suite: kills, fuzz, matrices, browser
