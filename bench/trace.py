@@ -2,15 +2,16 @@
 
     python -m bench.trace [REVISIONS ...]      (default: 100 300)
 
-Each revision makes a table, adds a column to the one before and indexes it. Printed for each length: the steps
-up, down and up again without a recorder, with one, their ratio, and milliseconds a revision; then the same with
-sample rows in every table. Runs on an embedded server.
+Each revision makes a table, adds a column to the one before and indexes it, and goes up, down and up again.
+Seconds are processor time of this process and of its server (started for each measurement, its start taken off),
+so that a busy machine does not disturb them; `wall` is the clock's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -20,7 +21,7 @@ from airlock.acts.trace.observing import _connect, _Tracing
 from airlock.acts.trace.samples import Samples
 from airlock.instruments.project import Project
 from airlock.instruments.recorder import Recorder, installed
-from airlock.instruments.scratch import ScratchServer, scratch_server
+from airlock.instruments.scratch import scratch_server
 from tests.airlock.histories import Revision, write_project
 
 
@@ -47,35 +48,48 @@ class _Idle(Recorder):
         """Stay idle."""
 
 
-def measure(server: ScratchServer, ini: Path, kind: type[Recorder], rows: int) -> float:
-    """Take every revision up, down and up again in a new database; return the seconds."""
-    with server.database() as database:
+def measure(ini: Path, kind: type[Recorder] | None, rows: int) -> tuple[float, float]:
+    """Take every revision up, down and up again on a new server; return processor and wall seconds."""
+    before = _processor()
+    wall = 0.0
+    with scratch_server() as server, server.database() as database:
         os.environ["DATABASE_URL"] = database.url
         with contextlib.closing(_connect(database)) as connection:
             for setting in ("max_parallel_workers_per_gather", "max_parallel_maintenance_workers"):
                 connection.cursor().execute(f'ALTER DATABASE "{database.name}" SET {setting} = 0')
-            recorder = kind(lambda: _connect(database))
-            tracing = _Tracing(Project.open(ini), recorder, Samples(connection, rows))
-            with contextlib.closing(recorder), installed(recorder):
-                started = time.perf_counter()
-                tracing.run(database.url, "heads")
-                return time.perf_counter() - started
+            if kind is not None:
+                recorder = kind(lambda: _connect(database))
+                tracing = _Tracing(Project.open(ini), recorder, Samples(connection, rows))
+                with contextlib.closing(recorder), installed(recorder):
+                    started = time.perf_counter()
+                    tracing.run(database.url, "heads")
+                    wall = time.perf_counter() - started
+    return _processor() - before, wall
+
+
+def _processor() -> float:
+    """Add up this process's time and that of the children it has waited for: a stopped server among them."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
 
 
 def main(lengths: list[int]) -> None:
     """Print one line for each length and number of rows."""
-    with scratch_server() as server:
-        print(f"PostgreSQL {server.version}")
-        print("revisions   rows   untraced     traced   ratio   ms/revision traced")
-        for rows in (0, 1000):
-            for count in lengths:
-                with tempfile.TemporaryDirectory() as directory:
-                    ini = write_project(Path(directory), history(count))
-                    plain = min(measure(server, ini, _Idle, rows) for _ in range(2))
-                    traced = min(measure(server, ini, Recorder, rows) for _ in range(2))
-                print(
-                    f"{count:9} {rows:6} {plain:8.2f} s {traced:8.2f} s {traced / plain:7.2f} {traced / count * 1000:14.2f}"
-                )
+    print("revisions   rows   untraced     traced   ratio   ms/revision traced      wall")
+    for rows in (0, 1000):
+        for count in lengths:
+            with tempfile.TemporaryDirectory() as directory:
+                ini = write_project(Path(directory), history(count))
+                start = min(measure(ini, None, rows)[0] for _ in range(2))
+                plain = measure(ini, _Idle, rows)[0] - start
+                spent, wall = measure(ini, Recorder, rows)
+                traced = spent - start
+            print(
+                f"{count:9} {rows:6} {plain:8.2f} s {traced:8.2f} s {traced / plain:7.2f}"
+                f" {traced / count * 1000:14.2f} {wall:16.1f} s"
+            )
 
 
 if __name__ == "__main__":

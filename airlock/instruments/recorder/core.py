@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ _EQUAL_OBSERVED = 4
 # SHOW is what SQLAlchemy asks around an autocommit block, the rest its savepoints; they do nothing to anybody.
 # What a savepoint's end gives back shows at the next statement.
 _SILENT = frozenset({"SHOW", "SAVEPOINT", "RELEASE", "ROLLBACK"})
+
+
+_DROPS = re.compile(r"\bdrop\b|^\s*(do|call|select)\b", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -88,8 +92,14 @@ class Recorder:
         return tuple(self._records)
 
     def drops(self) -> tuple[str, ...]:
-        """Name tables and columns that the open transactions of this step have dropped; outside one, nothing."""
+        """Name tables and columns that the open transactions of this step have dropped; outside one, nothing.
+
+        Asked of the server only where a statement could have dropped something: one that says so, or one
+        whose text does not say what it does.
+        """
         self._catch_up()
+        if not any(_DROPS.search(record.sql) for record in self._records):
+            return ()
         return tuple(sorted({name for drops in self._droppers.values() for name in drops()}))
 
     def close(self) -> None:

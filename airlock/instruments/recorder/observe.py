@@ -37,17 +37,20 @@ WHERE l.pid = pg_backend_pid() AND l.granted
 
 _FACTS = """
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind, c.reltuples::bigint,
-       pg_relation_filenode(c.oid)::bigint, i.indrelid::bigint
+       NULLIF(c.relfilenode, 0)::bigint, i.indrelid::bigint
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid
 WHERE """
-
-# Prepared once on the observer's connection: planning would be most of its cost.
-PREPARE = f"PREPARE airlock_relations (oid[]) AS {_FACTS} c.oid = ANY ($1)"
 
 # By number, so that a renamed column is not taken for a dropped one. An absent table has no row here.
 _LIVE = """
 SELECT c.oid::bigint, a.attname::text, a.attnum FROM pg_class c
-LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE c.oid IN ({})
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE c.oid = ANY ({})
+"""
+# Prepared once on the observer's connection: planning would be most of its cost.
+PREPARE = f"""
+SET plan_cache_mode = force_generic_plan;
+PREPARE airlock_relations (oid[]) AS {_FACTS} c.oid = ANY ($1);
+PREPARE airlock_columns (oid[]) AS {_LIVE.format("$1")}
 """
 
 _KINDS = {"i": "index ", "I": "index ", "v": "view ", "m": "materialized view ", "S": "sequence "}
@@ -152,8 +155,9 @@ class Transaction:
         )
         if not held:
             return ()
-        query = _LIVE.format(", ".join(map(str, held)))
-        before, after = list(self._committed(query)), list(own(query))
+        listed = f"'{{{','.join(map(str, held))}}}'"
+        before = list(self._committed(f"EXECUTE airlock_columns ({listed})"))
+        after = list(own(_LIVE.format(f"{listed}::oid[]")))
         tables = {row[0] for row in after}
         gone = {row[0]: self._relations[row[0]] for row in before if row[0] not in tables}
         kept = {(row[0], row[2]) for row in after}
