@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,9 @@ class Expected:
         return f"The database is behind this code: it is at {stands}, this code expects {wanted}. Try: make migrate"
 
 
+@functools.cache
 def expected() -> Expected:
-    """Read the history in `alembic/`; asks no database."""
+    """Read the history in `alembic/`, once per process; asks no database."""
     script = ScriptDirectory(ROOT / "alembic")
     return Expected(
         heads=frozenset(script.get_heads()),

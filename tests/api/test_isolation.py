@@ -88,7 +88,7 @@ def test_random_requests_of_three_users_never_show_a_foreign_task(
         client = runner.run(serving.__aenter__())
 
         @configured(
-            max_examples=20,
+            max_examples=12,
             deadline=None,
             derandomize=True,
             phases=[Phase.generate],

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import jwt
 import pytest
 
-from app.api.application import create_app
+from app.api.application import Application, create_app
 from app.settings import Settings
 from tests.api.conftest import client_of
 
@@ -74,15 +74,20 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def client() -> httpx.AsyncClient:
-    """Talk to an application whose database does not exist."""
-    app = create_app(
+@pytest.fixture(scope="module")
+def app() -> Application:
+    """Make an application whose database does not exist."""
+    made = create_app(
         Settings.model_validate(
             {"database_url": "postgresql://nobody@127.0.0.1:1/none", "jwt_secret": SECRET}
         )
     )
-    app.state.engine = None
+    made.state.engine = None
+    return made
+
+
+@pytest.fixture
+def client(app: Application) -> httpx.AsyncClient:
     return client_of(app)
 
 

@@ -93,7 +93,7 @@ STEPS = st.tuples(
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],

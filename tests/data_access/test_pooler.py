@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.servers import Database
 
 pytestmark = [pytest.mark.server, pytest.mark.skipif(PROGRAM is None, reason=WHY_NOT)]
-USERS, ROUNDS = 8, 10
+USERS, ROUNDS = 8, 6
 
 
 @pytest.fixture
