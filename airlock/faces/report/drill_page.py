@@ -83,7 +83,7 @@ def _circumstances(report: DrillReport) -> Safe:
 
 def _strip(report: DrillReport) -> Safe:
     """Draw one box per revision, with a letter in it: it must read in grey as well."""
-    per_line, size = 40, 22
+    per_line, size = 24, 22
     boxes = []
     for place, proof in enumerate(report.revisions):
         x, y = place % per_line * size, place // per_line * size
@@ -103,10 +103,10 @@ def _strip(report: DrillReport) -> Safe:
     lines = (len(report.revisions) + per_line - 1) // per_line or 1
     drawing = tag(
         "svg", *boxes, viewBox=f"0 0 {columns * size} {lines * size}", width=columns * size, role="img",
-        aria_label=headline(report), style="max-width:100%",
+        aria_label=headline(report), style="min-width:0;max-width:100%",
     )  # fmt: skip
     legend = tag("p", "P proved · R refused · ? not examined", class_="soft")
-    return join(drawing, legend)
+    return join(tag("div", drawing, class_="scroll"), legend)
 
 
 def _overview(report: DrillReport) -> Safe:
@@ -174,7 +174,7 @@ def _stalls(report: DrillReport) -> Safe:
         ]
     drawing = tag(
         "svg", *drawn, viewBox=f"0 0 {width + 40} {len(steps) * line + 8}", width=width + 40, role="img",
-        aria_label=f"longest stall {duration(report.longest_stall_ms or 0)}", style="max-width:100%",
+        aria_label=f"longest stall {duration(report.longest_stall_ms or 0)}", style="min-width:0;max-width:100%",
     )  # fmt: skip
     legend = tag("p", "dot: p50 · box: p99 · bar: the longest single statement (logarithmic)", class_="soft")
     cells = [

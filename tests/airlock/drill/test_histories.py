@@ -14,7 +14,7 @@ from airlock.acts.drill import drill
 from airlock.instruments import embedded
 from airlock.instruments.scratch import ScratchServer
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, DrillReport
-from tests.airlock.histories import Revision, write_project
+from tests.airlock.histories import BEGIN, HEADER, Revision, write_project
 
 pytestmark = pytest.mark.proof
 Run = Callable[..., DrillReport]
@@ -74,6 +74,13 @@ def test_any_driver_is_drilled(run: Run, tmp_path: Path, driver: str) -> None:
     report = run(ini)
     assert verdicts(report) == {"one": PROVED, "two": REFUSED}
     assert [it.object for it in report.revisions[1].differences] == ["public.a.w"]
+
+
+def test_an_env_that_holds_the_transaction_itself_is_drilled(run: Run, tmp_path: Path) -> None:
+    """`engine.begin()` around everything: one transaction per run, which is one step."""
+    revisions = [make("one", "a"), Revision("two", 'op.execute("ALTER TABLE a ADD w text")', "pass")]
+    ini = write_project(tmp_path, revisions, env=HEADER + BEGIN.format(driver="psycopg2", options=""))
+    assert verdicts(run(ini)) == {"one": PROVED, "two": REFUSED}
 
 
 def test_an_irreversible_revision_says_why(run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,125 @@
+"""What a report says, in each of its forms, of revisions that are refused or were not examined."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from airlock.acts.drill import comparisons
+from airlock.faces.drill import document, lines, progress
+from airlock.faces.report.drill_page import html
+from airlock.faces.report.junit import junit
+from airlock.words.difference import Difference
+from airlock.words.drill import (
+    NOT_EXAMINED,
+    PROVED,
+    REFUSED,
+    Broken,
+    Cut,
+    DrillProgress,
+    DrillReport,
+    Kept,
+    Loss,
+    RevisionProof,
+    Stall,
+    Timings,
+)
+from airlock.words.rows import Fill
+
+PROOFS = (
+    RevisionProof(
+        "aaa", "Add task.due_at, nullable", PROVED, ms=Timings(4.2, 12.5, 5.0),
+        losses=(Loss("phase2.task.due_at", 3, "the column goes"),), kept=(Kept("phase2.task.priority", "NULL meant 1"),),
+        stalls=(Stall("up", 700, 0.4, 13.0, 217.0),),
+    ),
+    RevisionProof(
+        "bbb", "Forget <things> & more", REFUSED, "1 difference after down",
+        differences=(
+            Difference("index phase2.ix", "index", None, "CREATE INDEX ix ON phase2.task (id)"),
+            Difference("phase2.task", "rows", "40 rows", "3 of them gone, one of them 7"),
+            Difference("phase2.task.title", "column", "text", None),
+        ),
+        broken=(Broken("up", "select phase2.task", 'column "v" does not exist', 41),),
+        cuts=(Cut("up", 3, "CREATE TABLE b", "the rerun fails: DuplicateTable", False),),
+    ),
+    RevisionProof("ccc", "Go one way", NOT_EXAMINED, "irreversible: 0 and NULL are indistinguishable afterwards"),
+)  # fmt: skip
+REPORT = DrillReport(
+    "18.4", PROOFS, (Fill("phase2.audit", 0, 40, "never here"),), ("reader",), 40, 20, True, 83_211.0
+)
+
+
+def test_the_text_ends_with_the_verdict_and_names_every_fault() -> None:
+    """Each revision in a line, sentences below it, the whole verdict last."""
+    said = list(lines(REPORT))
+    assert said[0] == "= aaa  proved        Add task.due_at, nullable  +4.2 ms -12 ms +5.0 ms"
+    assert "    index phase2.ix: index is left behind (CREATE INDEX ix ON phase2.task (id))" in said
+    assert "    phase2.task: rows was 40 rows, is 3 of them gone, one of them 7" in said
+    assert "    phase2.task.title: column does not come back (was: text)" in said
+    assert '    select phase2.task fails on the upgraded schema: column "v" does not exist (41 times)' in said
+    assert "    cut up at statement 3 (CREATE TABLE b): the rerun fails: DuplicateTable" in said
+    assert "  phase2.audit: no rows of 40, because never here" in said
+    assert said[-1] == (
+        "refused: 3 revisions, 1 proved, 1 refused and 1 not examined, longest stall 217 ms (PostgreSQL 18.4, 1 min 23 s)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("proofs", "verdict"),
+    [((), PROVED), (PROOFS[:1], PROVED), (PROOFS[::2], NOT_EXAMINED), (PROOFS, REFUSED)],
+)
+def test_the_verdict_is_the_worst_of_all(proofs: tuple[RevisionProof, ...], verdict: str) -> None:
+    """Never green for what was not looked at."""
+    assert DrillReport("18.4", proofs).verdict == verdict
+
+
+def test_the_document_keeps_to_its_contract() -> None:
+    """The keys that the design promises, with their values."""
+    found = document(REPORT)
+    assert (found["verdict"], found["server_version"]) == (REFUSED, "18.4")
+    first, second, _ = found["revisions"]
+    assert first["ms"] == {"up": 4.2, "down": 12.5, "again": 5.0}
+    assert first["losses"] == [{"object": "phase2.task.due_at", "rows": 3, "why": "the column goes"}]
+    assert second["differences"][0] == {
+        "object": "index phase2.ix", "kind": "index", "before": None, "after": "CREATE INDEX ix ON phase2.task (id)",
+    }  # fmt: skip
+
+
+def test_junit_marks_failures_and_skips() -> None:
+    """A refused revision fails with its sentences, one that was not examined is skipped with its reason."""
+    suite = ET.fromstring(junit(REPORT)).find("testsuite")  # noqa: S314  our own text
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert "is left behind" in str(failure.text)
+    skipped = suite.find("testcase/skipped")
+    assert skipped is not None
+    assert str(skipped.get("message")).startswith("irreversible")
+
+
+def test_the_page_escapes_and_says_the_verdict_first() -> None:
+    """Titles are text, not markup; the verdict stands in the title and before the evidence."""
+    page = html(REPORT)
+    assert "<title>refused: airlock drill</title>" in page
+    assert "Forget &lt;things&gt; &amp; more" in page
+    assert (
+        page.index("<p>refused</p>") < page.index("All revisions") < page.index("What this drill cannot see")
+    )
+    assert html(REPORT) == page
+
+
+def test_progress_says_where_and_how_long() -> None:
+    """Revision i of n, its phase, the time so far, and what is left after the first."""
+    assert progress(DrillProgress(1, 7, "aaa", "up"), 400.0) == "revision 1 of 7 (aaa): up, 400 ms"
+    assert (
+        progress(DrillProgress(4, 7, "ddd", "down"), 3_000.0)
+        == "revision 4 of 7 (ddd): down, 3.0 s, about 4.0 s left"
+    )
+
+
+def test_every_comparison_is_on() -> None:
+    """The switches are for tests alone."""
+    assert all((comparisons.SEQUENCES, comparisons.ROWS, comparisons.VALUES, comparisons.AGAIN))
+    assert frozenset() == comparisons.BLIND
