@@ -265,20 +265,20 @@ def _altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Co
     if old != new and old and new:
         found.parts.append(
             Part(
-                Stage.EXPAND, f"name the NOT NULL of {label}", (_name_not_null(live, old, new),),
-                (_name_not_null(live, new, old),), locks=lock,
+                Stage.EXPAND, f"name the NOT NULL of {label}", (name_not_null(live.sql, old, new),),
+                (name_not_null(live.sql, new, old),), locks=lock,
             )
         )  # fmt: skip
 
 
-def _name_not_null(live: Table, old: str, new: str) -> Sql:
-    # PostgreSQL 18 keeps NOT NULL as a named constraint; before, there is nothing to rename.
+def name_not_null(table: str, old: str, new: str) -> Sql:
+    """Rename a column's NOT NULL. PostgreSQL 18 keeps it as a named constraint; before, there is nothing to rename."""
     return Sql(
         f"""DO $$
 BEGIN
-    IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = {spell.literal(live.sql)}::regclass
+    IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = {spell.literal(table)}::regclass
                AND contype = 'n' AND conname = {spell.literal(old)}) THEN
-        ALTER TABLE {live.sql} RENAME CONSTRAINT {quoted(old)} TO {quoted(new)};
+        ALTER TABLE {table} RENAME CONSTRAINT {quoted(old)} TO {quoted(new)};
     END IF;
 END
 $$"""

@@ -96,7 +96,7 @@ def compare(context: MigrationContext, renames: tuple[str, ...] = ()) -> tuple[P
                 parts = rename_statements(asked, iter(both.live.tables.values()))
             except ValueError as error:
                 raise CommandError(f"{error}.") from error
-    with sides(context, tuple(one.up[0].text for one in parts)) as both:
+    with sides(context, tuple(it.text for one in parts for it in one.up)) as both:
         made = plan(both)
         schemas = tuple(both.real.values())
     if asked or NO_RENAME in renames:

@@ -50,3 +50,9 @@ def shop(shops: Shops, tmp_path: Path) -> Iterator[Shop]:
     """A shop of one's own on the newest server."""
     with shops.copy(18, tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def scratch(shops: Shops) -> ScratchServer:
+    """The server that `shop` is on."""
+    return shops.at(18)[0]
