@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import getpass
 import os
 import re
+import socket
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from airlock.door.live import Live
 from airlock.faces import upgrade as face
 from airlock.words.errors import Usage
 from airlock.words.secrets import scrub
-from airlock.words.upgrade import Rehearsal, Request, StepBegun, Verdict
+from airlock.words.upgrade import Blocked, Rehearsal, Request, Retrying, StepBegun, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,35 +110,46 @@ def _emitting(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]
                 raise Usage(f"--log cannot be written: {error.strerror}.") from error
         # While env.py runs, sys.stdout is standard error: what it prints is not data.
         out = sys.stdout
-        live = not arguments.json and sys.stderr.isatty()
+        live = Live(sys.stderr) if not arguments.json and sys.stderr.isatty() else None
+        if live is not None:
+            stack.callback(live.clear)
 
         def emit(event: Event) -> None:
             if log is not None:
                 now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-                log.write(scrub(face.json_line(event, at=now)) + "\n")
-                log.flush()
+                _write(log, face.json_line(event, at=now, by=_who()))
             if arguments.json:
-                out.write(scrub(face.json_line(event)) + "\n")
-                out.flush()
-                return
-            _print(event, out, live=live)
+                _write(out, face.json_line(event))
+            else:
+                _print(event, out, live)
 
         yield emit
 
 
-def _print(event: Event, out: TextIO, *, live: bool) -> None:
-    if live and isinstance(event, StepBegun):
-        sys.stderr.write(f"\r\x1b[K  {event.revision}  {event.title} ...")
-        sys.stderr.flush()
-        return
+def _print(event: Event, out: TextIO, live: Live | None) -> None:
+    if live is not None and isinstance(event, StepBegun):
+        live.show(f"  {event.revision}  {event.title}")
     line = face.text(event)
     if line is None or (isinstance(event, Verdict) and event.exit_code):
         # The error's own line is the verdict of a run that failed; the door prints it.
         return
+    if live is not None and not isinstance(event, (Blocked, Retrying)):
+        live.clear()
     # Data goes to standard output, progress to standard error.
-    stream = out if isinstance(event, (Verdict, Rehearsal)) else sys.stderr
-    if live:
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
-    stream.write(scrub(line) + "\n")
-    stream.flush()
+    _write(out if isinstance(event, (Verdict, Rehearsal)) else sys.stderr, line)
+
+
+def _write(stream: TextIO, line: str) -> None:
+    # A reader that went away, or a full disk under the log, is no reason to stop half way through a history.
+    with contextlib.suppress(OSError, ValueError):
+        stream.write(scrub(line) + "\n")
+        stream.flush()
+
+
+@functools.cache
+def _who() -> str:
+    """Name the person or pipeline that runs this: user and host, as the operating system knows them."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}@{socket.gethostname()}"

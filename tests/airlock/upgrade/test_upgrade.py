@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
-from tests.airlock.running import airlock, rows
+from tests.airlock.running import airlock, command, environment, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,3 +96,38 @@ def test_upgrading_to_an_older_revision_is_an_error(tmp_path: Path, empty_databa
         older.error
         == "airlock: The database, at 0003, is already past 0001. Nothing changed. Try: airlock downgrade 0001"
     )
+
+
+def test_a_terminal_sees_the_seconds_pass(tmp_path: Path, empty_database: Database) -> None:
+    """On a terminal the running revision's line counts, and is replaced by its result."""
+    ini = write_project(tmp_path, [Revision("0001", 'op.execute("SELECT pg_sleep(1.3)")', title="Sleep")])
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        command(ini, "upgrade"),
+        env=environment(empty_database.url),
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        text=True,
+    )
+    os.close(slave)
+    out, _ = process.communicate(timeout=60)
+    seen = os.read(master, 65536).decode()
+    os.close(master)
+    assert process.returncode == 0
+    assert "\r\x1b[K  0001  Sleep ..." in seen and re.search(r"0001  Sleep  \d+(\.\d)? m?s \.\.\.", seen)
+    assert re.search(r"\+ 0001  Sleep  \d+\.\d s", seen)
+    assert out.startswith("base -> 0001: 1 revision in ")
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_run(tmp_path: Path, empty_database: Database) -> None:
+    """A closed standard error or a full log is no reason to stop half way."""
+    ini = write_project(tmp_path, REVISIONS)
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.Popen(
+        command(ini, "upgrade", "--log", "/dev/full"), env=environment(empty_database.url),
+        stdout=subprocess.DEVNULL, stderr=writing,
+    )  # fmt: skip
+    os.close(writing)
+    process.wait(timeout=60)
+    assert rows(empty_database.url, "SELECT version_num FROM alembic_version") == [("0003",)]
