@@ -33,13 +33,15 @@ class Application(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle what the server hands over."""
+        await super().__call__(scope, receive, self._briefly(send) if scope["type"] == "lifespan" else send)
 
-        async def briefly(message: Message) -> None:
+    def _briefly(self, send: Send) -> Send:
+        async def send_one_line(message: Message) -> None:
             if message["type"] == "lifespan.startup.failed" and self.state.refusal is not None:
                 message["message"] = self.state.refusal
             await send(message)
 
-        await super().__call__(scope, receive, briefly if scope["type"] == "lifespan" else send)
+        return send_one_line
 
 
 def create_app(settings: Settings) -> Application:

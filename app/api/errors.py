@@ -7,7 +7,6 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
@@ -26,8 +25,11 @@ log = logging.getLogger(__name__)
 
 # Classes of SQLSTATE: data exception, integrity constraint violation.
 _REFUSED_VALUES = ("22", "23")
-# The transaction was undone in favour of another's, cancelled, or met a server that writes nothing now.
-_TRY_AGAIN = {"40001", "40P01", "55P03", "57014", "25006"}
+# The transaction was undone in favour of another's, cancelled, met a server that writes nothing now or has run out
+# of something, or a statement that was prepared before the table changed.
+_TRY_AGAIN = ("40001", "40P01", "55P03", "57014", "25006", "53", "0A000")
+# Wrong password or role, no such database.
+_NO_ENTRY = ("28", "3D")
 # What this code asks for is not there: the database was migrated away from under it.
 _OTHER_SCHEMA = ("42P01", "42703", "3F000")
 
@@ -57,14 +59,13 @@ def reason(error: BaseException) -> str | None:
         return "Every database connection is in use."
     if is_connection_fault(error):
         return "The database cannot be reached."
-    # While connecting, asyncpg's own errors come as they are.
-    if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
-        return "The database does not accept connections."
     if isinstance(error, DBAPIError):
         code = sqlstate(error)
-        if code in _TRY_AGAIN:
+        if code.startswith(_NO_ENTRY):
+            return "The database does not let this application in."
+        if code.startswith(_TRY_AGAIN):
             return "The database could not do it now."
-        if code in _OTHER_SCHEMA:
+        if code.startswith(_OTHER_SCHEMA):
             return "The database is not at the revision that this code expects."
     return None
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.data_access.conftest import Do
 
+pytestmark = pytest.mark.server
+
 
 def test_a_message_renews_its_conversation(do: Do, alice: UUID) -> None:
     """The conversation that was used last comes first; others keep their updated_at."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.data_access.conftest import Do
 
+pytestmark = pytest.mark.server
+
 TABLES = ("user", "task", "conversation", "message")
 
 

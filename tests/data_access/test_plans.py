@@ -20,6 +20,8 @@ from app.tasks import Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.server
+
 FILL = """
 INSERT INTO phase2."user" (email) SELECT 'user' || n || '@example.org' FROM generate_series(1, 800) n;
 INSERT INTO phase2.task (user_id, title, completed, created_at)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.data_access.conftest import Do
 
+pytestmark = pytest.mark.server
+
 
 def test_a_created_task_is_open_usual_and_stamped_by_the_database(do: Do, alice: UUID) -> None:
     """What was not given has the schema's defaults; both timestamps are aware and equal."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.data_access.conftest import Do
 
+pytestmark = pytest.mark.server
+
 
 def test_an_address_means_one_user_in_whatever_case(do: Do) -> None:
     """It is stored in lower case, found in any, and taken in any; the refusal leaves the transaction usable."""
