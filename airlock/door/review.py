@@ -40,11 +40,13 @@ def run(arguments: argparse.Namespace) -> int:
     from importlib.metadata import version
 
     from airlock.acts.review import review
+    from airlock.door.logged import append
     from airlock.faces.report import phrases
     from airlock.faces.report.bundle import document, files
     from airlock.instruments.project import Project
     from airlock.instruments.target import resolve_target
     from airlock.words.errors import DONE, NOT_EXAMINED, REFUSED, Usage
+    from airlock.words.secrets import scrub
 
     if arguments.pending and arguments.range:
         raise Usage("--pending and a range exclude each other.")
@@ -69,10 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     contents = files(made, version=version("airlock"), prefix=_prefix(arguments.config))
     for name, text in contents.items():
-        (out / name).write_text(text, encoding="utf-8")
+        (out / name).write_text(scrub(text), encoding="utf-8")
+    append(arguments.log, "review", document(made))
     if arguments.json:
-        json.dump(document(made), sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
+        sys.stdout.write(scrub(json.dumps(document(made), indent=2, ensure_ascii=False)) + "\n")
     else:
         for danger in made.dangers:
             for sentence in phrases.danger_sentences(danger):

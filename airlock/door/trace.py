@@ -32,7 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trace in scratch, contacting no target, and print what was seen."""
     from airlock.acts.trace import trace
+    from airlock.door.logged import append
     from airlock.faces import trace as face
+    from airlock.words.secrets import scrub
 
     report = trace(
         arguments.config,
@@ -41,9 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
         rows=arguments.rows,
         x_arguments=arguments.x,
     )
+    append(arguments.log, "trace", face.document(report))
     if arguments.json:
-        json.dump(face.document(report), sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
+        sys.stdout.write(scrub(json.dumps(face.document(report), indent=2, ensure_ascii=False)) + "\n")
     else:
-        sys.stdout.writelines(f"{line}\n" for line in face.lines(report))
+        sys.stdout.writelines(f"{scrub(line)}\n" for line in face.lines(report))
     return 0

@@ -128,6 +128,7 @@ def test_the_version_table_is_nobodys_finding(report: TraceReport) -> None:
     assert "alembic_version" not in str(report)
 
 
+@pytest.mark.proof
 def test_a_range_traces_only_its_revisions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
@@ -189,11 +190,13 @@ def test_a_revision_that_cannot_be_applied_is_named(
         _traced(ini, monkeypatch, server)
 
 
-def test_the_command_prints_json_on_standard_output_and_exits_0(tmp_path: Path) -> None:
+def test_the_command_prints_json_on_standard_output_and_exits_0(tmp_path: Path, server: Server) -> None:
     """One JSON document, also where a statement is dangerous, also from another directory."""
     ini = write_project(tmp_path, [BASE, WIDEN])
+    log = tmp_path / "log"
     done = subprocess.run(
-        [sys.executable, "-m", "airlock", "trace", "-c", str(ini), "--rows", "0", "--json"],
+        [sys.executable, "-m", "airlock", "trace", "-c", str(ini), "--rows", "0", "--json",
+         "--scratch", server.admin_url, "--log", str(log)],
         capture_output=True, text=True, check=False, env={**os.environ, "DATABASE_URL": ""}, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -202,8 +205,11 @@ def test_the_command_prints_json_on_standard_output_and_exits_0(tmp_path: Path) 
     statement = document["revisions"][2]["statements"][0]
     assert statement["locks"] == [{"object": "public.t", "mode": "ACCESS EXCLUSIVE"}]
     assert statement["dangerous"] is True
+    logged = json.loads(log.read_text())
+    assert (logged["event"], logged["revisions"]) == ("trace", document["revisions"])
 
 
+@pytest.mark.proof
 def test_a_role_that_scratch_lacks_is_made_there_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
@@ -219,6 +225,7 @@ def test_a_role_that_scratch_lacks_is_made_there_and_told(
     assert (report.roles_made, _steps(report)[-1]) == ((role,), ("0002", "down"))
 
 
+@pytest.mark.proof
 def test_a_missing_extension_is_not_examined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
@@ -228,6 +235,7 @@ def test_a_missing_extension_is_not_examined(
         _traced(ini, monkeypatch, server)
 
 
+@pytest.mark.proof
 def test_an_env_py_that_fails_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
@@ -273,6 +281,7 @@ def test_branches_and_their_merge_are_traced(
     assert [lock.object for lock in _step(report, "00bb", "down").statements[0].locks] == ["public.t"]
 
 
+@pytest.mark.proof
 def test_savepoints_leave_no_record_and_their_locks_end_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
