@@ -17,6 +17,7 @@ import psycopg2
 
 from tests.airlock.histories import Revision, write_project
 
+ROOT = Path(__file__).parents[1]
 ROWS_TABLES = """
 CREATE TABLE owner (id uuid PRIMARY KEY, email varchar(320) NOT NULL UNIQUE);
 CREATE TABLE task (id bigserial PRIMARY KEY, owner_id uuid NOT NULL REFERENCES owner, title varchar(200) NOT NULL,
@@ -111,7 +112,20 @@ def measure_rows(count: int) -> None:
     print(f"airlock takes {took['airlock'] / took['by hand']:.2f} x the time")
 
 
+def measure_scale(most: int) -> None:
+    """Print what the drill of this project's history takes, and the longest stall, at a hundredth, a tenth, and all rows."""
+    from airlock.acts.drill import drill
+
+    os.chdir(ROOT)
+    for count in (max(most // 100, 1), max(most // 10, 1), most):
+        report = drill(ROOT / "alembic.ini", rows=count, traffic=10)
+        stall = report.longest_stall_ms or 0.0
+        print(
+            f"{count:>9,} rows a table: {report.elapsed_ms / 1000:6.1f} s, longest stall {stall:4.0f} ms ({report.verdict})"
+        )
+
+
 if __name__ == "__main__":
     logging.disable(logging.INFO)
     what, size = sys.argv[1], int(sys.argv[2])
-    {"history": measure_history, "rows": measure_rows}[what](size)
+    {"history": measure_history, "rows": measure_rows, "scale": measure_scale}[what](size)
