@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from airlock.acts.drill.revision import Examination
     from airlock.instruments.rows import Table
 
-# What `airlock upgrade` allows a step to make others wait, and how long it tries.
-_LOCK_MS = 200
+# As `airlock upgrade --lock-timeout 100ms` would: clients that stand behind the step stand no longer than this.
+_LOCK_MS = 100
 _TRY_S = 60.0
 _RETRIED = frozenset({"55P03", "40P01"})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airlock.acts.drill import comparisons, failures, judge, meanwhile
+from airlock.acts.drill import comparisons, failures, fitting, judge, meanwhile
 from airlock.acts.drill.step import StepTaken, take
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, Kept, Loss, RevisionProof, Timings
 
@@ -60,7 +60,7 @@ class Examination:
         """Go up, write, go down, compare, go up again, compare, and leave the database above the revision."""
         yield "up"
         before = self.state
-        up = self._first_up()
+        up = fitting.first_up(self)
         if up is None:
             return
         self.up, before = up, self.state
@@ -94,7 +94,7 @@ class Examination:
                 yield "crashes"
                 cut_everywhere(self, below, self.state)
         except Exception as error:  # noqa: BLE001
-            self._refuse(f"a step that went through alone fails: {failures.one_line(error)}")
+            self.refuse(f"a step that went through alone fails: {failures.one_line(error)}")
             self.stuck = True
             return
         if not self.stuck:
@@ -124,72 +124,21 @@ class Examination:
             tuple(sorted(held)), tuple(self.stalls), tuple(self.broken), tuple(self.cuts),
         )  # fmt: skip
 
-    def _refuse(self, reason: str) -> None:
+    def refuse(self, reason: str) -> None:
+        """Say no, for this reason."""
         self.verdict, self.reason = REFUSED, reason
 
-    def _pass_over(self, reason: str) -> None:
+    def pass_over(self, reason: str) -> None:
+        """Say that the revision was not examined, unless more is known already."""
         if self.verdict is None:
             self.verdict, self.reason = NOT_EXAMINED, reason
 
-    def _take(self, direction: str) -> StepTaken:
+    def take(self, direction: str) -> StepTaken:
+        """Take the step, and remember the search_path that env.py works under."""
         taken = take(self.project, self.facts.revision, direction)
         if taken.search_path is not None:
             self.ledger.search_path = taken.search_path
         return taken
-
-    def _first_up(self) -> StepTaken | None:
-        """Upgrade; where the sample rows are what refuses, learn what the upgrade demands and make them anew."""
-        try:
-            return self._take("up")
-        except Exception as error:  # noqa: BLE001  a revision may raise anything
-            if not failures.is_about_rows(error) or not any(one.count for one in self.state.digests.values()):
-                self._cannot_go_up(error)
-                return None
-            first = failures.one_line(error)
-        try:
-            return self._on_fitting_rows(first)
-        except Exception as error:  # noqa: BLE001
-            if self.verdict is None:
-                self._pass_over(f"the upgrade fails on sample rows: {failures.one_line(error)}")
-            self._move_on_without_rows()
-            return None
-
-    def _on_fitting_rows(self, first: str) -> StepTaken:
-        names = {name for name, one in self.state.digests.items() if one.count}
-        self.ledger.empty(names)
-        self._take("up")
-        above = self.ledger.read()
-        required = {table.label: table for table in self.ledger.tables(names & above.tables())}
-        self._take("down")
-        below = self.ledger.read()
-        found, _ = judge.structure(self.state, below)
-        found, self.kept = judge.keep(found, self.facts.kept)
-        self.differences += found
-        self.ledger.fill(names & below.tables(), required=required)
-        self.state = self.ledger.read()
-        self.notes.append(f"sample rows were made anew to fit what the upgrade demands ({first})")
-        return self._take("up")
-
-    def _cannot_go_up(self, error: Exception) -> None:
-        self.wants_role = failures.missing_role(error)
-        beyond = failures.beyond_scratch(error)
-        if beyond is not None:
-            self._pass_over(beyond)
-        else:
-            self._refuse(f"the upgrade fails: {failures.one_line(error)}")
-        self.dead_end = True
-
-    def _move_on_without_rows(self) -> None:
-        """Upgrade on empty tables, so that later revisions can still be examined."""
-        try:
-            self.ledger.empty({name for name, one in self.ledger.read().digests.items() if one.count})
-            self._take("up")
-            self.state = self.ledger.read()
-            self.ledger.fill(self.state.tables())
-            self.state = self.ledger.read()
-        except Exception as error:  # noqa: BLE001
-            self._refuse(f"the upgrade fails, also on empty tables: {failures.one_line(error)}")
-            self.dead_end = True
 
     def _touched(self, taken: StepTaken, before: State, after: State) -> frozenset[str]:
         """Name the tables a step concerns: those it locked, or all that changed where locks could not be seen."""
@@ -210,9 +159,9 @@ class Examination:
 
     def _down(self, before: State, written: meanwhile.Meanwhile) -> State | None:
         try:
-            self.down = self._take("down")
+            self.down = self.take("down")
         except Exception as error:  # noqa: BLE001
-            self._did_not_go_down(error, written.state)
+            self.did_not_go_down(error, written.state)
             return None
         below = self.ledger.read(written.state, self.down.touched)
         found, notes = judge.structure(before, below)
@@ -226,12 +175,13 @@ class Examination:
         self._look_for_unfilled(before, below)
         return below
 
-    def _did_not_go_down(self, error: Exception, above: State) -> None:
+    def did_not_go_down(self, error: Exception, above: State) -> None:
+        """Tell a refusal of the revision's own from a fault, and go on above it."""
         refusal = failures.own_refusal(error, self.facts.irreversible)
         if refusal is not None:
-            self._pass_over(f"irreversible: {refusal}")
+            self.pass_over(f"irreversible: {refusal}")
         else:
-            self._refuse(f"the downgrade fails: {failures.one_line(error)}")
+            self.refuse(f"the downgrade fails: {failures.one_line(error)}")
         now = self.ledger.read()
         self.stuck = now.catalogue != above.catalogue
         self._settle(above, now)
@@ -246,16 +196,16 @@ class Examination:
             if before.digests[name].count == 0:
                 filled = self.ledger.fills.get(name)
                 why = filled.reason if filled is not None and filled.reason else "the history leaves it empty"
-                self._pass_over(f"{name} could not be filled: {why}")
+                self.pass_over(f"{name} could not be filled: {why}")
 
     def _again(self, before: State, after: State, below: State, written: meanwhile.Meanwhile) -> None:
         try:
-            self.again = self._take("up")
+            self.again = self.take("up")
         except Exception as error:  # noqa: BLE001
             self.stuck = True
             if not comparisons.AGAIN:
                 return
-            self._refuse(f"the upgrade fails after its own downgrade: {failures.one_line(error)}")
+            self.refuse(f"the upgrade fails after its own downgrade: {failures.one_line(error)}")
             return
         above = self.ledger.read(below, self.again.touched)
         if comparisons.AGAIN:

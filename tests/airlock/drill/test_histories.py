@@ -92,11 +92,14 @@ def test_an_irreversible_revision_says_why(run: Run, tmp_path: Path) -> None:
             Revision("two", 'op.execute("ALTER TABLE a ADD w text")', "raise NotImplementedError(irreversible)",
                      extra="irreversible = '0 and NULL are indistinguishable afterwards'"),
             Revision("three", 'op.execute("ALTER TABLE a ADD x text")', "raise RuntimeError('forward only')"),
-            make("four", "b"),
+            Revision("four", 'op.execute("ALTER TABLE a ALTER v SET NOT NULL")', "raise RuntimeError('never back')"),
+            Revision("five", 'op.execute("ALTER TABLE a ADD y int")', 'op.execute("ALTER TABLE a DROP y")'),
         ],
     )  # fmt: skip
     report = run(ini)
-    assert verdicts(report) == {"one": PROVED, "two": NOT_EXAMINED, "three": NOT_EXAMINED, "four": PROVED}
+    assert verdicts(report) == {"one": PROVED, "two": NOT_EXAMINED, "three": NOT_EXAMINED,
+                                "four": NOT_EXAMINED, "five": PROVED}  # fmt: skip
+    assert report.revisions[3].reason == "irreversible: never back"
     assert report.revisions[1].reason == "irreversible: 0 and NULL are indistinguishable afterwards"
     assert report.revisions[2].reason == "irreversible: forward only"
     assert report.verdict == NOT_EXAMINED
