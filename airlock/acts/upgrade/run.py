@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import random
 import time
 from typing import TYPE_CHECKING
 
-from airlock.acts.upgrade import marks, plan
+from airlock.acts.upgrade import marks, plan, surroundings
 from airlock.acts.upgrade.judge import judge
-from airlock.acts.upgrade.steps import Progress, Steps, invalid_left, prove
+from airlock.acts.upgrade.leftovers import invalid_left
+from airlock.acts.upgrade.progress import Progress
+from airlock.acts.upgrade.steps import Steps, prove
 from airlock.instruments import environment, server
 from airlock.instruments.lease import Lease, new_run, take
 from airlock.instruments.observer import Budget, Observer, end_orphans
 from airlock.instruments.redirect import redirected
 from airlock.instruments.signals import Stopped, Watch, watching
-from airlock.instruments.target import VARIABLES
-from airlock.words.errors import AirlockError, Interrupted, LeaseHeld, LockBudgetSpent
+from airlock.words.errors import AirlockError, Interrupted, LeaseHeld, LockBudgetSpent, WrongTarget
 from airlock.words.upgrade import DOWN, Blocked, Leased, Noted, OrphansEnded, Retrying, Verdict, Waiting
 
 if TYPE_CHECKING:
@@ -96,7 +95,8 @@ class _Run:
                 wake=watch.arrived,
             )
         except LeaseHeld:
-            watch.check()
+            if watch.number:
+                raise Interrupted(watch.number, standing="Nothing changed.") from None
             raise
         with lease:
             yield lease
@@ -110,7 +110,7 @@ class _Run:
             with observer.connection.cursor() as cursor:
                 cursor.execute(lease.proof_sql)
                 if cursor.fetchone()[0] is not True:
-                    raise LeaseHeld(
+                    raise WrongTarget(
                         "The lease is not to be seen from a second connection: the address leads to several servers."
                     )
             yield observer
@@ -190,8 +190,8 @@ class _Run:
     def _attempt(self, steps: Steps, lease: Lease, watch: Watch, target: str | None) -> BaseException | None:
         try:
             with (
-                _environment(self.target),
-                _quiet(),
+                surroundings.environment_of(self.target),
+                surroundings.quiet(),
                 redirected(self.target.url, prove(lease), application_name=lease.worker_name),
                 steps.listening(),
                 watch.arm(),
@@ -257,46 +257,6 @@ class _Run:
             ms=(time.monotonic() - self.started) * 1000,
             message=str(error) if error else "",
         )
-
-
-@contextlib.contextmanager
-def _environment(target: Target) -> Iterator[None]:
-    """Let env.py find the target where it looks first, also when only --url or the ini named it."""
-    before = {name: os.environ.get(name) for name in VARIABLES}
-    if target.source not in VARIABLES:
-        os.environ.update(dict.fromkeys(VARIABLES, target.url))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what other loggers would say of this out of the way.
-
-    Alembic's "Running upgrade ..." is said by our events, with times. The pool of a lost connection prints a
-    traceback of its own failing rollback.
-    """
-
-    def important(record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING
-
-    logger = logging.getLogger("alembic.runtime.migration")
-    # A filter, because env.py's fileConfig() sets levels and handlers anew.
-    logger.addFilter(important)
-    pools = logging.getLogger("sqlalchemy.pool")
-    level = pools.level
-    pools.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.removeFilter(important)
-        pools.setLevel(level)
 
 
 def _names(heads: tuple[str, ...]) -> str:

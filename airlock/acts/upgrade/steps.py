@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from airlock.acts.upgrade import marks, plan
+from airlock.acts.upgrade import leftovers, marks, plan
 from airlock.instruments import raw
 from airlock.instruments.environment import Hooks
 from airlock.instruments.redirect import ask
-from airlock.words.errors import ConnectionLost, HalfApplied, WrongTarget
-from airlock.words.upgrade import Noted, Planned, Repaired, StepBegun, StepDone
+from airlock.words.errors import ConnectionLost, WrongTarget
+from airlock.words.upgrade import Planned, StepBegun, StepDone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airlock.acts.losses import Counted
+    from airlock.acts.upgrade.progress import Progress
     from airlock.instruments.lease import Lease
     from airlock.instruments.observer import Observer
     from airlock.instruments.project import Project
@@ -39,22 +39,6 @@ _ENDS_TRANSACTION = re.compile(
 # The server is asked for the lease before a version row is written, but for revisions that follow within this
 # time: a lease lost in between is noticed by its heartbeat, and its next holder ends this session as an orphan.
 _PROOF_SECONDS = 0.25
-
-
-@dataclasses.dataclass
-class Progress:
-    """What is known of the run so far; shared by its attempts."""
-
-    table: marks.VersionTable | None = None
-    before: tuple[str, ...] | None = None
-    heads: tuple[str, ...] = ()
-    done: int = 0
-    pending: tuple[str, ...] = ()
-    absolute_target: str | None = None
-    step: str | None = None
-    left_transaction: bool = False
-    comment: str | None = None
-    single: bool = False
 
 
 class Steps(Hooks):
@@ -101,7 +85,7 @@ class Steps(Hooks):
             self.progress.absolute_target = _absolute(self.request, steps)
             self.request.emit(Planned(self.request.direction, self.progress.heads, names))
         self.progress.pending = names
-        self._look_for_leftovers(names)
+        leftovers.look(self.project, self.request, self.observer, self.progress, names)
         kept = steps[:1] if self._external or self.progress.single else steps
         self.left_over = len(steps) - len(kept)
         return kept
@@ -216,66 +200,6 @@ class Steps(Hooks):
         raw.execute(connection, marks.comment_sql(self.progress.table, mark.text()))
         self.progress.left_transaction = True
         self.progress.comment = mark.text()
-
-    def _look_for_leftovers(self, names: tuple[str, ...]) -> None:
-        """Refuse to go on over a half-applied revision or an INVALID index, unless the next revision resumes it."""
-        mark = marks.read_mark(self.progress.comment)
-        table = self.progress.table
-        if mark is not None and table is not None:
-            resumes = bool(names) and (mark.revision, mark.direction) == (names[0], self.request.direction)
-            if not (resumes and self.project.revision(names[0]).resumable):
-                if not self.request.repair:
-                    raise half_applied(mark, table)
-                self._clear_mark(mark, table)
-            elif self.progress.done == 0:
-                self.request.emit(
-                    Noted(
-                        f"{mark.revision} was left half applied by run {mark.run}; it is resumable and goes on."
-                    )
-                )
-        if not names:
-            return
-        invalid = marks.invalid_indexes(self.observer.connection)
-        if invalid and self.request.repair:
-            repair(self.observer, invalid, self.request)
-        elif invalid and not any(self.project.revision(name).resumable for name in names):
-            raise invalid_left(invalid, "")
-
-    def _clear_mark(self, mark: marks.Mark, table: marks.VersionTable) -> None:
-        with self.observer.connection.cursor() as cursor:
-            cursor.execute(marks.comment_sql(table, mark.comment))
-        self.progress.comment = mark.comment
-        self.request.emit(Repaired(f"cleared the mark of {mark.revision}"))
-
-
-def repair(observer: Observer, invalid: tuple[marks.InvalidIndex, ...], request: Request) -> None:
-    """Drop INVALID indexes concurrently, on the observer's connection."""
-    for index in invalid:
-        with observer.connection.cursor() as cursor:
-            cursor.execute(index.repair_sql)
-        request.emit(Repaired(index.repair_sql))
-
-
-def half_applied(mark: marks.Mark, table: marks.VersionTable) -> HalfApplied:
-    """Say which revision is half applied and what to look at."""
-    verb = "upgrade" if mark.direction == "up" else "downgrade"
-    return HalfApplied(
-        f"{mark.revision} is half applied ({verb}, run {mark.run}): it left its transaction, did not finish, "
-        "and does not say that it is resumable.",
-        standing=f"Compare the database with {mark.revision}'s own statements and undo those that were committed.",
-        then=f"airlock {verb} --repair: it drops INVALID indexes, clears the mark (the COMMENT of {table.sql}) "
-        "and runs it again",
-    )
-
-
-def invalid_left(invalid: tuple[marks.InvalidIndex, ...], standing: str) -> HalfApplied:
-    """Name the INVALID indexes and the statement that removes the first."""
-    names = ", ".join(index.index for index in invalid)
-    return HalfApplied(
-        f"INVALID index: {names}.",
-        standing=standing,
-        then=f"airlock upgrade --repair, or {invalid[0].repair_sql}",
-    )
 
 
 def prove(lease: Lease) -> Callable[[Any], None]:

@@ -17,6 +17,8 @@ import psycopg2
 import pytest
 
 from airlock.instruments import embedded
+from airlock.instruments import lease as leases
+from airlock.instruments.target import parse
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import rows
@@ -259,3 +261,19 @@ def test_readers_wait_no_longer_than_the_lock_budget(tmp_path: Path, empty_datab
     assert [event for event in ran.events if event["event"] == "retry"]
     assert 0.1 < max(longest) < budget + 0.1, longest
     assert ran.verdict["longest_block_ms"] <= (budget + 0.1) * 1000
+
+
+def test_a_signal_while_waiting_for_the_lease(tmp_path: Path, empty_database: Database) -> None:
+    """143 at once, not at the end of --wait."""
+    ini = write_project(tmp_path, [FIRST])
+    held = leases.take(parse(empty_database.url), run=leases.new_run(), wait_s=0)
+    with held:
+        waiting = forked.start(ini, "upgrade", url=empty_database.url)
+        wait_for(
+            empty_database.url,
+            "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'airlock-lease:% up head'",
+        )
+        os.kill(waiting.pid, signal.SIGTERM)
+        ran = waiting.finish(timeout=20)
+    assert ran.code == 143, ran.err
+    assert ran.error == "airlock: Stopped by SIGTERM. Nothing changed."

@@ -1,0 +1,25 @@
+"""What is known of a run so far; shared by its attempts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airlock.acts.upgrade.marks import VersionTable
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where the run began and stands, the step it is in, and what it has left in the database."""
+
+    table: VersionTable | None = None
+    before: tuple[str, ...] | None = None
+    heads: tuple[str, ...] = ()
+    done: int = 0
+    pending: tuple[str, ...] = ()
+    absolute_target: str | None = None
+    step: str | None = None
+    left_transaction: bool = False
+    comment: str | None = None
+    single: bool = False
