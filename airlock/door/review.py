@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
+    _clear(out)
     contents = files(made, version=version("airlock"), prefix=_prefix(arguments.config))
     for name, text in contents.items():
         (out / name).write_text(scrub(text), encoding="utf-8")
@@ -85,6 +86,15 @@ def run(arguments: argparse.Namespace) -> int:
     if made.refusals:
         return REFUSED
     return NOT_EXAMINED if made.unseen else DONE
+
+
+def _clear(out: Path) -> None:
+    """Remove the scripts of an earlier bundle: of a revision no longer reviewed one would be left over."""
+    for direction in ("up", "down"):
+        for path in out.glob(f"*.{direction}.sql"):
+            head = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+            if head.startswith("-- ") and head.endswith(f" ({direction})"):
+                path.unlink()
 
 
 def _prefix(config: Path) -> str:

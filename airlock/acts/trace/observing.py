@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -151,7 +150,6 @@ class _Tracing(Hooks):
     version_table: str = ""
     _todo: deque[_Action] | None = None
     _one_by_one: bool = False
-    _started: float = 0.0
     _fitted: str = ""
     _before: snapshot.Snapshot | None = None
 
@@ -189,14 +187,12 @@ class _Tracing(Hooks):
         if self._now.recorded:
             tap(_driver_connection(context), self.recorder)
             self.recorder.begin(self._now.script.path, self._shown())
-        self._started = time.perf_counter()
 
     def done(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Keep what was recorded."""
         if self._now.recorded:
-            ms = (time.perf_counter() - self._started) * 1000
             drops = self.recorder.drops()
-            self._keep(self.recorder.end(), ms=ms, drops=drops)
+            self._keep(self.recorder.end(), drops=drops)
         else:
             flush(_driver_connection(context))
 
@@ -224,7 +220,6 @@ class _Tracing(Hooks):
         self,
         statements: tuple[StatementRecord, ...],
         *,
-        ms: float = 0.0,
         refused: str = "",
         drops: tuple[str, ...] = (),
     ) -> None:
@@ -233,7 +228,8 @@ class _Tracing(Hooks):
             revision=facts.revision, title=facts.title, direction="up" if self._now.up else "down",
             transactional=all(statement.transactional for statement in statements),
             depends_on_rows=self.recorder.depends_on_rows, statements=statements, path=self._shown(),
-            ms=ms, refused=refused, accepted=dict(facts.accepted), drops=drops,
+            # The statements' own time: what observing them took is not the revision's.
+            ms=sum(statement.ms for statement in statements), refused=refused, accepted=dict(facts.accepted), drops=drops,
         )  # fmt: skip
         self.traced.append(made)
         if self._now.up and facts.irreversible:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airlock.faces.report import phrases
 
@@ -80,7 +81,7 @@ def _result(danger: Danger, finding: str, prefix: str) -> dict[str, Any]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": f"{prefix}{statement.file}"},
+                    "artifactLocation": {"uri": quote(f"{prefix}{statement.file}")},
                     "region": {"startLine": max(statement.line, 1)},
                 }
             }

@@ -183,9 +183,15 @@ def test_a_revision_that_reads_rows_has_its_executed_statements_as_a_script(
 
 @pytest.mark.proof
 def test_two_reviews_of_the_same_history_have_the_same_findings(ini: Path, server: Server) -> None:
-    """SARIF holds no time, so two runs are the same bytes."""
+    """SARIF holds no time, so two runs are the same bytes. Scripts of an earlier bundle go, other files stay."""
+    out = ini.parent / "out"
+    out.mkdir()
+    (out / "old.up.sql").write_text("-- old Of an earlier bundle (up)\n")
+    (out / "mine.up.sql").write_text("SELECT 1;\n")
     first, second = ((_review(ini, server, ":0002")[1] / "review.sarif").read_bytes() for _ in range(2))
     assert first == second
+    assert not (out / "old.up.sql").exists()
+    assert (out / "mine.up.sql").exists()
 
 
 def test_pending_and_a_range_exclude_each_other(ini: Path, server: Server) -> None:
