@@ -184,11 +184,12 @@ class Table:
     constraints: Mapping[str, Constraint]
     indexes: Mapping[str, Index]
     extras: tuple[str, ...]
+    home: str = "public"
 
     @property
     def label(self) -> str:
-        """Name the table for people."""
-        return f"{self.schema}.{self.name}" if self.schema else self.name
+        """Name the table for people, and as findings and differences name it: with its schema."""
+        return f"{self.schema or self.home}.{self.name}"
 
     @property
     def key(self) -> Constraint | None:
@@ -291,16 +292,17 @@ WHERE n.nspname IN :schemas ORDER BY s.stxrelid, s.stxname"""
 _COMMANDS = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE", "*": "ALL"}
 
 
-def read(connection: sa.Connection, schemas: Mapping[str, str]) -> Structure:
-    """Read the schemas that are keys of `schemas`; spell each as its value ("" leaves the name out).
+def read(connection: sa.Connection, schemas: Mapping[str, str], home: str = "public") -> Structure:
+    """Read the schemas that are keys of `schemas`; spell each as its value ("" leaves the name out: it is `home`).
 
     Sets search_path to pg_catalog for the reading, and back, so that every name comes out qualified.
     """
-    return _Reading(connection, schemas).structure()
+    return _Reading(connection, schemas, home).structure()
 
 
 class _Reading:
-    def __init__(self, connection: sa.Connection, schemas: Mapping[str, str]) -> None:
+    def __init__(self, connection: sa.Connection, schemas: Mapping[str, str], home: str) -> None:
+        self.home = home
         self.connection = connection
         self.schemas = schemas
         names = "|".join(re.escape(quoted(name)) for name in sorted(schemas, key=len, reverse=True))
@@ -358,6 +360,7 @@ class _Reading:
             tables[shown, name] = Table(
                 shown, name, sql[oid], comment, persistence, tuple(options), key, own,
                 constraints[oid], indexes[oid], tuple(extras[oid]),
+                self.home,
             )  # fmt: skip
         enums = {self._name(schema, name): tuple(labels) for schema, name, labels in self.rows(_ENUMS)}
         return Structure(tables, free, enums)

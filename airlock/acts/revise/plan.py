@@ -226,7 +226,10 @@ _BESIDE = "exact; nothing is lost. Code that knows only one of the names fails b
 
 def rename_statements(renames: tuple[str, ...], sides_live: Iterator[Table]) -> tuple[Part, ...]:
     """Turn `old:new` into statements. Raises ValueError where `old` is no table or column of the live side."""
-    tables = {table.label: table for table in sides_live}
+    live = list(sides_live)
+    tables = {table.name: table for table in live if not table.schema} | {
+        table.label: table for table in live
+    }
     return tuple(_rename(one, tables) for one in renames)
 
 

@@ -54,7 +54,9 @@ class Sides:
         shadow = f"{quoted(self.shadows[table.schema])}.{quoted(table.name)}"
         with _rolled_back(self.connection):
             _run(self.connection, f"ALTER TABLE {shadow} RENAME COLUMN {quoted(column)} TO {quoted(name)}")
-            read = structure.read(self.connection, {value: key for key, value in self.shadows.items()})
+            read = structure.read(
+                self.connection, {value: key for key, value in self.shadows.items()}, table.home
+            )
             return read.tables[table.schema, table.name]
 
     def accepts(self, table: Table, column: str, expression: str) -> bool:
@@ -114,8 +116,8 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
         if "" in shadows:
             translated[default] = shadows[""]
         _create(connection, metadatas, translated)
-        live = structure.read(connection, {name: key for key, name in real.items()})
-        wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()})
+        live = structure.read(connection, {name: key for key, name in real.items()}, default)
+        wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()}, default)
         wanted = sources.given(wanted, metadatas, connection.dialect, default)
         live, wanted = _filtered(autogen, context, metadatas, live, wanted, default)
         yield Sides(connection, live, wanted, shadows, real)
