@@ -13,6 +13,7 @@ from tests.airlock.revise.harness import MAKO, Shop, start
 from tests.airlock.revise.shop import MUTATIONS, SOURCE, built
 
 
+@pytest.mark.proof
 def test_tables_without_a_schema_are_written_without_one(scratch: ScratchServer, tmp_path: Path) -> None:
     """What the models do not qualify, the revisions do not: they run wherever search_path leads."""
     plain = SOURCE.replace('    schema="shop",\n', "").replace("shop.", "")

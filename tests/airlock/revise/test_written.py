@@ -83,6 +83,7 @@ def test_a_new_column_that_must_not_be_null(shop: Shop) -> None:
     assert [shop.newest_first().index(revision) for revision in written] == [3, 2, 1, 0]
 
 
+@pytest.mark.proof
 def test_rows_without_a_value_get_one_before_it_is_required(shop: Shop) -> None:
     """NULL to NOT NULL: new rows first, then the old ones in batches, by the column's default, then the scan."""
     written = shop.revise(models("NULL to NOT NULL"))
@@ -98,6 +99,7 @@ def test_a_constant_default_is_one_step(shop: Shop) -> None:
     assert shop.text(written).startswith('"""Add product.color\n')
 
 
+@pytest.mark.proof
 def test_a_stand_in_meets_the_checks(shop: Shop) -> None:
     """The value to fill in is one that the column's CHECK takes."""
     shop.revise(models("column added NOT NULL, number"))
@@ -145,6 +147,7 @@ def test_a_likely_rename_is_not_guessed(shop: Shop) -> None:
     assert shop.written() == ""
 
 
+@pytest.mark.proof
 def test_a_rename_that_was_said(shop: Shop) -> None:
     """RENAME COLUMN keeps the values; what is named after the column is renamed with it; down leads back."""
     wanted = shop.renamed(
@@ -167,6 +170,7 @@ def test_a_rename_that_was_said(shop: Shop) -> None:
     assert fingerprint.differences(before, shop.fingerprint()) == ()
 
 
+@pytest.mark.proof
 def test_a_table_rename_that_was_said(shop: Shop, scratch: ScratchServer) -> None:
     """ALTER TABLE … RENAME, and its constraints and indexes after it."""
     wanted = shop.renamed(
@@ -207,6 +211,7 @@ def test_a_wider_varchar_lets_its_check_step_aside(shop: Shop) -> None:
     assert "VALIDATE CONSTRAINT ck_customer_email_lower" in second
 
 
+@pytest.mark.proof
 def test_a_rewriting_type_goes_the_long_way(shop: Shop) -> None:
     """No ALTER … TYPE: a twin, filled in batches while a trigger keeps it equal, swapped in, the old one dropped last."""
     shop.run(
@@ -224,6 +229,7 @@ def test_a_rewriting_type_goes_the_long_way(shop: Shop) -> None:
     ]
 
 
+@pytest.mark.proof
 def test_revisions_import_alembic_and_sqlalchemy_only(shop: Shop) -> None:
     """They run when the models, and airlock, are gone."""
     shop.revise(models("many at once"), rename="none")
@@ -233,6 +239,7 @@ def test_revisions_import_alembic_and_sqlalchemy_only(shop: Shop) -> None:
     assert modules == {"alembic", "sqlalchemy"}
 
 
+@pytest.mark.proof
 def test_a_database_that_drifted_is_repaired_to_the_models(shop: Shop) -> None:
     """What the history never made (an INVALID index, a CHECK not validated) is seen and written."""
     shop.run(
