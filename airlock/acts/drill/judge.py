@@ -40,15 +40,17 @@ def values(
     changed_by_others: Collection[tuple[str, str, str]] = (),
     *,
     steady: Collection[str] | None = None,
+    blurred: Collection[str] = (),
 ) -> list[Difference]:
     """Compare rows: those that were there must be there, value for value.
 
-    `steady`, where given, holds the columns (`table.column`) that are compared; rows always are.
+    `steady`, where given, holds the columns (`table.column`) that are compared; rows always are. Tables in `blurred`
+    are left out.
     """
     found: list[Difference] = []
     for table, then in before.digests.items():
         now = after.digests.get(table)
-        if now is None or now is then:
+        if now is None or now is then or table in blurred:
             continue
         others = {(key, column) for name, key, column in changed_by_others if name == table}
         for one in rows.compare(then, now, table, changed_by_others=others):
@@ -58,6 +60,16 @@ def values(
             ):
                 found.append(difference)
     return found
+
+
+def incomparable(before: State, after: State, blurred: Collection[str]) -> list[str]:
+    """Name the tables of which too little is known to compare them: big ones that others wrote to as well."""
+    return sorted(
+        table
+        for table, then in before.digests.items()
+        if table in after.digests
+        and (table in blurred or not rows.can_be_compared(then, after.digests[table]))
+    )
 
 
 def _in_words(one: RowDifference, then: rows.TableDigest) -> Difference:

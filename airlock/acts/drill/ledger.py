@@ -52,6 +52,7 @@ class Ledger:
     made: dict[str, str] = field(default_factory=dict)
     fills: dict[str, Fill] = field(default_factory=dict)
     known: dict[str, rows.Table] = field(default_factory=dict)
+    strangers: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, url: str, version_table: str, wanted: int) -> Ledger:
@@ -79,12 +80,16 @@ class Ledger:
                 if name in names and name not in touched
             }
         unread = names - kept.keys()
-        digests = {**kept, **self.digest(unread)}
+        digests = {**kept, **self.digest(unread, before.digests if before is not None else None)}
         return State(catalogue, digests, rows.read_sequences(self.reading))
 
-    def digest(self, names: Collection[str]) -> rows.Digests:
-        """Digest some tables as they are now."""
-        return rows.digests(self.reading, self.tables(names)) if names else {}
+    def digest(
+        self, names: Collection[str], earlier: Mapping[str, rows.TableDigest] | None = None
+    ) -> rows.Digests:
+        """Digest some tables as they are now, in the form of an earlier digest; sums leave out the strangers."""
+        if not names:
+            return {}
+        return rows.digests(self.reading, self.tables(names), earlier=earlier, without=self.strangers)
 
     def tables(self, names: Collection[str]) -> tuple[rows.Table, ...]:
         """Read what must be known of some tables to write into them, and remember it in `known`."""

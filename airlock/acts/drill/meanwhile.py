@@ -27,6 +27,7 @@ class Meanwhile:
     written: dict[str, frozenset[str]] = field(default_factory=dict)
     changed: set[tuple[str, str, str]] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    blurred: set[str] = field(default_factory=set)
 
 
 def write(
@@ -64,12 +65,13 @@ def write(
         )
         moved = [by_sql[name.replace('"', "")] for name in others if name.replace('"', "") in by_sql]
         # The reading connection does not see the writes yet: this is how the rows were before.
-        undisturbed = ledger.digest(moved)
+        undisturbed = ledger.digest(moved, after.digests)
         connection.commit()
     finally:
         connection.rollback()
         connection.autocommit = True
     wrote = {one.table for one in done if one.rows}
+    ledger.strangers = {one.table: one.keys for one in done if one.keys}
     state = ledger.read(after, {*new, *old, *moved})
     result = Meanwhile(state)
     result.notes = [
@@ -82,6 +84,10 @@ def write(
         if now is not None and now.rows is not None:
             known = then.rows if then is not None and then.rows is not None and table not in new else {}
             result.written[table] = frozenset(set(now.rows) - set(known))
+        elif now is not None:
+            result.written[table] = frozenset(ledger.strangers.get(table, ()))
+    # Too big to be remembered row by row: what triggers changed there cannot be told from what the step changes.
+    result.blurred = {table for table in moved if table in undisturbed and undisturbed[table].rows is None}
     for table in moved:
         result.changed |= _changed(table, undisturbed.get(table), state.digests.get(table))
     return result
@@ -107,13 +113,15 @@ def losses(meanwhile: Meanwhile, after_down: State) -> tuple[Loss, ...]:
     remaining = after_down.tables()
     for table, keys in sorted(meanwhile.written.items()):
         written = meanwhile.state.digests[table]
-        if not keys or written.rows is None:
+        if not keys:
             continue
         now = after_down.digests.get(table)
         if table not in remaining or now is None:
             found.append(Loss(table, len(keys), "the table goes"))
             continue
-        if now.rows is None:
+        if now.rows is None or written.rows is None:
+            gone_columns = [name for name in written.columns if name not in now.columns]
+            found += [Loss(f"{table}.{name}", len(keys), "the column goes") for name in gone_columns]
             continue
         comparable = written.key == now.key and set(written.key) <= set(now.columns)
         gone = [key for key in keys if key not in now.rows] if comparable else []

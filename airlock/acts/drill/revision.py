@@ -166,7 +166,11 @@ class Examination:
         below = self.ledger.read(written.state, self.down.touched)
         found, notes = judge.structure(before, below)
         found += judge.sequences(before, below)
-        found += judge.values(before, below, written.changed)
+        found += judge.values(before, below, written.changed, blurred=written.blurred)
+        for name in judge.incomparable(before, below, written.blurred):
+            self.pass_over(
+                f"{name} holds too many rows to tell what was written meanwhile from what was there"
+            )
         found, kept = judge.keep(found, self.facts.kept)
         self.differences += found
         self.kept = sorted({*self.kept, *kept}, key=lambda it: it.object)
@@ -210,13 +214,19 @@ class Examination:
         above = self.ledger.read(below, self.again.touched)
         if comparisons.AGAIN:
             found, _ = judge.structure(after, above)
-            found += judge.values(after, above, written.changed, steady=_steady(before, after))
+            found += judge.values(
+                after, above, written.changed, steady=_steady(before, after), blurred=written.blurred
+            )
             found, _ = judge.keep(found, self.facts.kept)
             self.differences += [one for one in found if one not in self.differences]
         self._settle(before, above)
 
     def _settle(self, before: State, above: State) -> None:
         """Fill what is new or was emptied, and read where the next revision starts."""
+        written, self.ledger.strangers = set(self.ledger.strangers), {}
+        summed = {name for name in written & above.digests.keys() if above.digests[name].rows is None}
+        if summed:
+            above = self.ledger.read(above, summed)
         emptied = {
             name
             for name, one in above.digests.items()

@@ -7,7 +7,7 @@ rows.compare(before["phase2.task"], after["phase2.task"], "phase2.task")
 """
 
 from airlock.instruments.rows.clones import Written, write_clones
-from airlock.instruments.rows.digests import Digests, TableDigest, compare, digests
+from airlock.instruments.rows.digests import Digests, TableDigest, can_be_compared, compare, digests
 from airlock.instruments.rows.fill import fill, with_requirements
 from airlock.instruments.rows.sequences import Next, compare_sequences, read_sequences
 from airlock.instruments.rows.tables import Table, read_tables
@@ -18,6 +18,7 @@ __all__ = [
     "Table",
     "TableDigest",
     "Written",
+    "can_be_compared",
     "compare",
     "compare_sequences",
     "digests",

@@ -9,6 +9,7 @@ import psycopg2
 import psycopg2.extensions
 
 from airlock.instruments.fingerprint.model import plain
+from airlock.instruments.rows.digests import key_sql
 from airlock.instruments.rows.fit import fit
 from airlock.instruments.rows.plan import make_plan
 from airlock.instruments.rows.tables import Table, quoted
@@ -29,6 +30,7 @@ class Written:
     table: str
     rows: int
     reason: str | None = None
+    keys: tuple[str, ...] = ()
 
 
 def write_clones(
@@ -82,7 +84,8 @@ def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str
         listed = ", ".join(quoted(name) for name in names)
         statement = (
             f"INSERT INTO {table.sql} ({listed}) OVERRIDING SYSTEM VALUE SELECT {values} "
-            f"FROM (SELECT t.*, row_number() OVER () AS airlock_n FROM {table.sql} AS t LIMIT {rows}) AS o"
+            f"FROM (SELECT t.*, row_number() OVER () AS airlock_n FROM {table.sql} AS t LIMIT {rows}) AS o "
+            f"RETURNING {key_sql(table.key or [column.name for column in table.columns])}"
         )
         cursor.execute("SAVEPOINT airlock_clone")
         try:
@@ -91,7 +94,8 @@ def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str
             reason = str(error).strip().splitlines()[0]
             cursor.execute("ROLLBACK TO SAVEPOINT airlock_clone")
             continue
-        return Written(table.label, cursor.rowcount, None if cursor.rowcount else reason)
+        keys = tuple(row[0] for row in cursor.fetchall())
+        return Written(table.label, len(keys), None if keys else reason, keys)
     return Written(table.label, 0, reason)
 
 

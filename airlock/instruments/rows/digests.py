@@ -36,31 +36,56 @@ class TableDigest:
 Digests = dict[str, TableDigest]
 
 
-def digests(connection: psycopg2.extensions.connection, tables: Iterable[Table]) -> Digests:
-    """Digest tables by name. Reads each once, in one read-only transaction that it ends."""
+def digests(
+    connection: psycopg2.extensions.connection,
+    tables: Iterable[Table],
+    *,
+    earlier: Mapping[str, TableDigest] | None = None,
+    without: Mapping[str, Collection[str]] | None = None,
+) -> Digests:
+    """Digest tables by name. Reads each once, in one read-only transaction that it ends.
+
+    A table keeps the form of its `earlier` digest, so that the two can be compared. `without` names rows (by key)
+    that sums leave out: rows written meanwhile.
+    """
+    earlier, without = earlier or {}, without or {}
     autocommit, connection.autocommit = connection.autocommit, False
     try:
         with connection.cursor() as cursor:
             cursor.execute(_SETTINGS)
-            return {table.label: _digest(cursor, table) for table in tables}
+            return {
+                table.label: _digest(cursor, table, earlier.get(table.label), without.get(table.label, ()))
+                for table in tables
+            }
     finally:
         connection.rollback()
         connection.autocommit = autocommit
 
 
-def _digest(cursor: Any, table: Table) -> TableDigest:
+def key_sql(names: Collection[str]) -> str:
+    """Spell a row's key as one text."""
+    return _key(names)
+
+
+def _digest(cursor: Any, table: Table, earlier: TableDigest | None, without: Collection[str]) -> TableDigest:
     columns = (*(column.name for column in table.columns), *sorted(table.generated))
     key = table.key or columns
     if not columns:
         cursor.execute(f"SELECT count(*) FROM {table.sql}")
         return TableDigest(key, columns, cursor.fetchone()[0])
-    spelled = ", ".join(_shown(name) for name in columns)
-    cursor.execute(f"SELECT {_key(key)}, {spelled} FROM {table.sql} LIMIT {DETAIL + 1}")
-    found = cursor.fetchall()
-    if len(found) <= DETAIL:
-        return TableDigest(key, columns, len(found), rows=_by_key(found))
+    limit = DETAIL if earlier is None else 0 if earlier.rows is None and earlier.columns else 10 * DETAIL
+    if limit:
+        spelled = ", ".join(_shown(name) for name in columns)
+        cursor.execute(f"SELECT {_key(key)}, {spelled} FROM {table.sql} LIMIT {limit + 1}")
+        found = cursor.fetchall()
+        if len(found) <= limit:
+            return TableDigest(key, columns, len(found), rows=_by_key(found))
     sums = ", ".join(_sum(name, key) for name in columns)
-    cursor.execute(f"SELECT count(*), {sums} FROM {table.sql}")
+    statement = f"SELECT count(*), {sums} FROM {table.sql}".replace("%", "%%")
+    if without:
+        cursor.execute(f"{statement} WHERE {_key(key).replace('%', '%%')} <> ALL (%s)", (list(without),))
+    else:
+        cursor.execute(statement.replace("%%", "%"))
     count, *values = cursor.fetchone()
     return TableDigest(
         key, columns, count, sums={name: str(value) for name, value in zip(columns, values, strict=True)}
@@ -126,6 +151,11 @@ def compare(
         if differing:
             found.append(RowDifference(table, name, len(differing), *differing[0]))
     return tuple(found)
+
+
+def can_be_compared(before: TableDigest, after: TableDigest) -> bool:
+    """Tell whether sums say anything: not where rows came that nobody can tell from those that were there."""
+    return before.rows is not None or after.count <= before.count
 
 
 def _compare_sums(before: TableDigest, after: TableDigest, table: str) -> Iterable[RowDifference]:

@@ -234,3 +234,27 @@ def test_nothing_to_examine_is_proved(run: Run, tmp_path: Path) -> None:
     ini = write_project(tmp_path, [make("one", "a")])
     report = run(ini, start=("one",))
     assert (report.verdict, report.revisions) == (PROVED, ())
+
+
+@pytest.mark.parametrize(
+    ("up", "verdict"),
+    [
+        ('op.execute("ALTER TABLE a ADD w text")', PROVED),
+        (
+            'op.execute("ALTER TABLE a ADD w text"); op.execute("UPDATE a SET v = \'lost\' WHERE id = 1234")',
+            REFUSED,
+        ),
+        ('op.execute("ALTER TABLE a ADD w text"); op.execute("DELETE FROM a WHERE id = 1234")', REFUSED),
+    ],
+)
+def test_one_row_among_thousands_is_missed(
+    scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, up: str, verdict: str
+) -> None:
+    """Big tables are compared by sums, and the rows written meanwhile do not blur them."""
+    ini = write_project(
+        tmp_path, [make("one", "a"), Revision("two", up, 'op.execute("ALTER TABLE a DROP w")')]
+    )
+    monkeypatch.chdir(tmp_path)
+    report = drill(ini, scratch=scratch.admin_url, rows=5_000)
+    assert verdicts(report) == {"one": PROVED, "two": verdict}
+    assert [loss.object for loss in report.revisions[1].losses] == ["public.a.w"]
