@@ -39,6 +39,10 @@ _ENDS_TRANSACTION = re.compile(
 # The server is asked for the lease before a version row is written, but for revisions that follow within this
 # time: a lease lost in between is noticed by its heartbeat, and its next holder ends this session as an orphan.
 _PROOF_SECONDS = 0.25
+_WHERE_IT_IS = (
+    "SELECT n.nspname FROM pg_catalog.pg_class c"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = "
+)
 
 
 class Steps(Hooks):
@@ -67,7 +71,7 @@ class Steps(Hooks):
         """Check the version rows against the history."""
         self.started = True
         self._external = context._in_external_transaction
-        self.progress.table = marks.VersionTable(context.version_table, context.version_table_schema)
+        self.progress.table = _resolved(context)
         plan.check_rows(self.project, heads)
         self.progress.heads = tuple(sorted(heads))
         if self.progress.before is None:
@@ -200,6 +204,16 @@ class Steps(Hooks):
         raw.execute(connection, marks.comment_sql(self.progress.table, mark.text()))
         self.progress.left_transaction = True
         self.progress.comment = mark.text()
+
+
+def _resolved(context: MigrationContext) -> marks.VersionTable:
+    """Name the version table with its schema, as env.py's session finds it: it may have a search_path of its own."""
+    table = marks.VersionTable(context.version_table, context.version_table_schema)
+    if table.schema is not None or context.connection is None:
+        return table
+    literal = table.sql.replace("'", "''")
+    schema = raw.scalar(context.connection, _WHERE_IT_IS + f"pg_catalog.to_regclass('{literal}')")
+    return table if schema is None else marks.VersionTable(table.name, str(schema))
 
 
 def prove(lease: Lease) -> Callable[[Any], None]:

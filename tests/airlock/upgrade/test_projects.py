@@ -106,6 +106,22 @@ def test_the_version_table_elsewhere(tmp_path: Path, empty_database: Database) -
     assert "p3 is half applied" in again.error
 
 
+def test_a_search_path_of_env_pys_own(tmp_path: Path, empty_database: Database) -> None:
+    """The version table is where env.py's session finds it: mark, standing and verdict follow it there."""
+    rows(empty_database.url, "CREATE SCHEMA tenant")
+    tenant = 'connection.exec_driver_sql("SET search_path TO tenant")\n    connection.commit()\n    context.configure('
+    env = (HEADER + SYNC).replace("context.configure(", tenant).format(driver="psycopg2", options="")
+    outside = Revision(
+        "p3", 'with op.get_context().autocommit_block():\n    op.execute("SELECT broken")', revises="p2"
+    )
+    ini = write_project(tmp_path, [*TWO, outside], env=env)
+    failed = forked.airlock(ini, "upgrade", url=empty_database.url)
+    assert failed.code == 41 and "Now at p2" in failed.error, failed.err
+    again = forked.airlock(ini, "upgrade", url=empty_database.url)
+    assert again.code == 41 and "p3 is half applied" in again.error, again.err
+    assert tables(empty_database) == []
+
+
 def test_an_env_that_holds_one_transaction_for_all(tmp_path: Path, empty_database: Database) -> None:
     """With `engine.begin()` every revision is committed by a run of its own: the first stays when the second fails."""
     env = HEADER + BEGIN.format(driver="psycopg2", options="")

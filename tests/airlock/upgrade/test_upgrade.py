@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.servers import Database
 
+pytestmark = pytest.mark.server
+
 REVISIONS = [
     Revision(
         "0001",
