@@ -165,6 +165,8 @@ def served(settings: Settings) -> Iterator[str]:
         "JWT_SECRET": settings.jwt_secret.get_secret_value(),
     }
     arguments = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log"]
+    # A slow machine must not find its idle connections closed: that would be an error of the measurement.
+    arguments += ["--timeout-keep-alive", "120"]
     with subprocess.Popen(
         [sys.executable, "-m", "uvicorn", *arguments, "app.api.main:app"], cwd=ROOT, env=environment
     ) as process:
@@ -198,11 +200,12 @@ def main() -> int:
         print(f"data access at {share:.0%} of asyncpg's throughput")
         http = asyncio.run(over_http(settings, owned))
         print(f"API over HTTP, {CONCURRENT} users: {told(http)}, p50 {http.percentile(0.5) * 1e3:.0f} ms")
-    errors = sum(load.errors for load in (*ours, *direct, http))
+    errors = [error for load in (*ours, *direct, http) for error in load.errors]
+    print("\n".join(errors[:5]), end="\n" if errors else "")
     missed = [
         bound
         for bound, held in (
-            ("no error", errors == 0),
+            ("no error", not errors),
             ("at least 35 % of asyncpg", share >= 0.35),
             ("at least 10 x slower without the index", slow >= 10 * fast),
         )
@@ -214,7 +217,7 @@ def main() -> int:
 
 def told(load: Load) -> str:
     """Say what a load got done, in a few words."""
-    return f"{load.throughput:,.0f}/s (p99 {load.percentile(0.99) * 1e3:.0f} ms, {load.errors} errors)"
+    return f"{load.throughput:,.0f}/s (p99 {load.percentile(0.99) * 1e3:.0f} ms, {len(load.errors)} errors)"
 
 
 if __name__ == "__main__":

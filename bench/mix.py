@@ -39,7 +39,7 @@ class Load:
 
     requests: int
     seconds: float
-    errors: int
+    errors: tuple[str, ...]
     latencies: tuple[float, ...]
 
     @property
@@ -120,21 +120,20 @@ class Asyncpg:
 async def run(way: Way, owned: Owned, *, users: int, seconds: float) -> Load:
     """Let so many users do the mix, each one request at a time, for so long."""
     latencies: list[float] = []
-    errors = 0
+    errors: list[str] = []
     begun = time.perf_counter()
     end = begun + seconds
 
     async def one_user(number: int) -> None:
-        nonlocal errors
         dice = random.Random(number)  # noqa: S311  (traffic, not a secret)
         while (start := time.perf_counter()) < end:
             operation = dice.choices(OPERATIONS, WEIGHTS)[0]
             user_id, task_id = dice.choice(owned.pairs)
             try:
                 await way(operation, user_id, task_id)
-            except Exception:  # noqa: BLE001  (every kind counts)
-                errors += 1
+            except Exception as error:  # noqa: BLE001  (every kind counts)
+                errors.append(f"{operation}: {type(error).__name__}: {error}"[:200])
             latencies.append(time.perf_counter() - start)
 
     await asyncio.gather(*(one_user(number) for number in range(users)))
-    return Load(len(latencies), time.perf_counter() - begun, errors, tuple(latencies))
+    return Load(len(latencies), time.perf_counter() - begun, tuple(errors), tuple(latencies))
