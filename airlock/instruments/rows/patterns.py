@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import warnings
 from typing import Any
@@ -14,9 +15,8 @@ def samples(pattern: str, count: int = 12) -> tuple[str, ...]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from re import _parser as parser  # type: ignore[attr-defined]
-
-            parsed = parser.parse(_pythonic(pattern))
+            # Not a public module, and its type stubs differ: Any, by import_module.
+            parsed = importlib.import_module("re._parser").parse(_pythonic(pattern))
     except (re.error, ValueError, RecursionError):
         return ()
     found: dict[str, None] = {}
