@@ -53,11 +53,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Drill in scratch, write the report, answer with its verdict."""
     from airlock.acts.drill import drill
+    from airlock.door.logged import append
     from airlock.faces import drill as face
     from airlock.words.drill import REFUSED
     from airlock.words.errors import DONE, Usage
     from airlock.words.errors import NOT_EXAMINED as NOT_EXAMINED_CODE
     from airlock.words.errors import REFUSED as REFUSED_CODE
+    from airlock.words.secrets import scrub
 
     if arguments.rows < 1 or arguments.traffic < 0 or (arguments.last is not None and arguments.last < 1):
         raise Usage("--rows and --last take numbers from 1 up, --traffic from 0 up.")
@@ -80,16 +82,16 @@ def run(arguments: argparse.Namespace) -> int:
         )
     finally:
         show.end()
+    append(arguments.log, "drill", face.document(report))
     if arguments.out:
         _write(Path(arguments.out), report)
     if arguments.json:
-        json.dump(face.document(report), sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
+        sys.stdout.write(scrub(json.dumps(face.document(report), indent=2, ensure_ascii=False)) + "\n")
     else:
         *said, verdict = face.lines(report)
         if arguments.out:
             said.append(f"report: {Path(arguments.out) / 'drill.html'}")
-        sys.stdout.writelines(f"{line}\n" for line in (*said, verdict))
+        sys.stdout.writelines(f"{scrub(line)}\n" for line in (*said, verdict))
     if report.verdict == REFUSED:
         return REFUSED_CODE
     return DONE if report.verdict == "proved" else NOT_EXAMINED_CODE
@@ -134,9 +136,10 @@ def _write(directory: Path, report: DrillReport) -> None:
     from airlock.faces import drill as face
     from airlock.faces.report.drill_page import html
     from airlock.faces.report.junit import junit
+    from airlock.words.secrets import scrub
 
+    document = json.dumps(face.document(report), indent=2, ensure_ascii=False)
+    written = {"drill.html": html(report), "junit.xml": junit(report), "drill.json": f"{document}\n"}
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "drill.html").write_text(html(report), encoding="utf-8")
-    (directory / "junit.xml").write_text(junit(report), encoding="utf-8")
-    text = json.dumps(face.document(report), indent=2, ensure_ascii=False)
-    (directory / "drill.json").write_text(f"{text}\n", encoding="utf-8")
+    for name, text in written.items():
+        (directory / name).write_text(scrub(text), encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from airlock.faces.text import count, duration, enumeration, shorten
+from airlock.faces.text import count, duration, enumeration, number, shorten
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def document(report: DrillReport) -> dict[str, Any]:
             {"table": it.table, "rows": it.rows, "wanted": it.wanted, "reason": it.reason}
             for it in report.fills
         ],
+        "rows_made": {"rows": report.rows_made, "ms": round(report.fill_ms, 1)},
         "roles_made": list(report.roles),
         "elapsed_ms": round(report.elapsed_ms, 1),
     }
@@ -97,7 +98,15 @@ def lines(report: DrillReport) -> Iterator[str]:
             yield f"  {one.table}: {count(one.rows, 'row')} of {one.wanted}, because {one.reason}"
     if report.roles:
         yield f"  roles made on the scratch server: {', '.join(report.roles)}"
+    if report.rows_made:
+        yield f"  {samples(report)}"
     yield headline(report)
+
+
+def samples(report: DrillReport) -> str:
+    """Say how many sample rows were made, and how fast."""
+    rate = number(round(report.rows_made / max(report.fill_ms / 1000, 0.001)))
+    return f"{count(report.rows_made, 'sample row')} made in {duration(report.fill_ms)} ({rate} a second)"
 
 
 def details(proof: RevisionProof) -> Iterator[str]:

@@ -120,6 +120,8 @@ class DrillReport:
     traffic: int = 0
     crash: bool = False
     elapsed_ms: float = 0.0
+    rows_made: int = 0
+    fill_ms: float = 0.0
 
     @property
     def verdict(self) -> str:

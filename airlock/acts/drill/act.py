@@ -64,7 +64,7 @@ def drill(
         )
         return DrillReport(
             server.version, complete, tuple(run.fills), tuple(run.roles), rows, traffic, crash,
-            (time.perf_counter() - began) * 1000,
+            (time.perf_counter() - began) * 1000, run.rows_made, run.fill_ms,
         )  # fmt: skip
 
 
@@ -78,6 +78,7 @@ class _Run:
         self.fills: tuple[Fill, ...] = ()
         self.roles: list[str] = []
         self.dead_end: str | None = None
+        self.rows_made, self.fill_ms = 0, 0.0
 
     def go(self, arguments: dict[str, Any], total: int) -> None:
         position: int | None = 0 if total else None
@@ -105,6 +106,7 @@ class _Run:
                         return message.position
                     elif isinstance(message, Finished):
                         self.fills, self.dead_end = message.fills, message.dead_end
+                        self.rows_made, self.fill_ms = message.rows_made, message.fill_ms
             except ChildFailed as error:
                 if current is None or current.number <= arguments["position"]:
                     raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ class Ledger:
     made: dict[str, str] = field(default_factory=dict)
     fills: dict[str, Fill] = field(default_factory=dict)
     known: dict[str, rows.Table] = field(default_factory=dict)
+    rows_made: int = 0
+    fill_ms: float = 0.0
     strangers: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -106,6 +109,7 @@ class Ledger:
         wanted = sorted(set(names) - {self.version_table})
         if not wanted:
             return ()
+        began = time.perf_counter()
         done = rows.fill(
             self.writing,
             self.wanted if count is None else count,
@@ -116,6 +120,8 @@ class Ledger:
             required=required,
             analyze=self.wanted >= _WORTH_STATISTICS,
         )
+        self.fill_ms += (time.perf_counter() - began) * 1000
+        self.rows_made += sum(one.rows for one in done)
         self.fills.update({one.table: one for one in done})
         return done
 

@@ -46,6 +46,8 @@ class Finished:
     """The child is through; `fills` are the tables' sample rows, `dead_end` the revision nothing gets past."""
 
     fills: tuple[Fill, ...]
+    rows_made: int
+    fill_ms: float
     dead_end: str | None = None
 
 
@@ -171,13 +173,17 @@ def _examine(
             return
         yield one.proof()
         if one.dead_end:
-            yield Finished(tuple(sorted(ledger.fills.values())), examined[number].revision)
+            yield _finished(ledger, examined[number].revision)
             return
         if one.stuck:
             yield Stuck(number + 1)
             return
         state = one.state
-    yield Finished(tuple(sorted(ledger.fills.values())))
+    yield _finished(ledger)
+
+
+def _finished(ledger: Ledger, dead_end: str | None = None) -> Finished:
+    return Finished(tuple(sorted(ledger.fills.values())), ledger.rows_made, ledger.fill_ms, dead_end)
 
 
 __all__ = ["Finished", "Stuck", "WantsRole", "chosen", "prove"]

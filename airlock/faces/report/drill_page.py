@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.faces.drill import difference, headline
+from airlock.faces.drill import difference, headline, samples
 from airlock.faces.report.html import Safe, anchor, join, link, page, table, tag
 from airlock.faces.text import count, duration
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED
@@ -71,6 +71,8 @@ def _circumstances(report: DrillReport) -> Safe:
         ("Server", f"PostgreSQL {report.server_version}"),
         ("Rows", f"{report.rows} sample rows a table"),
     ]
+    if report.rows_made:
+        facts.append(("Rows made", samples(report)))
     if report.traffic:
         facts.append(("Traffic", count(report.traffic, "client")))
     if report.crash:

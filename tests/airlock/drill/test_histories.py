@@ -258,3 +258,42 @@ def test_one_row_among_thousands_is_missed(
     report = drill(ini, scratch=scratch.admin_url, rows=5_000)
     assert verdicts(report) == {"one": PROVED, "two": verdict}
     assert [loss.object for loss in report.revisions[1].losses] == ["public.a.w"]
+
+
+@pytest.mark.parametrize(
+    ("down", "code", "last"),
+    [
+        ("op.drop_table('a')", 0, "proved"),
+        ("pass", 1, "refused"),
+        ("raise NotImplementedError('one way')", 3, "not examined"),
+    ],
+)
+def test_the_exit_code_is_the_verdict(
+    scratch: ScratchServer, tmp_path: Path, down: str, code: int, last: str
+) -> None:
+    """0 proved, 1 refused, 3 not examined; the last line on standard output says it too."""
+    ini = write_project(
+        tmp_path, [Revision("one", "op.create_table('a', sa.Column('id', sa.Integer))", down)]
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "airlock",
+        "drill",
+        "-c",
+        str(ini),
+        "--rows",
+        "5",
+        "--scratch",
+        scratch.admin_url,
+    ]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DATABASE_URL": ""},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"{last}: 1 revision, 1 {last}")
