@@ -231,7 +231,7 @@ def _may_run_again(statements: tuple[Sql, ...]) -> bool:
 
 def _lines(statements: tuple[Sql, ...]) -> Iterator[str]:
     for autocommit, group in itertools.groupby(statements, key=lambda one: one.autocommit):
-        inner = [line for one in group for line in _statement(one)]
+        inner = [line for one in group for line in _statement(one, indent=8 if autocommit else 4)]
         if autocommit:
             yield "with op.get_context().autocommit_block():"
             yield from ("    " + line if line else line for line in "\n".join(inner).split("\n"))
@@ -239,15 +239,20 @@ def _lines(statements: tuple[Sql, ...]) -> Iterator[str]:
             yield from inner
 
 
-def _statement(one: Sql) -> Iterator[str]:
+def _statement(one: Sql, indent: int) -> Iterator[str]:
+    """Spell one statement as a formatter would leave it."""
     if one.note:
         yield f"# {one.note}"
     text = _BIND.sub(r"\\:", one.text)
-    if "\n" not in text or _literal_newline(text):
-        yield f"op.execute({python(text)})" if len(text) < 90 else _long(text)
-        return
-    body = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    yield 'op.execute(\n    """\n' + textwrap.indent(body, "    ") + '\n    """\n)'
+    if "\n" in text and not _literal_newline(text):
+        body = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+        yield 'op.execute(\n    """\n' + textwrap.indent(body, "    ") + '\n    """\n)'
+    elif len(f"op.execute({python(text)})") <= _WIDTH - indent:
+        yield f"op.execute({python(text)})"
+    elif len(python(text)) <= _WIDTH - indent - 4:
+        yield f"op.execute(\n    {python(text)}\n)"
+    else:
+        yield _long(text)
 
 
 def _literal_newline(text: str) -> bool:
@@ -256,20 +261,17 @@ def _literal_newline(text: str) -> bool:
 
 
 def _long(text: str) -> str:
-    pieces = textwrap.wrap(text, 92, break_long_words=False, break_on_hyphens=False, drop_whitespace=False)
+    pieces = textwrap.wrap(text, 90, break_long_words=False, break_on_hyphens=False, drop_whitespace=False)
     if "".join(pieces) != text:
         return f"op.execute({python(text)})"
     return "op.execute(\n" + "\n".join(f"    {python(piece)}" for piece in pieces) + "\n)"
 
 
 def python(text: str) -> str:
-    """Spell a Python string with double quotes."""
-    plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return (
-        f"'{text}'"
-        if '"' in text and "'" not in text and "\\" not in text and "\n" not in text
-        else f'"{plain}"'
-    )
+    """Spell a Python string: in double quotes, or in single ones where that takes fewer backslashes."""
+    quote = "'" if text.count('"') > text.count("'") else '"'
+    plain = text.replace("\\", "\\\\").replace(quote, f"\\{quote}").replace("\n", "\\n").replace("\t", "\\t")
+    return f"{quote}{plain}{quote}"
 
 
 def _written(script: MigrationScript) -> bool:
