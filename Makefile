@@ -4,8 +4,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WITH_DATABASE := scripts/with-database
+# A worker for each core: every test has databases, ports and directories of its own.
+PYTEST := pytest -n logical --maxprocesses 4 --dist worksteal
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export M TO FROM CLIENTS ROWS
+export M TO FROM BENCH CLIENTS ROWS
 # ARGS=… is handed on to airlock: make migrate ARGS='--lock-timeout 500ms --log migrations.log'
 ARGS ?=
 
@@ -45,8 +47,8 @@ api: .venv/ready  ## Serve the tasks API on 127.0.0.1:8000 (PORT=…), migrated 
 	@$(WITH_DATABASE) sh -c 'airlock upgrade && exec python -m app.api'
 
 .PHONY: bench
-bench: .venv/ready  ## Measure airlock upgrade against bare Alembic: at head, 300 revisions, eight runners that wait
-	@python -m bench.upgrade
+bench: .venv/ready  ## Measure the runner, trace and drill beside bare Alembic, stalls, rivals: BENCH=upgrade for one of them
+	@for bench in $${BENCH:-upgrade trace drill stall rivals}; do echo "== $$bench"; python -m bench.$$bench || exit; done
 
 .PHONY: bench-api
 bench-api: .venv/ready  ## Measure the API and the data access on 1,000 users x 1,000 tasks, in a database of its own
@@ -87,15 +89,15 @@ drill-crash: .venv/ready  ## The same through crashes: each step cut at every st
 
 .PHONY: test
 test: .venv/ready  ## Run the fast suite on real PostgreSQL: T=tests/schema narrows it
-	@pytest -n logical --maxprocesses 4 --dist worksteal -m "not proof" $(T)
+	@$(PYTEST) -m "not proof" $(T)
 
 .PHONY: test-server
 test-server: .venv/ready  ## Run what is marked `server` on the server named by TEST_DATABASE=embedded:16|container|URL
-	@pytest -n logical --maxprocesses 4 --dist worksteal -m server $(T)
+	@$(PYTEST) -m server $(T)
 
 .PHONY: proof
 proof: .venv/ready  ## Run the long suite: kills, fuzz, matrices, browser
-	@pytest -m proof $(T)
+	@$(PYTEST) -m proof $(T)
 
 .PHONY: lint
 lint: .venv/ready  ## Look at style and types

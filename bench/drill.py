@@ -127,5 +127,7 @@ def measure_scale(most: int) -> None:
 
 if __name__ == "__main__":
     logging.disable(logging.INFO)
-    what, size = sys.argv[1], int(sys.argv[2])
-    {"history": measure_history, "rows": measure_rows, "scale": measure_scale}[what](size)
+    measures = {"history": measure_history, "rows": measure_rows, "scale": measure_scale}
+    asked = [(sys.argv[1], int(sys.argv[2]))] if sys.argv[1:] else [("history", 300), ("rows", 1_000_000)]
+    for what, size in asked:
+        measures[what](size)
