@@ -17,7 +17,7 @@ from alembic.operations import Operations
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from airlock.instruments import embedded
-from airlock.instruments.recorder import Recorder, installed, tap
+from airlock.instruments.recorder import Recorder, holdup, installed, tap
 from airlock.words.locks import LockMode
 from airlock.words.trace import Lock
 
@@ -273,3 +273,11 @@ def test_a_failed_statement_leaves_no_record_and_no_hold(url: str) -> None:
         assert recorder.end() == ()
         with _connected(url) as other:
             other.cursor().execute("BEGIN; LOCK TABLE s.t NOWAIT; ROLLBACK")
+
+
+def test_a_short_statement_is_seen_because_it_is_held_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking ten times a second, one would miss a statement of a millisecond; held up, it cannot be missed."""
+    monkeypatch.setattr(holdup, "_POLL_SECONDS", 0.1)
+    (record,) = _record(url, "UPDATE s.t SET a = a WHERE id = 1", autocommit=True)
+    assert record.locks == (Lock("s.t", LockMode.ROW_EXCLUSIVE),)
+    assert record.ms < 100
