@@ -31,6 +31,7 @@ def status(ini: Path, database: Database) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.proof
 def test_a_database_half_way(tmp_path: Path, empty_database: Database) -> None:
     """Current, heads, pending with titles, what is NOT VALID, and no drift."""
     ini = write_project(tmp_path, HISTORY)

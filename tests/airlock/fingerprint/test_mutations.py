@@ -80,7 +80,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("mutated", "mutation"), CASES, indirect=["mutated"])
+@pytest.mark.parametrize(("mutated", "mutation"), CASES, indirect=["mutated"], scope="module")
 def test_a_mutation_shows_until_it_is_undone(mutated: Mutated, mutation: Mutation) -> None:
     """The fingerprint differs after the change and is the same again after its undoing."""
     before, mutated.standing = mutated.standing or mutated.reader.read(), None

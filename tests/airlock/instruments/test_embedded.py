@@ -73,6 +73,7 @@ def test_a_persistent_cluster_keeps_its_rows_over_a_restart(tmp_path: Path) -> N
         cluster.stop("immediate")
 
 
+@pytest.mark.proof
 def test_a_long_path_still_gets_a_socket(tmp_path: Path) -> None:
     """A Unix socket's path is limited to 107 bytes; the data directory's is not."""
     deep = tmp_path / ("d" * 60) / ("e" * 60) / "data"

@@ -194,6 +194,7 @@ def test_two_reviews_of_the_same_history_have_the_same_findings(ini: Path, serve
     assert (out / "mine.up.sql").exists()
 
 
+@pytest.mark.proof
 def test_pending_and_a_range_exclude_each_other(ini: Path, server: Server) -> None:
     """Exit 2 and one line."""
     done, _ = _review(ini, server, "0001:0002", "--pending")

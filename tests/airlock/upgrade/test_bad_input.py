@@ -81,6 +81,7 @@ def test_a_url_that_leads_nowhere(
     check(forked.airlock(ini, "upgrade", url=spelled), code, *words)
 
 
+@pytest.mark.proof
 def test_a_host_that_accepts_and_never_answers(ini: Path) -> None:
     """Bare Alembic hangs for ever; here the deadline of connecting ends it."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent:

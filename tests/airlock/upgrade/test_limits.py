@@ -70,6 +70,7 @@ def test_no_lock_within_the_budget_names_the_blocker(tmp_path: Path, empty_datab
     assert (version(empty_database), ran.verdict["exit_code"]) == ([("w1",)], 21)
 
 
+@pytest.mark.proof
 def test_a_locked_version_table_does_not_hang(tmp_path: Path, empty_database: Database) -> None:
     """Bare Alembic waits for ever; the budget covers the reading of the version table too."""
     ini = write_project(tmp_path, ALTERS)

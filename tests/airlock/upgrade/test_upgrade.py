@@ -100,6 +100,7 @@ def test_upgrading_to_an_older_revision_is_an_error(tmp_path: Path, empty_databa
     )
 
 
+@pytest.mark.proof
 def test_a_terminal_sees_the_seconds_pass(tmp_path: Path, empty_database: Database) -> None:
     """On a terminal the running revision's line counts, and is replaced by its result."""
     ini = write_project(tmp_path, [Revision("0001", 'op.execute("SELECT pg_sleep(1.3)")', title="Sleep")])
