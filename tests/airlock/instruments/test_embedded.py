@@ -51,6 +51,7 @@ def test_a_killed_process_leaves_no_server_behind(tmp_path: Path) -> None:
     assert not Path(data).exists()
 
 
+@pytest.mark.proof
 def test_a_persistent_cluster_keeps_its_rows_over_a_restart(tmp_path: Path) -> None:
     """start, write, stop, start: the row is there; a second start does nothing."""
     cluster = embedded.Cluster(tmp_path / "data", embedded.binaries(16))

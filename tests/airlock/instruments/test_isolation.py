@@ -22,6 +22,8 @@ MADE = [
     Revision("r2", "pass"),
 ]
 
+DRIVERS = ["psycopg2", *(pytest.param(other, marks=pytest.mark.proof) for other in ("psycopg", "asyncpg"))]
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ScratchServer]:
@@ -59,7 +61,7 @@ def run_child(ini: Path, scratch: ScratchDatabase, **environ: str) -> list[objec
     return list(isolated(f"{HERE}:upgrade", arguments, scratch=scratch, environ={**os.environ, **environ}))
 
 
-@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
+@pytest.mark.parametrize("driver", DRIVERS)
 def test_the_history_runs_in_scratch_under_any_driver(
     driver: str, tmp_path: Path, scratch: ScratchDatabase, precious: ScratchDatabase
 ) -> None:
@@ -78,7 +80,7 @@ def hard_coded(text: str, precious: ScratchDatabase, driver: str) -> str:
     )
 
 
-@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
+@pytest.mark.parametrize("driver", DRIVERS)
 def test_a_hard_coded_url_is_redirected(
     driver: str, tmp_path: Path, scratch: ScratchDatabase, precious: ScratchDatabase
 ) -> None:
@@ -134,6 +136,7 @@ asyncio.run(go())
 """ + SYNC.format(driver="psycopg2", options="")  # fmt: skip
 
 
+@pytest.mark.proof
 def test_raw_driver_connects_are_redirected(
     tmp_path: Path, scratch: ScratchDatabase, precious: ScratchDatabase
 ) -> None:

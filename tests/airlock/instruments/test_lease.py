@@ -68,6 +68,7 @@ def test_the_proof_is_seen_in_the_same_database_only(
             assert rows(other.url, held.proof_sql) == [(False,)]
 
 
+@pytest.mark.proof
 def test_losing_the_holders_session_is_noticed(address: str, empty_database: Database) -> None:
     """When the holder's session is ended, the heartbeat says so and nothing may go on."""
     noticed = threading.Event()

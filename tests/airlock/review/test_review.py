@@ -96,6 +96,7 @@ def ini(tmp_path: Path) -> Path:
     return write_project(tmp_path, [CREATE, WIDEN, INDEX, READS])
 
 
+@pytest.mark.proof
 def test_a_pending_rewrite_is_refused_with_the_targets_numbers(ini: Path, server: Server) -> None:
     """Exit 1; only pending revisions are reviewed; rows, bytes and losses are the target's; it is only read."""
     with server.database() as database:

@@ -179,6 +179,7 @@ def test_other_drivers_tell_the_same(
         ], one.revision
 
 
+@pytest.mark.proof
 def test_a_revision_that_cannot_be_applied_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:

@@ -55,6 +55,7 @@ def version(database: Database) -> list[tuple[str]]:
     return rows(database.url, "SELECT version_num FROM alembic_version")
 
 
+@pytest.mark.proof
 def test_no_lock_within_the_budget_names_the_blocker(tmp_path: Path, empty_database: Database) -> None:
     """Exit 21, who holds the table and since when, what stands, what to try; the revision left no trace."""
     forked.airlock(write_project(tmp_path, ALTERS[:1]), "upgrade", url=empty_database.url)
@@ -124,6 +125,7 @@ def test_a_statement_past_its_budget(transactional: bool, tmp_path: Path, empty_
     assert version(empty_database) == [("w1",)]
 
 
+@pytest.mark.proof
 def test_a_lost_lease_stops_the_run(tmp_path: Path, empty_database: Database) -> None:
     """Exit 50; what runs is cancelled, what is done stays, nothing more is begun."""
     ini = write_project(tmp_path, [*SLEEPS, Revision("w3", 'op.execute("CREATE TABLE never ()")')])
