@@ -16,6 +16,7 @@ import os
 import pwd
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -23,7 +24,7 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airlock.words.errors import NotExamined, Unreachable
+from airlock.words.errors import Denied, NotExamined, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -257,7 +258,7 @@ def _reachable(data: Path) -> Path:
         return data
     home = temporary / f"airlock-root-{_digest(str(data))}"
     home.mkdir(mode=0o711, exist_ok=True)
-    return home / "data"
+    return _own(home) / "data"
 
 
 def _runnable(bindir: Path) -> Path:
@@ -274,7 +275,15 @@ def _runnable(bindir: Path) -> Path:
         partial.chmod(0o755)
         with contextlib.suppress(OSError):
             partial.rename(copy)
-    return copy / bindir.name
+    return _own(copy) / bindir.name
+
+
+def _own(directory: Path) -> Path:
+    """Return the directory if it is ours: its name can be foretold, and anybody may write beside it."""
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise Denied(f"{directory} belongs to somebody else.", then=f"look at it, then rm -r {directory}")
+    return directory
 
 
 def _enterable(directory: Path) -> bool:

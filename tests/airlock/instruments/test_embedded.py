@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -14,7 +15,7 @@ import psycopg2
 import pytest
 
 from airlock.instruments import embedded
-from airlock.words.errors import NotExamined
+from airlock.words.errors import Denied, NotExamined
 
 WHEEL = [16, 18]
 
@@ -97,3 +98,15 @@ def test_roots_data_never_lies_in_a_home() -> None:
     """PostgreSQL runs as another user, who must not be let into root's home: the temporary directory serves."""
     cluster = embedded.Cluster(Path("/root/somewhere/.postgres"), embedded.binaries(16))
     assert not cluster.data.is_relative_to("/root")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the rule is for root only")
+def test_a_directory_that_somebody_else_put_in_the_way_is_not_used() -> None:
+    """Its name can be foretold and the temporary directory is everybody's: exit 11, naming it."""
+    planned = embedded.Cluster(Path("/root/in-the-way/.postgres"), embedded.binaries(16)).data.parent
+    shutil.chown(planned, "nobody")
+    try:
+        with pytest.raises(Denied, match=str(planned)):
+            embedded.Cluster(Path("/root/in-the-way/.postgres"), embedded.binaries(16))
+    finally:
+        planned.rmdir()
