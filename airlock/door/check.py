@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
+
+from airlock.door.arguments import add_rows
+from airlock.words.trace import JUDGED_FROM_ROWS
 
 if TYPE_CHECKING:
     import argparse
 
-DEFAULT_ROWS = 1_000
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
-    parser.add_argument(
-        "--rows",
-        type=int,
-        default=DEFAULT_ROWS,
-        metavar="N",
-        help="sample rows in every table while tracing (default: %(default)s; scans show from 1,000 on)",
-    )
+    add_rows(parser, JUDGED_FROM_ROWS, least=JUDGED_FROM_ROWS, more=" while tracing")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check in scratch; 0 proved, 1 refused, 3 where a question has no answer."""
     from airlock.acts.check import check
+    from airlock.door.answer import answer
     from airlock.faces import check as face
 
     report = check(
@@ -35,11 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         x_arguments=arguments.x,
         progress=_tell,
     )
-    if arguments.json:
-        json.dump(face.document(report), sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.writelines(f"{line}\n" for line in face.lines(report))
+    answer(arguments, face.document(report), face.lines(report))
     return 1 if report.faults else 3 if report.unseen else 0
 
 

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airlock.door.arguments import add_range, add_rows, at_least
+
 if TYPE_CHECKING:
     import argparse
 
@@ -19,26 +21,17 @@ DEFAULT_ROWS = 40
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
+    add_range(parser)
     parser.add_argument(
-        "range",
-        nargs="?",
-        metavar="FROM:TO",
-        help="revisions after FROM up to and with TO (default: base:head)",
+        "--last", type=at_least(1), metavar="N", help="only the last N revisions of the range"
     )
-    parser.add_argument("--last", type=int, metavar="N", help="only the last N revisions of the range")
     parser.add_argument(
         "--pending", action="store_true", help="what the target lacks (reads its version table)"
     )
-    parser.add_argument(
-        "--rows",
-        type=int,
-        default=DEFAULT_ROWS,
-        metavar="N",
-        help="sample rows in every table (default: %(default)s)",
-    )
+    add_rows(parser, DEFAULT_ROWS)
     parser.add_argument(
         "--traffic",
-        type=int,
+        type=at_least(0),
         default=0,
         metavar="N",
         help="N clients of the other release write and read during each step",
@@ -53,16 +46,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Drill in scratch, write the report, answer with its verdict."""
     from airlock.acts.drill import drill
-    from airlock.door.logged import append
+    from airlock.door.answer import answer
     from airlock.faces import drill as face
     from airlock.words.drill import REFUSED
-    from airlock.words.errors import DONE, Usage
+    from airlock.words.errors import DONE
     from airlock.words.errors import NOT_EXAMINED as NOT_EXAMINED_CODE
     from airlock.words.errors import REFUSED as REFUSED_CODE
-    from airlock.words.secrets import scrub
 
-    if arguments.rows < 1 or arguments.traffic < 0 or (arguments.last is not None and arguments.last < 1):
-        raise Usage("--rows and --last take numbers from 1 up, --traffic from 0 up.")
     start, like_major = _target(arguments) if arguments.pending else (None, None)
     show = _Progress()
     try:
@@ -82,16 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     finally:
         show.end()
-    append(arguments.log, "drill", face.document(report))
+    *said, verdict = face.lines(report)
     if arguments.out:
         _write(Path(arguments.out), report)
-    if arguments.json:
-        sys.stdout.write(scrub(json.dumps(face.document(report), indent=2, ensure_ascii=False)) + "\n")
-    else:
-        *said, verdict = face.lines(report)
-        if arguments.out:
-            said.append(f"report: {Path(arguments.out) / 'drill.html'}")
-        sys.stdout.writelines(f"{scrub(line)}\n" for line in (*said, verdict))
+        said.append(f"report: {Path(arguments.out) / 'drill.html'}")
+    answer(arguments, face.document(report), (*said, verdict))
     if report.verdict == REFUSED:
         return REFUSED_CODE
     return DONE if report.verdict == "proved" else NOT_EXAMINED_CODE

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from airlock.door.arguments import add_range, add_rows
+from airlock.words.trace import JUDGED_FROM_ROWS
 
 if TYPE_CHECKING:
     import argparse
@@ -16,23 +17,12 @@ DEFAULT_ROWS = 2_000
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
-    parser.add_argument(
-        "range",
-        nargs="?",
-        metavar="FROM:TO",
-        help="revisions after FROM up to and with TO (default: base:head)",
-    )
+    add_range(parser)
     parser.add_argument("--pending", action="store_true", help="review what the target lacks")
     parser.add_argument(
         "--out", default="review", metavar="DIR", help="where the files go (default: %(default)s)"
     )
-    parser.add_argument(
-        "--rows",
-        type=int,
-        default=DEFAULT_ROWS,
-        metavar="N",
-        help="sample rows in every table (default: %(default)s)",
-    )
+    add_rows(parser, DEFAULT_ROWS, least=JUDGED_FROM_ROWS)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,9 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
     from importlib.metadata import version
 
     from airlock.acts.review import review
-    from airlock.door.logged import append
-    from airlock.faces.report import phrases
+    from airlock.door.answer import answer
     from airlock.faces.report.bundle import document, files
+    from airlock.faces.review import lines
     from airlock.instruments.project import Project
     from airlock.instruments.target import resolve_target
     from airlock.words.errors import DONE, NOT_EXAMINED, REFUSED, Usage
@@ -73,16 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     contents = files(made, version=version("airlock"), prefix=_prefix(arguments.config))
     for name, text in contents.items():
         (out / name).write_text(scrub(text), encoding="utf-8")
-    append(arguments.log, "review", document(made))
-    if arguments.json:
-        sys.stdout.write(scrub(json.dumps(document(made), indent=2, ensure_ascii=False)) + "\n")
-    else:
-        for danger in made.dangers:
-            for sentence in phrases.danger_sentences(danger):
-                sys.stdout.write(f"{danger.revision} ({danger.direction})  {sentence}\n")
-            sys.stdout.write(f"{danger.revision} ({danger.direction})  {phrases.answer(danger)}\n")
-        sys.stdout.write(f"{len(contents)} files in {_shown(out)}\n")
-        sys.stdout.write(f"{made.verdict}: {phrases.headline(made)}\n")
+    answer(arguments, document(made), lines(made, out, len(contents)))
     if made.refusals:
         return REFUSED
     return NOT_EXAMINED if made.unseen else DONE
@@ -105,7 +86,3 @@ def _prefix(config: Path) -> str:
             within = directory.relative_to(root).as_posix()
             return "" if within == "." else f"{within}/"
     return ""
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
+
+from airlock.door.arguments import add_rows
+from airlock.words.trace import JUDGED_FROM_ROWS
 
 if TYPE_CHECKING:
     import argparse
@@ -24,18 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="OLD:NEW",
         help="a table or column that was renamed: phase2.task.title:heading (none: nothing was)",
     )
-    parser.add_argument(
-        "--rows",
-        type=int,
-        default=DEFAULT_ROWS,
-        metavar="N",
-        help="sample rows in every table for the trace and the drill (default: %(default)s)",
-    )
+    add_rows(parser, DEFAULT_ROWS, least=JUDGED_FROM_ROWS, more=" for the trace and the drill")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write, trace and drill in scratch, contacting no target; 1 where something dangerous or unproved is left."""
     from airlock.acts.revise.act import revise
+    from airlock.door.answer import answer
     from airlock.faces import revise as face
 
     revised = revise(
@@ -48,11 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
         progress=lambda what: _tell(f"{what} ..."),
     )
-    if arguments.json:
-        json.dump(face.document(revised), sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.writelines(f"{line}\n" for line in face.lines(revised))
+    answer(arguments, face.document(revised), face.lines(revised))
     return 0 if revised.sound else 1
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from typing import TYPE_CHECKING
 
+from airlock.door.answer import answer
 from airlock.faces import status as face
-from airlock.words.secrets import scrub
 
 if TYPE_CHECKING:
     import argparse
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add nothing: the common options are all it takes."""
-    parser.set_defaults(wants_target=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,6 +27,5 @@ def run(arguments: argparse.Namespace) -> int:
     found = status(
         project, target, config=arguments.config, x_arguments=tuple(arguments.x), scratch=arguments.scratch
     )
-    said = json.dumps(face.document(found), ensure_ascii=False) if arguments.json else face.text(found)
-    sys.stdout.write(scrub(said) + "\n")
+    answer(arguments, face.document(found), face.text(found).splitlines())
     return 0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING
+
+from airlock.door.arguments import add_range, add_rows
 
 if TYPE_CHECKING:
     import argparse
@@ -14,27 +14,15 @@ DEFAULT_ROWS = 2_000
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
-    parser.add_argument(
-        "range",
-        nargs="?",
-        metavar="FROM:TO",
-        help="revisions after FROM up to and with TO (default: base:head)",
-    )
-    parser.add_argument(
-        "--rows",
-        type=int,
-        default=DEFAULT_ROWS,
-        metavar="N",
-        help="sample rows in every table (default: %(default)s; scans show from 1,000 on)",
-    )
+    add_range(parser)
+    add_rows(parser, DEFAULT_ROWS, least=0, more="; scans show from 1,000 on")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Trace in scratch, contacting no target, and print what was seen."""
     from airlock.acts.trace import trace
-    from airlock.door.logged import append
+    from airlock.door.answer import answer
     from airlock.faces import trace as face
-    from airlock.words.secrets import scrub
 
     report = trace(
         arguments.config,
@@ -43,9 +31,5 @@ def run(arguments: argparse.Namespace) -> int:
         rows=arguments.rows,
         x_arguments=arguments.x,
     )
-    append(arguments.log, "trace", face.document(report))
-    if arguments.json:
-        sys.stdout.write(scrub(json.dumps(face.document(report), indent=2, ensure_ascii=False)) + "\n")
-    else:
-        sys.stdout.writelines(f"{scrub(line)}\n" for line in face.lines(report))
+    answer(arguments, face.document(report), face.lines(report))
     return 0

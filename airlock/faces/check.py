@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airlock.faces.text import count, duration
+from airlock.faces.text import count, duration, near
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +19,7 @@ def document(report: CheckReport) -> dict[str, Any]:
         "server_version": report.server_version,
         "revisions": report.revisions,
         "faults": [
-            {"path": _near(one.path), "line": one.line, "question": one.question, "text": one.text}
+            {"path": near(one.path), "line": one.line, "question": one.question, "text": one.text}
             for one in report.faults
         ],
         "not_examined": list(report.unseen),
@@ -32,7 +31,7 @@ def document(report: CheckReport) -> dict[str, Any]:
 
 def lines(report: CheckReport) -> Iterator[str]:
     """List the faults as compilers do, then what was excused or not seen, the verdict last."""
-    yield from (f"{_near(one.path)}:{one.line}: {one.question}: {one.text}" for one in report.faults)
+    yield from (f"{near(one.path)}:{one.line}: {one.question}: {one.text}" for one in report.faults)
     yield from (f"excused: {one}" for one in report.excused)
     yield from (f"not examined: {one}" for one in report.unseen)
     yield verdict(report)
@@ -51,8 +50,3 @@ def verdict(report: CheckReport) -> str:
         f"Proved: {what} in one line, importing nothing that ages, explained, equal to the models, nothing dangerous"
         f" unexcused, every downgrade proved, {took}."
     )
-
-
-def _near(path: str) -> str:
-    here = Path.cwd()
-    return str(Path(path).relative_to(here)) if path and Path(path).is_relative_to(here) else path

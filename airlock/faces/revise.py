@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airlock.faces.text import count
+from airlock.faces.text import count, near
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +42,7 @@ def lines(revised: Revised) -> Iterator[str]:
     """Tell what was written, what is still to be said, and the verdict last."""
     for one in revised.written:
         yield f"+ {one.revision} {one.title}"
-        yield f"    {_near(one.path)}"
+        yield f"    {near(one.path)}"
         yield from (f"    {line}" for line in one.open)
         yield from _verdict(revised, one)
     for remark in revised.remarks:
@@ -94,8 +93,3 @@ def _verdict(revised: Revised, one: WrittenRevision) -> Iterator[str]:
     for proof in revised.proofs:
         if proof.revision == one.revision:
             yield f"    downgrade {proof.verdict}{f': {proof.reason}' if proof.reason else ''}"
-
-
-def _near(path: str) -> str:
-    here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

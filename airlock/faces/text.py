@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ def width(text: str) -> int:
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text
     )
+
+
+def near(path: str | Path) -> str:
+    """Name a path from the directory we stand in, where it lies below; an empty one stays empty."""
+    there, here = Path(path), Path.cwd()
+    return str(there.relative_to(here)) if there.is_relative_to(here) else str(path)
 
 
 def shorten(text: str, limit: int) -> str:

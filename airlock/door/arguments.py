@@ -1,0 +1,48 @@
+"""Arguments that several commands declare, each declared once."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Make a type of whole numbers from `least` up; anything else is a usage error that says so."""
+
+    def read(text: str) -> int:
+        try:
+            found = int(text)
+        except ValueError:
+            found = least - 1
+        if found < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least:,} up")
+        return found
+
+    return read
+
+
+def add_range(parser: argparse.ArgumentParser) -> None:
+    """Add the revisions to look at, as `range`; None is the whole history."""
+    parser.add_argument(
+        "range",
+        nargs="?",
+        metavar="FROM:TO",
+        help="revisions after FROM up to and with TO (default: base:head)",
+    )
+
+
+def add_rows(parser: argparse.ArgumentParser, default: int, *, least: int = 1, more: str = "") -> None:
+    """Add how many sample rows every table gets, as `rows`; `more` ends the sentence of its help.
+
+    Where a verdict of "nothing dangerous" hangs on them, `least` is from where on scans are judged.
+    """
+    parser.add_argument(
+        "--rows",
+        type=at_least(least),
+        default=default,
+        metavar="N",
+        help=f"sample rows in every table{more} (default: %(default)s{f', at least {least}' if least > 1 else ''})",
+    )
