@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 
     from airlock.words.difference import Difference
     from airlock.words.drill import DrillProgress, DrillReport, RevisionProof
+    from airlock.words.rows import Rate
 
 _LONGEST = 160
+# From so many rows on they are worth a line beside the step's time.
+WORTH_SAYING = 10_000
+_MODES = (
+    "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE",
+    "ACCESS EXCLUSIVE",
+)  # fmt: skip
 _SIGNS = {PROVED: "=", REFUSED: "!", NOT_EXAMINED: "?"}
 
 
@@ -32,9 +39,20 @@ def document(report: DrillReport) -> dict[str, Any]:
             for it in report.fills
         ],
         "rows_made": {"rows": report.rows_made, "ms": round(report.fill_ms, 1)},
+        "rates": [_rate(rate) for rate in report.rates],
         "roles_made": list(report.roles),
         "elapsed_ms": round(report.elapsed_ms, 1),
     }
+
+
+def _rate(rate: Rate) -> dict[str, Any]:
+    by_hand = None
+    if rate.by_hand_ms is not None:
+        by_hand = {"ms": _ms(rate.by_hand_ms), "rows_a_second": round(rate.by_hand_a_second or 0)}
+    return {
+        "table": rate.table, "rows": rate.rows, "ms": _ms(rate.ms), "rows_a_second": round(rate.a_second),
+        "by_hand": by_hand, "ratio": None if rate.ratio is None else round(rate.ratio, 2), "reason": rate.reason,
+    }  # fmt: skip
 
 
 def _revision(proof: RevisionProof) -> dict[str, Any]:
@@ -51,6 +69,7 @@ def _revision(proof: RevisionProof) -> dict[str, Any]:
         "losses": [{"object": it.object, "rows": it.rows, "why": it.why} for it in proof.losses],
         "notes": list(proof.notes),
         "held": [{"object": it.object, "mode": it.mode, "direction": it.direction} for it in proof.held],
+        "touched": [{"table": it.table, "rows": it.rows} for it in proof.touched],
         "ms": {"up": _ms(proof.ms.up), "down": _ms(proof.ms.down), "again": _ms(proof.ms.again)},
     }
     if proof.stalls or proof.broken:
@@ -100,6 +119,7 @@ def lines(report: DrillReport) -> Iterator[str]:
         yield f"  roles made on the scratch server: {', '.join(report.roles)}"
     if report.rows_made:
         yield f"  {samples(report)}"
+    yield from (f"    {rate(one)}" for one in report.rates)
     yield headline(report)
 
 
@@ -107,6 +127,21 @@ def samples(report: DrillReport) -> str:
     """Say how many sample rows were made, and how fast."""
     rate = number(round(report.rows_made / max(report.fill_ms / 1000, 0.001)))
     return f"{count(report.rows_made, 'sample row')} made in {duration(report.fill_ms)} ({rate} a second)"
+
+
+def rate(one: Rate) -> str:
+    """Say how fast a table's rows were made, and how fast by hand."""
+    said = f"{one.table}: {count(one.rows, 'row')}, {_a_second(one.a_second)} a second"
+    if one.by_hand_a_second is None or one.ratio is None:
+        return f"{said}; by hand not at all: {one.reason}"
+    return (
+        f"{said}; by hand (INSERT … SELECT generate_series, the same keys and indexes) "
+        f"{_a_second(one.by_hand_a_second)} a second: {one.ratio:.2f} x the time"
+    )
+
+
+def _a_second(rows: float) -> str:
+    return number(round(rows))
 
 
 def details(proof: RevisionProof) -> Iterator[str]:
@@ -128,11 +163,37 @@ def details(proof: RevisionProof) -> Iterator[str]:
         yield f"lost: {loss.object}, {count(loss.rows, 'row')} written meanwhile ({loss.why})"
     for note in proof.notes:
         yield f"note: {note}"
+    if proof.rows_touched >= WORTH_SAYING:
+        yield against_rows(proof)
     for stall in proof.stalls:
         yield (
             f"traffic {stall.direction}: {count(stall.statements, 'statement')}, p50 {duration(stall.p50)}, "
             f"p99 {duration(stall.p99)}, longest {duration(stall.longest)}"
         )
+
+
+def against_rows(proof: RevisionProof) -> str:
+    """Say what the step took, held and kept waiting, beside the rows of the tables that it touched."""
+    tables = ", ".join(f"{it.table} {number(it.rows)}" for it in proof.touched)
+    said = []
+    for direction, ms in (("up", proof.ms.up), ("down", proof.ms.down)):
+        if ms is not None:
+            stall = proof.longest_stall(direction)
+            waited = f", longest stall {duration(stall)}" if stall is not None else ""
+            said.append(f"{direction} {duration(ms)}{', ' + locked(proof, direction)}{waited}")
+    return f"{count(proof.rows_touched, 'row')} ({tables}): {'; '.join(said)}"
+
+
+def locked(proof: RevisionProof, direction: str) -> str:
+    """Say how long at most locks were held until the step's end, and the worst of them."""
+    modes = {it.mode for it in proof.held if it.direction == direction}
+    worst = next((mode for mode in reversed(_MODES) if mode in modes), None)
+    ms = proof.ms.up if direction == "up" else proof.ms.down
+    return (
+        "nothing locked until its end"
+        if worst is None or ms is None
+        else f"{worst} for at most {duration(ms)}"
+    )
 
 
 def _meanwhile(direction: str) -> str:

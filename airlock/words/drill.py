@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airlock.words.difference import Difference
-    from airlock.words.rows import Fill
+    from airlock.words.rows import Fill, Rate
 
 PROVED, REFUSED, NOT_EXAMINED = "proved", "refused", "not examined"
 
@@ -79,6 +79,14 @@ class Cut:
     converged: bool
 
 
+@dataclass(frozen=True, order=True, slots=True)
+class Touched:
+    """A table that the step locked or changed, and the rows that it held before the step."""
+
+    table: str
+    rows: int
+
+
 @dataclass(frozen=True, slots=True)
 class RevisionProof:
     """One revision's verdict and everything it rests on."""
@@ -96,6 +104,16 @@ class RevisionProof:
     stalls: tuple[Stall, ...] = ()
     broken: tuple[Broken, ...] = ()
     cuts: tuple[Cut, ...] = ()
+    touched: tuple[Touched, ...] = ()
+
+    @property
+    def rows_touched(self) -> int:
+        """Give the rows of all the tables that the step locked or changed."""
+        return sum(one.rows for one in self.touched)
+
+    def longest_stall(self, direction: str) -> float | None:
+        """Give the longest that a client waited in one direction, None where there was no traffic."""
+        return max((stall.longest for stall in self.stalls if stall.direction == direction), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +140,7 @@ class DrillReport:
     elapsed_ms: float = 0.0
     rows_made: int = 0
     fill_ms: float = 0.0
+    rates: tuple[Rate, ...] = ()
 
     @property
     def verdict(self) -> str:

@@ -7,17 +7,48 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True, slots=True)
 class Fill:
-    """One table's sample rows: how many are there, how many were wanted, and why fewer."""
+    """One table's sample rows: how many are there, how many were wanted, and why fewer.
+
+    `made` were added now, in `ms` milliseconds.
+    """
 
     table: str
     rows: int
     wanted: int
     reason: str | None = None
+    made: int = 0
+    ms: float = 0.0
 
     @property
     def is_filled(self) -> bool:
         """Tell whether there are rows enough to prove anything with."""
         return self.rows > 0
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Rate:
+    """What `rows` sample rows of one table took, and as many by a hand-written INSERT; or why there is none."""
+
+    table: str
+    rows: int
+    ms: float
+    by_hand_ms: float | None = None
+    reason: str | None = None
+
+    @property
+    def a_second(self) -> float:
+        """Give the sample rows a second."""
+        return self.rows / max(self.ms / 1000, 0.001)
+
+    @property
+    def by_hand_a_second(self) -> float | None:
+        """Give the hand-written rows a second."""
+        return None if self.by_hand_ms is None else self.rows / max(self.by_hand_ms / 1000, 0.001)
+
+    @property
+    def ratio(self) -> float | None:
+        """Give how many times as long as by hand sample rows take."""
+        return None if self.by_hand_ms is None else self.ms / max(self.by_hand_ms, 0.001)
 
 
 @dataclass(frozen=True, order=True, slots=True)

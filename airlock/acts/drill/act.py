@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airlock.instruments.scratch import ScratchServer
-    from airlock.words.rows import Fill
+    from airlock.words.rows import Fill, Rate
 
 ROWS = 40
 _MOST_RESTARTS = 1_000
@@ -64,7 +64,7 @@ def drill(
         )
         return DrillReport(
             server.version, complete, tuple(run.fills), tuple(run.roles), rows, traffic, crash,
-            (time.perf_counter() - began) * 1000, run.rows_made, run.fill_ms,
+            (time.perf_counter() - began) * 1000, run.rows_made, run.fill_ms, run.rates,
         )  # fmt: skip
 
 
@@ -79,6 +79,7 @@ class _Run:
         self.roles: list[str] = []
         self.dead_end: str | None = None
         self.rows_made, self.fill_ms = 0, 0.0
+        self.rates: tuple[Rate, ...] = ()
 
     def go(self, arguments: dict[str, Any], total: int) -> None:
         position: int | None = 0 if total else None
@@ -107,6 +108,7 @@ class _Run:
                     elif isinstance(message, Finished):
                         self.fills, self.dead_end = message.fills, message.dead_end
                         self.rows_made, self.fill_ms = message.rows_made, message.fill_ms
+                        self.rates = message.rates
             except ChildFailed as error:
                 if current is None or current.number <= arguments["position"]:
                     raise

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from airlock.acts.drill.ledger import State
+    from airlock.words.drill import Broken, Cut
     from airlock.words.rows import RowDifference
 
 
@@ -62,6 +63,17 @@ def values(
     return found
 
 
+def steady(before: State, after: State) -> frozenset[str]:
+    """Name the columns that the upgrade left alone: a second upgrade must leave them alone as well.
+
+    What it computes (now(), random()) may come out differently each time.
+    """
+    found = {f"{name}.{column}" for name, one in before.digests.items() for column in one.columns}
+    for one in values(before, after):
+        found.discard(one.object)
+    return frozenset(found)
+
+
 def incomparable(before: State, after: State, blurred: Collection[str]) -> list[str]:
     """Name the tables of which too little is known to compare them: big ones that others wrote to as well."""
     return sorted(
@@ -100,3 +112,16 @@ def keep(differences: list[Difference], kept: Mapping[str, str]) -> tuple[list[D
 def _is_about(thing: str, name: str) -> bool:
     """Match an object's full name, or the same without the word of its kind."""
     return thing == name or thing.partition(" ")[2] == name
+
+
+def counted(differences: list[Difference], broken: list[Broken], cuts: list[Cut]) -> str:
+    """Say in numbers why a revision is refused."""
+    parts = []
+    if differences:
+        parts.append(f"{len(differences)} difference{'s' if len(differences) != 1 else ''} after down")
+    if broken:
+        parts.append(f"{len(broken)} statement{'s' if len(broken) != 1 else ''} of the other schema fail")
+    lost = sum(not cut.converged for cut in cuts)
+    if lost:
+        parts.append(f"{lost} crash{'es' if lost != 1 else ''} without recovery")
+    return ", ".join(parts)

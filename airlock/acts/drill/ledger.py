@@ -10,6 +10,7 @@ import psycopg2
 import psycopg2.extensions
 
 from airlock.instruments import fingerprint, rows
+from airlock.words.rows import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 # Without statistics prepared statements scan big tables.
 _WORTH_STATISTICS = 1_000
+# From so many rows on their making is compared with a hand-written INSERT: of the slowest tables filled together, and
+# of no more than so many tables altogether.
+_WORTH_COMPARING = 10_000
+_MOST_TOGETHER, _MOST_COMPARED = 3, 6
 _TABLES = frozenset({"table", "partitioned table"})
 
 
@@ -55,6 +60,7 @@ class Ledger:
     known: dict[str, rows.Table] = field(default_factory=dict)
     rows_made: int = 0
     fill_ms: float = 0.0
+    rates: dict[str, Rate] = field(default_factory=dict)
     strangers: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -121,9 +127,21 @@ class Ledger:
             analyze=self.wanted >= _WORTH_STATISTICS,
         )
         self.fill_ms += (time.perf_counter() - began) * 1000
-        self.rows_made += sum(one.rows for one in done)
+        self.rows_made += sum(one.made for one in done)
         self.fills.update({one.table: one for one in done})
+        self._compare_with_hand(done)
         return done
+
+    def _compare_with_hand(self, done: Iterable[Fill]) -> None:
+        """Time a hand-written INSERT beside what filled big tables, each the first time."""
+        big = [one for one in done if one.made >= _WORTH_COMPARING and one.table not in self.rates]
+        room = min(_MOST_TOGETHER, _MOST_COMPARED - len(self.rates))
+        for fill in sorted(big, key=lambda it: -it.ms)[: max(room, 0)]:
+            known = rows.read_tables(self.writing, names=[fill.table], targets=True)
+            tables = {table.oid: table for table in known}
+            table = next(table for table in known if table.label == fill.table)
+            took, why = rows.time_by_hand(self.writing, table, tables, fill.made, self.search_path)
+            self.rates[fill.table] = Rate(fill.table, fill.made, fill.ms, took, why)
 
     def empty(self, names: Iterable[str]) -> None:
         """Remove all rows of some tables, and of those that refer to them."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
     from airlock.instruments.scratch import ScratchDatabase
-    from airlock.words.rows import Fill
+    from airlock.words.rows import Fill, Rate
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Finished:
     fills: tuple[Fill, ...]
     rows_made: int
     fill_ms: float
+    rates: tuple[Rate, ...] = ()
     dead_end: str | None = None
 
 
@@ -183,7 +184,8 @@ def _examine(
 
 
 def _finished(ledger: Ledger, dead_end: str | None = None) -> Finished:
-    return Finished(tuple(sorted(ledger.fills.values())), ledger.rows_made, ledger.fill_ms, dead_end)
+    rates = tuple(sorted(ledger.rates.values()))
+    return Finished(tuple(sorted(ledger.fills.values())), ledger.rows_made, ledger.fill_ms, rates, dead_end)
 
 
 __all__ = ["Finished", "Stuck", "WantsRole", "chosen", "prove"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.acts.drill import comparisons, failures, fitting, judge, meanwhile
 from airlock.acts.drill.step import StepTaken, take
-from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, Kept, Loss, RevisionProof, Timings
+from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, Kept, Loss, RevisionProof, Timings, Touched
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -55,6 +55,7 @@ class Examination:
     dead_end: bool = False
     wants_role: str | None = None
     existing: frozenset[str] = frozenset()
+    concerned: tuple[Touched, ...] = ()
 
     def run(self) -> Iterator[str]:
         """Go up, write, go down, compare, go up again, compare, and leave the database above the revision."""
@@ -70,6 +71,9 @@ class Examination:
         self._complain_of_sequences(before, after, "after the upgrade")
         yield "writing"
         touched = self._touched(up, before, after)
+        self.concerned = tuple(
+            sorted(Touched(name, before.digests[name].count) for name in touched & before.digests.keys())
+        )
         written = meanwhile.write(self.ledger, before, after, touched, self.turn, older)
         self.notes += written.notes
         yield "down"
@@ -109,7 +113,7 @@ class Examination:
         )
         reason = self.reason
         if verdict == REFUSED and not reason:
-            reason = _counted(self.differences, self.broken, self.cuts)
+            reason = judge.counted(self.differences, self.broken, self.cuts)
         held: set[Held] = {
             one
             for taken in (self.up, self.down)
@@ -122,6 +126,7 @@ class Examination:
             tuple(self.kept), self.losses, tuple(dict.fromkeys(self.notes)),
             Timings(*(taken.ms if taken else None for taken in (self.up, self.down, self.again))),
             tuple(sorted(held)), tuple(self.stalls), tuple(self.broken), tuple(self.cuts),
+            self.concerned,
         )  # fmt: skip
 
     def refuse(self, reason: str) -> None:
@@ -215,7 +220,7 @@ class Examination:
         if comparisons.AGAIN:
             found, _ = judge.structure(after, above)
             found += judge.values(
-                after, above, written.changed, steady=_steady(before, after), blurred=written.blurred
+                after, above, written.changed, steady=judge.steady(before, after), blurred=written.blurred
             )
             found, _ = judge.keep(found, self.facts.kept)
             self.differences += [one for one in found if one not in self.differences]
@@ -247,26 +252,3 @@ class Examination:
         found = [one for one in judge.sequences(before, after) if "holds up to" in (one.after or "")]
         self.notes += [f"{one.object} {when}: {one.after}" for one in found]
         self.differences += found
-
-
-def _steady(before: State, after: State) -> frozenset[str]:
-    """Name the columns that the upgrade left alone: a second upgrade must leave them alone as well.
-
-    What it computes (now(), random()) may come out differently each time.
-    """
-    found = {f"{name}.{column}" for name, one in before.digests.items() for column in one.columns}
-    for one in judge.values(before, after):
-        found.discard(one.object)
-    return frozenset(found)
-
-
-def _counted(differences: list[Difference], broken: list[Broken], cuts: list[Cut]) -> str:
-    parts = []
-    if differences:
-        parts.append(f"{len(differences)} difference{'s' if len(differences) != 1 else ''} after down")
-    if broken:
-        parts.append(f"{len(broken)} statement{'s' if len(broken) != 1 else ''} of the other schema fail")
-    lost = sum(not cut.converged for cut in cuts)
-    if lost:
-        parts.append(f"{lost} crash{'es' if lost != 1 else ''} without recovery")
-    return ", ".join(parts)

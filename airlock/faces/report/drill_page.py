@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.faces.drill import difference, headline, samples
+from airlock.faces.drill import WORTH_SAYING, difference, headline, samples
+from airlock.faces.report.drill_sizes import against_rows, rates, stalls
 from airlock.faces.report.html import Safe, anchor, join, link, page, table, tag
 from airlock.faces.text import count, duration
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED
@@ -48,7 +49,11 @@ def html(report: DrillReport) -> str:
         _overview(report),
     ]
     if report.longest_stall_ms is not None:
-        body += [tag("h2", "How long clients waited"), _stalls(report)]
+        body += [tag("h2", "How long clients waited"), stalls(report)]
+    if any(proof.rows_touched >= WORTH_SAYING for proof in report.revisions):
+        body += [tag("h2", "Time and stall against rows"), against_rows(report)]
+    if report.rates:
+        body += [tag("h2", "Sample rows beside a hand-written INSERT"), rates(report)]
     body += [part for proof in report.revisions for part in _revision(proof)]
     unfilled = [one for one in report.fills if one.reason]
     if unfilled:
@@ -127,73 +132,6 @@ def _overview(report: DrillReport) -> Safe:
         ["revision", "title", "verdict", "up / down / again"],
         rows,
         bad=[proof.verdict == REFUSED for proof in report.revisions],
-    )
-
-
-def _stalls(report: DrillReport) -> Safe:
-    """Draw p50, p99 and the longest wait of each step on one logarithmic axis."""
-    import math
-
-    steps = [(proof, stall) for proof in report.revisions for stall in proof.stalls]
-    top = max(max(stall.longest for _, stall in steps), 10.0)
-    low, width, line = 0.1, 640, 22
-
-    def x(ms: float) -> float:
-        return round(190 + (width - 250) * math.log10(max(ms, low) / low) / math.log10(top / low), 1)
-
-    drawn = []
-    for place, (proof, stall) in enumerate(steps):
-        y = 12 + place * line
-        drawn += [
-            tag(
-                "text",
-                f"{proof.revision[:12]} {stall.direction}",
-                x=0,
-                y=y + 4,
-                font_size=12,
-                fill="currentColor",
-            ),
-            tag("line", x1=x(stall.p50), x2=x(stall.longest), y1=y, y2=y, stroke="currentColor"),
-            tag("circle", cx=x(stall.p50), cy=y, r=3, fill="currentColor"),
-            tag("rect", x=x(stall.p99) - 3, y=y - 4, width=6, height=8, fill="none", stroke="currentColor"),
-            tag(
-                "line",
-                x1=x(stall.longest),
-                x2=x(stall.longest),
-                y1=y - 6,
-                y2=y + 6,
-                stroke="currentColor",
-                stroke_width=3,
-            ),
-            tag(
-                "text",
-                duration(stall.longest),
-                x=x(stall.longest) + 6,
-                y=y + 4,
-                font_size=12,
-                fill="currentColor",
-            ),
-        ]
-    drawing = tag(
-        "svg", *drawn, viewBox=f"0 0 {width + 40} {len(steps) * line + 8}", width=width + 40, role="img",
-        aria_label=f"longest stall {duration(report.longest_stall_ms or 0)}", style="min-width:0;max-width:100%",
-    )  # fmt: skip
-    legend = tag("p", "dot: p50 · box: p99 · bar: the longest single statement (logarithmic)", class_="soft")
-    cells = [
-        [
-            proof.revision,
-            stall.direction,
-            f"{stall.statements:,}",
-            duration(stall.p50),
-            duration(stall.p99),
-            duration(stall.longest),
-        ]
-        for proof, stall in steps
-    ]
-    return join(
-        drawing,
-        legend,
-        table(["revision", "direction", "statements", "p50", "p99", "longest"], cells, right=(2, 3, 4, 5)),
     )
 
 

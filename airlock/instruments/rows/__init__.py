@@ -6,6 +6,7 @@ before = rows.digests(connection, rows.read_tables(connection))
 rows.compare(before["phase2.task"], after["phase2.task"], "phase2.task")
 """
 
+from airlock.instruments.rows.by_hand import time_by_hand
 from airlock.instruments.rows.clones import Written, write_clones
 from airlock.instruments.rows.digests import Digests, TableDigest, can_be_compared, compare, digests
 from airlock.instruments.rows.fill import fill, with_requirements
@@ -25,6 +26,7 @@ __all__ = [
     "fill",
     "read_sequences",
     "read_tables",
+    "time_by_hand",
     "with_requirements",
     "write_clones",
 ]

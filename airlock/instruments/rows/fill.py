@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -64,6 +66,7 @@ class Filler:
         self.made = made
         self.counts: dict[int, int] = {}
         self.reasons: dict[int, str] = {}
+        self.microseconds: Counter[int] = Counter()
 
     def fill(self, wanted: Sequence[Table], rows: int, *, analyze: bool) -> tuple[Fill, ...]:
         """Fill, and report in the order of names."""
@@ -73,6 +76,7 @@ class Filler:
         autocommit, self.connection.autocommit = self.connection.autocommit, False
         try:
             self._count(self._concerned(ordered))
+            before = dict(self.counts)
             again = []
             for table in ordered:
                 unready = [key for key in table.foreign_keys if not self.counts.get(key.target)]
@@ -92,14 +96,14 @@ class Filler:
         finally:
             self.connection.rollback()
             self.connection.autocommit = autocommit
-        return tuple(sorted(self._report(table, rows) for table in ordered))
+        return tuple(sorted(self._report(table, rows, before[table.oid]) for table in ordered))
 
-    def _report(self, table: Table, rows: int) -> Fill:
+    def _report(self, table: Table, rows: int, before: int) -> Fill:
         there = self.counts[table.oid]
         reason = None
         if there < rows:
             reason = self.reasons.get(table.oid, "its triggers, rules or CHECKs let no more rows through")
-        return Fill(table.label, there, rows, reason)
+        return Fill(table.label, there, rows, reason, there - before, self.microseconds[table.oid] / 1000)
 
     def _concerned(self, ordered: Sequence[Table]) -> list[int]:
         """List the tables themselves and those they refer to."""
@@ -125,6 +129,12 @@ class Filler:
             cursor.execute("SELECT set_config('search_path', %s, true)", (self.search_path,))
 
     def _fill(self, table: Table, rows: int) -> None:
+        """Add what is missing, and note what that took, in microseconds."""
+        began = time.perf_counter()
+        self._add(table, rows)
+        self.microseconds[table.oid] += round((time.perf_counter() - began) * 1_000_000)
+
+    def _add(self, table: Table, rows: int) -> None:
         """Add what is missing, in ever plainer attempts: with edges, without, without NULLs, one by one."""
         if self._project_made(table):
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -19,19 +20,22 @@ from airlock.words.drill import (
     Cut,
     DrillProgress,
     DrillReport,
+    Held,
     Kept,
     Loss,
     RevisionProof,
     Stall,
     Timings,
+    Touched,
 )
-from airlock.words.rows import Fill
+from airlock.words.rows import Fill, Rate
 
 PROOFS = (
     RevisionProof(
         "aaa", "Add task.due_at, nullable", PROVED, ms=Timings(4.2, 12.5, 5.0),
         losses=(Loss("phase2.task.due_at", 3, "the column goes"),), kept=(Kept("phase2.task.priority", "NULL meant 1"),),
-        stalls=(Stall("up", 700, 0.4, 13.0, 217.0),),
+        stalls=(Stall("up", 700, 0.4, 13.0, 217.0),), held=(Held("phase2.task", "ACCESS EXCLUSIVE", "up"),),
+        touched=(Touched("phase2.task", 200_000),),
     ),
     RevisionProof(
         "bbb", "Forget <things> & more", REFUSED, "1 difference after down",
@@ -46,8 +50,9 @@ PROOFS = (
     RevisionProof("ccc", "Go one way", NOT_EXAMINED, "irreversible: 0 and NULL are indistinguishable afterwards"),
 )  # fmt: skip
 REPORT = DrillReport(
-    "18.4", PROOFS, (Fill("phase2.audit", 0, 40, "never here"),), ("reader",), 40, 20, True, 83_211.0
-)
+    "18.4", PROOFS, (Fill("phase2.audit", 0, 40, "never here"),), ("reader",), 40, 20, True, 83_211.0, 400_000, 4_000.0,
+    (Rate("phase2.part", 10_000, 200.0, None, "it is partitioned"), Rate("phase2.task", 200_000, 2_000.0, 1_600.0)),
+)  # fmt: skip
 
 
 def test_the_text_ends_with_the_verdict_and_names_every_fault() -> None:
@@ -63,6 +68,38 @@ def test_the_text_ends_with_the_verdict_and_names_every_fault() -> None:
     assert said[-1] == (
         "refused: 3 revisions, 1 proved, 1 refused and 1 not examined, longest stall 217 ms (PostgreSQL 18.4, 1 min 23 s)"
     )
+
+
+def test_time_and_stall_stand_beside_the_rows() -> None:
+    """Each step over big tables tells its time, its worst lock and its longest stall with the rows; in every form."""
+    told = (
+        "200,000 rows (phase2.task 200,000): up 4.2 ms, ACCESS EXCLUSIVE for at most 4.2 ms, longest stall 217 ms; "
+        "down 12 ms, nothing locked until its end"
+    )
+    assert f"    {told}" in lines(REPORT)
+    assert document(REPORT)["revisions"][0]["touched"] == [{"table": "phase2.task", "rows": 200_000}]
+    page = html(REPORT)
+    assert "Time and stall against rows" in page
+    assert "ACCESS EXCLUSIVE for at most 4.2 ms" in page
+    assert "Time and stall against rows" not in html(DrillReport("18.4", PROOFS[1:]))
+
+
+def test_the_rate_of_rows_stands_beside_the_one_by_hand() -> None:
+    """Rows a second, by hand, and the ratio; where nothing can be written by hand, why."""
+    said = list(lines(REPORT))
+    assert "  400,000 sample rows made in 4.0 s (100,000 a second)" in said
+    assert (
+        "    phase2.task: 200,000 rows, 100,000 a second; by hand (INSERT … SELECT generate_series, the same keys and "
+        "indexes) 125,000 a second: 1.25 x the time"
+    ) in said
+    assert "    phase2.part: 10,000 rows, 50,000 a second; by hand not at all: it is partitioned" in said
+    assert document(REPORT)["rates"][1] == {
+        "table": "phase2.task", "rows": 200_000, "ms": 2_000.0, "rows_a_second": 100_000,
+        "by_hand": {"ms": 1_600.0, "rows_a_second": 125_000}, "ratio": 1.25, "reason": None,
+    }  # fmt: skip
+    page = html(REPORT)
+    assert "1.25 x" in page
+    assert "it is partitioned" in page
 
 
 @pytest.mark.parametrize(
@@ -108,6 +145,19 @@ def test_the_page_escapes_and_says_the_verdict_first() -> None:
         page.index("<p>refused</p>") < page.index("All revisions") < page.index("What this drill cannot see")
     )
     assert html(REPORT) == page
+
+
+def test_the_strip_is_coloured_and_worded() -> None:
+    """Each verdict has a fill and a letter of its own, and the title says it in words: it reads in grey."""
+    page = html(REPORT)
+    boxes = re.findall(
+        r'<a href="#(\w+)"><title>([^<]*)</title><rect [^>]*fill="(#\w+)"[^>]*>.*?<text[^>]*>(.)</text>', page
+    )
+    assert [(name, title.rpartition(": ")[2], letter) for name, title, _, letter in boxes] == [
+        ("aaa", "proved", "P"), ("bbb", "refused", "R"), ("ccc", "not examined", "?"),
+    ]  # fmt: skip
+    assert len({fill for _, _, fill, _ in boxes}) == 3
+    assert "P proved · R refused · ? not examined" in page
 
 
 def test_progress_says_where_and_how_long() -> None:

@@ -137,6 +137,21 @@ def test_one_that_does_not_claim_it_stops_with_exit_41(
     assert any("41" in cut.outcome for cut in proof.cuts)
 
 
+def test_many_rows_are_timed_beside_a_hand_written_insert(
+    scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report of a drill on many rows gives both rates of the table, and the rows that each step touched."""
+    ini = two(tmp_path, 'op.execute("ALTER TABLE a ADD w text")', 'op.execute("ALTER TABLE a DROP w")')
+    monkeypatch.chdir(tmp_path)
+    report = drill(ini, scratch=scratch.admin_url, rows=10_000)
+    (rate,) = report.rates
+    assert (rate.table, rate.rows, rate.reason) == ("public.a", 10_000, None)
+    assert rate.ms > 0
+    assert (rate.ratio or 0) > 0
+    assert [(one.table, one.rows) for one in report.revisions[1].touched] == [("public.a", 10_000)]
+    assert drill(ini, scratch=scratch.admin_url, rows=50).rates == ()
+
+
 @pytest.fixture(scope="module")
 def own_crashes() -> DrillReport:
     """Drill this project's own history through crashes."""
