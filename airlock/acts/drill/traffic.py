@@ -44,7 +44,7 @@ class Traffic:
     @contextlib.contextmanager
     def flowing(self) -> Iterator[Traffic]:
         """Let the clients work from a moment before the block to a moment after it."""
-        statements = [one for table in self.tables if (one := statements_for(table)) is not None]
+        statements = [statements_for(table) for table in self.tables]
         threads = []
         if statements:
             self.ready = threading.Barrier(self.clients + 1)
@@ -163,17 +163,24 @@ class Traffic:
         chance: random.Random,
     ) -> None:
         own = mine.setdefault(one.table, [])
-        if f"{word} {one.table}" not in one.named() or not keys or (word == "delete" and not own):
+        takes_own = word == "delete" and one.gives_rows
+        if f"{word} {one.table}" not in one.named() or not keys or (takes_own and not own):
             return
-        key = own.pop() if word == "delete" else chance.choice(keys)
+        key = own.pop() if takes_own else chance.choice(keys)
         began = time.perf_counter()
         try:
             cursor.execute(_execute(word, one.table), (key, fresh) if word == "insert" else (key,))
             if word == "insert":
                 own.extend(row[0] for row in cursor.fetchall())
+            moved = cursor.fetchall() if word == "update" and one.by_place else None
         except psycopg2.Error as error:
+            moved = None
             self.errors[f"{word} {one.table}", _line(error)] += 1
         self.times.append((began, (time.perf_counter() - began) * 1000))
+        if moved is not None:
+            # Somebody else's update moved the row as well: one that is not there any more is not asked for again.
+            keys.remove(key)
+            keys += [row[0] for row in moved]
 
 
 def _name(table: str) -> str:

@@ -75,17 +75,15 @@ def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str
         if attempt == 0:
             fresh = {**sampled, **fresh}
         names = [column.name for column in table.columns if not _is_left_out(column, unique)]
-        if not names:
-            break
         values = ", ".join(
             fresh[name].at(f"({start} + o.airlock_n)") if name in fresh else f"o.{quoted(name)}"
             for name in names
         )
-        listed = ", ".join(quoted(name) for name in names)
+        listed = f" ({', '.join(quoted(name) for name in names)})" if names else ""
         statement = (
-            f"INSERT INTO {table.sql} ({listed}) OVERRIDING SYSTEM VALUE SELECT {values} "
+            f"INSERT INTO {table.sql}{listed} OVERRIDING SYSTEM VALUE SELECT {values} "
             f"FROM (SELECT t.*, row_number() OVER () AS airlock_n FROM {table.sql} AS t LIMIT {rows}) AS o "
-            f"RETURNING {key_sql(table.key or [column.name for column in table.columns])}"
+            f"RETURNING {key_sql(table.key or table.every_column)}"
         )
         cursor.execute("SAVEPOINT airlock_clone")
         try:

@@ -68,7 +68,7 @@ def key_sql(names: Collection[str]) -> str:
 
 
 def _digest(cursor: Any, table: Table, earlier: TableDigest | None, without: Collection[str]) -> TableDigest:
-    columns = (*(column.name for column in table.columns), *sorted(table.generated))
+    columns = table.every_column
     key = table.key or columns
     if not columns:
         cursor.execute(f"SELECT count(*) FROM {table.sql}")
@@ -93,6 +93,8 @@ def _digest(cursor: Any, table: Table, earlier: TableDigest | None, without: Col
 
 
 def _key(names: Collection[str]) -> str:
+    if not names:
+        return "''"
     return f"concat_ws(', ', {', '.join(f'coalesce({quoted(name)}::text, $airlock$NULL$airlock$)' for name in names)})"
 
 

@@ -226,14 +226,11 @@ def insert_sql(
     inner = ", ".join(f"{expression} AS {quoted(name)}" for name, expression in expressions.items())
     source = f"generate_series({start}::bigint, {start + rows - 1}::bigint) AS g(i) {' '.join(joins)}"
     where = f" WHERE {' AND '.join(plan.filters)}" if plan.filters else ""
-    names = ", ".join(quoted(name) for name in outer)
-    target = (
-        f"INSERT INTO {table.sql} ({names}) OVERRIDING SYSTEM VALUE" if outer else f"INSERT INTO {table.sql}"
-    )
-    if not outer:
-        return f"{target} DEFAULT VALUES"
+    # Without a column to name, rows of no columns are selected: each gets its defaults.
+    names = f" ({', '.join(quoted(name) for name in outer)})" if outer else ""
     return (
-        f"{'WITH ' + ', '.join(with_) if with_ else ''} {target} SELECT {', '.join(outer.values())} "
+        f"{'WITH ' + ', '.join(with_) if with_ else ''} INSERT INTO {table.sql}{names} OVERRIDING SYSTEM VALUE "
+        f"SELECT {', '.join(outer.values())} "
         f"FROM (SELECT {inner or 'g.i'} FROM {source}) AS c{where}{' ON CONFLICT DO NOTHING' if skip else ''}"
     )
 

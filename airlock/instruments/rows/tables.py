@@ -99,6 +99,11 @@ class Table:
         return f"{quoted(self.schema)}.{quoted(self.name)}"
 
     @property
+    def every_column(self) -> tuple[str, ...]:
+        """The names of all columns, the generated ones last."""
+        return (*(column.name for column in self.columns), *sorted(self.generated))
+
+    @property
     def key(self) -> tuple[str, ...]:
         """The columns that tell a row: the primary key, else a unique key without NULLs, else none."""
         plain_keys = [one for one in self.uniques if not (one.expressions or one.partial or one.exclusion)]

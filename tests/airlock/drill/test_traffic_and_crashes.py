@@ -81,6 +81,40 @@ def test_a_column_without_default_breaks_inserts(
     assert {one.statement for one in proof.broken} == {"insert public.a"}
 
 
+@pytest.mark.parametrize(
+    ("up", "down", "fails"),
+    [
+        ("ALTER TABLE bare RENAME v TO w", "ALTER TABLE bare RENAME w TO v", {"select", "insert", "update"}),
+        ("ALTER TABLE bare ADD w int", "ALTER TABLE bare DROP w", set()),
+        ("ALTER TABLE bare RENAME TO naked", "ALTER TABLE naked RENAME TO bare",
+         {"select", "insert", "update", "delete"}),
+    ],
+)  # fmt: skip
+def test_tables_without_a_key_have_clients_too(
+    scratch: ScratchServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    up: str,
+    down: str,
+    fails: set[str],
+) -> None:
+    """What breaks for them is named as well, and what does not is proved."""
+    ini = write_project(
+        tmp_path,
+        [
+            Revision(
+                "first", 'op.execute("CREATE TABLE bare (v text, n int)")', 'op.execute("DROP TABLE bare")'
+            ),
+            Revision("second", f"op.execute({up!r})", f"op.execute({down!r})"),
+        ],
+    )
+    proof = examine(scratch, ini, Options(rows=30, traffic=4), monkeypatch)
+    assert {one.statement for one in proof.broken if one.direction == "up"} == {
+        f"{word} public.bare" for word in fails
+    }
+    assert all(stall.statements > 20 for stall in proof.stalls)
+
+
 def test_a_blocker_does_not_stop_a_step_for_good(
     scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
