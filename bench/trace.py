@@ -17,8 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from airlock.acts.trace.observing import _connect, _Tracing
+from airlock.acts.trace.observing import connect
 from airlock.acts.trace.samples import Samples
+from airlock.acts.trace.stepping import Tracing
 from airlock.instruments.project import Project
 from airlock.instruments.recorder import Recorder, installed
 from airlock.instruments.scratch import scratch_server
@@ -54,12 +55,12 @@ def measure(ini: Path, kind: type[Recorder] | None, rows: int) -> tuple[float, f
     wall = 0.0
     with scratch_server() as server, server.database() as database:
         os.environ["DATABASE_URL"] = database.url
-        with contextlib.closing(_connect(database)) as connection:
+        with contextlib.closing(connect(database)) as connection:
             for setting in ("max_parallel_workers_per_gather", "max_parallel_maintenance_workers"):
                 connection.cursor().execute(f'ALTER DATABASE "{database.name}" SET {setting} = 0')
             if kind is not None:
-                recorder = kind(lambda: _connect(database))
-                tracing = _Tracing(Project.open(ini), recorder, Samples(connection, rows))
+                recorder = kind(lambda: connect(database))
+                tracing = Tracing(Project.open(ini), recorder, Samples(connection, rows))
                 with contextlib.closing(recorder), installed(recorder):
                     started = time.perf_counter()
                     tracing.run(database.url, "heads")

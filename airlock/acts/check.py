@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airlock.acts.drill import drill
 from airlock.acts.rehearsal import built
 from airlock.acts.revise.act import compared
-from airlock.acts.revise.directives import open_questions
+from airlock.acts.revise.rendering import open_questions
 from airlock.acts.trace import trace
 from airlock.instruments.isolation import isolated
 from airlock.instruments.project import Project, RevisionFacts

@@ -12,6 +12,7 @@ from alembic.autogenerate import RevisionContext
 from alembic.util.exc import CommandError
 
 from airlock.acts.revise import directives
+from airlock.acts.revise.rendering import open_questions
 from airlock.acts.revise.shadow import create
 from airlock.instruments import environment
 from airlock.instruments.project import Project
@@ -92,9 +93,7 @@ def write(
         if script is not None:
             path = Path(script.path)
             title = (script.doc or "").splitlines()[0].strip().rstrip(".")
-            yield WrittenRevision(
-                script.revision, title, str(path), tuple(directives.open_questions(path.read_text()))
-            )
+            yield WrittenRevision(script.revision, title, str(path), tuple(open_questions(path.read_text())))
 
 
 def compare(config: str, x_arguments: Sequence[str], *, upgrade: bool) -> Iterator[Found]:

@@ -1,4 +1,4 @@
-"""Changes of constraints and indexes of a table that exists on both sides."""
+"""Changes of constraints of a table that exists on both sides."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.acts.revise import spell
+from airlock.acts.revise.forms import beside_name, validated
 from airlock.acts.revise.parts import Part, Sql, Stage, alone, sql
-from airlock.acts.revise.swap import beside_name, validated
 from airlock.instruments.structure import quoted
 from airlock.words.revise import Remark
 
@@ -16,16 +16,11 @@ if TYPE_CHECKING:
 
     from airlock.acts.revise.columns import Changes
     from airlock.acts.revise.shadow import Sides
-    from airlock.instruments.structure import Constraint, Index, Table
+    from airlock.instruments.structure import Constraint, Table
 
 
 def changes(sides: Sides, live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
-    """Plan constraints and indexes, but for those that the columns' own changes have settled."""
-    yield from _constraints(sides, live, wanted, columns)
-    yield from _indexes(live, wanted, columns)
-
-
-def _constraints(sides: Sides, live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
+    """Plan the constraints, but for those that the columns' own changes have settled."""
     old = {name: one for name, one in live.constraints.items() if name not in columns.settled}
     new = {name: one for name, one in wanted.constraints.items() if name not in columns.settled}
     for name in sorted(old.keys() & new.keys()):
@@ -123,7 +118,7 @@ def _not_valid(live: Table, before: Constraint | None, after: Constraint) -> Par
     """Add a CHECK or foreign key for new rows only, in the place of another one perhaps."""
     table = f"ALTER TABLE {live.sql}"
     up = [f"{table} DROP CONSTRAINT {quoted(before.name)}"] if before else []
-    up.append(f"{table} ADD CONSTRAINT {quoted(after.name)} {after.text} NOT VALID")
+    up.append(spell.not_valid(live, after))
     up += [spell.comment_on_constraint(live, after)] if after.comment is not None else []
     down: tuple[Sql, ...] = sql(f"{table} DROP CONSTRAINT {quoted(after.name)}")
     if before:
@@ -198,85 +193,3 @@ def _leaning(sides: Sides, live: Table, key: Constraint) -> list[str]:
         one.name for table in sides.live.tables.values() for one in table.constraints.values()
         if one.kind == "f" and wanted in one.definition
     ]  # fmt: skip
-
-
-def _indexes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
-    def body(one: Index) -> tuple[bool, str]:
-        return one.unique, columns.respelt.get(one.body, one.body)
-
-    old = {name: one for name, one in live.indexes.items() if name not in columns.settled}
-    new = {name: one for name, one in wanted.indexes.items() if name not in columns.settled}
-    for name in sorted(old.keys() & new.keys()):
-        before, after = old.pop(name), new.pop(name)
-        if body(before) != (after.unique, after.body):
-            yield _index_replaced(live, before, after)
-        elif not before.valid:
-            yield Part(
-                Stage.INDEX, f"build index {spell.in_schema(live, name)} again, it is INVALID",
-                spell.index_again(live, after.text, name), (), own=True, undo="nothing to undo: the index stays, valid",
-                locks=_building(live),
-            )  # fmt: skip
-        elif before.comment != after.comment:
-            yield _index_comment(live, before, after)
-    for name, after in sorted(new.items()):
-        same = next(
-            (one for _, one in sorted(old.items()) if body(one) == (after.unique, after.body) and one.valid),
-            None,
-        )
-        if same is not None:
-            del old[same.name], new[name]
-            yield Part(
-                Stage.EXPAND, f"rename index {spell.in_schema(live, same.name)} to {name}",
-                sql(f"ALTER INDEX {spell.in_schema(live, same.name)} RENAME TO {quoted(name)}"),
-                sql(f"ALTER INDEX {spell.in_schema(live, name)} RENAME TO {quoted(same.name)}"),
-                locks="SHARE UPDATE EXCLUSIVE on the index",
-            )  # fmt: skip
-            if same.comment != after.comment:
-                yield _index_comment(live, dataclasses.replace(same, name=name), after)
-    for one in old.values():
-        comment = alone(spell.comment_on_index(live, one)) if one.comment is not None else ()
-        yield Part(
-            Stage.RETIRE, f"drop index {spell.in_schema(live, one.name)}", spell.index_away(live, one.name),
-            spell.index_again(live, one.text, one.name) + comment, own=True,
-            locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}; it waits for transactions that use the index",
-        )  # fmt: skip
-    for one in new.values():
-        comment = alone(spell.comment_on_index(live, one)) if one.comment is not None else ()
-        yield Part(
-            Stage.INDEX, f"index {spell.in_schema(live, one.name)}",
-            spell.index_again(live, one.text, one.name) + comment, spell.index_away(live, one.name), own=True,
-            locks=_building(live), undo="exact, without blocking; nothing is lost",
-        )  # fmt: skip
-
-
-def _building(live: Table) -> str:
-    return (
-        f"SHARE UPDATE EXCLUSIVE on {live.sql} while the index is built: reads and writes go on; it waits for"
-        " transactions older than itself"
-    )
-
-
-def _index_comment(live: Table, before: Index, after: Index) -> Part:
-    return Part(
-        Stage.SWAP, f"comment on index {spell.in_schema(live, after.name)}", sql(spell.comment_on_index(live, after)),
-        sql(spell.comment_on_index(live, before)), locks="SHARE UPDATE EXCLUSIVE on the index",
-    )  # fmt: skip
-
-
-def _index_replaced(live: Table, before: Index, after: Index) -> Part:
-    """Build the new one beside the old, and let it take the name: queries are never without one."""
-
-    def taken(one: Index) -> tuple[Sql, ...]:
-        beside = beside_name(one.name)
-        comment = sql(spell.comment_on_index(live, one)) if one.comment is not None else ()
-        return (
-            *spell.index_again(live, one.text, beside),
-            *spell.index_away(live, one.name),
-            *sql(f"ALTER INDEX {spell.in_schema(live, beside)} RENAME TO {quoted(one.name)}"),
-            *comment,
-        )
-
-    return Part(
-        Stage.INDEX, f"replace index {spell.in_schema(live, before.name)}", taken(after), taken(before), own=True,
-        locks=_building(live), undo="exact, without blocking; nothing is lost",
-    )  # fmt: skip

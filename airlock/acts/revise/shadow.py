@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
 
 from airlock.acts.revise import sources
+from airlock.acts.revise.probe import Probe, probed, rolled_back, run
 from airlock.instruments import structure
 from airlock.instruments.structure import Structure, Table, quoted
 
@@ -23,16 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from alembic.runtime.migration import MigrationContext
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-    """What an ALTER TABLE did to an empty copy of a table: its own file, and its indexes' by body."""
-
-    rewritten: bool
-    rebuilt: frozenset[str]
-    indexes: Mapping[str, str]
-    refused: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +38,13 @@ class Sides:
 
     def probe(self, table: Table, *clauses: str) -> Probe:
         """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
-        return _probe(self, table, clauses)
+        return probed(self, table, clauses)
 
     def renamed(self, table: Table, column: str, name: str) -> Table:
         """Spell a wanted table as if one of its columns had another name. Rolled back."""
         shadow = f"{quoted(self.shadows[table.schema])}.{quoted(table.name)}"
-        with _rolled_back(self.connection):
-            _run(self.connection, f"ALTER TABLE {shadow} RENAME COLUMN {quoted(column)} TO {quoted(name)}")
+        with rolled_back(self.connection):
+            run(self.connection, f"ALTER TABLE {shadow} RENAME COLUMN {quoted(column)} TO {quoted(name)}")
             read = structure.read(
                 self.connection, {value: key for key, value in self.shadows.items()}, table.home
             )
@@ -72,15 +63,15 @@ class Sides:
         )
         name = quoted(column)
         try:
-            with _rolled_back(self.connection):
-                _run(self.connection, f"CREATE TABLE {copy} (LIKE {source})")
+            with rolled_back(self.connection):
+                run(self.connection, f"CREATE TABLE {copy} (LIKE {source})")
                 for other in table.columns.values():
                     if other.not_null and other.name != column:
-                        _run(self.connection, f"ALTER TABLE {copy} ALTER {quoted(other.name)} DROP NOT NULL")
-                _run(self.connection, f"INSERT INTO {copy} ({name}) VALUES ({expression})")
+                        run(self.connection, f"ALTER TABLE {copy} ALTER {quoted(other.name)} DROP NOT NULL")
+                run(self.connection, f"INSERT INTO {copy} ({name}) VALUES ({expression})")
                 if not checks:
                     return True
-                found = _run(self.connection, f"SELECT {checks} FROM {copy}")
+                found = run(self.connection, f"SELECT {checks} FROM {copy}")
                 return bool(found.scalar_one())
         except sa.exc.DBAPIError:
             return False
@@ -107,11 +98,11 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
     mark = secrets.token_hex(4)
     shadows = {key or "": f"airlock_{mark}_{number}" for number, key in enumerate(sorted(keys, key=str))}
     real = {key: key or default for key in shadows}
-    with _rolled_back(connection):
+    with rolled_back(connection):
         for statement in renames:
-            _run(connection, statement)
+            run(connection, statement)
         for shadow in shadows.values():
-            _run(connection, f"CREATE SCHEMA {shadow}")
+            run(connection, f"CREATE SCHEMA {shadow}")
         translated: dict[str | None, str] = {key or None: shadow for key, shadow in shadows.items()}
         if "" in shadows:
             translated[default] = shadows[""]
@@ -151,7 +142,7 @@ def create(context: MigrationContext) -> tuple[str, ...]:
         or None in {table.schema for table in metadata.tables.values()}
     }
     for name in sorted(schemas):
-        _run(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
+        run(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
     for metadata in metadatas:
         metadata.create_all(connection, checkfirst=True)
     # env.py may hold the transaction, and roll back what only looked.
@@ -214,63 +205,3 @@ def _filtered(
         dataclasses.replace(live, tables={key: live.tables[key] for key in live.tables if key in there}),
         dataclasses.replace(wanted, tables={key: wanted.tables[key] for key in wanted.tables if key in kept}),
     )
-
-
-def _probe(sides: Sides, table: Table, clauses: Sequence[str]) -> Probe:
-    shadow = quoted(next(iter(sides.shadows.values())))
-    real = f"{quoted(sides.real[table.schema])}.{quoted(table.name)}"
-    connection = sides.connection
-    try:
-        with _rolled_back(connection):
-            _run(connection, f"CREATE TABLE {shadow}.airlock_probe (LIKE {real} INCLUDING ALL)")
-            before = _files(connection, shadow)
-            for clause in clauses:
-                _run(connection, f"ALTER TABLE {shadow}.airlock_probe {clause}")
-            after = _files(connection, shadow)
-    except sa.exc.DBAPIError as error:
-        return Probe(True, frozenset(), {}, str(error.orig).splitlines()[0].strip())
-    bodies = {name: body for name, (_, body) in before.items()}
-    rebuilt = frozenset(
-        bodies[name]
-        for name, (file, _) in after.items()
-        if name in before and before[name][0] != file and bodies[name]
-    )
-    changed = {bodies[name]: after[name][1] for name in before if bodies[name] and name in after}
-    place = f"{shadow}.airlock_probe"
-    seen = table.sql
-
-    def there(text: str) -> str:
-        return text.replace(place, seen)
-
-    rewritten = before[""][0] != after[""][0]
-    return Probe(
-        rewritten, frozenset(map(there, rebuilt)), {there(old): there(new) for old, new in changed.items()}
-    )
-
-
-def _files(connection: sa.Connection, shadow: str) -> dict[str, tuple[int, str]]:
-    rows = connection.execute(
-        sa.text(
-            "SELECT '' AS name, pg_relation_filenode(c.oid)::bigint, '' FROM pg_class c"
-            " WHERE c.oid = to_regclass(:name)::oid UNION ALL"
-            " SELECT i.indexrelid::regclass::text, pg_relation_filenode(i.indexrelid)::bigint, pg_get_indexdef(i.indexrelid)"
-            " FROM pg_index i WHERE i.indrelid = to_regclass(:name)::oid"
-        ),
-        {"name": f"{shadow}.airlock_probe"},
-    )
-    return {name: (file, definition.partition(" ON ")[2]) for name, file, definition in rows}
-
-
-def _run(connection: sa.Connection, statement: str) -> Any:
-    # No parameters: the driver then leaves every % alone.
-    return connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
-
-
-@contextlib.contextmanager
-def _rolled_back(connection: sa.Connection) -> Iterator[None]:
-    savepoint = connection.begin_nested()
-    try:
-        yield
-    finally:
-        if savepoint.is_active:
-            savepoint.rollback()

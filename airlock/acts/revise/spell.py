@@ -125,6 +125,11 @@ def index_away(table: Table, name: str) -> tuple[Sql, ...]:
     return alone(f"DROP INDEX CONCURRENTLY IF EXISTS {in_schema(table, name)}")
 
 
+def not_valid(table: Table, one: Constraint) -> str:
+    """Add a CHECK or foreign key that only new rows must meet."""
+    return f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(one.name)} {one.text} NOT VALID"
+
+
 def constraint_again(table: Table, one: Constraint) -> tuple[Sql, ...]:
     """Make a constraint of an existing table again without blocking anybody, each statement by itself."""
     gone = f"ALTER TABLE {table.sql} DROP CONSTRAINT IF EXISTS {quoted(one.name)}"
@@ -132,7 +137,7 @@ def constraint_again(table: Table, one: Constraint) -> tuple[Sql, ...]:
     comment = alone(comment_on_constraint(table, one)) if one.comment is not None else ()
     if one.kind in "cf":
         valid = alone(f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT {quoted(one.name)}") if one.valid else ()
-        return alone(gone, f"{add} {one.text} NOT VALID") + valid + comment
+        return alone(gone, not_valid(table, one)) + valid + comment
     if one.kind in "pu" and one.index is not None and using_index(one) is not None:
         made = index_again(table, one.index, one.name)
         return (*alone(gone), *made, *alone(f"{add} {using_index(one)}"), *comment)
