@@ -1,7 +1,7 @@
 """A history of every kind of revision, in a project whose sessions can be stopped at any statement.
 
-env.py gives its driver a connection class that counts what goes over the wire (statements, commits, also those
-that airlock adds) and does what CRASH says when the count reaches CRASH_AT.
+env.py gives its driver a connection class that counts what goes over the wire to CRASH_DATABASE (statements, commits,
+also those that airlock adds) and does what CRASH says when the count reaches CRASH_AT.
 """
 
 from __future__ import annotations
@@ -17,39 +17,49 @@ ENV = '''\
 import contextlib
 import os
 import signal
+import struct
 
 import psycopg2
 import psycopg2.extensions
 from alembic import context
 from sqlalchemy import create_engine, pool
 
-COUNT = 0
 
-
-def point(what):
-    """Count one thing that is about to go over the wire."""
-    global COUNT
-    COUNT += 1
+def point(connection, what, query):
+    """Count one thing that is about to go over the wire to the target, over all runs of env.py in this process."""
+    if connection.info.dbname != os.environ.get("CRASH_DATABASE"):
+        return
+    count = int(os.environ.get("CRASH_COUNT", "0")) + 1
+    os.environ["CRASH_COUNT"] = str(count)
     if os.environ.get("CRASH_LOG"):
         with open(os.environ["CRASH_LOG"], "a") as log:
             log.write(" ".join(what.split()) + "\\n")
-    if COUNT == int(os.environ.get("CRASH_AT", "0")):
-        return CRASHES[os.environ["CRASH"]]()
+    if count == int(os.environ.get("CRASH_AT", "0")):
+        CRASHES[os.environ["CRASH"]](connection, query)
 
 
-def kill():
+def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def terminate():
+def send(connection, query):
+    """Put the statement on the wire, as libpq does, and die before the answer."""
+    begin = not connection.autocommit and connection.status == psycopg2.extensions.STATUS_READY
+    message = (b"BEGIN; " if begin else b"") + query + b"\\0"
+    os.write(connection.fileno(), b"Q" + struct.pack("!i", len(message) + 4) + message)
+    kill()
+
+
+def terminate(*_):
     with contextlib.closing(psycopg2.connect(os.environ["DATABASE_URL"])) as other:
         other.autocommit = True
         other.cursor().execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE 'airlock-worker:%'"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'airlock-worker:%' AND datname = current_database()"
         )
 
 
-def restart():
+def restart(*_):
     from pathlib import Path
     from airlock.instruments.embedded import Cluster
 
@@ -58,12 +68,12 @@ def restart():
     cluster.start()
 
 
-CRASHES = {"kill": kill, "terminate": terminate, "restart": restart}
+CRASHES = {"kill": kill, "send": send, "terminate": terminate, "restart": restart}
 
 
 class Cursor(psycopg2.extensions.cursor):
     def execute(self, query, vars=None):
-        point(query)
+        point(self.connection, query, self.mogrify(query, vars))
         return super().execute(query, vars)
 
 
@@ -73,7 +83,7 @@ class Connection(psycopg2.extensions.connection):
         return super().cursor(*arguments, **options)
 
     def commit(self):
-        point("COMMIT")
+        point(self, "COMMIT", b"COMMIT")
         return super().commit()
 
 
@@ -96,8 +106,11 @@ HISTORY = [
         op.create_table("account", sa.Column("id", sa.Integer, primary_key=True), sa.Column("balance", sa.Integer))
         op.execute("INSERT INTO account SELECT g, 100 FROM generate_series(1, 20) AS g")
         """,
-        'op.drop_table("account")',
-        title="Create account",
+        """
+        op.execute("CREATE TABLE closed AS SELECT * FROM account")
+        op.drop_table("account")
+        """,
+        title="Create account; going down, keep what it held",
     ),
     Revision(
         "k2",
@@ -142,7 +155,14 @@ HISTORY = [
                     f"WHERE level IS NULL AND id > {low} AND id <= {low + 10}"
                 )
         """,
-        'op.execute("UPDATE account SET level = NULL, balance = balance - 5")',
+        """
+        with op.get_context().autocommit_block():
+            for low in (0, 10):
+                op.execute(
+                    "UPDATE account SET level = NULL, balance = balance - 5 "
+                    f"WHERE level = 1 AND id > {low} AND id <= {low + 10}"
+                )
+        """,
         title="Backfill level",
         extra="resumable = True",
     ),
@@ -156,6 +176,8 @@ HISTORY = [
         """,
         """
         op.drop_column("account", "audited")
+        with op.get_context().autocommit_block():
+            op.execute("INSERT INTO audit VALUES ('undone')")
         op.drop_table("audit")
         """,
         title="Mix DDL and an insert outside a transaction",
