@@ -25,6 +25,14 @@ class Fill:
         return self.rows > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """Rows written meanwhile, by what some columns hold: the key's, else one that got values of their own."""
+
+    columns: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Rate:
     """What `rows` sample rows of one table took, and as many by a hand-written INSERT; or why there is none."""

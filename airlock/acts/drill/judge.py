@@ -88,11 +88,13 @@ def _in_words(one: RowDifference, then: rows.TableDigest) -> Difference:
     if one.column is None:
         example = f", one of them {one.key}" if one.key else ""
         return Difference(one.table, "rows", f"{then.count} rows", f"{one.rows} of them gone{example}")
+    if one.key is None and one.before is None and one.after is None:
+        # Sums tell that rows differ, not which.
+        some = f"value of some of {one.rows} rows"
+        return Difference(f"{one.table}.{one.column}", some, "as it was", "something else")
     counted = f"value of {one.rows} row" + ("s" if one.rows != 1 else "")
     where = f" (row {one.key})" if one.key else ""
     shown = [("NULL" if value is None else f"'{value}'") + where for value in (one.before, one.after)]
-    if one.key is None and one.before is None and one.after is None:
-        shown = ["as it was", "something else"]
     return Difference(f"{one.table}.{one.column}", counted, shown[0], shown[1])
 
 

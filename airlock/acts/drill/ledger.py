@@ -10,7 +10,7 @@ import psycopg2
 import psycopg2.extensions
 
 from airlock.instruments import fingerprint, rows
-from airlock.words.rows import Rate
+from airlock.words.rows import Rate, Strangers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -61,7 +61,7 @@ class Ledger:
     rows_made: int = 0
     fill_ms: float = 0.0
     rates: dict[str, Rate] = field(default_factory=dict)
-    strangers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    strangers: dict[str, Strangers] = field(default_factory=dict)
 
     @classmethod
     def open(cls, url: str, version_table: str, wanted: int) -> Ledger:
@@ -77,8 +77,16 @@ class Ledger:
         self.reading.close()
         self.writing.close()
 
-    def read(self, before: State | None = None, touched: Collection[str] | None = None) -> State:
-        """Read the state; rows only of tables in `touched` (None: of all), the rest as it was `before`."""
+    def read(
+        self,
+        before: State | None = None,
+        touched: Collection[str] | None = None,
+        compared_with: State | None = None,
+    ) -> State:
+        """Read the state; rows only of tables in `touched` (None: of all), the rest as it was `before`.
+
+        Digests take the form of those in `compared_with`, else of those `before`.
+        """
         catalogue = self.reader.read()
         names = State(catalogue, {}, {}).tables() - {self.version_table}
         kept: dict[str, rows.TableDigest] = {}
@@ -89,7 +97,8 @@ class Ledger:
                 if name in names and name not in touched
             }
         unread = names - kept.keys()
-        digests = {**kept, **self.digest(unread, before.digests if before is not None else None)}
+        form = compared_with or before
+        digests = {**kept, **self.digest(unread, form.digests if form is not None else None)}
         return State(catalogue, digests, rows.read_sequences(self.reading))
 
     def digest(

@@ -71,7 +71,7 @@ def write(
         connection.rollback()
         connection.autocommit = True
     wrote = {one.table for one in done if one.rows}
-    ledger.strangers = {one.table: one.keys for one in done if one.keys}
+    ledger.strangers = {one.table: one.strangers for one in done if one.strangers is not None}
     state = ledger.read(after, {*new, *old, *moved})
     result = Meanwhile(state)
     result.notes = [
@@ -85,7 +85,8 @@ def write(
             known = then.rows if then is not None and then.rows is not None and table not in new else {}
             result.written[table] = frozenset(set(now.rows) - set(known))
         elif now is not None:
-            result.written[table] = frozenset(ledger.strangers.get(table, ()))
+            strangers = ledger.strangers.get(table)
+            result.written[table] = frozenset(strangers.keys if strangers is not None else ())
     # Too big to be remembered row by row: what triggers changed there cannot be told from what the step changes.
     result.blurred = {table for table in moved if table in undisturbed and undisturbed[table].rows is None}
     for table in moved:

@@ -168,7 +168,7 @@ class Examination:
         except Exception as error:  # noqa: BLE001
             self.did_not_go_down(error, written.state)
             return None
-        below = self.ledger.read(written.state, self.down.touched)
+        below = self.ledger.read(written.state, self.down.touched, before)
         found, notes = judge.structure(before, below)
         found += judge.sequences(before, below)
         found += judge.values(before, below, written.changed, blurred=written.blurred)
@@ -216,7 +216,7 @@ class Examination:
                 return
             self.refuse(f"the upgrade fails after its own downgrade: {failures.one_line(error)}")
             return
-        above = self.ledger.read(below, self.again.touched)
+        above = self.ledger.read(below, self.again.touched, after)
         if comparisons.AGAIN:
             found, _ = judge.structure(after, above)
             found += judge.values(

@@ -14,12 +14,14 @@ from airlock.instruments.rows.fit import fit
 from airlock.instruments.rows.plan import make_plan
 from airlock.instruments.rows.tables import Table, quoted
 from airlock.instruments.rows.values import Generator, values_for
+from airlock.words.rows import Strangers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-# Far from the numbers that sample rows were made of.
+# Far from the numbers that sample rows were made of; farther still where nothing would refuse one that is taken.
 _FAR = 700_000
+_FARTHER = 1_000_000_000
 _ATTEMPTS = 6
 
 
@@ -30,7 +32,7 @@ class Written:
     table: str
     rows: int
     reason: str | None = None
-    keys: tuple[str, ...] = ()
+    strangers: Strangers | None = None
 
 
 def write_clones(
@@ -72,18 +74,20 @@ def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str
         fresh = _fresh(table, unique, attempt)
         if fresh is None:
             break
+        telling = table.key or _telling(table, fresh, attempt)
         if attempt == 0:
             fresh = {**sampled, **fresh}
         names = [column.name for column in table.columns if not _is_left_out(column, unique)]
+        first = start if table.key else _FARTHER + start
         values = ", ".join(
-            fresh[name].at(f"({start} + o.airlock_n)") if name in fresh else f"o.{quoted(name)}"
+            fresh[name].at(f"({first} + o.airlock_n)") if name in fresh else f"o.{quoted(name)}"
             for name in names
         )
         listed = f" ({', '.join(quoted(name) for name in names)})" if names else ""
         statement = (
             f"INSERT INTO {table.sql}{listed} OVERRIDING SYSTEM VALUE SELECT {values} "
             f"FROM (SELECT t.*, row_number() OVER () AS airlock_n FROM {table.sql} AS t LIMIT {rows}) AS o "
-            f"RETURNING {key_sql(table.key or table.every_column)}"
+            f"RETURNING {key_sql(telling or table.every_column)}"
         )
         cursor.execute("SAVEPOINT airlock_clone")
         try:
@@ -93,8 +97,23 @@ def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str
             cursor.execute("ROLLBACK TO SAVEPOINT airlock_clone")
             continue
         keys = tuple(row[0] for row in cursor.fetchall())
-        return Written(table.label, len(keys), None if keys else reason, keys)
+        strangers = Strangers(telling, keys) if keys and telling else None
+        return Written(table.label, len(keys), None if keys else reason, strangers)
     return Written(table.label, 0, reason)
+
+
+def _telling(table: Table, fresh: dict[str, Generator], attempt: int) -> tuple[str, ...]:
+    """Choose the column that tells the copies from their originals where no key does, and give it a value of its own."""
+    if fresh:
+        return tuple(fresh)[:1]
+    referring = {name for key in table.foreign_keys for name in key.columns}
+    for column in table.columns:
+        found = values_for(column, table.label) if column.name not in referring else None
+        usable = [it for it in found.generators if it.cardinality is None] if found else []
+        if attempt < len(usable) and attempt < _ATTEMPTS - 1:
+            fresh[column.name] = usable[attempt]
+            return (column.name,)
+    return ()
 
 
 def _is_left_out(column: Any, unique: set[str]) -> bool:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import psycopg2.extensions
 
+    from airlock.words.rows import Strangers
+
 # Tables of up to so many rows are remembered row by row, so that a difference can be shown and not just counted.
 DETAIL = 2_000
 _SHOWN = 120
@@ -41,12 +43,12 @@ def digests(
     tables: Iterable[Table],
     *,
     earlier: Mapping[str, TableDigest] | None = None,
-    without: Mapping[str, Collection[str]] | None = None,
+    without: Mapping[str, Strangers] | None = None,
 ) -> Digests:
     """Digest tables by name. Reads each once, in one read-only transaction that it ends.
 
-    A table keeps the form of its `earlier` digest, so that the two can be compared. `without` names rows (by key)
-    that sums leave out: rows written meanwhile.
+    A table keeps the form of its `earlier` digest (its size, and its key as long as those columns are there), so that
+    the two can be compared. `without` names rows that sums leave out: rows written meanwhile.
     """
     earlier, without = earlier or {}, without or {}
     autocommit, connection.autocommit = connection.autocommit, False
@@ -54,7 +56,7 @@ def digests(
         with connection.cursor() as cursor:
             cursor.execute(_SETTINGS)
             return {
-                table.label: _digest(cursor, table, earlier.get(table.label), without.get(table.label, ()))
+                table.label: _digest(cursor, table, earlier.get(table.label), without.get(table.label))
                 for table in tables
             }
     finally:
@@ -67,9 +69,11 @@ def key_sql(names: Collection[str]) -> str:
     return _key(names)
 
 
-def _digest(cursor: Any, table: Table, earlier: TableDigest | None, without: Collection[str]) -> TableDigest:
+def _digest(cursor: Any, table: Table, earlier: TableDigest | None, without: Strangers | None) -> TableDigest:
     columns = table.every_column
     key = table.key or columns
+    if earlier is not None and earlier.key and set(earlier.key) <= set(columns):
+        key = earlier.key
     if not columns:
         cursor.execute(f"SELECT count(*) FROM {table.sql}")
         return TableDigest(key, columns, cursor.fetchone()[0])
@@ -82,8 +86,9 @@ def _digest(cursor: Any, table: Table, earlier: TableDigest | None, without: Col
             return TableDigest(key, columns, len(found), rows=_by_key(found))
     sums = ", ".join(_sum(name, key) for name in columns)
     statement = f"SELECT count(*), {sums} FROM {table.sql}".replace("%", "%%")
-    if without:
-        cursor.execute(f"{statement} WHERE {_key(key).replace('%', '%%')} <> ALL (%s)", (list(without),))
+    if without is not None and set(without.columns) <= set(columns):
+        others = _key(without.columns).replace("%", "%%")
+        cursor.execute(f"{statement} WHERE {others} <> ALL (%s)", (list(without.keys),))
     else:
         cursor.execute(statement.replace("%%", "%"))
     count, *values = cursor.fetchone()
