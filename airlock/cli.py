@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from airlock.door.arguments import add_common
 from airlock.words.errors import AirlockError, Usage
 from airlock.words.secrets import scrub
 
@@ -27,7 +28,7 @@ COMMANDS = {
     "drill": "prove in scratch that every revision can be undone",
     "review": "write the bundle that a DBA approves a revision from",
     "revision": "write new revisions from the models, in the form that blocks nobody",
-    "check": "hold the whole history against the house's rules, without a target",
+    "check": "say whether the whole history is fit to be deployed, without a target",
 }
 # A bug of airlock itself: none of the documented answers (sysexits.h, EX_SOFTWARE).
 _INTERNAL = 70
@@ -41,44 +42,19 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """Build the parser; only `command`'s own arguments are filled in (all of them for None)."""
-    common = _Parser(add_help=False)
-    group = common.add_argument_group("common options")
-    group.add_argument(
-        "-c",
-        "--config",
-        default="alembic.ini",
-        metavar="FILE",
-        help="Alembic's ini or a pyproject.toml (default: %(default)s)",
-    )
-    group.add_argument(
-        "-x", action="append", default=[], metavar="KEY=VALUE", help="pass to env.py, as Alembic's -x"
-    )
-    group.add_argument("--url", help="the target (else DATABASE_URL_UNPOOLED, DATABASE_URL, the ini)")
-    group.add_argument(
-        "--scratch",
-        default="embedded",
-        metavar="WHERE",
-        help="where scratch databases are made: embedded, embedded:16, container, or a server's URL (default: %(default)s)",
-    )
-    group.add_argument("--json", action="store_true", help="data as JSON on standard output")
-    group.add_argument(
-        "--log", metavar="FILE", help="append the run's events to FILE, one JSON document a line"
-    )
-    group.add_argument("--debug", action="store_true", help="show tracebacks")
+    """Build the parser; only `command`'s arguments are filled in (all of them for None)."""
     top = _Parser(
         prog="airlock",
-        description="Change an Alembic-managed PostgreSQL schema safely.",
+        description="Run, trace, review, drill and write the revisions of an Alembic project on PostgreSQL.",
         epilog="airlock COMMAND --help tells a command's options; the README lists the exit codes.",
     )
     top.add_argument("--version", action="store_true", help="print the version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, what in COMMANDS.items():
-        sub = commands.add_parser(
-            name, help=what, description=f"{what[:1].upper()}{what[1:]}.", parents=[common]
-        )
+        sub = commands.add_parser(name, help=what, description=f"{what[:1].upper()}{what[1:]}.")
         if command in (name, None):
             importlib.import_module(f"airlock.door.{name}").configure(sub)
+            add_common(sub)
     return top
 
 

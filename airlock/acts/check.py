@@ -1,4 +1,4 @@
-"""Hold a history against the house's rules: read its files, compare it with the models, trace and drill it."""
+"""Say whether a history is fit to be deployed: read its files, compare it with the models, trace and drill it."""
 
 from __future__ import annotations
 

@@ -46,3 +46,30 @@ def add_rows(parser: argparse.ArgumentParser, default: int, *, least: int = 1, m
         metavar="N",
         help=f"sample rows in every table{more} (default: %(default)s{f', at least {least}' if least > 1 else ''})",
     )
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes."""
+    group = parser.add_argument_group("common options")
+    group.add_argument(
+        "-c",
+        "--config",
+        default="alembic.ini",
+        metavar="FILE",
+        help="Alembic's ini or a pyproject.toml (default: %(default)s)",
+    )
+    group.add_argument(
+        "-x", action="append", default=[], metavar="KEY=VALUE", help="pass to env.py, as Alembic's -x"
+    )
+    group.add_argument("--url", help="the target (else DATABASE_URL_UNPOOLED, DATABASE_URL, the ini)")
+    group.add_argument(
+        "--scratch",
+        default="embedded",
+        metavar="WHERE",
+        help="where scratch databases are made: embedded, embedded:16, container, or a server's URL (default: %(default)s)",
+    )
+    group.add_argument("--json", action="store_true", help="data as JSON on standard output")
+    group.add_argument(
+        "--log", metavar="FILE", help="append the run's events to FILE, one JSON document a line"
+    )
+    group.add_argument("--debug", action="store_true", help="show tracebacks")

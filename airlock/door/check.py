@@ -1,4 +1,4 @@
-"""`airlock check`: hold the whole history against the house's rules, without a target and without Docker."""
+"""`airlock check`: say whether the whole history is fit to be deployed, without a target and without Docker."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from airlock.words.trace import JUDGED_FROM_ROWS
 
 if TYPE_CHECKING:
     import argparse
+
+_SAID = {
+    "drill": "drilling every revision",
+    "models": "comparing the history with the models",
+    "trace": "tracing every statement",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,4 +41,4 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _tell(what: str) -> None:
-    sys.stderr.write(f"asking: {what} ...\n")
+    sys.stderr.write(f"{_SAID.get(what, what)} ...\n")

@@ -43,10 +43,10 @@ def verdict(report: CheckReport) -> str:
     where = f"on PostgreSQL {report.server_version}, " if report.server_version else ""
     took = f"{where}in {duration(report.elapsed_ms)}"
     if report.faults:
-        return f"Refused: {count(len(report.faults), 'fault')} in {what}, {took}."
+        return f"refused: {count(len(report.faults), 'fault')} in {what}, {took}."
     if report.unseen:
-        return f"Not examined: {count(len(report.unseen), 'question')} of {what} without an answer, {took}."
+        return f"not examined: {count(len(report.unseen), 'question')} of {what} without an answer, {took}."
     return (
-        f"Proved: {what} in one line, importing nothing that ages, explained, equal to the models, nothing dangerous"
-        f" unexcused, every downgrade proved, {took}."
+        f"proved: {what} with one head, which import only alembic and sqlalchemy, answer Why, Locks and Undo, lead to"
+        f" the models, do nothing dangerous without an excuse and are undone exactly, {took}."
     )

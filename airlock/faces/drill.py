@@ -156,7 +156,7 @@ def details(proof: RevisionProof) -> Iterator[str]:
         if not cut.converged:
             yield f"cut {cut.direction} at statement {cut.statement} ({shorten(cut.sql, 60)}): {cut.outcome}"
     if proof.cuts and all(cut.converged for cut in proof.cuts):
-        yield f"{count(len(proof.cuts), 'crash', 'crashes')}: each run after it arrived where it should"
+        yield f"{count(len(proof.cuts), 'crash', 'crashes')}: the run after each arrived where it should"
     for kept in proof.kept:
         yield f"kept: {kept.object} ({kept.sentence})"
     for loss in proof.losses:
@@ -215,10 +215,11 @@ def headline(report: DrillReport) -> str:
     parts = [
         f"{verdicts[verdict]} {verdict}" for verdict in (PROVED, REFUSED, NOT_EXAMINED) if verdicts[verdict]
     ]
+    each = f", {enumeration(parts)}" if len(parts) > 1 else ""
     stall = report.longest_stall_ms
     waited = f", longest stall {duration(stall)}" if stall is not None else ""
     return (
-        f"{report.verdict}: {count(len(report.revisions), 'revision')}, {enumeration(parts) or 'none'}{waited} "
+        f"{report.verdict}: {count(len(report.revisions), 'revision')}{each}{waited} "
         f"(PostgreSQL {report.server_version}, {duration(report.elapsed_ms)})"
     )
 

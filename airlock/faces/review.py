@@ -20,4 +20,5 @@ def lines(review: Review, out: Path, files: int) -> Iterator[str]:
         for sentence in (*phrases.danger_sentences(danger), phrases.answer(danger)):
             yield f"{danger.revision} ({danger.direction})  {sentence}"
     yield f"{count(files, 'file')} in {near(out)}"
-    yield f"{review.verdict}: {phrases.headline(review)}"
+    sentence = phrases.headline(review).rstrip(".")
+    yield f"{review.verdict}: {sentence[:1].lower()}{sentence[1:]} (PostgreSQL {review.server_version})"

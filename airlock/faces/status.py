@@ -32,7 +32,7 @@ def text(status: Status) -> str:
     if status.fault:
         lines.append(f"fault      {status.fault}")
     else:
-        lines.append(f"pending    {count(len(status.pending), 'revision')}")
+        lines.append(f"pending    {count(len(status.pending), 'revision') if status.pending else 'none'}")
         lines += _listed(f"  + {one.revision}  {one.title}" for one in status.pending)
     lines.append(f"lease      {'held by ' + status.lease if status.lease else 'free'}")
     if status.half_applied:

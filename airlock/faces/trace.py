@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airlock.faces.text import count, duration, enumeration, number, shorten
+from airlock.words.trace import JUDGED_FROM_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,8 +70,8 @@ def lines(report: TraceReport) -> Iterator[str]:
     for revision in report.revisions:
         yield ""
         yield (
-            f"{SIGNS[revision.direction]} {revision.revision} {revision.title}  {duration(revision.ms)}"
-            f"{'' if revision.transactional else '  outside a transaction'}"
+            f"{SIGNS[revision.direction]} {revision.revision}  {revision.title}  {duration(revision.ms)}"
+            f"{'' if revision.transactional else '  (outside a transaction)'}"
         )
         if revision.refused:
             yield f"    refused: {revision.refused}"
@@ -91,6 +92,8 @@ def verdict(report: TraceReport) -> str:
     found = report.dangerous
     if not found:
         doubt = "; tables that could not be filled were not judged" if report.unfilled else ""
+        if report.rows < JUDGED_FROM_ROWS:
+            doubt = f"; scans show from {number(JUDGED_FROM_ROWS)} sample rows on"
         return f"Nothing dangerous in {count(len(report.revisions), 'step')}, {where}{doubt}."
     places = enumeration(sorted({f"{revision.revision} ({revision.direction})" for revision, _ in found}))
     return f"{count(len(found), 'dangerous statement')} in {places}, {where}."

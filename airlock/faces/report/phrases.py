@@ -29,7 +29,9 @@ def title(text: str) -> str:
 
 
 def headline(review: Review) -> str:
-    """Say the verdict in a sentence."""
+    """Say in a sentence what the verdict rests on."""
+    if not review.revisions:
+        return "There is no revision to review."
     steps = count(len(review.revisions), "revision")
     refused = review.refusals
     if refused:
@@ -39,9 +41,10 @@ def headline(review: Review) -> str:
         )
     if review.unseen:
         tables = enumeration([one.table for one in review.unseen])
-        return f"Nothing dangerous was seen in {steps}, but {tables} could not be filled with rows."
-    excused = f" ({count(len(review.dangers), 'dangerous statement')} excused)" if review.dangers else ""
-    return f"Nothing dangerous was seen in {steps}{excused}."
+        return f"{tables} could not be filled with rows; in the rest of {steps} nothing dangerous was seen."
+    if review.dangers:
+        return f"{count(len(review.dangers), 'dangerous statement')} of {steps}, each excused with a reason."
+    return f"No statement of {steps}, up or down, scans or rewrites a table while others wait for it."
 
 
 def circumstances(review: Review) -> str:

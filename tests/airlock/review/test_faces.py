@@ -15,6 +15,7 @@ from airlock.faces.report.bundle import document, files
 from airlock.faces.report.markdown import LIMIT, markdown
 from airlock.faces.report.page import html as page_of
 from airlock.faces.report.sarif import sarif
+from airlock.faces.review import lines
 from airlock.words.review import Review
 from tests.airlock.review.records import DANGERS, REVIEW
 
@@ -49,6 +50,18 @@ def test_a_dangerous_statement_is_told_with_the_targets_size_and_an_extrapolatio
         in text
     )
     assert "about 3 min 13 s on the target, extrapolated from 8.0 ms here" in text
+
+
+def test_the_last_line_on_a_terminal_is_the_verdict_said_once(tmp_path: Path) -> None:
+    """Every danger first, then where the bundle is; the verdict's words do not come twice."""
+    *said, last = lines(REVIEW, tmp_path, 7)
+    assert said[-1] == f"7 files in {tmp_path}"
+    assert last == "refused: 1 statement of 1 revision is dangerous and not excused (PostgreSQL 18.4)"
+    clean = dataclasses.replace(REVIEW, dangers=(), unfilled=())
+    assert list(lines(clean, tmp_path, 7))[-1] == (
+        "nothing dangerous seen: no statement of 1 revision, up or down, scans or rewrites a table while others wait"
+        " for it (PostgreSQL 18.4)"
+    )
 
 
 def test_an_excuse_is_shown_and_not_hidden() -> None:

@@ -144,7 +144,7 @@ def test_somebody_at_a_terminal_is_asked(project: Path) -> None:
 def test_a_sound_history_passes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 0; every question is answered."""
     assert main(["check"]) == 0
-    assert capsys.readouterr().out.startswith("Proved: 1 revision in one line")
+    assert capsys.readouterr().out.startswith("proved: 1 revision with one head")
 
 
 @pytest.mark.proof
