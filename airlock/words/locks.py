@@ -29,7 +29,7 @@ class LockMode(enum.StrEnum):
 
     @classmethod
     def observed(cls, name: str) -> LockMode:
-        """Translate the spelling of `pg_locks.mode` ("AccessExclusiveLock"); raises ValueError on another."""
+        """Translate the spelling of `pg_locks.mode` ("AccessExclusiveLock"); raises KeyError on another."""
         return _OBSERVED[name]
 
     @property

@@ -69,7 +69,7 @@ class _Build(Hooks):
 
     def begun(self, _step: RevisionStep, context: MigrationContext) -> None:
         if context.connection is not None:
-            row = context.connection.exec_driver_sql("SELECT current_setting('search_path')").fetchone()
+            row = context.connection.exec_driver_sql("SHOW search_path").fetchone()
             self.search_path = row[0] if row else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from airlock.instruments import environment
 from airlock.instruments.environment import Hooks
 from airlock.instruments.fingerprint.model import plain
 from airlock.words.drill import Held
+from airlock.words.locks import LockMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,22 +26,13 @@ _LOCKS = """
 SELECT n.nspname, c.relname, c.relkind::text, l.mode
 FROM pg_locks l JOIN pg_class c ON c.oid = coalesce(pg_partition_root(l.relation), l.relation)
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock'
+WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode NOT IN ('AccessShareLock', 'SIReadLock')
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND c.relkind IN ('r', 'p', 'm', 'S', 'i') AND n.nspname NOT LIKE 'pg\\_%'
 """
-_TRANSACTION = (
-    "SELECT virtualtransaction FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'virtualxid'"
-)
-_MODES = {
-    "RowShareLock": "ROW SHARE",
-    "RowExclusiveLock": "ROW EXCLUSIVE",
-    "ShareUpdateExclusiveLock": "SHARE UPDATE EXCLUSIVE",
-    "ShareLock": "SHARE",
-    "ShareRowExclusiveLock": "SHARE ROW EXCLUSIVE",
-    "ExclusiveLock": "EXCLUSIVE",
-    "AccessExclusiveLock": "ACCESS EXCLUSIVE",
-}
+# Holds until the transaction ends, and takes no snapshot: SET TRANSACTION may still come after it.
+_MARK = "SET LOCAL airlock.step = '{}'"
+_MARKED = "SELECT current_setting('airlock.step', true)"
 
 
 class Undone(Exception):
@@ -67,7 +60,7 @@ class _Look(Hooks):
     around: Callable[[MigrationContext], None] | None = None
     taken: StepTaken = field(default_factory=StepTaken)
     began: float = 0.0
-    transaction: str | None = None
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def plan(self, _steps: list[RevisionStep]) -> list[RevisionStep]:
         script = self.project.script.get_revision(self.revision)
@@ -79,15 +72,16 @@ class _Look(Hooks):
         return [make(self.project.script.revision_map, script)]
 
     def begun(self, _step: RevisionStep, context: MigrationContext) -> None:
-        self.transaction = _first(context, _TRANSACTION)
-        self.taken.search_path = _first(context, "SELECT current_setting('search_path')")
+        if context.connection is not None:
+            context.connection.exec_driver_sql(_MARK.format(self.mark))
+        self.taken.search_path = _first(context, "SHOW search_path")
         if self.around is not None:
             self.around(context)
         self.began = time.perf_counter()
 
     def done(self, _step: RevisionStep, context: MigrationContext) -> None:
         self.taken.ms = (time.perf_counter() - self.began) * 1000
-        if self.transaction is None or _first(context, _TRANSACTION) != self.transaction:
+        if _first(context, _MARKED) != self.mark:
             self.taken.touched = None
         else:
             rows = _rows(context, _LOCKS)
@@ -96,7 +90,7 @@ class _Look(Hooks):
             )
             self.taken.held = tuple(
                 sorted({
-                    Held(f"{plain(row[0])}.{plain(row[1])}", _MODES.get(row[3], row[3]), self.direction)
+                    Held(f"{plain(row[0])}.{plain(row[1])}", str(LockMode.observed(row[3])), self.direction)
                     for row in rows
                     if row[2] in {"r", "p", "m"}
                 })

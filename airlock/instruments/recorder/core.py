@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airlock.instruments.recorder.counters import can_flush
 from airlock.instruments.recorder.holdup import Bench, Outside
 from airlock.instruments.recorder.observe import PREPARE, Transaction
 from airlock.instruments.recorder.source import call_site, command
@@ -15,7 +16,7 @@ from airlock.words.trace import Observation, Read, StatementRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airlock.instruments.recorder.observe import Query
+    from airlock.instruments.recorder.counters import Query
 
 # A revision that loops over ten thousand INSERTs is observed after the first ones of a kind and then after
 # every power of two: locks and counters stay until the transaction ends, so nothing is missed.
@@ -24,7 +25,8 @@ _EQUAL_OBSERVED = 4
 # SHOW is what SQLAlchemy asks around an autocommit block, the rest its savepoints; they do nothing to anybody.
 # What a savepoint's end gives back shows at the next statement.
 _SILENT = frozenset({"SHOW", "SAVEPOINT", "RELEASE", "ROLLBACK"})
-
+# SET TRANSACTION must come before any query, also one of ours; they read no rows.
+_FIRST = frozenset({"SET", "BEGIN", "START", "COMMIT", "END"})
 
 _DROPS = re.compile(r"\bdrop\b|^\s*(do|call|select)\b", re.IGNORECASE)
 
@@ -128,7 +130,7 @@ class Recorder:
             return None
         line = self.line_now() if line is None else line
         _, follower = self._followers.setdefault(
-            id(session), (session, Transaction(self.committed, self.ignored))
+            id(session), (session, Transaction(self.committed, self.ignored, flushes=self._flushes()))
         )
         running = Running(sql, line, follower, own, None)
         last = self._records[-1] if self._records else None
@@ -141,8 +143,10 @@ class Recorder:
         self._busy = True
         if outside:
             self._bench = self._bench or Bench(self._open)
-            running.outside = Outside(self._bench, self.committed, own, sql)
+            running.outside = Outside(self._bench, self.committed, own, sql, flushes=self._flushes())
             running.outside.start()
+        elif not running.skipped and command(sql) not in _FIRST:
+            follower.start(own)
         running.started = time.perf_counter()
         return running
 
@@ -176,14 +180,20 @@ class Recorder:
 
     def committed(self, query: str) -> list[Any]:
         """Run a query on the observer's connection, which sees committed rows only."""
+        with self._observing().cursor() as cursor:
+            cursor.execute(query)
+            rows: list[Any] = cursor.fetchall()
+            return rows
+
+    def _flushes(self) -> bool:
+        return can_flush(self._observing().server_version)
+
+    def _observing(self) -> Any:
         if self._observer is None:
             self._observer = self._open()
             with self._observer.cursor() as cursor:
                 cursor.execute(PREPARE)
-        with self._observer.cursor() as cursor:
-            cursor.execute(query)
-            rows: list[Any] = cursor.fetchall()
-            return rows
+        return self._observer
 
     def _open(self) -> Any:
         self.opening = True

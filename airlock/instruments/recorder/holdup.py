@@ -14,8 +14,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from airlock.instruments.recorder.counters import FIRST_USER_OBJECT, flush
 from airlock.instruments.recorder.observe import (
-    FIRST_USER_OBJECT,
     named,
     rebuilt,
     relations,
@@ -30,14 +30,14 @@ from airlock.words.trace import Observation, Read
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from airlock.instruments.recorder.observe import Query, Relation
+    from airlock.instruments.recorder.counters import Query
+    from airlock.instruments.recorder.observe import Relation
 
 # Weakest first: each is taken on top of the last and given back in the opposite order.
 _LADDER = ("ROW EXCLUSIVE", "SHARE", "EXCLUSIVE", "ACCESS EXCLUSIVE")
 _MOST_HOLDS = 20
 _MOST_TRIES = 200
 _POLL_SECONDS = 0.0005
-_FLUSH = "SELECT pg_stat_force_next_flush()"
 
 
 class Bench:
@@ -56,10 +56,11 @@ class Bench:
 class Outside:
     """Observes one statement outside a transaction, between `start` and `finish`."""
 
-    def __init__(self, bench: Bench, observer: Query, own: Query, sql: str) -> None:
+    def __init__(self, bench: Bench, observer: Query, own: Query, sql: str, *, flushes: bool = True) -> None:
         self._bench = bench
         self._observer = observer
         self._own = own
+        self._flushes = flushes
         self._pid = 0
         self._newest = 0
         self._before: dict[int, Relation] = {}
@@ -73,7 +74,8 @@ class Outside:
 
     def start(self) -> None:
         """Read what there is, take the hold, and watch from a thread until `finish`."""
-        self._pid = int(next(iter(self._own("SELECT pg_backend_pid() FROM pg_stat_force_next_flush()")))[0])
+        self._pid = int(next(iter(self._own("SELECT pg_backend_pid()")))[0])
+        flush(self._own, self._observer, forced=self._flushes)
         self._newest = int(next(iter(self._observer("SELECT max(oid)::bigint FROM pg_class")))[0])
         self._before = self._named()
         self._counts = self._counters()
@@ -91,7 +93,7 @@ class Outside:
     def finish(self) -> Observation:
         """Let go, and tell what the statement did."""
         self.abandon()
-        list(self._own(_FLUSH))
+        flush(self._own, self._observer, forced=self._flushes)
         known = {oid: relation for oid, relation in self._before.items() if relation.others_see_it}
         unnamed = {oid for oid, _ in self._locks} - known.keys()
         if unnamed:
@@ -138,7 +140,7 @@ FROM pg_class WHERE oid IN ({listed})"""  # noqa: S608 - oids
 SELECT CASE locktype WHEN 'relation' THEN relation::bigint END, mode,
        {{}} = ANY (pg_blocking_pids({self._pid}))
        OR EXISTS (SELECT FROM pg_stat_get_activity({self._pid}) WHERE wait_event = 'VacuumTruncate')
-FROM pg_lock_status() WHERE pid = {self._pid}
+FROM pg_lock_status() WHERE pid = {self._pid} AND mode <> 'SIReadLock'
   AND (locktype = 'relation' AND relation >= {FIRST_USER_OBJECT} OR locktype = 'virtualxid')
 """  # noqa: S608 - numbers
         holds = 0

@@ -9,31 +9,30 @@ waiting for it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from airlock.instruments.recorder.counters import FIRST_USER_OBJECT, OLDER
 from airlock.words.locks import LockMode, covers, strongest
 from airlock.words.trace import Lock, Observation, Read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    Row = Sequence[Any]
-    # Runs one query without parameters on some connection and fetches all rows.
-    Query = Callable[[str], Iterable[Row]]
+    from airlock.instruments.recorder.counters import Query, Row
 
-# Objects below this number belong to PostgreSQL itself (transam.h, FirstNormalObjectId).
-FIRST_USER_OBJECT = 16384
-
+# SIReadLock blocks nobody: it is how SERIALIZABLE remembers what was read.
 # `pg_lock_status()` is what the view pg_locks selects from. The virtual transaction's own lock is always
 # there, so a row always tells which transaction this is. The forced flush empties the row counters when the
 # transaction ends, so that every transaction starts counting at nought.
-OWN_STATE = f"""
+_OWN_STATE = f"""
 SELECT l.virtualtransaction, l.relation::bigint, l.mode, pg_relation_filenode(l.relation)::bigint,
        pg_stat_get_xact_tuples_returned(l.relation), pg_stat_get_xact_tuples_fetched(l.relation)
-FROM pg_stat_force_next_flush() AS flush, pg_lock_status() AS l
-WHERE l.pid = pg_backend_pid() AND l.granted
+FROM {{}}pg_lock_status() AS l
+WHERE l.pid = pg_backend_pid() AND l.granted AND l.mode <> 'SIReadLock'
   AND (l.locktype = 'relation' AND l.relation >= {FIRST_USER_OBJECT} OR l.locktype = 'virtualxid')
 """  # noqa: S608 - a constant of this module
+_FLUSHING = _OWN_STATE.format("pg_stat_force_next_flush() AS flush, ")
+_PLAIN = _OWN_STATE.format("")
 
 _FACTS = """
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind, c.reltuples::bigint,
@@ -103,8 +102,12 @@ class Seen:
 class Transaction:
     """Follows one backend through its transactions and tells what each statement added."""
 
-    def __init__(self, committed: Query, ignored: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, committed: Query, ignored: frozenset[str] = frozenset(), *, flushes: bool = True
+    ) -> None:
         self._committed = committed
+        # False on PostgreSQL 14, which cannot be told to empty its counters between transactions.
+        self._flushes = flushes
         # Tables that are somebody else's business: Alembic's own version table.
         self._ignored = ignored
         self._seen = Seen()
@@ -120,11 +123,8 @@ class Transaction:
         `truncates` says that the statement is a TRUNCATE: it too gives a table a new file, without writing
         a row. To be called inside the statement's transaction.
         """
-        rows = list(own(OWN_STATE))
-        transaction = str(rows[0][0])
-        if transaction != self._seen.transaction:
-            self._seen = Seen(transaction)
-            self._relations.clear()
+        rows = list(own(_FLUSHING if self._flushes else _PLAIN))
+        self._enter(own, str(rows[0][0]))
         state = {row[1]: row for row in rows if row[1] is not None}
         known = self._known(state)
         locks = frozenset(
@@ -140,6 +140,19 @@ class Transaction:
             rewrites=rebuilt(rewritten),
             reads=self._reads(state, known),
         )
+
+    def start(self, own: Query) -> None:
+        """Enter the transaction before its first statement, where the counters may hold older reads."""
+        if not self._flushes:
+            self._enter(own, str(next(iter(own(_PLAIN)))[0]))
+
+    def _enter(self, own: Query, transaction: str) -> None:
+        if transaction == self._seen.transaction:
+            return
+        self._seen = Seen(transaction)
+        self._relations.clear()
+        if not self._flushes:
+            self._seen.counts = {row[0]: (int(row[1]), int(row[2])) for row in own(OLDER)}
 
     def drops(self, own: Query) -> tuple[str, ...]:
         """Name the tables and columns that this transaction has dropped so far, sorted.

@@ -71,7 +71,7 @@ class Kind:
     scans: tuple[str, ...] = ()
     outside: bool = False
     before: str = ""
-    since: int = 15
+    since: int = 14
     # Versions that differ from the rest: (from version on, what differs).
     later: tuple[int, dict[str, str]] | None = None
 
@@ -149,7 +149,7 @@ KINDS = [
           since=18),
     alter("validate foreign key", "VALIDATE CONSTRAINT fk_late", SUE, also={"s.p": RS}, scans=("s.p", "s.t")),
     alter("add unique", "ADD UNIQUE (n)", scans=T),
-    alter("add unique, nulls not distinct", "ADD UNIQUE NULLS NOT DISTINCT (n)", scans=T),
+    alter("add unique, nulls not distinct", "ADD UNIQUE NULLS NOT DISTINCT (n)", scans=T, since=15),
     alter("add unique using index", "ADD CONSTRAINT uq UNIQUE USING INDEX ux_u"),
     alter("add primary key using index", "ADD PRIMARY KEY USING INDEX ux_u",
           before="ALTER TABLE s.t DROP CONSTRAINT t_pkey"),
@@ -258,7 +258,7 @@ KINDS = [
     Kind("update by key", "UPDATE s.t SET b = 'z' WHERE id = 5", {"s.t": RX}),
     Kind("delete every row", "DELETE FROM s.lone", {"s.lone": RX}, scans=("s.lone",)),
     Kind("merge", "MERGE INTO s.lone USING s.p ON lone.id = p.id WHEN NOT MATCHED THEN INSERT VALUES (p.id, 1)",
-         {"s.lone": RX, "s.p": AS}, scans=("s.lone", "s.p")),
+         {"s.lone": RX, "s.p": AS}, scans=("s.lone", "s.p"), since=15),
     Kind("select by key", "SELECT * FROM s.t WHERE id = 5", {"s.t": AS}),
     Kind("select for update", "SELECT * FROM s.t WHERE id = 5 FOR UPDATE", {"s.t": RS}),
     Kind("copy to", "COPY s.lone TO STDOUT", {"s.lone": AS}, scans=("s.lone",)),

@@ -13,6 +13,7 @@ import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
+from airlock.instruments.recorder.counters import can_flush
 from airlock.instruments.recorder.taps.by_asyncpg import asyncpg_methods
 from airlock.instruments.recorder.taps.by_engine import after_execute, before_execute, dbapi_rows, on_error
 from airlock.instruments.recorder.taps.by_psycopg import PsycopgCursor, psycopg_cursor
@@ -64,6 +65,7 @@ def flush(connection: Any) -> None:
     """Have a DBAPI connection's row counters emptied when its transaction ends.
 
     After a step that nobody recorded: PostgreSQL may keep counters for a second, and they would be put down
-    to the next transaction.
+    to the next transaction. PostgreSQL 14 cannot be told to: there the recorder reads them as a transaction begins.
     """
-    dbapi_rows(connection, "SELECT 1 FROM pg_stat_force_next_flush()")
+    if can_flush(int(dbapi_rows(connection, "SHOW server_version_num")[0][0])):
+        dbapi_rows(connection, "SELECT 1 FROM pg_stat_force_next_flush()")
