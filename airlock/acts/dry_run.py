@@ -70,9 +70,8 @@ def _rehearse(request: Request, heads: tuple[str, ...], major: int) -> int:
                     Rehearsal(step.revision, request.direction, step.title, step.ms, step.statements)
                 )
         except ChildFailed as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise RevisionFailed(
-                f"In scratch a revision failed: {lines[-1]}", standing="The target was not touched."
+                f"In scratch a revision failed: {error.line}", standing="The target was not touched."
             ) from error
     return taken
 

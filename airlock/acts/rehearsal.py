@@ -56,9 +56,9 @@ def _build(server: ScratchServer, database: ScratchDatabase, arguments: dict[str
             if missing is not None and missing.group(1) not in made and len(made) < _MOST_ROLES:
                 made |= {missing.group(1), *server.ensure_roles((missing.group(1),))}
                 continue
-            last = [line for line in str(error).splitlines() if line.strip()][-1:]
+            said = error.line if isinstance(error, ChildFailed) else error
             raise NotExamined(
-                f"The history does not build in scratch (PostgreSQL {server.version}): {last[0].strip() if last else error}",
+                f"The history does not build in scratch (PostgreSQL {server.version}): {said}",
                 then="--scratch container, or --scratch with the URL of a server like the target",
             ) from error
 

@@ -31,7 +31,11 @@ _LENGTH = struct.Struct(">Q")
 
 
 class ChildFailed(Exception):
-    """The act raised something that is not an AirlockError; the text is the child's traceback."""
+    """The act raised something that is not an AirlockError; the text is the child's traceback, `line` its gist."""
+
+    def __init__(self, text: str, line: str) -> None:
+        super().__init__(text)
+        self.line = line
 
 
 def isolated(
@@ -68,10 +72,11 @@ def isolated(
                 elif kind == "refused":
                     raise value
                 else:
-                    raise ChildFailed(value)
+                    raise ChildFailed(*value)
         if not finished:
             code = child.wait()
-            raise ChildFailed(f"the child process of {function} ended with {code} before it was done")
+            ended = f"the child process of {function} ended with {code} before it was done"
+            raise ChildFailed(ended, ended)
     finally:
         # The child watches its standard input: at its end it stops, whatever it is doing.
         if child.stdin is not None:
@@ -115,9 +120,18 @@ def _child(descriptor: int) -> int:
             _send(records, ("refused", error))
         except BrokenPipeError:
             return 1
-        except BaseException:  # noqa: BLE001  whatever env.py raises goes to the parent, as text
-            _send(records, ("failed", scrub(traceback.format_exc())))
+        except BaseException as error:  # noqa: BLE001  whatever env.py raises goes to the parent, as text
+            _send(records, ("failed", (scrub(traceback.format_exc()), _gist(error))))
     return 0
+
+
+def _gist(error: BaseException) -> str:
+    """Say in one line what was raised: the server's own words, or the class and its first line."""
+    from airlock.instruments.server import first_line, sqlstate
+
+    text = first_line(error)
+    name = type(error).__name__
+    return text if sqlstate(error) or text == name else f"{name}: {text}"
 
 
 def _end_with_parent() -> None:

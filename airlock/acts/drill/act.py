@@ -113,13 +113,12 @@ class _Run:
                 if current is None or current.number <= arguments["position"]:
                     raise
                 # env.py or a revision took the process down: this one is refused, the next starts afresh.
-                last = [line for line in str(error).splitlines() if line.strip()][-1:]
                 self.proofs.append(
                     RevisionProof(
                         current.revision,
                         current.revision,
                         NOT_EXAMINED,
-                        f"the drill broke off: {''.join(last)}",
+                        f"the drill broke off: {error.line}",
                     )
                 )
                 return current.number

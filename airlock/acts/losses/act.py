@@ -76,7 +76,8 @@ def count(
     except (AirlockError, ChildFailed) as error:
         if isinstance(error, Refused):
             raise
-        reasons.append(f"the downgrade did not run in scratch: {_last_line(error)}")
+        said = error.line if isinstance(error, ChildFailed) else error
+        reasons.append(f"the downgrade did not run in scratch: {said}")
     wanted = tuple(item for item in items(steps) if item.object != version_table)
     losses = [Loss(name, None, why) for name, why in dict.fromkeys(unknowns(steps)) if name != version_table]
     reasons += [
@@ -207,8 +208,3 @@ def _refuse(found: Counted, request: Request) -> None:
             standing="Nothing changed.",
             then=f"{again} --accept-unknown-loss" + (f" --accept-loss {found.rows}" if found.rows else ""),
         )
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

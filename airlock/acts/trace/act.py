@@ -80,7 +80,4 @@ def _told(error: AirlockError | ChildFailed, version: str) -> AirlockError:
         )
     if isinstance(error, AirlockError):
         return error
-    last = [line for line in str(error).splitlines() if line.strip()][-1:]
-    return NotExamined(
-        f"env.py failed in scratch: {last[0].strip() if last else error}", then="the same with --debug"
-    )
+    return NotExamined(f"env.py failed in scratch: {error.line}", then="the same with --debug")

@@ -16,11 +16,13 @@ DIRECTORY = Path(__file__).parents[2] / "projects"
 ENV = """
 engine = create_engine(URL.replace("postgresql://", "postgresql+psycopg2://"), poolclass=pool.NullPool)
 with engine.connect() as connection:
-    {search_path}
+    {session}
     context.configure(connection=connection)
     with context.begin_transaction():
         context.run_migrations()
 """
+# Options that env.py sets for its session.
+SETTINGS = ("search_path", "default_transaction_isolation")
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,14 @@ class TinyProject:
                 extra=f"kept = {json.loads(kept)!r}" if kept else "",
             ),
         ]
-        path = self.options.get("search_path")
-        set_path = (
-            f'connection.exec_driver_sql("SET search_path = {path}"); connection.commit()' if path else "pass"
+        session = [
+            f'connection.exec_driver_sql("SET {name} = {self.options[name]}"); connection.commit()'
+            for name in SETTINGS
+            if name in self.options
+        ]
+        return write_project(
+            directory, revisions, env=HEADER + ENV.format(session="; ".join(session) or "pass")
         )
-        return write_project(directory, revisions, env=HEADER + ENV.format(search_path=set_path))
 
 
 def _body(statements: list[str], *, autocommit: bool = False) -> str:

@@ -43,6 +43,16 @@ def fail() -> Iterator[object]:
     raise RuntimeError("postgresql://someone:hunter22@db/x")
 
 
+def ask_for_nothing_there() -> Iterator[object]:
+    """Let the server refuse a statement of SQLAlchemy's."""
+    import sqlalchemy as sa
+
+    yield 1
+    engine = sa.create_engine(os.environ["DATABASE_URL"])
+    with engine.connect() as connection:
+        connection.execute(sa.text("SELECT 1 FROM nowhere"))
+
+
 def sleep() -> Iterator[object]:
     """Say the pid, then hang."""
     import time

@@ -171,7 +171,15 @@ def test_an_error_of_the_act_keeps_its_class_and_any_other_is_scrubbed(scratch: 
     with pytest.raises(ChildFailed) as caught:
         list(isolated(f"{HERE}:fail", {}, scratch=scratch))
     assert "RuntimeError" in str(caught.value)
-    assert "hunter22" not in str(caught.value)
+    assert "hunter22" not in str(caught.value) + caught.value.line
+    assert caught.value.line.startswith("RuntimeError: ")
+
+
+def test_what_the_server_said_is_the_gist(scratch: ScratchDatabase) -> None:
+    """Not SQLAlchemy's last line, which points to its documentation."""
+    with pytest.raises(ChildFailed) as caught:
+        list(isolated(f"{HERE}:ask_for_nothing_there", {}, scratch=scratch))
+    assert caught.value.line == 'relation "nowhere" does not exist'
 
 
 def test_the_child_ends_when_its_reader_stops(scratch: ScratchDatabase) -> None:
