@@ -1,16 +1,16 @@
-"""Count on the target, read-only and in one snapshot; export; refuse; count again inside the step."""
+"""Count on the target, read-only and in one snapshot; export; refuse."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.acts import drift, rehearsal
 from airlock.acts.losses.items import Item, items, quoted, unknowns
-from airlock.instruments import raw, server
+from airlock.acts.losses.recount import Counted
+from airlock.instruments import server
 from airlock.instruments.isolation import ChildFailed, isolated
 from airlock.words.errors import AirlockError, NotExamined, Refused, Usage
 from airlock.words.upgrade import Exported, Loss, LossesCounted
@@ -18,45 +18,10 @@ from airlock.words.upgrade import Exported, Loss, LossesCounted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy.engine import Connection
-
     from airlock.acts.losses.rehearse import Rehearsed
     from airlock.instruments.server import type_connection
     from airlock.instruments.target import Target
     from airlock.words.upgrade import Request
-
-
-@dataclass
-class Counted:
-    """What was found; `recount` holds the steps to it."""
-
-    items: tuple[Item, ...] = ()
-    losses: tuple[Loss, ...] = ()
-    unknown: tuple[str, ...] = ()
-    allowed: int = 0
-    lost: int = field(default=0)
-
-    @property
-    def rows(self) -> int:
-        """Add up what was counted."""
-        return sum(loss.rows or 0 for loss in self.losses)
-
-    def recount(self, revision: str, connection: Connection, *, locking: bool) -> None:
-        """Lock what the step takes away, count it again, and raise Refused where it is more than was accepted."""
-        mine = [item for item in self.items if item.revision == revision]
-        if not mine:
-            return
-        if locking:
-            # The step is about to take this lock anyway; taken late, it would be an upgrade of a weaker one.
-            tables = sorted({quoted(item.table_at_step) for item in mine})
-            raw.execute(connection, f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
-        for item in mine:
-            self.lost += int(raw.scalar(connection, item.count_sql(at_step=True)))
-        if self.lost > self.allowed:
-            raise Refused(
-                f"{revision} would now lose {self.lost} rows and values, more than the {self.allowed} that were accepted: "
-                "somebody has written in the meantime."
-            )
 
 
 def count(
@@ -83,6 +48,7 @@ def count(
     reasons += [
         f"{step.revision} reads rows: what it does here may differ" for step in steps if step.reads_rows
     ]
+    reasons += _unlocked(steps, wanted)
     sure = tuple(item for item in wanted if item.table_at_start is None or not _has_drifted(item, drifted))
     reasons += sorted(
         {
@@ -94,7 +60,13 @@ def count(
     with contextlib.closing(server.connect(target, application_name="airlock-losses")) as connection:
         counted, failed = _count_all(connection, sure, request)
     reasons += failed
-    found = Counted(sure, (*counted, *losses), tuple(reasons), allowed=max(request.accept_loss or 0, 0))
+    found = Counted(
+        sure,
+        (*counted, *losses),
+        tuple(reasons),
+        max(request.accept_loss or 0, 0),
+        request.accept_unknown_loss,
+    )
     if found.losses or found.unknown:
         request.emit(LossesCounted(found.losses, found.rows, found.unknown))
     _refuse(found, request)
@@ -117,6 +89,16 @@ def _rehearse(
         }  # fmt: skip
         steps = tuple(isolated("airlock.acts.losses.rehearse:rehearse", arguments, scratch=database))
     return steps, drifted
+
+
+def _unlocked(steps: Sequence[Rehearsed], wanted: Sequence[Item]) -> list[str]:
+    """Name the losses that a step may make without a lock that holds from its own count to its end."""
+    leaving = {step.revision for step in steps if step.leaves_transaction}
+    return [
+        f"{revision} leaves its transaction: what is written to {', '.join(names)} after the count is lost uncounted"
+        for revision in dict.fromkeys(item.revision for item in wanted)
+        if revision in leaving and (names := [item.object for item in wanted if item.revision == revision])
+    ]
 
 
 def _has_drifted(item: Item, drifted: set[str]) -> bool:

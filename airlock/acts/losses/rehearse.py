@@ -42,6 +42,7 @@ class Rehearsed:
     writes: tuple[tuple[str, str], ...]
     reads_rows: bool
     recast: tuple[str, ...]
+    leaves_transaction: bool = False
     title: str = ""
     ms: float = 0.0
     statements: tuple[tuple[str, float], ...] = ()
@@ -137,6 +138,7 @@ class _Rehearsal(Hooks):
             writes=tuple(dict.fromkeys(writes(self._records))),
             reads_rows=self.recorder.depends_on_rows,
             recast=tuple(dict.fromkeys(recast(self._records))),
+            leaves_transaction=not all(record.transactional for record in self._records),
             title=self.project.revision(self._ended).title,
             ms=self._ms,
             statements=tuple((record.sql, round(record.ms, 3)) for record in self._records),

@@ -105,15 +105,17 @@ class Steps(Hooks):
         self.request.emit(StepBegun(step.revision.revision, self.request.direction, _title(step)))
 
     def begun(self, step: RevisionStep, context: MigrationContext) -> None:
-        """Mark at once where the connection commits every statement by itself."""
-        self.inside = True
+        """Count again what is lost; then mark at once where the connection commits every statement by itself."""
         connection = context.connection
         if connection is None:
             raise WrongTarget("env.py gave Alembic no connection.")
-        if raw.autocommits(connection):
-            self._leave(connection)
+        alone = raw.autocommits(connection)
         if self.losses is not None:
-            self.losses.recount(step.revision.revision, connection, locking=not raw.autocommits(connection))
+            # Before the mark: what is refused here has left nothing half applied.
+            self.losses.recount(step.revision.revision, connection, locking=not alone)
+        self.inside = True
+        if alone:
+            self._leave(connection)
 
     def done(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Ask the server for the lease before the version row is written; clear the mark with it."""

@@ -232,18 +232,12 @@ def test_an_irreversible_revision_is_refused_in_its_own_words(
     assert ran.code == 1 and "d2 cannot be undone: Can't roll back: no." in ran.error
 
 
-@proof
-def test_more_to_lose_than_was_accepted_is_undone(tmp_path: Path, empty_database: Database) -> None:
-    """Rows written between the count and the locks: the step counts again, and is rolled back."""
-    revisions = second(
-        'op.execute("CREATE TABLE note (id serial PRIMARY KEY, said text)")', 'op.execute("DROP TABLE note")'
-    )
-    ini = prepare(tmp_path, empty_database, revisions, "INSERT INTO note (said) VALUES ('a')")
-    versions = tmp_path / "alembic" / "env.py"
+def writing_late(tmp_path: Path) -> None:
+    """Have env.py write a row each time before it starts: a writer between the count and the step."""
+    env = tmp_path / "alembic" / "env.py"
     late = "DO $$ BEGIN IF to_regclass('note') IS NOT NULL THEN INSERT INTO note (said) VALUES ('late'); END IF; END $$"
-    # A writer that gets in between: env.py's second run (the first only looks) writes before it starts.
-    versions.write_text(
-        versions.read_text()
+    env.write_text(
+        env.read_text()
         .replace(
             "with engine.connect() as connection:",
             "with engine.connect() as connection:\n"
@@ -252,6 +246,16 @@ def test_more_to_lose_than_was_accepted_is_undone(tmp_path: Path, empty_database
         )
         .replace("import os\n", f"import os\nimport sqlalchemy as sa\nLATE = {late!r}\n")
     )
+
+
+@proof
+def test_more_to_lose_than_was_accepted_is_undone(tmp_path: Path, empty_database: Database) -> None:
+    """Rows written between the count and the locks: the step counts again, and is rolled back."""
+    revisions = second(
+        'op.execute("CREATE TABLE note (id serial PRIMARY KEY, said text)")', 'op.execute("DROP TABLE note")'
+    )
+    ini = prepare(tmp_path, empty_database, revisions, "INSERT INTO note (said) VALUES ('a')")
+    writing_late(tmp_path)
     ran = down(ini, empty_database, "--accept-loss", "2")
     assert (ran.code, at(empty_database)) == (1, "d2"), ran.err
     assert "d2 would now lose 3 rows and values, more than the 2 that were accepted" in ran.error

@@ -1,0 +1,81 @@
+"""What was found and accepted, and the second count that holds each step to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airlock.acts.losses.items import quoted
+from airlock.instruments import raw
+from airlock.words.errors import NotExamined, Refused
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from airlock.acts.losses.items import Item
+    from airlock.words.upgrade import Loss
+
+
+@dataclass
+class Counted:
+    """What was found; `recount` holds the steps to it."""
+
+    items: tuple[Item, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    unknown: tuple[str, ...] = ()
+    allowed: int = 0
+    unknown_allowed: bool = False
+    lost: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Add up what was counted."""
+        return sum(loss.rows or 0 for loss in self.losses)
+
+    def recount(self, revision: str, connection: Connection, *, locking: bool) -> None:
+        """Lock what the step takes away and count it again.
+
+        Raises Refused where it is more than was accepted, NotExamined where this session's role does not see all
+        rows and `--accept-unknown-loss` is not given. Where every statement is a transaction of its own there is
+        nothing that could hold a lock: then the count is the last moment at which nothing has happened yet.
+        """
+        # What an earlier attempt has committed outside a transaction is gone, and not lost a second time.
+        mine = [
+            item for item in self.items if item.revision == revision and raw.scalar(connection, _there(item))
+        ]
+        if not mine:
+            return
+        if locking:
+            # The step is about to take this lock anyway; taken late, it would be an upgrade of a weaker one.
+            tables = sorted({quoted(item.table_at_step) for item in mine})
+            raw.execute(connection, f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
+        for item in mine:
+            # env.py's session may have another role than the one that has counted.
+            if not self.unknown_allowed and raw.scalar(connection, _sees_less(item)):
+                raise NotExamined(
+                    f"{item.object} could not be counted again: row-level security hides rows of it from this session.",
+                    then="--accept-unknown-loss, or a role that sees all rows",
+                )
+        self.lost[revision] = sum(int(raw.scalar(connection, item.count_sql(at_step=True))) for item in mine)
+        lost = sum(self.lost.values())
+        if lost > self.allowed:
+            raise Refused(
+                f"{revision} would now lose {lost} rows and values, more than the {self.allowed} that were accepted: "
+                "somebody has written in the meantime."
+            )
+
+
+def _there(item: Item) -> str:
+    table = f"pg_catalog.to_regclass({_literal(quoted(item.table_at_step))})"
+    if item.column_at_step is None:
+        return f"SELECT {table} IS NOT NULL"
+    column = f"attname = {_literal(item.column_at_step)} AND NOT attisdropped"
+    return f"SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = {table} AND {column})"  # noqa: S608
+
+
+def _sees_less(item: Item) -> str:
+    return f"SELECT pg_catalog.row_security_active({_literal(quoted(item.table_at_step))}::regclass)"
+
+
+def _literal(text: str) -> str:
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
