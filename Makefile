@@ -85,8 +85,8 @@ drill-traffic: .venv/ready  ## The same under traffic of the other release: CLIE
 	@airlock drill --traffic "$${CLIENTS:-20}" --rows "$${ROWS:-200000}" --out reports/drill-traffic
 
 .PHONY: drill-crash
-drill-crash: .venv/ready  ## The same through crashes: each step cut at every statement, then run again
-	@airlock drill --crash --out reports/drill-crash
+drill-crash: .venv/ready  ## The same through crashes: each step cut at every statement, then run again: ROWS=5000
+	@airlock drill --crash --rows "$${ROWS:-5000}" --out reports/drill-crash
 
 ##@ Work on it
 

@@ -180,7 +180,10 @@ Event = (
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks of a run; times in seconds."""
+    """What the command line asks of a run; times in seconds.
+
+    Only the drill, in scratch, lets a downgrade go without counting what it loses.
+    """
 
     target: str
     direction: str
@@ -194,4 +197,5 @@ class Request:
     accept_loss: int | None = None
     accept_unknown_loss: bool = False
     export: str | None = None
+    count_losses: bool = True
     emit: Callable[[Event], None] = field(default=lambda _event: None, compare=False)

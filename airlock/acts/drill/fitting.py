@@ -36,7 +36,7 @@ def _on_fitting_rows(one: Examination, first: str) -> StepTaken | None:
     one.ledger.empty(names)
     one.take("up")
     above = one.ledger.read()
-    required = {table.label: table for table in one.ledger.tables(names & above.tables())}
+    one.required = {table.label: table for table in one.ledger.tables(names & above.tables())}
     try:
         one.take("down")
     except Exception as error:  # noqa: BLE001
@@ -46,7 +46,7 @@ def _on_fitting_rows(one: Examination, first: str) -> StepTaken | None:
     found, _ = judge.structure(one.state, below)
     found, one.kept = judge.keep(found, one.facts.kept)
     one.differences += found
-    one.ledger.fill(names & below.tables(), required=required)
+    one.ledger.fill(names & below.tables(), required=one.required)
     one.state = one.ledger.read()
     one.notes.append(f"sample rows were made anew to fit what the upgrade demands ({first})")
     return one.take("up")

@@ -152,9 +152,10 @@ class Ledger:
             took, why = rows.time_by_hand(self.writing, table, tables, fill.made, self.search_path)
             self.rates[fill.table] = Rate(fill.table, fill.made, fill.ms, took, why)
 
-    def empty(self, names: Iterable[str]) -> None:
-        """Remove all rows of some tables, and of those that refer to them."""
+    def empty(self, names: Iterable[str], *, restart: bool = False) -> None:
+        """Remove all rows of some tables, and of those that refer to them; `restart` their sequences too."""
         found = self.tables(set(names))
         if found:
+            how = " RESTART IDENTITY" if restart else ""
             with self.writing.cursor() as cursor:
-                cursor.execute(f"TRUNCATE {', '.join(table.sql for table in found)} CASCADE")
+                cursor.execute(f"TRUNCATE {', '.join(table.sql for table in found)}{how} CASCADE")

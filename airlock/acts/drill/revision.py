@@ -56,6 +56,7 @@ class Examination:
     wants_role: str | None = None
     existing: frozenset[str] = frozenset()
     concerned: tuple[Touched, ...] = ()
+    required: dict[str, Table] | None = None
 
     def run(self) -> Iterator[str]:
         """Go up, write, go down, compare, go up again, compare, and leave the database above the revision."""
@@ -144,6 +145,12 @@ class Examination:
         if taken.search_path is not None:
             self.ledger.search_path = taken.search_path
         return taken
+
+    def renew(self) -> None:
+        """Empty the tables that the step concerns and fill them again: the same rows every time."""
+        self.ledger.empty((one.table for one in self.concerned), restart=True)
+        emptied = {name for name, one in self.ledger.read().digests.items() if one.count == 0}
+        self.ledger.fill(emptied, required=self.required)
 
     def _touched(self, taken: StepTaken, before: State, after: State) -> frozenset[str]:
         """Name the tables a step concerns: those it locked, or all that changed where locks could not be seen."""

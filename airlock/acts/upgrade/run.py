@@ -77,7 +77,7 @@ class _Run:
             if ended:
                 self.request.emit(OrphansEnded(ended))
             observer.start()
-            if self.request.direction == DOWN:
+            if self.request.direction == DOWN and self.request.count_losses:
                 self._count_losses(lease, observer, watch)
             self._attempt_all(lease, observer, watch)
             self.progress.heads = self._read_heads(observer.connection)

@@ -81,7 +81,9 @@ def _circumstances(report: DrillReport) -> Safe:
     if report.traffic:
         facts.append(("Traffic", count(report.traffic, "client")))
     if report.crash:
-        facts.append(("Crashes", "every step cut at every statement"))
+        facts.append(
+            ("Crashes", "every step cut at every statement, and inside those that commit by themselves")
+        )
     if report.roles:
         facts.append(("Roles made", ", ".join(report.roles)))
     facts.append(("Took", duration(report.elapsed_ms)))

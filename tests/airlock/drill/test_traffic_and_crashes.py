@@ -9,6 +9,7 @@ import pytest
 from airlock.acts.drill import drill
 from airlock.acts.drill.proving import prove
 from airlock.acts.drill.revision import Options
+from airlock.instruments import embedded
 from airlock.instruments.scratch import ScratchServer
 from airlock.words.drill import PROVED, REFUSED, DrillReport, RevisionProof
 from tests.airlock.histories import Revision, write_project
@@ -186,12 +187,81 @@ def test_many_rows_are_timed_beside_a_hand_written_insert(
     assert drill(ini, scratch=scratch.admin_url, rows=50).rates == ()
 
 
-@pytest.fixture(scope="module")
-def own_crashes() -> DrillReport:
-    """Drill this project's own history through crashes."""
+BATCHES = """
+with op.get_context().autocommit_block():
+    op.execute('''
+        DO $$ DECLARE at int := 0; BEGIN
+          WHILE at < 400 LOOP
+            UPDATE a SET v = {value} WHERE id > at AND id <= at + 50 AND {condition};
+            COMMIT;
+            at := at + 50;
+          END LOOP;
+        END $$
+    ''')
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "condition", "extra", "verdict", "outcome"),
+    [
+        ("'new'", "v <> 'new'", "resumable = True; ", PROVED, "the rerun arrived"),
+        # Nothing to do once the last row is done, but nothing remembers how far it came.
+        ("v || '!'", "(SELECT right(v, 1) FROM a WHERE id = 300) <> '!'", "resumable = True; ", REFUSED,
+         "the rerun ends elsewhere: public.a.v"),
+        ("'new'", "v <> 'new'", "", PROVED, "the rerun stops with exit 41"),
+    ],
+)  # fmt: skip
+def test_a_backfill_is_cut_between_its_batches(
+    scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, condition: str, extra: str,
+    verdict: str, outcome: str,
+) -> None:  # fmt: skip
+    """Batches that are committed stay; one that the rerun writes again is found out by its values."""
+    ini = two(tmp_path, BATCHES.format(value=value, condition=condition), "pass",
+              extra=f"{extra}kept = {{'public.a.v': 'the old values are not remembered'}}")  # fmt: skip
+    proof = examine(scratch, ini, Options(rows=300, crash=True), monkeypatch)
+    inside = [cut for cut in proof.cuts if "while it waits for a row" in cut.sql]
+    assert (proof.verdict, bool(inside)) == (verdict, "41" not in outcome), proof
+    assert {cut.outcome.startswith(outcome) for cut in inside or proof.cuts[-1:]} == {True}
+
+
+def test_what_waits_for_others_is_cut_there(
+    scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index that is cut while it is built CONCURRENTLY is left INVALID: the rerun must drop it first."""
+    build = "op.execute('CREATE INDEX CONCURRENTLY IF NOT EXISTS ix ON a (n)')"
+    drop = "op.execute('DROP INDEX CONCURRENTLY IF EXISTS ix')"
+    block = "with op.get_context().autocommit_block():\n    "
+    sound = two(tmp_path / "sound", f"{block}{drop}\n    {build}", block + drop, extra="resumable = True")
+    faulty = two(tmp_path / "faulty", block + build, block + drop, extra="resumable = True")
+    proof = examine(scratch, sound, Options(rows=30, crash=True), monkeypatch)
+    assert proof.verdict == PROVED
+    assert {cut.direction for cut in proof.cuts if "waits for another transaction on public.a" in cut.sql} == {
+        "up", "down",
+    }  # fmt: skip
+    proof = examine(scratch, faulty, Options(rows=30, crash=True), monkeypatch)
+    assert proof.verdict == REFUSED
+    assert "waits for another transaction" in proof.cuts[-1].sql
+
+
+@pytest.fixture(scope="module", params=sorted(embedded.available(), reverse=True))
+def own_crashes(request: pytest.FixtureRequest) -> DrillReport:
+    """Drill this project's own history through crashes, on each major."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        return drill(ROOT / "alembic.ini", rows=20, crash=True)
+        # Two batches of the backfill on one of them are enough.
+        rows = 2_500 if request.param == max(embedded.available()) else 20
+        return drill(ROOT / "alembic.ini", rows=rows, crash=True, scratch=f"embedded:{request.param}")
+
+
+def test_the_projects_own_backfill_is_cut_inside(own_crashes: DrillReport) -> None:
+    """Its DO block and its CONCURRENTLY statements are cut in their middle too."""
+    inside = {
+        cut.sql.split("[")[1].rstrip("]") for proof in own_crashes.revisions for cut in proof.cuts if "[while" in cut.sql
+    }  # fmt: skip
+    assert inside >= {
+        "while it waits for a row near the end of phase2.task",
+        "while it waits for another transaction on phase2.task",
+    }
 
 
 def test_the_projects_own_history_converges_everywhere(own_crashes: DrillReport) -> None:
