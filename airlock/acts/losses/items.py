@@ -66,7 +66,8 @@ def items(steps: Sequence[Rehearsed]) -> Iterator[Item]:
 
 
 def unknowns(steps: Sequence[Rehearsed]) -> Iterator[tuple[str, str]]:
-    """List (object, why) that no query can count: rows a statement may change, types that only the step makes."""
+    """List (object, why) that no query can count: rows a statement may change, types that only the steps make."""
+    start = steps[0].before if steps else None
     for step in steps:
         survive = {".".join(map(plain, table)) for table in step.after.tables.values()}
         for name, word in step.writes:
@@ -77,7 +78,7 @@ def unknowns(steps: Sequence[Rehearsed]) -> Iterator[tuple[str, str]]:
                 yield name, f"{step.revision}: ALTER ... USING computes new values"
         for identity, column in sorted(step.before.columns.items()):
             now = step.after.columns.get(identity)
-            if now is not None and now.type != column.type and now.custom_type:
+            if now is not None and now.type != column.type and not _castable(now, start):
                 yield column.full_name, f"{step.revision}: its type becomes {now.type}"
 
 
@@ -96,7 +97,7 @@ def _of_column(
             f"values that {now.type} does not have",
             f"{{column}} IS NOT NULL AND {{column}}::text NOT IN ({labels})",
         )
-    elif now.custom_type:
+    elif not _castable(now, start):
         return
     else:
         why = f"values that {now.type} does not hold"
@@ -106,6 +107,11 @@ def _of_column(
         (known.schema, known.table) if known is not None else None, (column.schema, column.table),
         known.name if known is not None else None, column.name, condition,
     )  # fmt: skip
+
+
+def _castable(column: Column, start: Snapshot | None) -> bool:
+    """Tell whether the target has the column's type already, so that values can be cast to it there."""
+    return column.custom_type is None or (start is not None and column.custom_type in start.types)
 
 
 def _not_default(column: Column) -> str:

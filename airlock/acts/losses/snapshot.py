@@ -20,7 +20,7 @@ SELECT c.oid::bigint, n.nspname, c.relname, a.attnum, a.attname, format_type(a.a
   CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.attgenerated <> '',
   CASE WHEN t.typtype = 'e' THEN
     (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) END,
-  a.atttypid >= 16384 AND t.typtype <> 'e'
+  CASE WHEN a.atttypid >= 16384 AND t.typtype <> 'e' THEN t.oid::bigint END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
@@ -45,7 +45,8 @@ class Column:
     default: str | None
     generated: bool
     labels: tuple[str, ...] | None
-    custom_type: bool
+    # The number of a type that is neither PostgreSQL's own nor an enum: a domain, an extension's, a range.
+    custom_type: int | None
 
     @property
     def table_name(self) -> str:
@@ -60,14 +61,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Every ordinary table and its columns at one moment."""
+    """Every ordinary table and its columns at one moment, and the numbers of the types that are not PostgreSQL's."""
 
     tables: Mapping[int, tuple[str, str]]
     columns: Mapping[type_identity, Column]
+    types: frozenset[int]
 
 
 def take(connection: type_connection) -> Snapshot:
-    """Read the tables and columns of a database. Two queries of the catalogue, no lock."""
+    """Read tables, columns and types of a database. Three queries of the catalogue, no lock."""
     with connection.cursor() as cursor:
         cursor.execute(_TABLES)
         tables = {oid: (schema, name) for oid, schema, name in cursor.fetchall()}
@@ -78,4 +80,6 @@ def take(connection: type_connection) -> Snapshot:
             )
             for oid, schema, table, number, name, kind, default, generated, labels, custom in cursor.fetchall()
         }
-    return Snapshot(tables, columns)
+        cursor.execute("SELECT oid::bigint FROM pg_type WHERE oid >= 16384")
+        types = frozenset(row[0] for row in cursor.fetchall())
+    return Snapshot(tables, columns, types)

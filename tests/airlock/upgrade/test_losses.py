@@ -64,6 +64,14 @@ NARROWED = second(
     'op.execute("ALTER TABLE item ALTER COLUMN kind TYPE text")',
     'op.execute("ALTER TABLE item ALTER COLUMN size TYPE real")',
 )
+INTO_A_DOMAIN = [
+    Revision("d1", 'op.execute("CREATE DOMAIN ratio AS real; CREATE TABLE item (id integer, size ratio)")'),
+    Revision(
+        "d2",
+        'op.execute("ALTER TABLE item ALTER COLUMN size TYPE double precision")',
+        'op.execute("ALTER TABLE item ALTER COLUMN size TYPE ratio")',
+    ),
+]
 ENUM = second(
     """
     op.execute("CREATE TYPE colour AS ENUM ('red', 'blue')")
@@ -102,8 +110,14 @@ RENAMED = second(
             [("public.item.size", 1)],
             marks=proof,
         ),
+        pytest.param(
+            INTO_A_DOMAIN,
+            "INSERT INTO item VALUES (1, 0.5), (2, 16777217), (3, NULL)",
+            [("public.item.size", 1)],
+            marks=proof,
+        ),
     ],
-    ids=["dropped table", "dropped column", "narrowed type"],
+    ids=["dropped table", "dropped column", "narrowed type", "into a domain"],
 )
 def test_what_is_lost_is_counted_and_refused(
     revisions: list[Revision],

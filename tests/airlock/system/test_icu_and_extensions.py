@@ -1,0 +1,233 @@
+"""ICU collations and contrib's extensions, on a system's own PostgreSQL: the wheel's servers have neither."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING
+
+import psycopg2
+import pytest
+
+from airlock.acts.drill import drill
+from airlock.acts.trace import trace
+from airlock.instruments import embedded
+from airlock.words.drill import PROVED, REFUSED, DrillReport
+from tests.airlock.histories import Revision, write_project
+from tests.airlock.running import airlock
+from tests.catalogue import catalogue, differences
+from tests.history import History
+from tests.rows import read_rows, write_rows
+from tests.servers import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SYSTEM = sorted(
+    major for major, path in embedded.available().items() if str(path).startswith("/usr/lib/postgresql")
+)
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.skipif(not SYSTEM, reason="needs Debian's PostgreSQL (apt-get install postgresql)"),
+]
+
+EXTENSIONS = Revision(
+    "extensions",
+    """
+    for name in ("citext", "pg_trgm", "btree_gist"):
+        op.execute(f"CREATE EXTENSION {name}")
+    """,
+    """
+    for name in ("btree_gist", "pg_trgm", "citext"):
+        op.execute(f"DROP EXTENSION {name}")
+    """,
+    title="Take extensions",
+)
+MEMBERS = Revision(
+    "members",
+    """
+    op.execute("CREATE TABLE member (id serial PRIMARY KEY, email citext NOT NULL UNIQUE, town varchar(100))")
+    op.execute(
+        "CREATE TABLE booking (id serial PRIMARY KEY, room int NOT NULL, during tstzrange NOT NULL, "
+        "EXCLUDE USING gist (room WITH =, during WITH &&))"
+    )
+    op.execute("CREATE INDEX ix_member_email ON member USING gin ((email::text) gin_trgm_ops)")
+    """,
+    """
+    op.execute("DROP TABLE booking")
+    op.execute("DROP TABLE member")
+    """,
+    title="Keep members",
+)
+TOWNS = Revision(
+    "towns",
+    """
+    op.execute("ALTER TABLE member ALTER COLUMN town TYPE citext, ADD COLUMN nickname citext")
+    """,
+    """
+    op.execute("ALTER TABLE member DROP COLUMN nickname, ALTER COLUMN town TYPE varchar(100)")
+    """,
+    title="Compare towns without case",
+)
+
+COLLATIONS = Revision(
+    "collations",
+    """
+    op.execute("CREATE COLLATION by_number (provider = icu, locale = 'und-u-kn-true')")
+    op.execute("CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+    """,
+    """
+    op.execute("DROP COLLATION caseless")
+    op.execute("DROP COLLATION by_number")
+    """,
+    title="Make collations",
+)
+VOLUMES = Revision(
+    "volumes",
+    """
+    op.execute("CREATE TABLE volume (name text COLLATE caseless PRIMARY KEY, shelf text COLLATE by_number NOT NULL)")
+    op.execute('CREATE INDEX ix_volume_shelf ON volume (shelf COLLATE "de-x-icu" DESC)')
+    """,
+    'op.execute("DROP TABLE volume")',
+    title="Keep volumes",
+)
+SORTED = Revision(
+    "sorted_otherwise",
+    """op.execute('ALTER TABLE volume ALTER COLUMN shelf TYPE text COLLATE "sv-x-icu"')""",
+    "op.execute('ALTER TABLE volume ALTER COLUMN shelf TYPE text COLLATE by_number')",
+    title="Sort shelves as in Swedish",
+)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[embedded.Cluster]:
+    """One server of the system's newest major."""
+    with embedded.scratch_cluster(max(SYSTEM)) as served:
+        yield served
+
+
+@contextlib.contextmanager
+def made(cluster: embedded.Cluster, name: str, options: str = "") -> Iterator[Database]:
+    """Lend a database."""
+    with contextlib.closing(psycopg2.connect(cluster.url())) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE template0 {options}")
+        try:
+            yield Database(name, cluster.url(name))
+        finally:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def verdicts(report: DrillReport) -> dict[str, str]:
+    """Map each revision to its verdict."""
+    return {proof.revision: proof.verdict for proof in report.revisions}
+
+
+HISTORIES = pytest.mark.parametrize(
+    "history", [(EXTENSIONS, MEMBERS, TOWNS), (COLLATIONS, VOLUMES, SORTED)], ids=["extensions", "icu"]
+)
+
+
+@HISTORIES
+def test_a_history_goes_up_and_down(
+    cluster: embedded.Cluster, history: tuple[Revision, ...], tmp_path: Path
+) -> None:
+    """The runner, its status and its count of losses build the same history in scratch; nothing is left."""
+    ini = write_project(tmp_path, list(history))
+    with made(cluster, "there_and_back") as database:
+        before = catalogue(database, ["public"])
+        assert airlock(ini, "upgrade", url=database.url).code == 0
+        status = airlock(ini, "status", "--scratch", database.url, url=database.url)
+        assert "none: the catalogue is what the history makes" in status.out, status.out + status.err
+        down = airlock(ini, "downgrade", "base", "--scratch", database.url, url=database.url)
+        assert down.code == 0, down.out + down.err
+        left = differences(before, catalogue(database, ["public"]))
+        assert [line for line in left if "alembic_version" not in line] == []
+
+
+@HISTORIES
+def test_its_rollbacks_are_proved_with_rows(
+    cluster: embedded.Cluster, history: tuple[Revision, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sample rows fit citext keys, exclusion constraints and collations under which different texts are equal."""
+    ini = write_project(tmp_path, list(history))
+    monkeypatch.chdir(tmp_path)
+    report = drill(ini, scratch=cluster.url(), rows=40)
+    assert verdicts(report) == {one.revision: PROVED for one in history}
+    assert [fill for fill in report.fills if fill.reason] == []
+
+
+@pytest.mark.parametrize(
+    ("history", "line", "gone", "said"),
+    [
+        (
+            (EXTENSIONS,),
+            '("btree_gist", "pg_trgm", "citext")',
+            '("btree_gist", "pg_trgm")',
+            "extension citext",
+        ),
+        ((COLLATIONS,), '    op.execute("DROP COLLATION caseless")', "    pass", "collation public.caseless"),
+        (
+            (EXTENSIONS, MEMBERS, TOWNS),
+            "ALTER COLUMN town TYPE varchar(100)",
+            "ALTER COLUMN town TYPE text",
+            "public.member.town",
+        ),
+        ((COLLATIONS, VOLUMES, SORTED), "text COLLATE by_number", "text", "public.volume.shelf"),
+    ],
+    ids=["an extension stays", "a collation stays", "another type", "no collation"],
+)
+def test_what_a_rollback_forgets_is_refused(
+    cluster: embedded.Cluster,
+    history: tuple[Revision, ...],
+    line: str,
+    gone: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One line of the last downgrade is another one; the report names what is left or lost."""
+    *sound, last = history
+    assert line in last.down
+    ini = write_project(tmp_path, [*sound, dataclasses.replace(last, down=last.down.replace(line, gone))])
+    monkeypatch.chdir(tmp_path)
+    report = drill(ini, scratch=cluster.url(), rows=40)
+    assert report.revisions[-1].verdict == REFUSED
+    assert [one.object for one in report.revisions[-1].differences][:1] == [said]
+
+
+def test_a_trigram_index_locks_and_reads_its_table(
+    cluster: embedded.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An extension's access method is observed like any other."""
+    index = Revision(
+        "search", 'op.execute("CREATE INDEX ON member USING gin ((town::text) gin_trgm_ops)")', "pass"
+    )
+    ini = write_project(tmp_path, [EXTENSIONS, MEMBERS, index])
+    monkeypatch.chdir(tmp_path)
+    traced = trace(ini, scratch=cluster.url(), rows=2000)
+    (statement,) = next(
+        one.statements for one in traced.revisions if (one.revision, one.direction) == ("search", "up")
+    )
+    assert [(lock.object, str(lock.mode)) for lock in statement.locks] == [("public.member", "SHARE")]
+    assert statement.scans == ("public.member",)
+    assert statement.dangerous
+
+
+@pytest.mark.parametrize("locale", ["und", "de-u-ks-level1", "sv-u-kn-true"])
+def test_this_projects_history_runs_where_icu_is_the_default(cluster: embedded.Cluster, locale: str) -> None:
+    """Up, no difference from the models, down by the runner, and the rows of the first half are back."""
+    with made(
+        cluster, "by_icu", f"LOCALE_PROVIDER icu ICU_LOCALE '{locale}' LOCALE 'C.UTF-8' ENCODING 'UTF8'"
+    ) as database:
+        history = History(database)
+        history.upgrade("0d1d61926a55")
+        write_rows(database, "first")
+        before, rows_before = catalogue(database), read_rows(database)
+        history.upgrade()
+        history.check()
+        history.downgrade("0d1d61926a55")
+        assert differences(before, catalogue(database)) == []
+        assert read_rows(database) == rows_before
