@@ -85,9 +85,11 @@ class Hold:
                 cursor.execute("SET LOCAL lock_timeout = '1s'")
                 # As a writer would: what waits for older writers (CONCURRENTLY) waits for this one.
                 cursor.execute(f"LOCK TABLE {self.place.table} IN ROW EXCLUSIVE MODE")
+                # Chosen first, locked then: FOR UPDATE beside OFFSET locks what it skips as well.
                 cursor.execute(
-                    f"SELECT FROM {self.place.table} ORDER BY {self.place.order} "
-                    f"OFFSET {self.place.offset} LIMIT {_ROWS} FOR UPDATE"
+                    f"SELECT FROM {self.place.table} WHERE (tableoid, ctid) IN ("
+                    f"SELECT tableoid, ctid FROM {self.place.table} ORDER BY {self.place.order} "
+                    f"OFFSET {self.place.offset} LIMIT {_ROWS}) FOR UPDATE"
                 )
         except psycopg2.Error:
             holder.close()
