@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Session
 
+from airlock.instruments import embedded
 from app import database as app_database
 from app.settings import Settings
 from tests import servers
@@ -32,6 +33,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108  (the directory is made by mkdtemp)
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30:
     os.environ.setdefault("AIRLOCK_SCRATCH_DIRECTORY", str(MEMORY))
 
+# What airlock promises to work on; the pipeline has them all, a developer's machine need not.
+MAJORS = frozenset({14, 15, 16, 17, 18})
 CHOICE = pytest.StashKey[servers.Choice]()
 
 
@@ -41,6 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
         choice = servers.choose(os.environ.get("TEST_DATABASE", "auto"))
     except servers.ProviderError as error:
         raise pytest.UsageError(str(error)) from None
+    missing = MAJORS - embedded.available().keys()
+    if missing and os.environ.get("TEST_NO_SKIPS"):
+        raise pytest.UsageError(
+            f"PostgreSQL {', '.join(map(str, sorted(missing)))} is missing: make servers, apt-get install postgresql"
+        )
     os.environ["TEST_DATABASE"] = choice.provider
     config.stash[CHOICE] = choice
 
