@@ -188,7 +188,9 @@ def test_a_table_that_cannot_be_filled_is_named_with_its_reason(
     )
     filled = {one.table: one for one in rows.fill(connection, ROWS)}
     assert (filled["probe.refusing"].rows, filled["probe.refusing"].reason) == (0, "never here")
-    assert "no value can be made for x" in str(filled["probe.unknown"].reason)
+    # To PostgreSQL 14 this type is a kind of text; there the server says no.
+    reason = str(filled["probe.unknown"].reason)
+    assert "no value can be made for x" in reason or "a value of type pg_dependencies" in reason
     assert filled["probe.fine"].rows == ROWS
 
 
