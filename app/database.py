@@ -23,6 +23,7 @@ from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_att
 
 from app.database_url import asyncpg_url, psycopg2_url
 from app.naming import SCHEMA
+from app.pool import FairPool
 from app.settings import DatabaseSettings, get_database_settings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def make_async_engine(settings: DatabaseSettings) -> AsyncEngine:
             "prepared_statement_cache_size": 0,
             "prepared_statement_name_func": lambda: f"__asyncpg_{uuid4()}__",
         }
-    engine = create_async_engine(url, connect_args=arguments, **_pool(settings))
+    engine = create_async_engine(url, connect_args=arguments, poolclass=FairPool, **_pool(settings))
     _spare_pings(engine)
     return engine
 

@@ -15,11 +15,12 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
-import httpx
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -30,7 +31,8 @@ from app.api.tokens import issue
 from app.database import make_async_engine, make_engine, session
 from app.database_url import ROOT
 from app.settings import Settings
-from bench.mix import PAGE, Asyncpg, DataAccess, Load, Owned, run
+from bench.mix import PAGE, Asyncpg, DataAccess, Load, Owned, Way, run
+from bench.wire import ASGI, FASTAPI, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,9 +55,9 @@ INSERT INTO phase2.task (user_id, title, completed, created_at)
 class Http:
     """Through the API, over HTTP, with each user's own token."""
 
-    def __init__(self, client: httpx.AsyncClient, secret: SecretStr) -> None:
-        self._client, self._secret = client, secret
-        self._headers: dict[UUID, dict[str, str]] = {}
+    def __init__(self, wire: Wire, secret: SecretStr) -> None:
+        self._wire, self._secret = wire, secret
+        self._tokens: dict[UUID, str] = {}
 
     async def __call__(self, operation: str, user_id: UUID, task_id: UUID) -> None:
         """Do one operation by one request; anything but its documented success is an error."""
@@ -63,25 +65,44 @@ class Http:
         body: dict[str, object] | None = None
         match operation:
             case "list":
-                method, url, status = "GET", f"{path}?limit={PAGE}", 200
+                method, url, expected = "GET", f"{path}?limit={PAGE}", 200
             case "get":
-                method, url, status = "GET", f"{path}/{task_id}", 200
+                method, url, expected = "GET", f"{path}/{task_id}", 200
             case "create":
-                method, url, status = "POST", path, 201
+                method, url, expected = "POST", path, 201
                 body = {"title": "measure", "priority": 2}
             case "update":
-                method, url, status = "PUT", f"{path}/{task_id}", 200
+                method, url, expected = "PUT", f"{path}/{task_id}", 200
                 body = {"title": "measured", "priority": 3}
             case _:
-                method, url, status = "PATCH", f"{path}/{task_id}/complete", 200
-        answer = await self._client.request(method, url, json=body, headers=self._token(user_id))
-        assert answer.status_code == status, answer.text
+                method, url, expected = "PATCH", f"{path}/{task_id}/complete", 200
+        status = await self._wire.request(method, url, token=self._token(user_id), body=body)
+        assert status == expected, f"{status} instead of {expected}"
 
-    def _token(self, user_id: UUID) -> dict[str, str]:
-        if user_id not in self._headers:
-            token = issue(user_id, self._secret, timedelta(hours=1))
-            self._headers[user_id] = {"Authorization": f"Bearer {token}"}
-        return self._headers[user_id]
+    def _token(self, user_id: UUID) -> str:
+        if user_id not in self._tokens:
+            self._tokens[user_id] = issue(user_id, self._secret, timedelta(hours=1))
+        return self._tokens[user_id]
+
+
+class Nothing:
+    """An endpoint that does nothing, on the same server by the same client: what the API is compared with."""
+
+    def __init__(self, wire: Wire, path: str) -> None:
+        self._wire, self._path = wire, path
+
+    async def __call__(self, operation: str, user_id: UUID, task_id: UUID) -> None:  # noqa: ARG002
+        """Do one request."""
+        assert await self._wire.request("GET", self._path) == 200
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a load did, and what it cost the server and the client in CPU time."""
+
+    load: Load
+    server_ms: float
+    client_ms: float
 
 
 def fill(engine: sa.Engine) -> Owned:
@@ -138,25 +159,41 @@ async def side_by_side(settings: Settings, owned: Owned) -> tuple[list[Load], li
     return ours, direct
 
 
-async def over_http(settings: Settings, owned: Owned) -> Load:
-    """Serve the API by uvicorn in a process of its own and let the users loose on it."""
-    with served(settings) as address:
-        async with httpx.AsyncClient(
-            base_url=address, limits=httpx.Limits(max_connections=CONCURRENT), timeout=60, trust_env=False
-        ) as client:
+async def over_http(settings: Settings, owned: Owned) -> dict[str, Served]:
+    """Serve the API by uvicorn in a process of its own; let the users loose on nothing, then on it."""
+    with served(settings) as (port, pid):
+        async with Wire("127.0.0.1", port) as wire:
             while True:
-                with contextlib.suppress(httpx.TransportError):
-                    if (await client.get("/health")).status_code == 200:
+                with contextlib.suppress(OSError):
+                    if await wire.request("GET", "/health") == 200:
                         break
                 await asyncio.sleep(0.1)
-            way = Http(client, settings.jwt_secret)
-            await run(way, owned, users=CONCURRENT, seconds=1)
-            return await run(way, owned, users=CONCURRENT, seconds=SECONDS)
+            ways: dict[str, Way] = {
+                "nothing, bare ASGI": Nothing(wire, ASGI),
+                "nothing, FastAPI": Nothing(wire, FASTAPI),
+                "API": Http(wire, settings.jwt_secret),
+            }
+            return {name: await _measured(way, owned, pid) for name, way in ways.items()}
+
+
+async def _measured(way: Way, owned: Owned, pid: int) -> Served:
+    await run(way, owned, users=CONCURRENT, seconds=1)  # connections and caches
+    server, client = _cpu_ms(pid), time.process_time() * 1e3
+    load = await run(way, owned, users=CONCURRENT, seconds=SECONDS)
+    return Served(
+        load, (_cpu_ms(pid) - server) / load.requests, (time.process_time() * 1e3 - client) / load.requests
+    )
+
+
+def _cpu_ms(pid: int) -> float:
+    """Read the CPU time of a process: unlike requests a second, other processes hardly change it."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) * 1e3 / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
-def served(settings: Settings) -> Iterator[str]:
-    """Run `uvicorn app.api.main:app` on a free port of 127.0.0.1 until the block ends."""
+def served(settings: Settings) -> Iterator[tuple[int, int]]:
+    """Run uvicorn on a free port of 127.0.0.1 until the block ends; port and pid."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -168,10 +205,10 @@ def served(settings: Settings) -> Iterator[str]:
     # A slow machine must not find its idle connections closed: that would be an error of the measurement.
     arguments += ["--timeout-keep-alive", "120"]
     with subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", *arguments, "app.api.main:app"], cwd=ROOT, env=environment
+        [sys.executable, "-m", "uvicorn", *arguments, "bench.served:app"], cwd=ROOT, env=environment
     ) as process:
         try:
-            yield f"http://127.0.0.1:{port}"
+            yield port, process.pid
         finally:
             process.terminate()
 
@@ -199,8 +236,19 @@ def main() -> int:
         share = sum(load.throughput for load in ours) / sum(load.throughput for load in direct)
         print(f"data access at {share:.0%} of asyncpg's throughput")
         http = asyncio.run(over_http(settings, owned))
-        print(f"API over HTTP, {CONCURRENT} users: {told(http)}, p50 {http.percentile(0.5) * 1e3:.0f} ms")
-    errors = [error for load in (*ours, *direct, http) for error in load.errors]
+        print(f"over HTTP, one uvicorn process, {CONCURRENT} users on as many kept connections:")
+        for name, one in http.items():
+            print(
+                f"  {name}: {told(one.load)}; CPU a request: {one.server_ms:.2f} ms server, {one.client_ms:.2f} ms client"
+            )
+        bare, framework, api = http.values()
+        print(
+            f"API at {api.load.throughput / bare.load.throughput:.0%} of bare ASGI's throughput,"
+            f" {api.load.throughput / framework.load.throughput:.0%} of FastAPI's"
+        )
+    errors = [
+        error for load in (*ours, *direct, *(one.load for one in http.values())) for error in load.errors
+    ]
     print("\n".join(errors[:5]), end="\n" if errors else "")
     missed = [
         bound
@@ -208,6 +256,7 @@ def main() -> int:
             ("no error", not errors),
             ("at least 35 % of asyncpg", share >= 0.35),
             ("at least 10 x slower without the index", slow >= 10 * fast),
+            ("a client that costs less than the API", api.client_ms < api.server_ms),
         )
         if not held
     ]
@@ -217,7 +266,8 @@ def main() -> int:
 
 def told(load: Load) -> str:
     """Say what a load got done, in a few words."""
-    return f"{load.throughput:,.0f}/s (p99 {load.percentile(0.99) * 1e3:.0f} ms, {len(load.errors)} errors)"
+    p50, p99 = (load.percentile(share) * 1e3 for share in (0.5, 0.99))
+    return f"{load.throughput:,.0f}/s (p50 {p50:.0f} ms, p99 {p99:.0f} ms, {len(load.errors)} errors)"
 
 
 if __name__ == "__main__":
