@@ -88,6 +88,12 @@ def main(argv: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  the last line of defence: one line, no secret
         if debug:
             _traceback()
+        if type(error).__module__.startswith("psycopg2"):
+            from airlock.instruments.server import classify
+
+            found = classify(error)
+            _complain(str(found))
+            return found.exit_code
         _complain(
             f"A fault of airlock itself: {type(error).__name__}: {error} Try: the same with --debug, and report it."
         )

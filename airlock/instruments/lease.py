@@ -12,15 +12,14 @@ and in the same database: `pg_locks` shows both, behind a pooler too.
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import secrets
-import socket
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from airlock.instruments import silence
 from airlock.instruments.server import ServerFacts, classify, connect, facts, first_line, refuse_unwritable
 from airlock.words.errors import AirlockError, ConnectionLost, LeaseHeld
 
@@ -37,8 +36,6 @@ LEASE_NAME = "airlock-lease"
 WORKER_NAME = "airlock-worker"
 OBSERVER_NAME = "airlock-observer"
 HEARTBEAT_SECONDS = 1.0
-# A heartbeat that is not answered for this long counts as a lost lease.
-SILENCE_SECONDS = 15.0
 _POLL_SECONDS = (0.1, 1.0)
 _NAME_BYTES = 63
 
@@ -114,6 +111,7 @@ class Lease:
         self._stop = threading.Event()
         self._last_beat = time.monotonic()
         self._severed_with: list[Any] = [connection]
+        self._peer = silence.peer_of(connection)
         self._watchdog = threading.Thread(target=self._watch_silence, name="airlock-watchdog", daemon=True)
         self._thread = threading.Thread(target=self._beat, name="airlock-heartbeat", daemon=True)
         self._thread.start()
@@ -172,10 +170,11 @@ class Lease:
 
     def _watch_silence(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            if time.monotonic() - self._last_beat > SILENCE_SECONDS:
-                self._lose(f"the server has been silent for {SILENCE_SECONDS:.0f} s")
+            if time.monotonic() - self._last_beat > silence.SILENCE_SECONDS:
+                self._lose(f"the server has been silent for {silence.SILENCE_SECONDS:.0f} s")
                 for connection in self._severed_with:
-                    _sever(connection)
+                    silence.sever(connection)
+                silence.sever_all(self._peer)
                 return
 
     def _lose(self, reason: str) -> None:
@@ -267,15 +266,3 @@ def _held(connection: type_connection, wait_s: float) -> LeaseHeld:
         standing="Nothing changed.",
         then="again when it has ended (airlock status shows it)",
     )
-
-
-def _sever(connection: Any) -> None:
-    """Shut down the socket under a connection of psycopg2, psycopg or asyncpg, from another thread than its own."""
-    with contextlib.suppress(Exception):
-        inner = getattr(connection, "driver_connection", connection)
-        transport = getattr(inner, "_transport", None)
-        if transport is not None:
-            transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-            return
-        with socket.socket(fileno=os.dup(inner.fileno())) as twin:
-            twin.shutdown(socket.SHUT_RDWR)

@@ -17,6 +17,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Dialect, Engine, make_url
 from sqlalchemy.pool import Pool
 
+from airlock.instruments.server import CONNECT_SECONDS, KEEPALIVE
 from airlock.words.errors import WrongTarget
 
 if TYPE_CHECKING:
@@ -75,9 +76,10 @@ def connect_arguments(
     """Spell a libpq URL as the arguments of one driver's `connect`.
 
     asyncpg takes no libpq parameters: `sslmode` becomes `ssl`, which it understands by the same words, and
-    the application's name becomes a server setting.
+    the application's name becomes a server setting. None waits for ever: a connect timeout where the URL has none.
     """
     parsed = make_url(url)
+    patience = {"connect_timeout": str(CONNECT_SECONDS), **KEEPALIVE}
     if dialect.driver == "asyncpg":
         query = {key: value for key, value in parsed.query.items() if key not in _LIBPQ_ONLY}
         if "sslmode" in parsed.query:
@@ -88,10 +90,11 @@ def connect_arguments(
         # Behind a transaction pooler a prepared statement is another session's, or nobody's; a migration needs none.
         parameters["statement_cache_size"] = parameters["prepared_statement_cache_size"] = 0
         parameters["prepared_statement_name_func"] = _unique_name
+        parameters.setdefault("timeout", float(patience["connect_timeout"]))
         if application_name:
             parameters["server_settings"] = {"application_name": application_name}
         return list(arguments), dict(parameters)
-    query = dict(parsed.query)
+    query = {**patience, **parsed.query}
     if application_name:
         query["application_name"] = application_name
     drivername = f"postgresql+{dialect.driver}"

@@ -135,12 +135,14 @@ def connect(
     autocommit: bool = False,
     connect_timeout_s: int = CONNECT_SECONDS,
 ) -> type_connection:
-    """Open a psycopg2 connection that cannot hang for ever. Reads and writes nothing.
+    """Open a psycopg2 connection that cannot hang for ever, neither now nor later. Reads and writes nothing.
 
     Raises Unreachable, Denied, WrongTarget or Usage, each in one line that quotes nothing of the URL. A
     server that is starting up is asked again for up to ten seconds.
     """
     import psycopg2
+
+    from airlock.instruments.silence import Patient
 
     target = targets.parse(url) if isinstance(url, str) else url
     parameters: dict[str, Any] = {**KEEPALIVE, "connect_timeout": str(connect_timeout_s), **target.parameters}
@@ -148,12 +150,13 @@ def connect(
     deadline = time.monotonic() + min(WAKE_SECONDS, connect_timeout_s)
     while True:
         try:
-            connection = psycopg2.connect(**parameters)
+            connection: Any = psycopg2.connect(connection_factory=Patient, **parameters)
         except psycopg2.Error as error:
             if _WAKING.search(str(error)) and time.monotonic() < deadline:
                 time.sleep(0.2)
                 continue
             raise connect_error(error, target.label) from error
+        connection.label = target.label
         connection.autocommit = autocommit
         return connection
 
@@ -233,6 +236,11 @@ def classify(error: BaseException) -> AirlockError:
         if isinstance(cause, OSError) or (name in _DRIVER_ERRORS and not isinstance(cause, ImportError)):
             return ConnectionLost(first_line(cause)) if _LOST.search(_text(cause)) else connect_error(cause)
     return _configuration(error)
+
+
+def is_drivers(error: BaseException) -> bool:
+    """Tell whether psycopg2 raised this, on a connection of airlock's own."""
+    return type(error).__module__.partition(".")[0] == "psycopg2"
 
 
 _DRIVER_ERRORS = {

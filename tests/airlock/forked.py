@@ -85,7 +85,10 @@ def _main(argv: list[str], environ: dict[str, str], directory: str) -> None:
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     sys.argv = ["airlock", *argv]
     from airlock.cli import main
+    from airlock.instruments import silence
 
+    if "TEST_SILENCE" in environ:
+        silence.SILENCE_SECONDS, silence.PROBE_SECONDS = float(environ["TEST_SILENCE"]), 1
     code = main(argv)
     sys.stdout.flush()
     sys.stderr.flush()

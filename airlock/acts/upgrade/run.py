@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from airlock.acts.upgrade import marks, plan, surroundings
+from airlock.acts.upgrade import marks, plan, surroundings, where
 from airlock.acts.upgrade.judge import judge
 from airlock.acts.upgrade.leftovers import invalid_left
 from airlock.acts.upgrade.progress import Progress
@@ -17,7 +17,14 @@ from airlock.instruments.lease import Lease, new_run, take
 from airlock.instruments.observer import Budget, Observer, end_orphans
 from airlock.instruments.redirect import redirected
 from airlock.instruments.signals import Stopped, Watch, watching
-from airlock.words.errors import AirlockError, Interrupted, LeaseHeld, LockBudgetSpent, WrongTarget
+from airlock.words.errors import (
+    AirlockError,
+    ConnectionLost,
+    Interrupted,
+    LeaseHeld,
+    LockBudgetSpent,
+    WrongTarget,
+)
 from airlock.words.upgrade import DOWN, Blocked, Leased, Noted, OrphansEnded, Retrying, Verdict, Waiting
 
 if TYPE_CHECKING:
@@ -26,7 +33,6 @@ if TYPE_CHECKING:
     from airlock.acts.losses import Counted
     from airlock.instruments.observer import Blocker
     from airlock.instruments.project import Project
-    from airlock.instruments.server import type_connection
     from airlock.instruments.target import Target
     from airlock.words.upgrade import Request
 
@@ -68,7 +74,12 @@ class _Run:
         for note in self.target.notes:
             self.request.emit(Noted(note))
         run = new_run()
-        with watching() as watch, self._leased(run, watch) as lease, self._observed(run, lease) as observer:
+        with (
+            watching() as watch,
+            self._leased(run, watch) as lease,
+            self._naming_losses(lease),
+            self._observed(run, lease) as observer,
+        ):
             watch.on_signal = lambda: observer.cancel("signal")
             lease.on_loss = lambda: observer.cancel("lease")
             lease.sever_with(observer.connection)
@@ -80,7 +91,7 @@ class _Run:
             if self.request.direction == DOWN and self.request.count_losses:
                 self._count_losses(lease, observer, watch)
             self._attempt_all(lease, observer, watch)
-            self.progress.heads = self._read_heads(observer.connection)
+            self.progress.heads = where.read_heads(observer.connection, self.progress.table)
             self._look_afterwards(observer)
 
     @contextlib.contextmanager
@@ -100,6 +111,19 @@ class _Run:
             raise
         with lease:
             yield lease
+
+    @contextlib.contextmanager
+    def _naming_losses(self, lease: Lease) -> Iterator[None]:
+        """Put into the tree what befalls airlock's own connections between two attempts."""
+        try:
+            yield
+        except Exception as error:
+            if not server.is_drivers(error):
+                raise
+            lost = ConnectionLost(f"The lease was lost: {lease.reason}.") if lease.lost.is_set() else None
+            failure = lost or server.classify(error)
+            failure.standing = "Nothing changed." if not self.progress.done else f"{self.progress.done} done."
+            raise failure from error
 
     @contextlib.contextmanager
     def _observed(self, run: str, lease: Lease) -> Iterator[Observer]:
@@ -146,7 +170,7 @@ class _Run:
                 if steps.left_over == 0:
                     return
                 continue
-            failure = judge(error, steps, lambda: self._standing(observer))
+            failure = judge(error, steps, lambda: where.standing(self.progress, self.target, observer))
             if self.progress.done > done_before:
                 tries, done_before = 0, self.progress.done
             tries += 1
@@ -162,14 +186,14 @@ class _Run:
             # After a failure one env.py run per step: what a run has left in env.py's memory must not spread.
             self.progress.single = True
             if watch.arrived.wait(sleep):
-                raise Interrupted(watch.number, standing=self._standing(observer))
+                raise Interrupted(watch.number, standing=where.standing(self.progress, self.target, observer))
 
     def _count_losses(self, lease: Lease, observer: Observer, watch: Watch) -> None:
         """Learn where the database stands, then count what the way down takes away; touch nothing."""
         steps = Steps(self.project, self.request, lease, observer, watch, self.progress, None)
         error = self._attempt(steps, lease, watch, None)
         if error is not None:
-            raise judge(error, steps, lambda: self._standing(observer)) from error
+            raise judge(error, steps, lambda: where.standing(self.progress, self.target, observer)) from error
         heads = self.progress.heads
         planned = environment.plan_steps(self.project, heads, self.request.target, DOWN)
         names = tuple(step.revision.revision for step in planned)
@@ -215,36 +239,8 @@ class _Run:
         invalid = marks.invalid_indexes(observer.connection)
         if invalid:
             raise invalid_left(
-                invalid, f"The revisions are recorded; the database is at {_names(self.progress.heads)}."
+                invalid, f"The revisions are recorded; the database is at {where.names(self.progress.heads)}."
             )
-
-    def _read_heads(self, connection: type_connection) -> tuple[str, ...]:
-        table = self.progress.table
-        if table is None:
-            return ()
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (table.sql,))
-            if not cursor.fetchone()[0]:
-                return ()
-            cursor.execute(f"SELECT version_num FROM {table.sql} ORDER BY 1")  # noqa: S608  quoted by VersionTable
-            return tuple(str(row[0]) for row in cursor.fetchall())
-
-    def _standing(self, observer: Observer) -> str:
-        """Read where the database stands, on a new connection where the observer's is lost too."""
-        try:
-            heads = self._read_heads(observer.connection)
-        except Exception:  # noqa: BLE001 - it may be the very loss that is being reported
-            try:
-                with contextlib.closing(
-                    server.connect(self.target, application_name="airlock", connect_timeout_s=5)
-                ) as other:
-                    heads = self._read_heads(other)
-            except Exception:  # noqa: BLE001
-                return "Where the database stands could not be read."
-        self.progress.heads = heads
-        if self.progress.before is not None and heads != self.progress.before:
-            return f"Now at {_names(heads)} ({self.progress.done} done)."
-        return f"Nothing changed; still at {_names(heads)}."
 
     def verdict(self, error: AirlockError | None) -> Verdict:
         return Verdict(
@@ -257,7 +253,3 @@ class _Run:
             ms=(time.monotonic() - self.started) * 1000,
             message=str(error) if error else "",
         )
-
-
-def _names(heads: tuple[str, ...]) -> str:
-    return ", ".join(heads) or "base"

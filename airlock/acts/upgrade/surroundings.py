@@ -7,6 +7,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from airlock.instruments.server import CONNECT_SECONDS
 from airlock.instruments.target import VARIABLES
 
 if TYPE_CHECKING:
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
 
     from airlock.instruments.target import Target
 
+_TIMEOUT = "PGCONNECT_TIMEOUT"
+
 
 @contextlib.contextmanager
 def environment_of(target: Target) -> Iterator[None]:
     """Let env.py find the target where it looks first, also when only --url or the ini named it."""
-    before = {name: os.environ.get(name) for name in VARIABLES}
+    before = {name: os.environ.get(name) for name in (*VARIABLES, _TIMEOUT)}
+    # For libpq under creator= or in a revision: it would wait for ever on a host that accepts and says nothing.
+    os.environ.setdefault(_TIMEOUT, str(CONNECT_SECONDS))
     if target.source not in VARIABLES:
         os.environ.update(dict.fromkeys(VARIABLES, target.url))
     try:

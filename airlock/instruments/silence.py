@@ -1,0 +1,156 @@
+"""Notice a server that has fallen silent, and bring back whoever waits for it.
+
+A server that hangs, or a proxy before one that is gone, leaves connections open: its kernel answers keepalives and
+acknowledges what is sent, so that no timeout of TCP ever fires. libpq knows no timeout of its own for an answer, and
+waits where no signal reaches it; only the end of the socket brings it back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import psycopg2
+import psycopg2.extensions
+
+from airlock.words.errors import ConnectionLost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# After this long without an answer the server must show a sign of life, or counts as gone.
+SILENCE_SECONDS = 15.0
+PROBE_SECONDS = 5
+_LOOK_SECONDS = 1.0
+
+
+class Patient(psycopg2.extensions.connection):
+    """A connection that waits as long as its server lives, and no longer.
+
+    Where an answer is long in coming, a second connection is tried: one that is answered, be it with a refusal, says
+    that the statement is a long one. Otherwise the socket is shut down, and ConnectionLost raised.
+    """
+
+    ended = False
+    label = "The server"
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        """Open a cursor whose statements are watched."""
+        options.setdefault("cursor_factory", _Cursor)
+        return super().cursor(*arguments, **options)
+
+    def commit(self) -> None:
+        """Commit, watched."""
+        with _watched(self):
+            super().commit()
+
+    def rollback(self) -> None:
+        """Roll back, watched."""
+        with _watched(self):
+            super().rollback()
+
+
+class _Cursor(psycopg2.extensions.cursor):
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002  psycopg2's own name
+        with _watched(cast("Patient", self.connection)):
+            super().execute(query, vars)
+
+    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+        with _watched(cast("Patient", self.connection)):
+            super().copy_expert(sql, file, size)
+
+
+class _Watcher:
+    """One thread for all connections of this process, started when the first of them waits."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, tuple[Patient, float]] = {}
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        # Not alive either in a child that was forked while it ran.
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._watch, name="airlock-silence", daemon=True)
+            self._thread.start()
+
+    def _watch(self) -> None:
+        alive = 0.0
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            for key, (connection, since) in list(self.waiting.items()):
+                if time.monotonic() - max(since, alive) < SILENCE_SECONDS:
+                    continue
+                if _answers(connection):
+                    alive = time.monotonic()
+                elif key in self.waiting:
+                    connection.ended = True
+                    sever(connection)
+
+
+_watcher = _Watcher()
+
+
+@contextlib.contextmanager
+def _watched(connection: Patient) -> Iterator[None]:
+    _watcher.start()
+    key = threading.get_ident()
+    _watcher.waiting[key] = (connection, time.monotonic())
+    try:
+        yield
+    except psycopg2.Error as error:
+        if connection.ended:
+            raise ConnectionLost(
+                f"{connection.label}: the server has been silent for {SILENCE_SECONDS:.0f} s."
+            ) from error
+        raise
+    finally:
+        del _watcher.waiting[key]
+
+
+def _answers(connection: Patient) -> bool:
+    parameters: dict[str, Any] = {**connection.info.dsn_parameters, "password": connection.info.password}
+    parameters |= {"connect_timeout": str(PROBE_SECONDS), "application_name": "airlock"}
+    try:
+        psycopg2.connect(**parameters).close()
+    except psycopg2.Error as error:
+        return "FATAL:" in str(error)
+    return True
+
+
+def sever(connection: Any) -> None:
+    """Shut down the socket under a connection of psycopg2, psycopg or asyncpg, from another thread than its own."""
+    with contextlib.suppress(Exception):
+        inner = getattr(connection, "driver_connection", connection)
+        transport = getattr(inner, "_transport", None)
+        if transport is not None:
+            transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            return
+        with socket.socket(fileno=os.dup(inner.fileno())) as twin:
+            twin.shutdown(socket.SHUT_RDWR)
+
+
+def peer_of(connection: Any) -> Any:
+    """Tell the address at the other end of a psycopg2 connection."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as twin:
+        return twin.getpeername()
+
+
+def sever_all(peer: Any) -> None:
+    """Shut down every socket of this process that leads to the address `peer`.
+
+    Also those that nobody has told of: a connection that env.py or a revision opens by itself, or is about to.
+    """
+    with contextlib.suppress(Exception):
+        for path in list(Path("/dev/fd").iterdir()):
+            with contextlib.suppress(OSError):
+                if not stat.S_ISSOCK(os.fstat(int(path.name)).st_mode):
+                    continue
+                with socket.socket(fileno=os.dup(int(path.name))) as other:
+                    if other.getpeername() == peer:
+                        other.shutdown(socket.SHUT_RDWR)
