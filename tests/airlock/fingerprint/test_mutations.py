@@ -42,9 +42,12 @@ class Mutated:
             cursor.execute(sql.replace("$extension", self.extension))
 
     def dump(self) -> str:
-        environment = {**os.environ, "LD_LIBRARY_PATH": str(self.bindir.parent / "lib")}
+        # Not every package of a server brings its pg_dump; one of a later major reads earlier servers too.
+        later = [embedded.binaries(major) for major in sorted(embedded.available()) if major > self.major]
+        bindir = next(one for one in (self.bindir, *later) if (one / "pg_dump").exists())
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(bindir.parent / "lib")}
         done = subprocess.run(
-            [str(self.bindir / "pg_dump"), "-s", "-C", "-d", self.url],
+            [str(bindir / "pg_dump"), "-s", "-C", "-d", self.url],
             capture_output=True, text=True, check=True, env=environment,
         )  # fmt: skip
         return re.sub(r"(?m)^\\(un)?restrict .*$", "", done.stdout)
