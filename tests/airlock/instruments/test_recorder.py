@@ -253,6 +253,31 @@ def test_psycopg_is_seen_with_its_copy(url: str) -> None:
     ]
 
 
+def test_a_psycopg_connection_opened_by_the_revision_itself_is_seen(url: str) -> None:
+    """Its statements, with a cursor class of its own choice, from a server's cursor, and outside a transaction."""
+    import psycopg
+
+    opened_before = psycopg.connect(url)
+    with _recording(url) as recorder:
+        opened_before.execute("LOCK s.t IN SHARE MODE")
+        opened_before.close()
+        with psycopg.connect(url, cursor_factory=psycopg.ClientCursor) as connection:
+            connection.execute("ALTER TABLE s.small ADD COLUMN own int")
+            with connection.cursor(name="many") as many:
+                assert many.execute("SELECT id FROM s.parent").fetchone()
+            connection.rollback()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE INDEX CONCURRENTLY by_psycopg ON s.t (b)")
+            connection.execute("DROP INDEX CONCURRENTLY s.by_psycopg")
+        lock, add, read, build, drop = recorder.end()
+        assert recorder.depends_on_rows
+    assert lock.locks == (Lock("s.t", LockMode.SHARE),)
+    assert add.locks == (Lock("s.small", LockMode.ACCESS_EXCLUSIVE),)
+    assert read.sql == "SELECT id FROM s.parent"
+    assert build.locks == drop.locks == (Lock("s.t", LockMode.SHARE_UPDATE_EXCLUSIVE),)
+    assert (add.transactional, build.transactional, build.scans) == (True, False, ("s.t",))
+
+
 def test_asyncpg_is_seen_with_its_copy_and_outside_a_transaction(url: str) -> None:
     """Under asyncpg: the Engine's statements, a raw COPY, and an index built concurrently."""
 

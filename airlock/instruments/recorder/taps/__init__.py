@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.instruments.recorder.counters import can_flush
 from airlock.instruments.recorder.taps.by_asyncpg import asyncpg_methods
 from airlock.instruments.recorder.taps.by_engine import after_execute, before_execute, dbapi_rows, on_error
-from airlock.instruments.recorder.taps.by_psycopg import PsycopgCursor, psycopg_cursor
+from airlock.instruments.recorder.taps.by_psycopg import psycopg_connections, tap_psycopg
 from airlock.instruments.recorder.taps.by_psycopg2 import Psycopg2Cursor, psycopg2_connect, psycopg2_cursor
 from airlock.instruments.recorder.taps.report import reports
 
@@ -42,7 +42,11 @@ def installed(recorder: Recorder) -> Iterator[None]:
     listen(Engine, "after_cursor_execute", functools.partial(after_execute, recorder))
     listen(Engine, "handle_error", functools.partial(on_error, recorder))
     with undo:
-        for module, function in (("psycopg2", psycopg2_connect), ("asyncpg", asyncpg_methods)):
+        for module, function in (
+            ("psycopg2", psycopg2_connect),
+            ("psycopg", psycopg_connections),
+            ("asyncpg", asyncpg_methods),
+        ):
             if module in sys.modules or module == "psycopg2":
                 undo.enter_context(function(recorder))
         yield
@@ -55,10 +59,7 @@ def tap(connection: Any, recorder: Recorder) -> None:
         if not reports(connection.cursor_factory, Psycopg2Cursor):
             connection.cursor_factory = psycopg2_cursor(connection.cursor_factory, recorder)
     elif "psycopg" in modules and hasattr(connection, "server_cursor_factory"):
-        for name in ("cursor_factory", "server_cursor_factory"):
-            factory = getattr(connection, name)
-            if not reports(factory, PsycopgCursor):
-                setattr(connection, name, psycopg_cursor(factory, recorder))
+        tap_psycopg(connection, recorder)
 
 
 def flush(connection: Any) -> None:

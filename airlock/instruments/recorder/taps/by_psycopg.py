@@ -6,7 +6,7 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from airlock.instruments.recorder.taps.report import around, fail, finish, text_of
+from airlock.instruments.recorder.taps.report import around, fail, finish, reports, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +55,33 @@ def psycopg_cursor(base: Any, recorder: Recorder) -> type:
             finish(recorder, running, self)
 
     return Observed
+
+
+def tap_psycopg(connection: Any, recorder: Recorder) -> None:
+    """Give a connection cursor classes that report, unless it has them."""
+    for name in ("cursor_factory", "server_cursor_factory"):
+        factory = getattr(connection, name)
+        if not reports(factory, PsycopgCursor):
+            setattr(connection, name, psycopg_cursor(factory, recorder))
+
+
+@contextlib.contextmanager
+def psycopg_connections(recorder: Recorder) -> Iterator[None]:
+    """Tap every connection when it is first asked for a cursor, whoever has opened it."""
+    from psycopg import Connection
+
+    plain: Any = Connection.cursor
+
+    @functools.wraps(plain)
+    def cursor(self: Any, *args: Any, **kwargs: Any) -> Any:
+        tap_psycopg(self, recorder)
+        return plain(self, *args, **kwargs)
+
+    Connection.cursor = cursor  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Connection.cursor = plain  # type: ignore[method-assign]
 
 
 def _psycopg_rows(connection: Any, query: str) -> list[Any]:
