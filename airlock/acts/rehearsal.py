@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.instruments.isolation import ChildFailed, isolated
 from airlock.instruments.scratch import scratch_server
+from airlock.words import missing
 from airlock.words.errors import AirlockError, NotExamined
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from airlock.instruments.scratch import ScratchDatabase, ScratchServer
 
-_MISSING_ROLE = re.compile(r'role "([^"]+)" does not exist')
 _MOST_ROLES = 50
 
 
@@ -52,9 +51,9 @@ def _build(server: ScratchServer, database: ScratchDatabase, arguments: dict[str
             if isinstance(report, Built):
                 return report
         except (AirlockError, ChildFailed) as error:
-            missing = _MISSING_ROLE.search(str(error))
-            if missing is not None and missing.group(1) not in made and len(made) < _MOST_ROLES:
-                made |= {missing.group(1), *server.ensure_roles((missing.group(1),))}
+            role = missing.role(str(error))
+            if role is not None and role not in made and len(made) < _MOST_ROLES:
+                made |= {role, *server.ensure_roles((role,))}
                 continue
             said = error.line if isinstance(error, ChildFailed) else error
             raise NotExamined(

@@ -7,12 +7,9 @@ from typing import Any
 
 from alembic.util.exc import CommandError
 
+from airlock.words import missing
 from airlock.words.secrets import scrub
 
-_ROLE = re.compile(r'role "([^"]+)" does not exist')
-_EXTENSION = re.compile(
-    r'extension "([^"]+)" is not available|could not open extension control file ".*/([^/"]+)\.control"'
-)
 _BUGS = (AttributeError, KeyError, TypeError, NameError, ImportError, IndexError, RecursionError)
 
 
@@ -48,15 +45,14 @@ def is_about_rows(error: BaseException) -> bool:
 
 def missing_role(error: BaseException) -> str | None:
     """Name the role that the scratch server lacks."""
-    found = _ROLE.search(str(origin(error)))
-    return found.group(1) if found else None
+    return missing.role(str(origin(error)))
 
 
 def beyond_scratch(error: BaseException) -> str | None:
     """Say what the scratch server cannot offer: an extension, a superuser's right."""
-    extension = _EXTENSION.search(str(origin(error)))
+    extension = missing.extension(str(origin(error)))
     if extension:
-        return f"the extension {extension.group(1) or extension.group(2)} is not on the scratch server; try --scratch URL"
+        return f"the extension {extension} is not on the scratch server; try --scratch URL"
     if sqlstate(error) == "42501":
         return f"{one_line(error)}: the drill runs as an ordinary owner; try --scratch with the URL of a server like the target"
     return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from airlock.instruments.isolation import ChildFailed, isolated
 from airlock.instruments.scratch import scratch_server
+from airlock.words import missing
 from airlock.words.errors import AirlockError, NotExamined
 from airlock.words.trace import TracedRevision, TraceReport, Unfilled
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-_MISSING_ROLE = re.compile(r'role "([^"]+)" does not exist')
-_MISSING_EXTENSION = re.compile(r'extension "([^"]+)" is not available')
 _MOST_ROLES = 50
 
 
@@ -59,10 +57,10 @@ def trace(
                         else:
                             others.append(message)
                 except (AirlockError, ChildFailed) as error:
-                    missing = _MISSING_ROLE.search(str(error))
-                    if missing is None or missing.group(1) in made or len(made) >= _MOST_ROLES:
+                    role = missing.role(str(error))
+                    if role is None or role in made or len(made) >= _MOST_ROLES:
                         raise _told(error, server.version) from error
-                    made |= {missing.group(1), *server.ensure_roles((missing.group(1),))}
+                    made |= {role, *server.ensure_roles((role,))}
                     continue
             if bundle is not None:
                 for one in others:
@@ -72,10 +70,10 @@ def trace(
 
 def _told(error: AirlockError | ChildFailed, version: str) -> AirlockError:
     """Tell what scratch lacks from what the revision does wrong, and both from a fault of airlock."""
-    missing = _MISSING_EXTENSION.search(str(error))
-    if missing is not None:
+    extension = missing.extension(str(error))
+    if extension is not None:
         return NotExamined(
-            f"The scratch server (PostgreSQL {version}) does not have the extension {missing.group(1)}.",
+            f"The scratch server (PostgreSQL {version}) does not have the extension {extension}.",
             then="--scratch container, or --scratch with the URL of a server like the target",
         )
     if isinstance(error, AirlockError):
