@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from airlock.instruments.redirect import database_environment, redirected
 from airlock.words.errors import AirlockError
@@ -61,8 +61,10 @@ def isolated(
     finished = False
     try:
         with os.fdopen(reading, "rb") as records:
-            if child.stdin is not None:  # always, with PIPE; for the type checker
-                _send(child.stdin, (function, dict(arguments), scratch))
+            # A child that is gone already is told below, by how it ended.
+            with contextlib.suppress(BrokenPipeError):
+                if child.stdin is not None:  # always, with PIPE; for the type checker
+                    _send(child.stdin, (function, dict(arguments), scratch))
             while (message := _receive(records)) is not None:
                 kind, value = message
                 if kind == "record":
@@ -90,8 +92,11 @@ def isolated(
 
 
 def _send(stream: IO[bytes], value: Any) -> None:
+    """Write a record whole. Raises BrokenPipeError where nobody reads."""
     data = pickle.dumps(value)
-    stream.write(_LENGTH.pack(len(data)) + data)
+    left = memoryview(_LENGTH.pack(len(data)) + data)
+    while left:
+        left = left[stream.write(left) :]
     stream.flush()
 
 
@@ -107,9 +112,13 @@ def _receive(stream: IO[bytes]) -> Any:
 def _child(descriptor: int) -> int:
     # An interrupt reaches the whole process group; the parent decides, and the end of its pipe tells us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    function, arguments, scratch = _receive(sys.stdin.buffer)
+    asked = _receive(sys.stdin.buffer)
+    if asked is None:
+        return 1
+    function, arguments, scratch = asked
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with os.fdopen(descriptor, "wb") as records:
+    # Unbuffered: what is left in a buffer would be written once more at its end, to a reader that is gone.
+    with os.fdopen(descriptor, "wb", buffering=0) as records:
         try:
             module, _, name = function.partition(":")
             with redirected(scratch.url, scratch.verify, raw=True):
@@ -119,7 +128,7 @@ def _child(descriptor: int) -> int:
         except AirlockError as error:
             _send(records, ("refused", error))
         except BrokenPipeError:
-            return 1
+            raise
         except BaseException as error:  # noqa: BLE001  whatever env.py raises goes to the parent, as text
             _send(records, ("failed", (scrub(traceback.format_exc()), _gist(error))))
     return 0
@@ -135,13 +144,28 @@ def _gist(error: BaseException) -> str:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Past sys.stdin: the interpreter cannot end while a thread holds its lock.
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 
-if __name__ == "__main__":
+def _main(descriptor: int) -> NoReturn:
+    """Run the child and end the process without the interpreter's farewell: threads of env.py may still run."""
     # A child forked by env.py must not inherit the pipe of records.
-    os.set_inheritable(int(sys.argv[1]), False)
-    code = _child(int(sys.argv[1]))
-    sys.stderr.flush()
-    os._exit(code)
+    os.set_inheritable(descriptor, False)
+    code = 1
+    try:
+        code = _child(descriptor)
+    except BrokenPipeError:
+        pass  # the reader has gone: there is nobody to tell
+    except BaseException:  # noqa: BLE001  what could not be sent is at least seen
+        sys.stderr.write(scrub(traceback.format_exc()))
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]))

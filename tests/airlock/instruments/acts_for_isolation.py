@@ -60,3 +60,30 @@ def sleep() -> Iterator[object]:
     yield os.getpid()
     time.sleep(600)
     yield 0
+
+
+def talk() -> Iterator[object]:
+    """Say more than a pipe holds, for ever."""
+    while True:
+        yield "x" * 300_000
+
+
+def whisper() -> Iterator[object]:
+    """Say a little, for ever."""
+    while True:
+        yield "x"
+
+
+def leave() -> Iterator[object]:
+    """End the process from within, as a crashing extension would."""
+    yield 1
+    os._exit(7)
+
+
+def terminate() -> Iterator[object]:
+    """Be terminated by somebody."""
+    import signal
+
+    yield 1
+    os.kill(os.getpid(), signal.SIGTERM)
+    yield 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,8 @@ import psycopg2
 import pytest
 
 from airlock.instruments.environment import Environment
-from airlock.instruments.isolation import ChildFailed, isolated
+from airlock.instruments.isolation import ChildFailed, _send, isolated
+from airlock.instruments.redirect import database_environment
 from airlock.instruments.scratch import ScratchDatabase, ScratchServer, scratch_server
 from airlock.words.errors import Refused, WrongTarget
 from tests.airlock.histories import ASYNC, HEADER, SYNC, Revision, write_project
@@ -192,3 +195,42 @@ def test_the_child_ends_when_its_reader_stops(scratch: ScratchDatabase) -> None:
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize("act", ["talk", "whisper"])
+def test_a_child_whose_reader_is_gone_ends_without_a_word(scratch: ScratchDatabase, act: str) -> None:
+    """It finds out in the middle of a record or between two, while its standard input is still open."""
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-m", "airlock.instruments.isolation", str(writing)],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(writing,),
+        env=database_environment(os.environ, scratch.url),
+    ) as child:  # fmt: skip
+        os.close(writing)
+        assert child.stdin is not None
+        assert child.stderr is not None
+        _send(child.stdin, (f"{HERE}:{act}", {}, scratch))
+        os.read(reading, 1)
+        os.close(reading)
+        assert child.wait(20) == 1
+        assert child.stderr.read() == b""
+
+
+@pytest.mark.parametrize(("act", "code"), [("leave", 7), ("terminate", -15)])
+def test_a_child_that_ends_before_it_is_done_is_a_failure(
+    scratch: ScratchDatabase, capfd: pytest.CaptureFixture[str], act: str, code: int
+) -> None:
+    """Whatever ended it, the records so far arrive, then how it ended; nothing else is printed."""
+    records = isolated(f"{HERE}:{act}", {}, scratch=scratch)
+    assert next(records) == 1
+    with pytest.raises(ChildFailed, match=f"ended with {code} before it was done"):
+        next(records)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_child_that_cannot_even_start_is_a_failure(scratch: ScratchDatabase) -> None:
+    """A BrokenPipeError would look like a reader of standard output that went away: exit code 0."""
+    nowhere = {**os.environ, "PYTHONHOME": "/nowhere"}
+    much = {"much": "x" * 300_000}
+    with pytest.raises(ChildFailed, match="ended with 1 before it was done"):
+        list(isolated(f"{HERE}:refuse", much, scratch=scratch, environ=nowhere))
