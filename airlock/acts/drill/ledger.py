@@ -99,6 +99,7 @@ class Ledger:
         unread = names - kept.keys()
         form = compared_with or before
         digests = {**kept, **self.digest(unread, form.digests if form is not None else None)}
+        digests |= rows.digest_large_objects(self.reading)
         return State(catalogue, digests, rows.read_sequences(self.reading))
 
     def digest(

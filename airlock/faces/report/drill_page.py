@@ -20,7 +20,7 @@ CANNOT_SEE = (
         "Rows that only production has: sample rows follow the catalogue, not your customers. Put what matters into"
         " tests/rows/<schema>.<table>.sql, and it is used instead."
     ),
-    "What a revision does outside its database: files, queues, other servers.",
+    "What a revision does outside its database: roles and their settings, files, queues, other servers.",
     (
         "Code that depends on more than the schema. Traffic (--traffic) sends single statements made from the catalogue,"
         " not your application's transactions."

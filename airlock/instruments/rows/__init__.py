@@ -8,7 +8,14 @@ rows.compare(before["phase2.task"], after["phase2.task"], "phase2.task")
 
 from airlock.instruments.rows.by_hand import time_by_hand
 from airlock.instruments.rows.clones import Written, write_clones
-from airlock.instruments.rows.digests import Digests, TableDigest, can_be_compared, compare, digests
+from airlock.instruments.rows.digests import (
+    Digests,
+    TableDigest,
+    can_be_compared,
+    compare,
+    digest_large_objects,
+    digests,
+)
 from airlock.instruments.rows.fill import fill, with_requirements
 from airlock.instruments.rows.sequences import Next, compare_sequences, read_sequences
 from airlock.instruments.rows.tables import Table, read_tables
@@ -22,6 +29,7 @@ __all__ = [
     "can_be_compared",
     "compare",
     "compare_sequences",
+    "digest_large_objects",
     "digests",
     "fill",
     "read_sequences",

@@ -23,6 +23,9 @@ _SETTINGS = """SELECT set_config('search_path', 'pg_catalog', true), set_config(
   set_config('DateStyle', 'ISO, YMD', true), set_config('IntervalStyle', 'postgres', true),
   set_config('extra_float_digits', '1', true), set_config('bytea_output', 'hex', true)"""
 
+_LARGE_OBJECTS = """SELECT oid::text, oid::text, md5(lo_get(oid)) FROM pg_largeobject_metadata
+WHERE pg_get_userbyid(lomowner) = current_user ORDER BY oid"""
+
 
 @dataclass(frozen=True, slots=True)
 class TableDigest:
@@ -62,6 +65,15 @@ def digests(
     finally:
         connection.rollback()
         connection.autocommit = autocommit
+
+
+def digest_large_objects(connection: psycopg2.extensions.connection) -> Digests:
+    """Digest the content of the large objects that the session's role owns, as if they were a table's rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LARGE_OBJECTS)
+        found = cursor.fetchall()
+    rows = _by_key(found)
+    return {"large objects": TableDigest(("oid",), ("oid", "content"), len(rows), rows=rows)} if rows else {}
 
 
 def key_sql(names: Collection[str]) -> str:

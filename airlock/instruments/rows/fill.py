@@ -13,15 +13,18 @@ import psycopg2.extensions
 from airlock.instruments.rows.fit import fit
 from airlock.instruments.rows.order import can_be_null, fill_order
 from airlock.instruments.rows.plan import insert_sql, make_plan
-from airlock.instruments.rows.tables import Table, read_tables
+from airlock.instruments.rows.tables import Check, Table, quoted, read_tables
 from airlock.words.rows import Fill
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from airlock.instruments.rows.tables import Column
 
 
 # A table that takes rows one by one only: no more than so many.
 _ONE_BY_ONE = 1_000
+_NUMBERS = frozenset({"smallint", "integer", "bigint", "real", "double precision", "numeric"})
 
 
 def fill(
@@ -252,6 +255,7 @@ def with_requirements(table: Table, later: Table | None) -> Table:
         for column in table.columns
     )
     checks = {check.name: check for check in later.checks if set(check.columns) <= here and check.columns}
+    checks |= {check.name: check for check in _narrower(table, demanding)}
     uniques = {
         unique.name: unique for unique in later.uniques if set(unique.columns) <= here and unique.columns
     }
@@ -272,3 +276,16 @@ def with_requirements(table: Table, later: Table | None) -> Table:
             *(one for name, one in keys.items() if name not in {it.name for it in table.foreign_keys}),
         ),
     )
+
+
+def _narrower(table: Table, later: Mapping[str, Column]) -> Iterator[Check]:
+    """Demand of each number whose type will change that it fits the later type."""
+    for column in table.columns:
+        then = later.get(column.name)
+        if then is None or not {column.type, then.type} <= _NUMBERS:
+            continue
+        if (column.type, column.length, column.scale) != (then.type, then.length, then.scale):
+            modifier = f"({then.length}, {then.scale or 0})" if then.type == "numeric" and then.length else ""
+            name = quoted(column.name)
+            fits = f"({name})::{then.type}{modifier} IS NOT NULL OR {name} IS NULL"
+            yield Check(f"later type of {column.name}", (column.name,), fits)

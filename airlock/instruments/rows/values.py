@@ -271,7 +271,8 @@ _SIMPLE: dict[str, Values] = {
         ("0", "-1.5", "3.4e38", "1e-37"),
     ),
     "double precision": Values(
-        (Generator("($i) + 0.5"), Generator("(($i) % 100) / 100.0", 100)), ("0", "-1.5", "1.7e308", "1e-307")
+        (Generator("($i) + 0.5"), Generator("(($i) % 100) / 100.0", 100)),
+        ("0", "-1.5", "1.7e308", "1e-307", "0.1", "'-0'"),
     ),
     "money": Values((Generator("($i)"),), ("0", "-1.5")),
     "boolean": Values((Generator("($i) % 2 = 0", 2), Generator("true", 1), Generator("false", 1))),
@@ -313,7 +314,7 @@ _SIMPLE: dict[str, Values] = {
     ),
     "interval": Values(
         (Generator("($i) * interval '1 minute'"), Generator("(1 + ($i)) * interval '1 minute'")),
-        ("'-1 day'", "'1 mon 1 day'"),
+        ("'-1 day'", "'1 mon 1 day'", "'400 days 49:59:59.999999'"),
     ),
     "bytea": Values(
         (Generator("convert_to(($i)::text, 'UTF8')"), Generator("sha256(($i)::text::bytea)")),
@@ -327,7 +328,7 @@ _SIMPLE: dict[str, Values] = {
         (Generator("jsonb_build_object('n', $i, 'text', 'sample')"), Generator("jsonb_build_array($i)")),
         ("'{}'", "'[]'", "'null'", '\'{"deep": {"er": [1, null, "ü"]}}\''),
     ),
-    "inet": Values((Generator("inet '10.0.0.0' + ($i)"),), ("'::1'", "'10.0.0.0/8'")),
+    "inet": Values((Generator("inet '10.0.0.0' + ($i)"),), ("'::1'", "'10.0.0.0/8'", "'192.168.1.5/24'")),
     "cidr": Values((Generator("set_masklen(inet '10.0.0.0' + ($i), 32)::cidr"),), ("'0.0.0.0/0'",)),
     "macaddr": Values((Generator("lpad(to_hex($i), 12, '0')"),)),
     "macaddr8": Values((Generator("lpad(to_hex($i), 16, '0')"),)),
