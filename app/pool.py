@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import Any
 
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import memoized_property
 from sqlalchemy.util.queue import AsyncAdaptedQueue
 
-if TYPE_CHECKING:
-    from collections import deque
-
 
 class _Line(asyncio.Queue[Any]):
     """A queue that hands an item over to its oldest waiter, so that nobody who comes by can take it first."""
 
-    _getters: deque[asyncio.Future[Any]]
+    def __init__(self, maxsize: int) -> None:
+        super().__init__(maxsize)
+        self._line: deque[asyncio.Future[Any]] = deque()
 
     def put_nowait(self, item: Any) -> None:
-        while self._getters:
-            waiting = self._getters.popleft()
+        while self._line:
+            waiting = self._line.popleft()
             if not waiting.done():
                 waiting.set_result(item)
                 return
@@ -30,7 +30,7 @@ class _Line(asyncio.Queue[Any]):
         if not self.empty():
             return self.get_nowait()
         waiting = asyncio.get_running_loop().create_future()
-        self._getters.append(waiting)
+        self._line.append(waiting)
         try:
             return await waiting
         except asyncio.CancelledError:
@@ -44,7 +44,7 @@ class _FairQueue(AsyncAdaptedQueue[Any]):
     @memoized_property
     def _queue(self) -> asyncio.Queue[Any]:
         # Made when it is first used, in the event loop that uses it.
-        return _Line(maxsize=self.maxsize)
+        return _Line(self.maxsize)
 
 
 class FairPool(AsyncAdaptedQueuePool):

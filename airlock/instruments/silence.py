@@ -13,6 +13,7 @@ import socket
 import stat
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # After this long without an answer the server must show a sign of life, or counts as gone.
 SILENCE_SECONDS = 15.0
 PROBE_SECONDS = 5
+# One lost packet, or a name that is not resolved for a moment, must not end a statement of hours.
+_PROBES = 3
 _LOOK_SECONDS = 1.0
 
 
@@ -34,7 +37,8 @@ class Patient(psycopg2.extensions.connection):
     """A connection that waits as long as its server lives, and no longer.
 
     Where an answer is long in coming, a second connection is tried: one that is answered, be it with a refusal, says
-    that the statement is a long one. Otherwise the socket is shut down, and ConnectionLost raised.
+    that the statement is a long one. After three in a row without an answer the socket is shut down, and
+    ConnectionLost raised.
     """
 
     ended = False
@@ -66,11 +70,19 @@ class _Cursor(psycopg2.extensions.cursor):
             super().copy_expert(sql, file, size)
 
 
+@dataclass
+class _Wait:
+    connection: Patient
+    # When it began, or when the server last showed a sign of life.
+    since: float
+    unanswered: int = 0
+
+
 class _Watcher:
     """One thread for all connections of this process, started when the first of them waits."""
 
     def __init__(self) -> None:
-        self.waiting: dict[int, tuple[Patient, float]] = {}
+        self.waiting: dict[int, _Wait] = {}
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -80,17 +92,18 @@ class _Watcher:
             self._thread.start()
 
     def _watch(self) -> None:
-        alive = 0.0
         while True:
             time.sleep(_LOOK_SECONDS)
-            for key, (connection, since) in list(self.waiting.items()):
-                if time.monotonic() - max(since, alive) < SILENCE_SECONDS:
+            for key, wait in list(self.waiting.items()):
+                if time.monotonic() - wait.since < SILENCE_SECONDS:
                     continue
-                if _answers(connection):
-                    alive = time.monotonic()
-                elif key in self.waiting:
-                    connection.ended = True
-                    sever(connection)
+                if _answers(wait.connection):
+                    wait.since, wait.unanswered = time.monotonic(), 0
+                    continue
+                wait.unanswered += 1
+                if wait.unanswered >= _PROBES and self.waiting.get(key) is wait:
+                    wait.connection.ended = True
+                    sever(wait.connection)
 
 
 _watcher = _Watcher()
@@ -100,7 +113,7 @@ _watcher = _Watcher()
 def _watched(connection: Patient) -> Iterator[None]:
     _watcher.start()
     key = threading.get_ident()
-    _watcher.waiting[key] = (connection, time.monotonic())
+    _watcher.waiting[key] = _Wait(connection, time.monotonic())
     try:
         yield
     except psycopg2.Error as error:

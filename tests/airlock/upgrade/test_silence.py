@@ -131,6 +131,26 @@ def test_a_long_answer_is_waited_for(empty_database: Database, monkeypatch: pyte
         assert cursor.fetchall() == [("",)]
 
 
+def test_two_lost_probes_do_not_end_a_long_statement(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the third in a row counts: a name that is not resolved for a moment is no dead server."""
+    asked: list[float] = []
+    answers = silence._answers
+
+    def after_two(connection: silence.Patient) -> bool:
+        asked.append(0)
+        return len(asked) > 2 and answers(connection)
+
+    monkeypatch.setattr(silence, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(silence, "_answers", after_two)
+    with contextlib.closing(servers.connect(empty_database.url, application_name="patient")) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT pg_sleep(6)")
+        assert cursor.fetchall() == [("",)]
+    assert len(asked) > 2
+
+
 @pytest.fixture
 def namespace(empty_database: Database) -> Iterator[tuple[str, list[str]]]:
     """Put the server behind a network of its own; lend its URL, and the command after which no packet comes back."""
