@@ -70,15 +70,18 @@ def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str
     unique = {name for one in table.uniques for name in one.columns}
     reason = "it holds no row to copy"
     sampled = _sampled(cursor, table, new)
+    fresh_columns = {column for column in table.every_column if f"{table.label}.{plain(column)}" in new}
+    # A key that goes with its new column would tell nothing afterwards.
+    key = next((one for one in table.keys if not fresh_columns & set(one)), ())
     for attempt in range(_ATTEMPTS):
         fresh = _fresh(table, unique, attempt)
         if fresh is None:
             break
-        telling = table.key or _telling(table, fresh, attempt)
+        telling = key or _telling(table, fresh, attempt, fresh_columns)
         if attempt == 0:
             fresh = {**sampled, **fresh}
         names = [column.name for column in table.columns if not _is_left_out(column, unique)]
-        first = start if table.key else _FARTHER + start
+        first = start if key else _FARTHER + start
         values = ", ".join(
             fresh[name].at(f"({first} + o.airlock_n)") if name in fresh else f"o.{quoted(name)}"
             for name in names
@@ -102,13 +105,16 @@ def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str
     return Written(table.label, 0, reason)
 
 
-def _telling(table: Table, fresh: dict[str, Generator], attempt: int) -> tuple[str, ...]:
+def _telling(
+    table: Table, fresh: dict[str, Generator], attempt: int, new: Collection[str]
+) -> tuple[str, ...]:
     """Choose the column that tells the copies from their originals where no key does, and give it a value of its own."""
-    if fresh:
-        return tuple(fresh)[:1]
-    referring = {name for key in table.foreign_keys for name in key.columns}
+    already = [name for name in fresh if name not in new]
+    if already:
+        return (already[0],)
+    beside = {name for key in table.foreign_keys for name in key.columns} | set(new)
     for column in table.columns:
-        found = values_for(column, table.label) if column.name not in referring else None
+        found = values_for(column, table.label) if column.name not in beside else None
         usable = [it for it in found.generators if it.cardinality is None] if found else []
         if attempt < len(usable) and attempt < _ATTEMPTS - 1:
             fresh[column.name] = usable[attempt]

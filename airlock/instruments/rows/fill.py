@@ -254,27 +254,17 @@ def with_requirements(table: Table, later: Table | None) -> Table:
         else column
         for column in table.columns
     )
-    checks = {check.name: check for check in later.checks if set(check.columns) <= here and check.columns}
-    checks |= {check.name: check for check in _narrower(table, demanding)}
-    uniques = {
-        unique.name: unique for unique in later.uniques if set(unique.columns) <= here and unique.columns
-    }
-    keys = {key.name: key for key in later.foreign_keys if set(key.columns) <= here}
+    checks = [one for one in later.checks if one.columns and set(one.columns) <= here]
+    uniques = [one for one in later.uniques if one.columns and set(one.columns) <= here]
+    referring = {one.columns for one in table.foreign_keys}
+    keys = [one for one in later.foreign_keys if set(one.columns) <= here and one.columns not in referring]
+    # What is called the same may be another: a primary key on other columns, a CHECK of other values.
     return dataclasses.replace(
         table,
         columns=columns,
-        checks=(
-            *table.checks,
-            *(check for name, check in checks.items() if name not in {one.name for one in table.checks}),
-        ),
-        uniques=(
-            *table.uniques,
-            *(one for name, one in uniques.items() if name not in {it.name for it in table.uniques}),
-        ),
-        foreign_keys=(
-            *table.foreign_keys,
-            *(one for name, one in keys.items() if name not in {it.name for it in table.foreign_keys}),
-        ),
+        checks=tuple(dict.fromkeys([*table.checks, *checks, *_narrower(table, demanding)])),
+        uniques=tuple(dict.fromkeys([*table.uniques, *uniques])),
+        foreign_keys=(*table.foreign_keys, *keys),
     )
 
 

@@ -59,7 +59,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Unique:
-    """Columns that are unique together; `expressions` where the index computes something."""
+    """Columns that are unique together; `expressions` where the index computes something of them."""
 
     name: str
     columns: tuple[str, ...]
@@ -106,11 +106,14 @@ class Table:
     @property
     def key(self) -> tuple[str, ...]:
         """The columns that tell a row: the primary key, else a unique key without NULLs, else none."""
+        return next(iter(self.keys), ())
+
+    @property
+    def keys(self) -> tuple[tuple[str, ...], ...]:
+        """All that tell a row, the best first."""
         plain_keys = [one for one in self.uniques if not (one.expressions or one.partial or one.exclusion)]
-        for one in sorted(plain_keys, key=lambda it: (not it.primary, len(it.columns), it.name)):
-            if one.primary or one.not_null:
-                return one.columns
-        return ()
+        ordered = sorted(plain_keys, key=lambda it: (not it.primary, len(it.columns), it.name))
+        return tuple(one.columns for one in ordered if one.primary or one.not_null)
 
     def with_columns(self, names: Collection[str]) -> Table:
         """Keep only some columns."""
@@ -185,8 +188,12 @@ ORDER BY k.conrelid, k.conname
 _UNIQUES = """
 SELECT i.indrelid, x.relname, i.indisprimary, NOT i.indimmediate,
   0 = ANY (i.indkey::int2[]), i.indpred IS NOT NULL, i.indisexclusion,
-  (SELECT array_agg(a.attname ORDER BY u.n) FROM unnest(i.indkey::int2[]) WITH ORDINALITY u (m, n)
-   JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.m WHERE u.n <= i.indnkeyatts),
+  CASE WHEN 0 = ANY (i.indkey::int2[]) THEN (
+    SELECT array_agg(DISTINCT a.attname ORDER BY a.attname) FROM pg_depend d
+    JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid)
+  ELSE (SELECT array_agg(a.attname ORDER BY u.n) FROM unnest(i.indkey::int2[]) WITH ORDINALITY u (m, n)
+   JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.m WHERE u.n <= i.indnkeyatts) END,
   (SELECT bool_and(a.attnotnull) FROM unnest(i.indkey::int2[]) u (m)
    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.m)
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid

@@ -266,6 +266,7 @@ def test_one_row_among_thousands_is_missed(
         ("CREATE INDEX ix ON a (n)", "DROP INDEX ix", PROVED),
         ("ALTER TABLE a ADD w int", "ALTER TABLE a DROP w", PROVED),
         ("ALTER TABLE a RENAME n TO w", "ALTER TABLE a RENAME w TO n", PROVED),
+        ("ALTER TABLE a ADD id serial PRIMARY KEY", "ALTER TABLE a DROP id", PROVED),
         ("CREATE INDEX ix ON a (n)", "DROP INDEX ix; UPDATE a SET n = 7 WHERE v = 'sample 2100'", REFUSED),
         ("ALTER TABLE a ADD w int", "ALTER TABLE a DROP w; DELETE FROM a WHERE v = 'sample 2100'", REFUSED),
     ],
