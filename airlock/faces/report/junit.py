@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
@@ -10,6 +11,8 @@ from airlock.words.drill import NOT_EXAMINED, REFUSED
 
 if TYPE_CHECKING:
     from airlock.words.drill import DrillReport, RevisionProof
+
+_UNREPRESENTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(report: DrillReport) -> str:
@@ -41,15 +44,13 @@ def _case(proof: RevisionProof) -> str:
 
 
 def _text(value: str) -> str:
-    """Escape, and leave out what XML 1.0 cannot hold."""
-    return escape(
-        "".join(
-            letter
-            for letter in value
-            if letter in "\n\t" or (ord(letter) >= 32 and letter not in "\ufffe\uffff")
-        )
-    )
+    return escape(_representable(value))
 
 
 def _attribute(value: str) -> str:
-    return quoteattr("".join(letter for letter in value if ord(letter) >= 32))
+    return quoteattr(_representable(" ".join(value.splitlines())))
+
+
+def _representable(value: str) -> str:
+    """Leave out what XML 1.0 cannot hold."""
+    return _UNREPRESENTABLE.sub("", value)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 import xml.etree.ElementTree as ET
 
 import pytest
 
 from airlock.acts.drill import comparisons
+from airlock.door import drill as door
 from airlock.faces.drill import document, lines, progress
 from airlock.faces.report.drill_page import html
 from airlock.faces.report.junit import junit
@@ -167,6 +170,40 @@ def test_progress_says_where_and_how_long() -> None:
         progress(DrillProgress(4, 7, "ddd", "down"), 3_000.0)
         == "revision 4 of 7 (ddd): down, 3.0 s, about 4.0 s left"
     )
+
+
+def test_progress_is_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every phase overwrites the line before it; at the end the line is gone. Elsewhere each revision is a line."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    phases = [
+        DrillProgress(1, 2, "aaa", "up"),
+        DrillProgress(1, 2, "aaa", "down"),
+        DrillProgress(2, 2, "bbb", "up"),
+    ]
+    for stream, lines_written in ((Terminal(), 0), (io.StringIO(), 2)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        show = door._Progress()
+        for phase in phases:
+            show(phase)
+        show.end()
+        written = stream.getvalue()
+        assert written.count("\n") == lines_written
+        assert written.count("\r\033[K") == (0 if lines_written else len(phases) + 1)
+        assert "revision 2 of 2 (bbb): up" in written
+        assert "left" in written
+    assert Terminal().isatty()
+
+
+def test_junit_holds_whatever_a_server_says() -> None:
+    """What XML cannot hold is left out, and the rest is still well-formed."""
+    proof = RevisionProof("a\x00b", "t\x1b[31m \ufffe", REFUSED, 'he said "<no>" & left\x08')
+    suite = ET.fromstring(junit(DrillReport("18.4", (proof,)))).find("testsuite")  # noqa: S314  our own text
+    assert suite is not None
+    assert str(suite.find("testcase/failure").get("message")) == 'he said "<no>" & left'  # type: ignore[union-attr]
 
 
 def test_every_comparison_is_on() -> None:

@@ -14,7 +14,7 @@ from airlock.acts.drill import drill
 from airlock.instruments import embedded
 from airlock.instruments.scratch import ScratchServer
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, DrillReport
-from tests.airlock.histories import BEGIN, HEADER, Revision, write_project
+from tests.airlock.histories import BEGIN, HEADER, SYNC, Revision, write_project
 
 pytestmark = pytest.mark.proof
 Run = Callable[..., DrillReport]
@@ -74,6 +74,18 @@ def test_any_driver_is_drilled(run: Run, tmp_path: Path, driver: str) -> None:
     report = run(ini)
     assert verdicts(report) == {"one": PROVED, "two": REFUSED}
     assert [it.object for it in report.revisions[1].differences] == ["public.a.w"]
+
+
+def test_a_project_whose_package_is_also_called_app_is_drilled(run: Run, tmp_path: Path) -> None:
+    """The child imports the project's own `app`, from its own directory."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "__init__.py").write_text("WHOSE = 'theirs'\n")
+    env = (
+        "from app import WHOSE\nassert WHOSE == 'theirs'\n"
+        + HEADER
+        + SYNC.format(driver="psycopg2", options="")
+    )
+    assert verdicts(run(write_project(tmp_path, [make("one", "a")], env=env))) == {"one": PROVED}
 
 
 def test_an_env_that_holds_the_transaction_itself_is_drilled(run: Run, tmp_path: Path) -> None:

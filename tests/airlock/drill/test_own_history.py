@@ -60,6 +60,13 @@ def test_progress_goes_to_standard_error(out: Path) -> None:
     assert "revision 7 of 7" not in (out / "stdout").read_text()
 
 
+def test_the_report_is_where_the_command_says(out: Path) -> None:
+    """The line before the verdict names the page, and it lies there."""
+    said = (out / "stdout").read_text().splitlines()[-2]
+    assert said == f"report: {out / 'drill.html'}"
+    assert {path.name for path in out.iterdir()} >= {"drill.html", "drill.json", "junit.xml"}
+
+
 def test_junit_has_a_case_per_revision(out: Path) -> None:
     """Well-formed, with counts that agree."""
     suite = ET.parse(out / "junit.xml").getroot().find("testsuite")  # noqa: S314  our own file

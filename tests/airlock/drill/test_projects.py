@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airlock.acts.drill import comparisons
 from airlock.faces.drill import details
+from airlock.instruments.fingerprint import others
 from airlock.words.drill import PROVED, REFUSED, RevisionProof
 from tests.airlock.drill.conftest import Examine
 from tests.airlock.drill.projects import FAULTY, SOUND, TinyProject
@@ -83,6 +86,26 @@ def test_a_sound_revision_is_proved(project: TinyProject, examine: Examine, tmp_
     proof = examine(project.write(tmp_path, sound=True))
     assert proof.verdict == PROVED, said(proof)
     assert project.said in said(proof)
+
+
+# What only a superuser makes, or what not every server has.
+BEYOND_AN_OWNER = {
+    "access method", "event trigger", "foreign data wrapper", "foreign server", "language", "operator class",
+    "operator family", "subscription", "text search parser", "text search template", "transform",
+}  # fmt: skip
+
+
+def test_every_comparison_has_a_project_that_needs_it() -> None:
+    """Each switch, and each kind of object that an owner can make, is what finds some project's fault."""
+    switches = {name for name, value in vars(comparisons).items() if name.isupper() and value is True}
+    assert {project.options.get("off") for project in SWITCHED} >= switches
+    kinds = {
+        "table", "column", "constraint", "index", "trigger", "rule", "policy", "sequence", "view", "materialized view",
+        "function", "procedure", "aggregate", "enum", "domain", "composite type", "range type", "schema",
+        "default privileges", "large object", "setting",
+        *re.findall(r'_kind\("([a-z ]+)"', inspect.getsource(others)),
+    }  # fmt: skip
+    assert {project.said.rpartition(": ")[2] for project in SWITCHED} >= kinds - BEYOND_AN_OWNER
 
 
 SWITCHED = tuple(project for project in FAULTY if project.said.count(":") or "off" in project.options)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from airlock.acts.drill import drill
 from airlock.acts.drill.proving import prove
 from airlock.acts.drill.revision import Options
-from airlock.instruments import embedded
+from airlock.acts.drill.traffic import Traffic
+from airlock.instruments import embedded, rows
 from airlock.instruments.scratch import ScratchServer
 from airlock.words.drill import PROVED, REFUSED, DrillReport, RevisionProof
 from tests.airlock.histories import Revision, write_project
@@ -114,6 +117,25 @@ def test_tables_without_a_key_have_clients_too(
         f"{word} public.bare" for word in fails
     }
     assert all(stall.statements > 20 for stall in proof.stalls)
+
+
+def test_a_blocker_is_a_reader_that_idles_in_its_transaction(scratch: ScratchServer) -> None:
+    """It has read every table, holds ACCESS SHARE on them, and does nothing; without it nobody does."""
+    seen = """SELECT a.state, l.relation::regclass::text, l.mode FROM pg_stat_activity a JOIN pg_locks l USING (pid)
+      WHERE a.application_name = 'airlock-drill-blocker' AND l.relation = ANY ('{a, b}'::regclass[]) ORDER BY 2"""
+    with scratch.database() as database, contextlib.closing(psycopg2.connect(database.url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (v text)")
+            rows.fill(connection, 5)
+            tables = rows.read_tables(connection)
+            for blocker in (True, False):
+                with Traffic(database.url, 2, tables, None, blocker).flowing():
+                    cursor.execute(seen)
+                    found = cursor.fetchall()
+                assert found == (
+                    [("idle in transaction", name, "AccessShareLock") for name in "ab"] if blocker else []
+                )
 
 
 def test_a_blocker_does_not_stop_a_step_for_good(

@@ -100,6 +100,18 @@ def test_a_mutation_shows_until_it_is_undone(mutated: Mutated, mutation: Mutatio
 
 
 @pytest.mark.proof
+def test_what_a_minor_release_notes_on_a_column_is_nobodys_change(mutated: Mutated) -> None:
+    """A column option pg_att... is the server's own; any other option shows."""
+    before = mutated.reader.read()
+    where = "WHERE attrelid = 'phase2.plain'::regclass AND attname = 'a'"
+    for options, shows in (("{pg_attver=1}", False), ("{pg_attver=1,n_distinct=5}", True)):
+        mutated.run(f"UPDATE pg_attribute SET attoptions = '{options}' {where}")
+        assert (mutated.reader.read() != before) == shows
+    mutated.run(f"UPDATE pg_attribute SET attoptions = NULL {where}")
+    assert mutated.reader.read() == before
+
+
+@pytest.mark.proof
 def test_pg_dump_agrees(mutated: Mutated, subtests: pytest.Subtests) -> None:
     """Where pg_dump's text changes the fingerprint does too (the test above), and each undoing satisfies both."""
     before = mutated.dump()
