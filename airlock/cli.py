@@ -7,6 +7,8 @@ that is asked for is imported, because imports are most of what a run at head co
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -32,6 +34,7 @@ COMMANDS = {
 }
 # A bug of airlock itself: none of the documented answers (sysexits.h, EX_SOFTWARE).
 _INTERNAL = 70
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,29 +85,46 @@ def main(argv: Sequence[str]) -> int:
         # The reader of standard output went away (`airlock status | head`): nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            return _fault(error, debug=debug)
+        _complain(f"Standard output or a file could not be written: {error.strerror}.")
+        return Usage.exit_code
     except KeyboardInterrupt:
         _complain("Stopped by SIGINT.")
         return 130
     except Exception as error:  # noqa: BLE001  the last line of defence: one line, no secret
-        if debug:
-            _traceback()
-        if type(error).__module__.startswith("psycopg2"):
-            from airlock.instruments.server import classify
+        return _fault(error, debug=debug)
 
-            found = classify(error)
-            _complain(str(found))
-            return found.exit_code
-        _complain(
-            f"A fault of airlock itself: {type(error).__name__}: {error} Try: the same with --debug, and report it."
-        )
-        return _INTERNAL
+
+def _fault(error: Exception, *, debug: bool) -> int:
+    """Say what nobody has foreseen; a driver's error has a place in the tree all the same."""
+    if debug:
+        _traceback()
+    if type(error).__module__.startswith("psycopg2"):
+        from airlock.instruments.server import classify
+
+        found = classify(error)
+        _complain(str(found))
+        return found.exit_code
+    _complain(
+        f"A fault of airlock itself: {type(error).__name__}: {error} Try: the same with --debug, and report it."
+    )
+    return _INTERNAL
 
 
 def entry() -> NoReturn:
     """Be the console script: run the command line and exit with its code."""
+    # Closed by whoever started us (`>&-`): Python has no stream there at all.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # The interpreter flushes again as it ends, and would exit with a code of its own.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1 if stream is sys.stdout else 2)
     sys.exit(code)
 
 
@@ -123,7 +143,9 @@ def _enter_project(arguments: argparse.Namespace) -> None:
 
 
 def _complain(line: str) -> None:
-    sys.stderr.write(f"airlock: {' '.join(scrub(line).split())}\n")
+    # Nobody may be left to read it; the exit code still says it.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"airlock: {' '.join(scrub(line).split())}\n")
 
 
 def _traceback() -> None:

@@ -26,6 +26,8 @@ def answer(arguments: argparse.Namespace, document: dict[str, Any], lines: Itera
     if arguments.json:
         lines = (json.dumps(document, indent=2, ensure_ascii=False),)
     sys.stdout.writelines(f"{scrub(line)}\n" for line in lines)
+    # What cannot be written is an error of this command, not of the interpreter's end.
+    sys.stdout.flush()
 
 
 def _append(log: Path, document: dict[str, Any]) -> None:

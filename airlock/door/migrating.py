@@ -41,7 +41,7 @@ def configure_budgets(parser: argparse.ArgumentParser) -> None:
     budgets = parser.add_argument_group("budgets")
     for option, default, what in (
         ("--lock-timeout", 1.0, "how long others may have to wait behind us (default: 1s)"),
-        ("--statement-timeout", None, "how long one statement may run (default: no limit)"),
+        ("--statement-timeout", None, "how long one statement may run (default: 0, no limit)"),
         ("--wait", 600.0, "the whole run's deadline for the lease and for locks (default: 10m)"),
     ):
         budgets.add_argument(option, type=seconds, default=default, metavar="TIME", help=what)
@@ -80,7 +80,8 @@ def go(arguments: argparse.Namespace, direction: str) -> int:
             target=arguments.target,
             direction=direction,
             lock_s=arguments.lock_timeout,
-            statement_s=arguments.statement_timeout,
+            # As in PostgreSQL: 0 is no limit.
+            statement_s=arguments.statement_timeout or None,
             wait_s=arguments.wait,
             repair=arguments.repair,
             config=arguments.config,
@@ -105,7 +106,8 @@ def _emitting(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]
         log: TextIO | None = None
         if arguments.log:
             try:
-                log = stack.enter_context(Path(arguments.log).open("a", encoding="utf-8"))
+                log = Path(arguments.log).open("a", encoding="utf-8")  # noqa: SIM115  closed by _close
+                stack.callback(_close, log)
             except OSError as error:
                 raise Usage(f"--log cannot be written: {error.strerror}.") from error
         # While env.py runs, sys.stdout is standard error: what it prints is not data.
@@ -144,6 +146,12 @@ def _write(stream: TextIO, line: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         stream.write(scrub(line) + "\n")
         stream.flush()
+
+
+def _close(stream: TextIO) -> None:
+    # What could not be written is tried again here.
+    with contextlib.suppress(OSError):
+        stream.close()
 
 
 @functools.cache

@@ -28,8 +28,10 @@ class AirlockError(Exception):
 
     def __str__(self) -> str:
         """Join the sentences that are there."""
-        parts = (self.message, self.standing, f"Try: {self.then}" if self.then else "")
-        return " ".join(" ".join(part.split()) for part in parts if part)
+        parts = [self.message, self.standing, f"Try: {self.then}" if self.then else ""]
+        said = [" ".join(part.split()) for part in parts if part.strip()]
+        # A server's or a driver's message ends without a full stop.
+        return " ".join([f"{part}." if part[-1].isalnum() else part for part in said[:-1]] + said[-1:])
 
 
 class Refused(AirlockError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from airlock.acts.upgrade import leftovers, marks, plan
+from airlock.acts.upgrade.ends import ends_transaction
 from airlock.instruments import raw
 from airlock.instruments.environment import Hooks
 from airlock.instruments.redirect import ask
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
     from airlock.instruments.project import Project
     from airlock.instruments.signals import Watch
     from airlock.words.upgrade import Request
-
-# A transaction ended by plain SQL text instead of SQLAlchemy's commit().
-_ENDS_TRANSACTION = re.compile(
-    r"\s*(?:/\*.*?\*/\s*)*(?:COMMIT|END|ROLLBACK(?!\s+TO)|ABORT)\b", re.IGNORECASE | re.DOTALL
-)
 
 # The server is asked for the lease before a version row is written, but for revisions that follow within this
 # time: a lease lost in between is noticed by its heartbeat, and its next holder ends this session as an orphan.
@@ -192,7 +187,7 @@ class Steps(Hooks):
             self._leave(connection)
 
     def _on_execute(self, connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if self.inside and _ENDS_TRANSACTION.match(statement):
+        if self.inside and ends_transaction(statement):
             self._leave(connection)
 
     def _leave(self, connection: Connection) -> None:

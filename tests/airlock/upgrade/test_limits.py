@@ -125,6 +125,12 @@ def test_a_statement_past_its_budget(transactional: bool, tmp_path: Path, empty_
     assert version(empty_database) == [("w1",)]
 
 
+def test_a_statement_budget_of_nothing_is_none(tmp_path: Path, empty_database: Database) -> None:
+    """As in PostgreSQL, 0 is no limit, and not one of no time at all."""
+    ini = write_project(tmp_path, [FIRST])
+    assert forked.airlock(ini, "upgrade", "--statement-timeout", "0", url=empty_database.url).code == 0
+
+
 @pytest.mark.proof
 def test_a_lost_lease_stops_the_run(tmp_path: Path, empty_database: Database) -> None:
     """Exit 50; what runs is cancelled, what is done stays, nothing more is begun."""

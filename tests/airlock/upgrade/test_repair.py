@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
+from airlock.acts.upgrade.ends import ends_transaction
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import rows
@@ -107,8 +108,9 @@ def test_the_version_tables_own_comment_survives(tmp_path: Path, empty_database:
     [
         'op.execute("CREATE TABLE first ()")\nop.execute("COMMIT")\nop.execute("SELECT broken")',
         'op.execute("CREATE TABLE first ()")\nop.get_bind().commit()\nop.execute("SELECT broken")',
+        'op.execute("CREATE TABLE first (); -- as psql would\\nCOMMIT; SELECT broken")',
     ],
-    ids=["COMMIT as text", "the connection's commit"],
+    ids=["COMMIT as text", "the connection's commit", "COMMIT between statements"],
 )
 def test_a_revision_that_commits_by_other_means_is_marked_too(
     body: str, tmp_path: Path, empty_database: Database
@@ -119,6 +121,35 @@ def test_a_revision_that_commits_by_other_means_is_marked_too(
     assert ran.code == 41, ran.err
     assert rows(empty_database.url, "SELECT to_regclass('first') IS NOT NULL") == [(True,)]
     assert '"m2"' in (mark(empty_database) or "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "ends"),
+    [
+        ("COMMIT", True),
+        ("/* now */ commit;", True),
+        ("ALTER TABLE t ADD x int; END; SELECT 1", True),
+        ("SELECT 1; -- one\nROLLBACK", True),
+        ("SELECT $a$; $b$ $a$; ABORT", True),
+        ("PREPARE TRANSACTION 'x'", True),
+        (r"SELECT E'it\'s'; COMMIT; SELECT ''", True),
+        ("ROLLBACK TO SAVEPOINT s", False),
+        ("SELECT 1; ROLLBACK WORK TO s", False),
+        ("COMMIT PREPARED 'x'", False),
+        ("PREPARE q AS SELECT 1", False),
+        ("DO $$ BEGIN PERFORM 1; END; $$", False),
+        (
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END",
+            False,
+        ),
+        ("INSERT INTO t VALUES ('x; COMMIT')", False),
+        ('CREATE TABLE t ("; COMMIT" int)', False),
+        ("SELECT CASE WHEN true THEN 1 END", False),
+    ],
+)
+def test_the_end_of_a_transaction_is_read_from_the_text(sql: str, ends: bool) -> None:
+    """Between statements as well, and not in what is merely quoted."""
+    assert ends_transaction(sql) is ends
 
 
 @pytest.mark.proof

@@ -134,3 +134,29 @@ def test_a_reader_that_goes_away_does_not_stop_the_run(tmp_path: Path, empty_dat
     os.close(writing)
     process.wait(timeout=60)
     assert rows(empty_database.url, "SELECT version_num FROM alembic_version") == [("0003",)]
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("upgrade >&- 2>&-", 0),
+        ("upgrade >&-", 0),
+        ("upgrade --json > /dev/full", 0),
+        ("upgrade --log /dev/full", 0),
+        ("status --scratch embedded:9 > /dev/full", 2),
+        ("status --scratch embedded:9 | true", 0),
+    ],
+)
+def test_streams_that_cannot_be_written(
+    words: str, code: int, tmp_path: Path, empty_database: Database
+) -> None:
+    """A closed or full stream is no fault of airlock; the exit code tells of the database, and of data that is lost."""
+    ini = write_project(tmp_path, REVISIONS)
+    line = " ".join([*command(ini, words.split()[0]), *words.split()[1:]])
+    ran = subprocess.run(
+        ["bash", "-c", f"{line}; exit ${{PIPESTATUS[0]}}"], env=environment(empty_database.url),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode == code, ran.stderr
+    assert "Traceback" not in ran.stderr and "fault" not in ran.stderr and "ignored" not in ran.stderr
