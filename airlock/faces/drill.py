@@ -211,6 +211,11 @@ def difference(one: Difference) -> str:
 
 def headline(report: DrillReport) -> str:
     """Say the verdict of the whole drill in one line."""
+    return f"{report.verdict}: {grounds(report)}"
+
+
+def grounds(report: DrillReport) -> str:
+    """Say what the verdict rests on: how many revisions of which verdict, where, how long it took."""
     verdicts = Counter(proof.verdict for proof in report.revisions)
     parts = [
         f"{verdicts[verdict]} {verdict}" for verdict in (PROVED, REFUSED, NOT_EXAMINED) if verdicts[verdict]
@@ -219,7 +224,7 @@ def headline(report: DrillReport) -> str:
     stall = report.longest_stall_ms
     waited = f", longest stall {duration(stall)}" if stall is not None else ""
     return (
-        f"{report.verdict}: {count(len(report.revisions), 'revision')}{each}{waited} "
+        f"{count(len(report.revisions), 'revision')}{each}{waited} "
         f"(PostgreSQL {report.server_version}, {duration(report.elapsed_ms)})"
     )
 

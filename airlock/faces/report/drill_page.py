@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.faces.drill import WORTH_SAYING, difference, headline, samples
+from airlock.faces.drill import WORTH_SAYING, difference, grounds, headline, samples
 from airlock.faces.report.drill_sizes import against_rows, rates, stalls
 from airlock.faces.report.html import Safe, anchor, join, link, page, table, tag
-from airlock.faces.text import count, duration
+from airlock.faces.text import count, duration, shorten
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from airlock.words.drill import DrillReport, RevisionProof
+    from airlock.words.drill import Cut, DrillReport, RevisionProof
 
 CANNOT_SEE = (
     (
@@ -28,6 +28,7 @@ CANNOT_SEE = (
     "Another server version, other extensions, other settings than the scratch server's named above.",
     "Sizes. A step that is quick on sample rows may take hours on yours: airlock trace and review tell which.",
 )
+_LONGEST = 160
 _LETTERS = {PROVED: "P", REFUSED: "R", NOT_EXAMINED: "?"}
 _FILLS = {PROVED: "#dfeee0", REFUSED: "#8a1c1c", NOT_EXAMINED: "#ffffff"}
 
@@ -40,7 +41,7 @@ def html(report: DrillReport) -> str:
         tag(
             "div",
             tag("p", report.verdict),
-            tag("p", headline(report)),
+            tag("p", grounds(report)),
             class_="verdict bad" if bad else "verdict",
         ),
         _circumstances(report),
@@ -180,14 +181,26 @@ def _revision(proof: RevisionProof) -> Iterator[Safe]:
         yield _timeline(proof)
     if proof.cuts:
         yield tag("h3", "Crashes")
-        yield table(
-            ["direction", "cut at", "statement", "outcome"],
-            [[it.direction, str(it.statement), it.sql, it.outcome] for it in proof.cuts],
-            bad=[not it.converged for it in proof.cuts],
-        )
+        yield from _crashes(proof.cuts)
     if proof.notes:
         yield tag("h3", "Notes")
         yield _list(proof.notes)
+
+
+def _crashes(cuts: Sequence[Cut]) -> Iterator[Safe]:
+    """Show what a cut left behind; what the run after it put right is counted, and listed for who asks."""
+    failed = [it for it in cuts if not it.converged]
+    good = [it for it in cuts if it.converged]
+    headers = ["direction", "cut at", "statement", "outcome"]
+
+    def row(it: Cut) -> list[str]:
+        return [it.direction, str(it.statement), tag("code", shorten(it.sql, _LONGEST)), it.outcome]
+
+    if failed:
+        yield table(headers, [row(it) for it in failed], bad=[True] * len(failed))
+    if good:
+        told = f"{count(len(good), 'crash', 'crashes')}: the run after each arrived where it should"
+        yield tag("details", tag("summary", told), table(headers[:3], [row(it)[:3] for it in good]))
 
 
 def _timeline(proof: RevisionProof) -> Safe:

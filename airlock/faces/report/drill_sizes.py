@@ -73,8 +73,8 @@ def stalls(report: DrillReport) -> Safe:
         for proof, stall in steps
     ]
     return join(
-        drawing,
-        legend,
+        # On a phone its letters would be too small; the table below says the same.
+        tag("div", drawing, legend, class_="wide"),
         table(["revision", "direction", "statements", "p50", "p99", "longest"], cells, right=(2, 3, 4, 5)),
     )
 
@@ -86,14 +86,14 @@ def against_rows(report: DrillReport) -> Safe:
         return "-" if value is None else duration(value)
 
     return table(
-        ["revision", "tables", "rows", "up", "locked", "stall", "down", "locked", "stall"],
+        ["revision", "tables", "rows", "up", "up, locked", "up, stall", "down", "down, locked", "down, stall"],
         [
             [
                 proof.revision, ", ".join(it.table for it in proof.touched), number(proof.rows_touched),
                 ms(proof.ms.up), locked(proof, "up"), ms(proof.longest_stall("up")),
                 ms(proof.ms.down), locked(proof, "down"), ms(proof.longest_stall("down")),
             ]
-            for proof in report.revisions
+            for proof in report.revisions if proof.touched
         ],
         right=(2, 3, 5, 6, 8),
     )  # fmt: skip

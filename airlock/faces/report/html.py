@@ -48,8 +48,10 @@ dt { font-weight: 600; } dd { margin: 0; min-width: 0; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line); }
 th { font-size: .85rem; } td.right, th.right { text-align: right; white-space: nowrap; }
+td code { overflow-wrap: anywhere; } td.whole, th.whole { white-space: nowrap; }
+td:last-child, th:last-child { padding-right: 0; }
 tr.bad td:first-child { border-left: 6px solid var(--strong); padding-left: .5rem; }
-details { margin: .4rem 0; } summary { cursor: pointer; }
+details { margin: .4rem 0; } td details { margin: 0; } summary { cursor: pointer; }
 nav ul, ul.plain { list-style: none; padding: 0; margin: .25rem 0; }
 nav li { margin: .15rem 0; }
 .bars { border: 1px solid var(--line); padding: .5rem .75rem; margin: .5rem 0; }
@@ -61,11 +63,13 @@ nav li { margin: .15rem 0; }
 .bars .writes { background: repeating-linear-gradient(45deg, var(--ink) 0 2px, transparent 2px 6px); }
 .bars .axis { display: flex; justify-content: space-between; font-size: .8rem; color: var(--soft); }
 svg { display: block; height: auto; max-width: 100%; min-width: 36rem; } svg text { font-family: system-ui, sans-serif; }
+@media print, (min-width: 40.01rem) { td:has(code) { min-width: 18rem; } }
 @media (max-width: 40rem) {
   dl { display: block; } dd { margin-bottom: .4rem; }
   table.stack thead { display: none; }
   table.stack, table.stack tbody, table.stack tr, table.stack td { display: block; width: 100%; }
   table.stack tr { border: 1px solid var(--line); padding: .35rem .6rem; margin: .5rem 0; }
+  .wide { display: none; }
   table.stack td { border: 0; padding: .1rem 0; text-align: left; white-space: normal; }
   table.stack td:empty { display: none; }
   table.stack td[data-name]:not([data-name=""])::before { content: attr(data-name) ": "; color: var(--soft); }
@@ -75,7 +79,9 @@ svg { display: block; height: auto; max-width: 100%; min-width: 36rem; } svg tex
 @media print {
   :root { --ink: #000; --paper: #fff; --soft: #444; --line: #999; --wash: #fff; --strong: #000; }
   body { max-width: none; padding: 0; font-size: 10.5pt; } nav { display: none; }
-  .card, tr, .bars, svg { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  .card, tr, .bars, svg { break-inside: avoid; } h2, h3, thead { break-after: avoid; }
+  .scroll { overflow: visible; } svg { min-width: 0; } details.whole::details-content { content-visibility: visible; }
+  details.whole > summary { display: none; }
 }
 """
 
@@ -123,20 +129,25 @@ def table(
     rows: Iterable[Sequence[str]],
     *,
     right: Sequence[int] = (),
+    whole: Sequence[int] = (),
     bad: Sequence[bool] = (),
     ids: Sequence[str] = (),
 ) -> Safe:
-    """Make a table that becomes a stack of cards on a phone; rows marked `bad` stand out."""
-    head = tag(
-        "tr", *(tag("th", cell, class_="right" if i in right else None) for i, cell in enumerate(headers))
-    )
+    """Make a table that becomes a stack of cards on a phone; rows marked `bad` stand out.
+
+    Columns numbered in `right` end flush, those in `whole` are not broken into lines; one without a word is left out.
+    """
+    rows = list(rows)
+    shown = [i for i in range(len(headers)) if not rows or any(row[i] for row in rows)]
+
+    def kind(column: int) -> str | None:
+        return "right" if column in right else "whole" if column in whole else None
+
+    head = tag("tr", *(tag("th", headers[i], class_=kind(i)) for i in shown))
     body = [
         tag(
             "tr",
-            *(
-                tag("td", cell, class_="right" if i in right else None, data_name=headers[i])
-                for i, cell in enumerate(row)
-            ),
+            *(tag("td", row[i], class_=kind(i), data_name=headers[i]) for i in shown),
             class_="bad" if number < len(bad) and bad[number] else None,
             id=ids[number] if number < len(ids) else None,
         )

@@ -143,7 +143,7 @@ def _step(name: str, revision: ReviewedRevision, step: TracedRevision) -> Iterat
     ]
     ids = [anchor("s", revision.revision, step.direction, row[0]) for row in rows]
     bad = [statement.dangerous for statement in step.statements]
-    yield table(_HEADERS, rows, right=(6,), bad=bad, ids=ids)
+    yield table(_HEADERS, rows, right=(6,), whole=(2,), bad=bad, ids=ids)
     yield _timeline(step)
     opinions = [
         tag("li", link(ids[place], f"statement {place + 1}"), f": {agreement}. {sentence}")
@@ -159,7 +159,7 @@ def _statement(sql: str, *, dangerous: bool) -> Safe:
     if len(line) <= 140:
         return join(word, tag("code", line))
     short = tag("summary", tag("code", f"{line[:120]}…"))
-    return join(word, tag("details", short, tag("pre", sql.strip())))
+    return join(word, tag("details", short, tag("pre", sql.strip()), class_="whole"))
 
 
 def _timeline(step: TracedRevision) -> Safe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import sys
@@ -85,6 +86,21 @@ def test_time_and_stall_stand_beside_the_rows() -> None:
     assert "Time and stall against rows" in page
     assert "ACCESS EXCLUSIVE for at most 4.2 ms" in page
     assert "Time and stall against rows" not in html(DrillReport("18.4", PROOFS[1:]))
+
+
+def test_the_page_says_its_verdict_once_and_folds_up_what_went_well() -> None:
+    """A crash that was put right is counted; one that was not stands open in a table."""
+    good = dataclasses.replace(
+        PROOFS[1], cuts=(*PROOFS[1].cuts, Cut("up", 4, "CREATE TABLE c", "the rerun arrived", True))
+    )
+    page = html(DrillReport("18.4", (good,)))
+    assert "<p>refused</p><p>1 revision (PostgreSQL 18.4, 0.0 ms)</p>" in page
+    open_table, folded = (
+        page.index("the rerun fails: DuplicateTable"),
+        page.index("1 crash: the run after each"),
+    )
+    assert open_table < folded < page.index("CREATE TABLE c")
+    assert "the rerun arrived" not in page
 
 
 def test_the_rate_of_rows_stands_beside_the_one_by_hand() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from airlock.faces.report import erd
 from airlock.faces.report.bundle import document, files
+from airlock.faces.report.html import table
 from airlock.faces.report.markdown import LIMIT, markdown
 from airlock.faces.report.page import html as page_of
 from airlock.faces.report.sarif import sarif
@@ -136,6 +137,14 @@ def test_the_page_needs_nothing_else_and_every_anchor_resolves() -> None:
     assert "<script" not in text
     assert "<b>|</b>" not in text
     assert not re.search(r"https?://", text)
+
+
+def test_a_column_without_a_word_is_left_out() -> None:
+    """Seven columns do not fit on paper where two of them are empty; those that stay keep their alignment."""
+    made = table(["#", "held", "time"], [["1", "", "2 ms"], ["2", "", "3 ms"]], right=(2,))
+    assert "held" not in made
+    assert '<th class="right">time</th>' in made
+    assert "held" in table(["#", "held"], [])
 
 
 def test_a_composite_key_is_one_edge_with_its_cascade_in_both_diagrams() -> None:
