@@ -7,14 +7,16 @@ import time
 from typing import TYPE_CHECKING
 
 from airlock.acts.drill import failures
+from airlock.acts.drill.kept import put_back
 from airlock.acts.drill.step import StepTaken, take
 from airlock.acts.drill.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from alembic.runtime.migration import MigrationContext
 
+    from airlock.acts.drill.kept import Remembered
     from airlock.acts.drill.revision import Examination
     from airlock.instruments.rows import Table
 
@@ -24,11 +26,14 @@ _TRY_S = 60.0
 _RETRIED = frozenset({"55P03", "40P01"})
 
 
-def under_traffic(one: Examination, older: Mapping[str, Table]) -> None:
+def under_traffic(
+    one: Examination, older: Mapping[str, Table], remembered: Collection[Remembered] = ()
+) -> None:
     """Go down and up under traffic of statements made from `older`; add stalls and broken statements.
 
     Statements in both directions are the older release's: it is the one that is still running when an upgrade
-    comes, and again after the downgrade. Raises what a step raises.
+    comes, and again after the downgrade. What the downgrade keeps is put back before the upgrade. Raises what a step
+    raises.
     """
     tables = [table for name, table in sorted(older.items()) if name != one.ledger.version_table]
     for direction in ("down", "up"):
@@ -41,6 +46,9 @@ def under_traffic(one: Examination, older: Mapping[str, Table]) -> None:
         if stall is not None:
             one.stalls.append(stall)
         one.broken += traffic.broken(direction)
+        if direction == "down":
+            # Else the upgrade would find its work done, and keep nobody waiting.
+            put_back(one.ledger, remembered)
 
 
 def _take_in_budget(one: Examination, direction: str) -> StepTaken:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airlock.acts.drill import comparisons, failures, fitting, judge, meanwhile
+from airlock.acts.drill.kept import remember
 from airlock.acts.drill.step import StepTaken, take
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, Kept, Loss, RevisionProof, Timings, Touched
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from airlock.acts.drill.kept import Remembered
     from airlock.acts.drill.ledger import Ledger, State
     from airlock.instruments.project import Project, RevisionFacts
     from airlock.instruments.rows import Table
@@ -62,6 +64,7 @@ class Examination:
         """Go up, write, go down, compare, go up again, compare, and leave the database above the revision."""
         yield "up"
         before = self.state
+        remembered = remember(self.ledger, self.facts.kept) if self.options.traffic else ()
         up = fitting.first_up(self)
         if up is None:
             return
@@ -84,9 +87,11 @@ class Examination:
         yield "up again"
         self._again(before, after, below, written)
         if self.again is not None and (self.options.traffic or self.options.crash):
-            yield from self._through_more(before, below, older)
+            yield from self._through_more(before, below, older, remembered)
 
-    def _through_more(self, before: State, below: State, older: dict[str, Table]) -> Iterator[str]:
+    def _through_more(
+        self, before: State, below: State, older: dict[str, Table], remembered: tuple[Remembered, ...]
+    ) -> Iterator[str]:
         """Go the same way under traffic, and through crashes; the database ends above the revision again."""
         from airlock.acts.drill.busy import under_traffic
         from airlock.acts.drill.crash import cut_everywhere
@@ -94,7 +99,9 @@ class Examination:
         try:
             if self.options.traffic:
                 yield "traffic"
-                under_traffic(self, {name: older[name] for name in older if name in self.existing})
+                under_traffic(
+                    self, {name: older[name] for name in older if name in self.existing}, remembered
+                )
             if self.options.crash:
                 yield "crashes"
                 cut_everywhere(self, below, self.state)

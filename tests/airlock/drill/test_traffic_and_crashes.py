@@ -119,6 +119,30 @@ def test_tables_without_a_key_have_clients_too(
     assert all(stall.statements > 20 for stall in proof.stalls)
 
 
+def test_what_a_downgrade_keeps_is_put_back_before_the_upgrade_under_traffic(
+    scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backfill has as much to do under traffic as it had at first: old code meets what only that work breaks."""
+    guard = (
+        "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.n = 0 THEN RAISE EXCEPTION ''filled''; "
+        "END IF; RETURN NEW; END'"
+    )
+    up = (
+        f'op.execute("""{guard}""")\n'
+        "filled = op.get_bind().exec_driver_sql('UPDATE a SET n = 0 WHERE n IS NULL').rowcount\n"
+        "if filled: op.execute('CREATE TRIGGER t BEFORE UPDATE OR INSERT ON a FOR EACH ROW EXECUTE FUNCTION guard()')"
+    )
+    down = "op.execute('DROP TRIGGER IF EXISTS t ON a'); op.execute('DROP FUNCTION guard()')"
+    ini = two(
+        tmp_path,
+        up,
+        down,
+        extra="kept = {'public.a.n': 'NULL meant 0', 'public.a.t': 'only where rows were filled'}",
+    )
+    proof = examine(scratch, ini, Options(rows=60, traffic=4), monkeypatch)
+    assert {(one.direction, one.error) for one in proof.broken} == {("up", "filled")}, proof
+
+
 def test_a_blocker_is_a_reader_that_idles_in_its_transaction(scratch: ScratchServer) -> None:
     """It has read every table, holds ACCESS SHARE on them, and does nothing; without it nobody does."""
     seen = """SELECT a.state, l.relation::regclass::text, l.mode FROM pg_stat_activity a JOIN pg_locks l USING (pid)
