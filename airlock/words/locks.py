@@ -44,6 +44,7 @@ _OBSERVED = {"".join(word.capitalize() for word in mode.split()) + "Lock": mode 
 _WITH_ACCESS_EXCLUSIVE = frozenset({LockMode.ACCESS_EXCLUSIVE})
 _WITH_EXCLUSIVE = _WITH_ACCESS_EXCLUSIVE | {LockMode.EXCLUSIVE}
 _WITH_SHARE = _WITH_EXCLUSIVE | {LockMode.SHARE, LockMode.SHARE_ROW_EXCLUSIVE}
+# Which modes have to wait while one is held on the same object.
 _CONFLICTS: dict[LockMode, frozenset[LockMode]] = {
     LockMode.ACCESS_SHARE: _WITH_ACCESS_EXCLUSIVE,
     LockMode.ROW_SHARE: _WITH_EXCLUSIVE,
@@ -58,11 +59,6 @@ _CONFLICTS: dict[LockMode, frozenset[LockMode]] = {
 }
 
 _WORDS: tuple[Blocks, ...] = ("nothing", "DDL only", "writes", "reads and writes")
-
-
-def conflicts(mode: LockMode) -> frozenset[LockMode]:
-    """Name the modes that have to wait while `mode` is held on the same object."""
-    return _CONFLICTS[mode]
 
 
 def blocks(mode: LockMode) -> Blocks:

@@ -19,11 +19,6 @@ class Fill:
     made: int = 0
     ms: float = 0.0
 
-    @property
-    def is_filled(self) -> bool:
-        """Tell whether there are rows enough to prove anything with."""
-        return self.rows > 0
-
 
 @dataclass(frozen=True, slots=True)
 class Strangers:
