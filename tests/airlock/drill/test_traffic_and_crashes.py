@@ -295,7 +295,7 @@ def own_crashes(request: pytest.FixtureRequest) -> DrillReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         # Two batches of the backfill on one of them are enough.
-        rows = 2_500 if request.param == max(embedded.available()) else 20
+        rows = 2_500 if request.param == max(embedded.available()) else 300
         return drill(ROOT / "alembic.ini", rows=rows, crash=True, scratch=f"embedded:{request.param}")
 
 
