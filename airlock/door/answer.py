@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -25,9 +26,13 @@ def answer(arguments: argparse.Namespace, document: dict[str, Any], lines: Itera
         _append(Path(arguments.log), {"event": arguments.command, "at": _now(), **document})
     if arguments.json:
         lines = (json.dumps(document, indent=2, ensure_ascii=False),)
-    sys.stdout.writelines(f"{scrub(line)}\n" for line in lines)
-    # What cannot be written is an error of this command, not of the interpreter's end.
-    sys.stdout.flush()
+    try:
+        sys.stdout.writelines(f"{scrub(line)}\n" for line in lines)
+        # What cannot be written is an error of this command, not of the interpreter's end.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has had enough; the exit code is the verdict's all the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _append(log: Path, document: dict[str, Any]) -> None:

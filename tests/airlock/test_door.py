@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,3 +61,12 @@ def test_a_log_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
     """A directory in its place is said before anything is printed."""
     with pytest.raises(Usage, match="--log cannot be written"):
         answer(argparse.Namespace(command="check", json=False, log=str(tmp_path)), {}, ["never printed"])
+
+
+def test_a_reader_that_went_away_does_not_change_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`airlock drill --json | head` of a refused history exits as without head: nothing is raised."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as broken:
+        monkeypatch.setattr("sys.stdout", broken)
+        answer(argparse.Namespace(command="drill", json=False, log=None), {}, ["x" * 100_000])
