@@ -55,3 +55,10 @@ def test_text_without_secrets_is_left_alone() -> None:
     """Nothing is hidden that a reader needs."""
     text = "phase2.task is held by pid 4121 (reporting, 3 min). See https://example.org/a:b for more."
     assert secrets.scrub(text) == text
+
+
+def test_a_long_word_is_read_once() -> None:
+    """A value of a megabyte in hexadecimal, as a migration may insert one, is no reason to hang."""
+    word = "ab" * 500_000
+    assert secrets.scrub(word) == word
+    assert secrets.scrub(f"{word}://u:hunter22@h") == f"{word}://u:***@h"
