@@ -131,6 +131,7 @@ class _Course:
     standing: str
     reference: State | None = None
     steady: frozenset[str] = frozenset()
+    unsteady: set[str] = field(default_factory=set)
     alone: list[tuple[int, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -158,6 +159,7 @@ class _Course:
             self.one.stuck = True
             return False
         self.steady = judge.steady(self.reference, again)
+        self.unsteady = {one.object for one in judge.rows_more(self.reference, again)}
         self.alone = [(number, sql) for number, sql in listener.alone if not _only_reads(sql)]
         return True
 
@@ -219,6 +221,9 @@ class _Course:
             found, _ = judge.structure(self.goal, now)
             if self.reference is not None:
                 found += judge.values(self.reference, now, steady=self.steady)
+                found += [
+                    one for one in judge.rows_more(self.reference, now) if one.object not in self.unsteady
+                ]
             if not found:
                 return Cut(self.direction, number, sql, outcome, converged)
             outcome, converged = f"the rerun ends elsewhere: {found[0].object}, {found[0].kind}", False

@@ -63,6 +63,15 @@ def values(
     return found
 
 
+def rows_more(before: State, after: State) -> list[Difference]:
+    """List tables that hold more rows than before, where nobody but the step has written."""
+    return [
+        Difference(table, "rows", f"{then.count} rows", f"{after.digests[table].count} rows")
+        for table, then in before.digests.items()
+        if table in after.digests and after.digests[table].count > then.count and comparisons.ROWS
+    ]
+
+
 def steady(before: State, after: State) -> frozenset[str]:
     """Name the columns that the upgrade left alone: a second upgrade must leave them alone as well.
 

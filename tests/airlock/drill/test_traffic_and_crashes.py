@@ -270,6 +270,23 @@ def test_a_backfill_is_cut_between_its_batches(
     assert {cut.outcome.startswith(outcome) for cut in inside or proof.cuts[-1:]} == {True}
 
 
+@pytest.mark.parametrize(("guard", "verdict"), [("WHERE NOT EXISTS (SELECT FROM b)", PROVED), ("", REFUSED)])
+def test_rows_that_a_rerun_inserts_again_are_found(
+    scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guard: str, verdict: str
+) -> None:
+    """A crash behind an INSERT that was committed: the rerun must not do it twice."""
+    up = (
+        "with op.get_context().autocommit_block():\n"
+        "    op.execute('CREATE TABLE IF NOT EXISTS b (id int, v text)')\n"
+        f"    op.execute('INSERT INTO b SELECT id, v FROM a {guard}')"
+    )
+    proof = examine(scratch, two(tmp_path, up, "op.execute('DROP TABLE b')", extra="resumable = True"),
+                    Options(rows=20, crash=True), monkeypatch)  # fmt: skip
+    assert proof.verdict == verdict, proof.cuts
+    if verdict == REFUSED:
+        assert proof.cuts[-1].outcome == "the rerun ends elsewhere: public.b, rows"
+
+
 def test_what_waits_for_others_is_cut_there(
     scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
