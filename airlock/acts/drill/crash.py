@@ -130,6 +130,7 @@ class _Course:
     target: str | None
     standing: str
     reference: State | None = None
+    whole: State | None = None
     steady: frozenset[str] = frozenset()
     unsteady: set[str] = field(default_factory=set)
     alone: list[tuple[int, str]] = field(default_factory=list)
@@ -146,9 +147,11 @@ class _Course:
         try:
             listener = _Listener()
             self.start()
+            before = self.one.ledger.read()
             with listener.listening():
                 self.go()
-            self.reference = self.one.ledger.read()
+            self.whole = self.one.ledger.read(None, None, before)
+            self.reference = judge.of_before(before, self.whole)
             self.start()
             self.go()
             again = self.one.ledger.read(None, None, self.reference)
@@ -159,7 +162,7 @@ class _Course:
             self.one.stuck = True
             return False
         self.steady = judge.steady(self.reference, again)
-        self.unsteady = {one.object for one in judge.rows_more(self.reference, again)}
+        self.unsteady = {one.object for one in judge.rows_more(self.whole, again)}
         self.alone = [(number, sql) for number, sql in listener.alone if not _only_reads(sql)]
         return True
 
@@ -219,11 +222,9 @@ class _Course:
         else:
             now = self.one.ledger.read(None, None, self.reference)
             found, _ = judge.structure(self.goal, now)
-            if self.reference is not None:
+            if self.reference is not None and self.whole is not None:
                 found += judge.values(self.reference, now, steady=self.steady)
-                found += [
-                    one for one in judge.rows_more(self.reference, now) if one.object not in self.unsteady
-                ]
+                found += [one for one in judge.rows_more(self.whole, now) if one.object not in self.unsteady]
             if not found:
                 return Cut(self.direction, number, sql, outcome, converged)
             outcome, converged = f"the rerun ends elsewhere: {found[0].object}, {found[0].kind}", False

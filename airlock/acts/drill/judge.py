@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airlock.acts.drill import comparisons
@@ -63,13 +64,34 @@ def values(
     return found
 
 
-def rows_more(before: State, after: State) -> list[Difference]:
+def rows_more(
+    before: State, after: State, kind: str = "rows", blurred: Collection[str] = ()
+) -> list[Difference]:
     """List tables that hold more rows than before, where nobody but the step has written."""
     return [
-        Difference(table, "rows", f"{then.count} rows", f"{after.digests[table].count} rows")
+        Difference(table, kind, f"{then.count} rows", f"{after.digests[table].count} rows")
         for table, then in before.digests.items()
-        if table in after.digests and after.digests[table].count > then.count and comparisons.ROWS
-    ]
+        if table in after.digests and after.digests[table].count > then.count
+        and comparisons.ROWS and table not in blurred
+    ]  # fmt: skip
+
+
+def of_before(before: State, after: State) -> State:
+    """Keep of a state the rows that were there before the step: what it inserts may get another key the next time.
+
+    Of tables that the step makes only the number of rows is kept.
+    """
+    digests = {}
+    for table, now in after.digests.items():
+        then = before.digests.get(table)
+        if then is None:
+            digests[table] = replace(now, sums={}, rows=None)
+        elif then.rows is not None and now.rows is not None and then.key == now.key:
+            rows_then = {key: row for key, row in now.rows.items() if key in then.rows}
+            digests[table] = replace(now, rows=rows_then, count=len(rows_then))
+        else:
+            digests[table] = now
+    return replace(after, digests=digests)
 
 
 def steady(before: State, after: State) -> frozenset[str]:
@@ -80,6 +102,11 @@ def steady(before: State, after: State) -> frozenset[str]:
     found = {f"{name}.{column}" for name, one in before.digests.items() for column in one.columns}
     for one in values(before, after):
         found.discard(one.object)
+    for name, then in before.digests.items():
+        now = after.digests.get(name)
+        if then.rows is None and now is not None and now.count != then.count:
+            # Sums with the step's own rows in them.
+            found -= {f"{name}.{column}" for column in then.columns}
     return frozenset(found)
 
 

@@ -108,6 +108,21 @@ def _changed(
     }
 
 
+def leftovers(before: State, after: State, meanwhile: Meanwhile, below: State) -> list[str]:
+    """Say which tables hold more rows after the downgrade than before the upgrade, those written meanwhile aside."""
+    found = []
+    for table, then in before.digests.items():
+        if table in below.digests and table in after.digests and table in meanwhile.state.digests:
+            written = meanwhile.state.digests[table].count - after.digests[table].count
+            more = below.digests[table].count - then.count - written
+            if more > 0 and table not in meanwhile.blurred:
+                rows = "1 row" if more == 1 else f"{more} rows"
+                found.append(
+                    f"{table} holds {rows} more than before the upgrade, and not from those written meanwhile"
+                )
+    return found
+
+
 def losses(meanwhile: Meanwhile, after_down: State) -> tuple[Loss, ...]:
     """List what of the writes is not there after the downgrade."""
     found: list[Loss] = []

@@ -81,7 +81,7 @@ class Examination:
         written = meanwhile.write(self.ledger, before, after, touched, self.turn, older)
         self.notes += written.notes
         yield "down"
-        below = self._down(before, written)
+        below = self._down(before, after, written)
         if below is None:
             return
         yield "up again"
@@ -176,7 +176,7 @@ class Examination:
         tables = before.tables() | after.tables()
         return frozenset(tables & {*changed, *rows, *(parent for parent in parents if parent is not None)})
 
-    def _down(self, before: State, written: meanwhile.Meanwhile) -> State | None:
+    def _down(self, before: State, after: State, written: meanwhile.Meanwhile) -> State | None:
         try:
             self.down = self.take("down")
         except Exception as error:  # noqa: BLE001
@@ -195,6 +195,7 @@ class Examination:
         self.kept = sorted({*self.kept, *kept}, key=lambda it: it.object)
         self.notes += notes
         self.losses = meanwhile.losses(written, below)
+        self.notes += meanwhile.leftovers(before, after, written, below)
         self._look_for_unfilled(before, below)
         return below
 
@@ -234,8 +235,20 @@ class Examination:
         if comparisons.AGAIN:
             found, _ = judge.structure(after, above)
             found += judge.values(
-                after, above, written.changed, steady=judge.steady(before, after), blurred=written.blurred
+                judge.of_before(before, after),
+                above,
+                written.changed,
+                steady=judge.steady(before, after),
+                blurred=written.blurred,
             )
+            doubled = judge.rows_more(written.state, above, "rows after a second upgrade", written.blurred)
+            if any(table.has_triggers or table.has_rules for table in self.ledger.known.values()):
+                # They may be what a trigger logs, or a rule writes, at every step.
+                self.notes += [
+                    f"{it.object}: {it.before} after the upgrade, {it.after} after another" for it in doubled
+                ]
+            else:
+                found += doubled
             found, _ = judge.keep(found, self.facts.kept)
             self.differences += [one for one in found if one not in self.differences]
         self._settle(before, above)
