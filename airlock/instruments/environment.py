@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import io
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,10 @@ from alembic.util.exc import CommandError
 
 from airlock.instruments.redirect import driver_of
 from airlock.words.errors import AirlockError, HistoryFault, Usage
+from airlock.words.secrets import scrub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
@@ -158,7 +158,7 @@ def _execute(project: Project, url: str | None, steps: Any, *, destination: str,
         )
         if forced:
             _force_transaction_per_migration(environment)
-        with environment, contextlib.redirect_stdout(_StandardError()):
+        with environment, _listening():
             try:
                 project.script.run_env()
             except (AirlockError, CommandError):
@@ -200,14 +200,41 @@ def _ini_url(project: Project, url: str | None) -> Iterator[None]:
             config.set_section_option(section, "sqlalchemy.url", before.replace("%", "%%"))
 
 
-class _StandardError(io.TextIOBase):
-    """Write to whatever standard error is at the moment of writing."""
+class _Said:
+    """What env.py prints, warns and logs: to standard error, without a password, and never a reason to stop.
+
+    A reader that went away would raise into env.py, and end a run half way through the history.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(scrub(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Stay open: the stream is not env.py's."""
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    """Send both standard streams of env.py to standard error: standard output carries airlock's data alone."""
+    said: Any = _Said(sys.stderr)
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        yield
 
 
 def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
@@ -216,7 +243,7 @@ def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
     env.py's models are then in `context.opts["target_metadata"]`. Raises Usage where env.py stops by itself.
     """
     environment = EnvironmentContext(project.config, project.script, fn=retrieve, as_sql=False, **given)
-    with environment, contextlib.redirect_stdout(_StandardError()):
+    with environment, _listening():
         try:
             project.script.run_env()
         except SystemExit as stopped:

@@ -5,6 +5,7 @@ Whoever parses a URL remembers its password here; the door passes every line tha
 
 from __future__ import annotations
 
+import json
 import re
 import urllib.parse
 
@@ -24,7 +25,7 @@ _KEYWORD = re.compile(
 def remember(secret: str | None) -> None:
     """Keep a secret in this process's memory, so that `scrub` hides it in every spelling.
 
-    Spellings: as given, percent-decoded, percent-encoded, and the piece after a raw `@` or `/`, which
+    Spellings: as given, percent-decoded, percent-encoded, quoted for a program, and the piece after a raw `@` or `/`, which
     libpq prints as a host or a port when a password was not encoded. Secrets of fewer than three characters
     are hidden only where their position gives them away (a URL, `password=`).
     """
@@ -35,6 +36,15 @@ def remember(secret: str | None) -> None:
         urllib.parse.unquote(secret),
         urllib.parse.quote(secret, safe=""),
         urllib.parse.quote(secret),
+        urllib.parse.quote_plus(secret),
+        # As SQLAlchemy writes it into a URL.
+        urllib.parse.quote(secret, safe=" +"),
+        # In a Python or JSON string, an SQL literal, a libpq connection string.
+        repr(secret)[1:-1],
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        secret.replace("'", "''"),
+        secret.replace("\\", "\\\\").replace("'", "\\'"),
     }
     for mark in "@/:?#%":
         spellings |= {piece for piece in secret.split(mark) if len(piece) >= 4}
@@ -55,7 +65,9 @@ def remember_in(text: str) -> None:
 
     Everything up to the last `@` is taken: where the password holds a raw one, more is hidden, never less.
     """
-    for found in re.finditer(r"://[^\s:/@]*:([^\s]*)@", text):
-        remember(found.group(1))
+    # A URL may hold a blank, and a text more than one URL.
+    for pattern in (r"://[^\s:/@]*:([^\s]*)@", r"://[^\s:/@]*:([^\r\n]*)@"):
+        for found in re.finditer(pattern, text):
+            remember(found.group(1))
     for found in _KEYWORD.finditer(text):
         remember(found.group(2).strip("'\""))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from tests.airlock import forked
 from tests.airlock.histories import BEGIN, HEADER, SYNC, Revision, write_project
-from tests.airlock.running import rows
+from tests.airlock.running import command, environment, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,3 +199,56 @@ def test_the_url_of_the_command_line_reaches_env(tmp_path: Path, empty_database:
     ran = forked.airlock(ini, "upgrade", "--url", empty_database.url, url=None)
     assert ran.code == 0, ran.err
     assert tables(empty_database) == ["alembic_version", "first", "second"]
+
+
+SAYS = """
+    import json, logging, urllib.parse, warnings
+    from sqlalchemy.engine import make_url
+    url = os.environ["DATABASE_URL"]
+    password = make_url(url).password
+    said = " ".join([url, password, repr(password), json.dumps(password), urllib.parse.quote_plus(password)])
+    print("printed", said)
+    logging.getLogger("project").error("logged " + said)
+    warnings.warn("warned " + said)
+    raise RuntimeError("raised " + said)
+"""
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("password", ["hunter2", "p@ss/w:rd%&'\"\\ ü#?", "a b'c\\d"])
+def test_what_a_revision_says_has_no_password(
+    password: str, tmp_path: Path, empty_database: Database
+) -> None:
+    """Printed, logged, warned and raised, in the spellings that programs use: nothing of it arrives, nor in a traceback."""
+    url = make_url(empty_database.url).set(password=password).render_as_string(hide_password=False)
+    ini = write_project(tmp_path, [Revision("p1", SAYS, extra="import os")])
+    log = tmp_path / "log"
+    ran = forked.airlock(ini, "upgrade", "--json", "--debug", "--log", str(log), url=url)
+    assert ran.code == 40
+    everything = ran.out + ran.err + log.read_text()
+    for word in ("printed", "logged", "warned", "raised"):
+        assert f"{word} postgresql://postgres:***@" in everything
+    for spelling in (
+        password,
+        repr(password)[1:-1],
+        json.dumps(password)[1:-1],
+        quote(password),
+        quote_plus(password),
+    ):
+        assert spelling not in everything
+
+
+@pytest.mark.proof
+def test_an_env_that_prints_to_nobody(tmp_path: Path, empty_database: Database) -> None:
+    """With the readers of both streams gone, what env.py prints does not end the run."""
+    env = (
+        HEADER
+        + "import sys\nprint('x' * 100000)\nsys.stderr.write('y' * 100000)\n"
+        + SYNC.format(driver="psycopg2", options="")
+    )
+    ini = write_project(tmp_path, [Revision("p1", 'print("z" * 100000)')], env=env)
+    line = " ".join(command(ini, "upgrade"))
+    subprocess.run(
+        ["bash", "-c", f"({line}) 2>&1 | true"], env=environment(empty_database.url), timeout=60, check=True
+    )
+    assert rows(empty_database.url, "SELECT version_num FROM alembic_version") == [("p1",)]

@@ -37,10 +37,16 @@ def test_a_password_in_its_usual_places_is_masked_unknown(text: str) -> None:
 
 @given(st.text(min_size=4, max_size=40).filter(lambda text: text.strip() == text and not text.isspace()))
 def test_a_remembered_password_is_masked_in_every_spelling(password: str) -> None:
-    """Raw, percent-encoded and decoded: none of them is left in any line."""
+    """Raw, percent-encoded, as SQLAlchemy and as Python spell it: none of them is left in any line."""
     secrets._known.clear()
     secrets.remember(password)
-    for spelling in (password, urllib.parse.quote(password, safe=""), urllib.parse.quote(password)):
+    for spelling in (
+        password,
+        urllib.parse.quote(password, safe=""),
+        urllib.parse.quote(password),
+        urllib.parse.quote(password, safe=" +"),
+        repr(password)[1:-1],
+    ):
         scrubbed = secrets.scrub(f"fatal [{spelling}] here")
         assert spelling in secrets.MASK or spelling not in scrubbed
 
