@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # A table that takes rows one by one only: no more than so many.
 _ONE_BY_ONE = 1_000
+# Rows that a revision inserts have small keys: where sample rows were in its way, theirs begin here.
+_OUT_OF_THE_WAY = 8_000
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "real", "double precision", "numeric"})
 
 
@@ -42,9 +44,9 @@ def fill(
 
     `tables` are labels (`phase2.task`), None for all; tables outside them are referred to, not written.
     `search_path` is the project's own, for its triggers; None leaves the session's. `made` maps a table to SQL that
-    the project wrote to fill it. `required` gives tables as they will be after a revision: their CHECKs, uniques
-    and NOT NULLs are satisfied as well. Every table is one transaction, committed; a table that refuses its rows
-    is reported, not raised. Triggers fire as for anybody.
+    the project wrote to fill it. `required` gives tables as they will be after a revision that refused other rows:
+    their CHECKs, uniques and NOT NULLs are satisfied as well, and small keys are left to the revision. Every table is
+    one transaction, committed; a table that refuses its rows is reported, not raised. Triggers fire as for anybody.
     """
     known = read_tables(connection, names=tables, exclude=exclude, targets=True)
     return Filler(connection, known, search_path, dict(made or {}), dict(required or {})).fill(
@@ -67,6 +69,7 @@ class Filler:
         self.tables = {table.oid: with_requirements(table, required.get(table.label)) for table in known}
         self.search_path = search_path
         self.made = made
+        self.first_key = _OUT_OF_THE_WAY if required else 0
         self.counts: dict[int, int] = {}
         self.reasons: dict[int, str] = {}
         self.microseconds: Counter[int] = Counter()
@@ -160,6 +163,7 @@ class Filler:
         if plan.unknown:
             self.reasons[table.oid] = f"no value can be made for {'; '.join(plan.unknown)}"
             return
+        plan.first_key = self.first_key
         start = self.counts[table.oid]
         if plan.room is not None:
             missing = min(missing, plan.room - start)

@@ -38,16 +38,18 @@ class Plan:
     filters: list[str] = field(default_factory=list)
     room: int | None = None
     room_of: str = ""
+    first_key: int = 0
 
     def column_sql(self, column: Column, number: str = "g.i") -> str:
         """Spell one column's value, with its NULLs and edges."""
-        usual = self.usual[column.name].at(f"({number})")
+        unique = self._is_unique(column.name)
+        usual = self.usual[column.name].at(f"({number} + {self.first_key})" if unique else f"({number})")
         arms = []
         place = f"(({number}) + {column.number}) % {_CYCLE}"
         if column.name in self.nulls:
             arms.append(f"WHEN {place} = 5 THEN NULL")
         edges = self.edges.get(column.name, ())
-        if edges and self._is_unique(column.name):
+        if edges and unique:
             arms += [
                 f"WHEN ({number}) = {_FIRST_EDGE + column.number + turn} THEN {edge}"
                 for turn, edge in enumerate(edges)

@@ -227,6 +227,29 @@ def test_a_role_that_scratch_lacks_is_made_there_and_told(
 
 
 @pytest.mark.proof
+def test_a_revision_that_inserts_rows_of_its_own_meets_no_sample_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """Small keys, as seeds have them, are free: the table still has rows enough for the next revision's scan to show."""
+    empty = Revision(
+        "0001", 'op.execute("CREATE TABLE t (id int PRIMARY KEY)")', 'op.execute("DROP TABLE t")'
+    )
+    seeds = Revision(
+        "0002", 'op.execute("INSERT INTO t VALUES (1), (2)")', 'op.execute("DELETE FROM t WHERE id < 3")'
+    )
+    check = Revision(
+        "0003",
+        'op.execute("ALTER TABLE t ADD CONSTRAINT ck CHECK (id > 0)")',
+        'op.execute("ALTER TABLE t DROP CONSTRAINT ck")',
+    )
+    ini = write_project(tmp_path, [empty, seeds, check])
+    monkeypatch.chdir(ini.parent)
+    report = trace(ini, rows=1_000, scratch=server.admin_url)
+    assert [statement.scans for statement in _step(report, "0003", "up").statements] == [("public.t",)]
+    assert not report.unfilled
+
+
+@pytest.mark.proof
 def test_a_missing_extension_is_not_examined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
