@@ -11,7 +11,9 @@ import contextlib
 import errno
 import importlib
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,7 +22,7 @@ from airlock.words.errors import AirlockError, Usage
 from airlock.words.secrets import scrub
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 COMMANDS = {
     "status": "say where the database stands, what is pending, what has drifted",
@@ -65,17 +67,8 @@ def main(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; print errors as one line on standard error."""
     debug = "--debug" in argv
     try:
-        asked = next((word for word in argv if word in COMMANDS), "")
-        arguments = parser(asked).parse_args(argv)
-        if arguments.version:
-            from importlib.metadata import version
-
-            sys.stdout.write(f"airlock {version('airlock')}\n")
-            return 0
-        if arguments.command is None:
-            raise Usage("No command given.", then="airlock --help")
-        _enter_project(arguments)
-        return int(importlib.import_module(f"airlock.door.{arguments.command}").run(arguments))
+        with _terminable():
+            return _run(argv)
     except AirlockError as error:
         if debug:
             _traceback()
@@ -93,8 +86,47 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         _complain("Stopped by SIGINT.")
         return 130
+    except _Terminated:
+        _complain("Stopped by SIGTERM.")
+        return 143
     except Exception as error:  # noqa: BLE001  the last line of defence: one line, no secret
         return _fault(error, debug=debug)
+
+
+def _run(argv: Sequence[str]) -> int:
+    asked = next((word for word in argv if word in COMMANDS), "")
+    arguments = parser(asked).parse_args(argv)
+    if arguments.version:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"airlock {version('airlock')}\n")
+        return 0
+    if arguments.command is None:
+        raise Usage("No command given.", then="airlock --help")
+    _enter_project(arguments)
+    return int(importlib.import_module(f"airlock.door.{arguments.command}").run(arguments))
+
+
+class _Terminated(BaseException):
+    """SIGTERM, on its way through whatever cleans up."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM unwind like Ctrl-C: scratch databases are dropped, child processes ended. The second one kills."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def unwind(number: int, _frame: object) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fault(error: Exception, *, debug: bool) -> int:

@@ -47,6 +47,10 @@ class RevisionFacts:
     accepted: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
+# Alembic reads these as places, wherever a revision may stand.
+_RESERVED = {"base", "head", "heads", "current"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Project:
     """One ini (or `[tool.alembic]` in pyproject.toml) and its scripts."""
@@ -157,6 +161,8 @@ class Project:
             raise HistoryFault(
                 f"A revision in {versions} cannot be imported: {type(error).__name__}: {error}"
             ) from error
+        for name in _RESERVED & self.script.revision_map._revision_map.keys():
+            raise HistoryFault(f"A revision is called {name!r}, which Alembic keeps for itself.")
         for script in self.script.walk_revisions():
             if len(script.revision) > 32:
                 raise HistoryFault(

@@ -71,22 +71,24 @@ class ScratchServer:
         name = f"airlock_scratch_{os.getpid()}_{secrets.token_hex(4)}"
         marker = secrets.token_hex(16)
         clause = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template.name)) if template else sql.SQL("")
-        with _administering(self.admin_url) as cursor:
-            try:
-                cursor.execute(
-                    sql.SQL("CREATE DATABASE {} OWNER {}{}").format(
-                        sql.Identifier(name), sql.Identifier(self.owner), clause
-                    )
-                )
-            except psycopg2.errors.InsufficientPrivilege as error:
-                raise Denied(
-                    "The scratch server's role may not create databases.",
-                    then="--scratch embedded, or GRANT CREATEDB",
-                ) from error
-            cursor.execute(
-                sql.SQL("ALTER DATABASE {} SET airlock.marker = %s").format(sql.Identifier(name)), (marker,)
-            )
+        # Inside, so that a signal between making it and its first use leaves none behind.
         try:
+            with _administering(self.admin_url) as cursor:
+                try:
+                    cursor.execute(
+                        sql.SQL("CREATE DATABASE {} OWNER {}{}").format(
+                            sql.Identifier(name), sql.Identifier(self.owner), clause
+                        )
+                    )
+                except psycopg2.errors.InsufficientPrivilege as error:
+                    raise Denied(
+                        "The scratch server's role may not create databases.",
+                        then="--scratch embedded, or GRANT CREATEDB",
+                    ) from error
+                cursor.execute(
+                    sql.SQL("ALTER DATABASE {} SET airlock.marker = %s").format(sql.Identifier(name)),
+                    (marker,),
+                )
             yield ScratchDatabase(
                 name=name,
                 url=_at(self.admin_url, name, self.owner, self.password),

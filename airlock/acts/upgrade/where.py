@@ -29,6 +29,9 @@ def read_heads(connection: type_connection, table: VersionTable | None) -> tuple
 
 def standing(progress: Progress, target: Target, observer: Observer) -> str:
     """Say where the database stands, read on a new connection where the observer's is lost too."""
+    if progress.before is None and progress.done == 0 and progress.table is None:
+        # env.py has not got as far as to say where its version rows are.
+        return "Nothing changed."
     try:
         heads = read_heads(observer.connection, progress.table)
     except Exception:  # noqa: BLE001 - it may be the very loss that is being reported

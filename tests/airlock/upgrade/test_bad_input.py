@@ -125,6 +125,7 @@ def test_what_the_server_refuses(ini: Path, server: Server, empty_database: Data
 HISTORIES: list[tuple[str, list[Revision], int, str]] = [
     ("a missing parent", [FIRST, Revision("b2", "pass", revises="gone")], 30, "gone"),
     ("an id too long", [Revision("x" * 40, "pass")], 30, "32"),
+    ("a reserved id", [Revision("base", "pass")], 30, "keeps for itself"),
     ("a syntax error", [Revision("b1", "this is wrong!")], 30, "does not parse"),
     (
         "an import that fails",

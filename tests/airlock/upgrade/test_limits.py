@@ -286,3 +286,40 @@ def test_a_signal_while_waiting_for_the_lease(tmp_path: Path, empty_database: Da
         ran = waiting.finish(timeout=20)
     assert ran.code == 143, ran.err
     assert ran.error == "airlock: Stopped by SIGTERM. Nothing changed."
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("words", [("upgrade", "--dry-run"), ("status",), ("downgrade", "w1")], ids=" ".join)
+def test_a_signal_leaves_nothing_in_scratch(
+    words: tuple[str, ...], number: signal.Signals, tmp_path: Path, empty_database: Database, server: Server
+) -> None:
+    """130 or 143, in one line, and neither a scratch database nor its owner is left on the server that was lent."""
+    sleeps = 'op.execute("SELECT pg_sleep(3)")'
+    second = Revision("w2", "pass", sleeps) if words[0] == "downgrade" else Revision("w2", sleeps)
+    ini = write_project(tmp_path, [FIRST, second])
+    if "--dry-run" not in words:
+        forked.airlock(ini, "upgrade", url=empty_database.url)
+    running = forked.start(ini, *words, "--scratch", empty_database.url, url=empty_database.url)
+    scratch = "datname LIKE 'airlock_scratch%'"
+    wait_for(
+        empty_database.url, f"SELECT 1 FROM pg_stat_activity WHERE {scratch} AND query LIKE '%pg_sleep(3)'"
+    )
+    os.kill(running.pid, number)
+    ran = running.finish(timeout=20)
+    assert ran.code == 128 + number and "Stopped by SIG" in ran.error, ran.err
+    assert rows(empty_database.url, f"SELECT datname FROM pg_database WHERE {scratch}") == []
+    assert rows(empty_database.url, "SELECT rolname FROM pg_roles WHERE rolname LIKE 'airlock_owner%'") == []
+
+
+def test_a_signal_before_anything_is_known_claims_nothing(tmp_path: Path, empty_database: Database) -> None:
+    """Stopped while env.py is still on its way, the run does not say that the database stands at base."""
+    ini = write_project(tmp_path, [FIRST])
+    forked.airlock(ini, "upgrade", url=empty_database.url)
+    env = tmp_path / "alembic" / "env.py"
+    env.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n" + env.read_text())
+    ran = forked.airlock(ini, "upgrade", url=empty_database.url)
+    assert (ran.code, ran.error) == (
+        143,
+        "airlock: Stopped by SIGTERM. Nothing changed. Try: airlock upgrade",
+    )
