@@ -337,4 +337,4 @@ def test_the_exit_code_is_the_verdict(
         env={**os.environ, "DATABASE_URL": ""},
     )
     assert done.returncode == code, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].startswith(f"{last}: 1 revision, 1 {last}")
+    assert done.stdout.splitlines()[-1].startswith(f"{last}: 1 revision (PostgreSQL ")
