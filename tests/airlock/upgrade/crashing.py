@@ -68,7 +68,11 @@ def restart(*_):
     cluster.start()
 
 
-CRASHES = {"kill": kill, "send": send, "terminate": terminate, "restart": restart}
+def stop(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+CRASHES = {"kill": kill, "send": send, "stop": stop, "terminate": terminate, "restart": restart}
 
 
 class Cursor(psycopg2.extensions.cursor):

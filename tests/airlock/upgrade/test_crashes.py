@@ -108,11 +108,11 @@ def expect_half_applied_but_seldom(ends: list[str]) -> None:
     assert half < len(ends) / 3, ends
 
 
-@pytest.mark.parametrize("crash", ["kill", "send", "terminate"])
+@pytest.mark.parametrize("crash", ["kill", "send", "stop", "terminate"])
 def test_a_rerun_converges_from_every_statement(
     crash: str, journey: Journey, project: Path, server: Server
 ) -> None:
-    """Killed before or behind any statement or commit, or its session ended: the same catalogue and rows after a rerun."""
+    """Killed before or behind any statement, told to stop, or its session ended: a rerun makes the same of it."""
     ends = []
     for at in range(1, len(journey.statements) + 1):
         with server.database(journey.template) as database:
@@ -123,6 +123,8 @@ def test_a_rerun_converges_from_every_statement(
             if crash == "terminate":
                 assert crashed.code in {41, 50}, (at, journey.statements[at - 1], crashed.err)
                 assert "Traceback" not in crashed.err
+            elif crash == "stop":
+                assert crashed.code == 128 + signal.SIGTERM, crashed.err
             else:
                 assert crashed.code == -signal.SIGKILL
             ends.append(converge(project, journey, database.url))
