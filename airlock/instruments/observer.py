@@ -68,7 +68,6 @@ class Observer:
     ) -> None:
         self.connection = connect(target, application_name=f"{OBSERVER_NAME}:{run}", autocommit=True)
         self.longest_block_s = 0.0
-        self.longest_block = ""
         self.blockers: tuple[Blocker, ...] = ()
         self.cancelled = ""
         self.outside_transaction = False
@@ -151,7 +150,7 @@ class Observer:
             if pid in workers:
                 self._name_blockers(blocking, object_name)
             elif workers.keys() & set(blocking) and seconds > self.longest_block_s:
-                self.longest_block_s, self.longest_block = seconds, object_name
+                self.longest_block_s = seconds
 
     def _enforce(
         self, workers: dict[int, float], waits: list[tuple[int, str, str, list[int], float]]

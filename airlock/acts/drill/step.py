@@ -35,10 +35,6 @@ _MARK = "SET LOCAL airlock.step = '{}'"
 _MARKED = "SELECT current_setting('airlock.step', true)"
 
 
-class Undone(Exception):
-    """Raised at the end of a step that is only tried: its transaction is rolled back."""
-
-
 @dataclass(slots=True)
 class StepTaken:
     """What one step did: how long, what it locked at its end; `touched` None where it left its transaction."""

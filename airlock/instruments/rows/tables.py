@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airlock.instruments.fingerprint.model import plain
@@ -114,10 +114,6 @@ class Table:
         plain_keys = [one for one in self.uniques if not (one.expressions or one.partial or one.exclusion)]
         ordered = sorted(plain_keys, key=lambda it: (not it.primary, len(it.columns), it.name))
         return tuple(one.columns for one in ordered if one.primary or one.not_null)
-
-    def with_columns(self, names: Collection[str]) -> Table:
-        """Keep only some columns."""
-        return replace(self, columns=tuple(one for one in self.columns if one.name in names))
 
 
 def quoted(identifier: str) -> str:

@@ -1,7 +1,7 @@
 """Values of every type, as SQL over a row's number.
 
-A generator is an expression in which `$i` stands for a number from 0 up. Where it says so it gives another value
-for every number (`injective`), or one of so many (`cardinality`). No randomness: the same row number gives the
+A generator is an expression in which `$i` stands for a number from 0 up. It gives another value for every number,
+or, where it says so, one of so many (`cardinality`). No randomness: the same row number gives the
 same value on every server.
 """
 
@@ -24,11 +24,6 @@ class Generator:
 
     sql: str
     cardinality: int | None = None
-
-    @property
-    def injective(self) -> bool:
-        """Tell whether two row numbers always give two values."""
-        return self.cardinality is None
 
     def at(self, number: str) -> str:
         """Spell the value for a row number given as SQL."""
