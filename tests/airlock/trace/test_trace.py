@@ -191,6 +191,7 @@ def test_a_revision_that_cannot_be_applied_is_named(
         _traced(ini, monkeypatch, server)
 
 
+@pytest.mark.proof
 def test_the_command_prints_json_on_standard_output_and_exits_0(tmp_path: Path, server: Server) -> None:
     """One JSON document, also where a statement is dangerous, also from another directory."""
     ini = write_project(tmp_path, [BASE, WIDEN])

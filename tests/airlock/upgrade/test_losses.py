@@ -90,6 +90,7 @@ RENAMED = second(
 )
 
 
+@proof
 @pytest.mark.parametrize(
     ("revisions", "statement", "expected"),
     [
@@ -97,7 +98,6 @@ RENAMED = second(
             DROPPED_TABLE,
             "INSERT INTO note (said) VALUES ('a'), ('b'), ('c')",
             [("public.note", 3)],
-            marks=proof,
         ),
         (
             DROPPED_COLUMN,
@@ -108,13 +108,11 @@ RENAMED = second(
             NARROWED,
             "INSERT INTO item (id, size) VALUES (1, 1), (2, 16777217), (3, NULL)",
             [("public.item.size", 1)],
-            marks=proof,
         ),
         pytest.param(
             INTO_A_DOMAIN,
             "INSERT INTO item VALUES (1, 0.5), (2, 16777217), (3, NULL)",
             [("public.item.size", 1)],
-            marks=proof,
         ),
     ],
     ids=["dropped table", "dropped column", "narrowed type", "into a domain"],

@@ -122,6 +122,7 @@ def test_a_terminal_sees_the_seconds_pass(tmp_path: Path, empty_database: Databa
     assert out.startswith("base -> 0001: 1 revision in ")
 
 
+@pytest.mark.proof
 def test_a_reader_that_goes_away_does_not_stop_the_run(tmp_path: Path, empty_database: Database) -> None:
     """A closed standard error or a full log is no reason to stop half way."""
     ini = write_project(tmp_path, REVISIONS)
