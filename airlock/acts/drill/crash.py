@@ -95,7 +95,7 @@ def cut_everywhere(one: Examination, below: State, above: State) -> None:
         course = _Course(one, direction, goal, target, standing)
         if course.leaves and not course.learn():
             return
-        for number in range(1, _MOST_CUTS):
+        for number in range(1, _MOST_CUTS + 1):
             course.start()
             listener = _Listener(number, one=one)
             failed = course.cut(listener)
@@ -104,6 +104,8 @@ def cut_everywhere(one: Examination, below: State, above: State) -> None:
             one.cuts.append(course.rerun(number, listener.sql, failed=failed))
             if one.stuck:
                 return
+        else:
+            one.notes.append(f"going {direction}, only its first {_MOST_CUTS} statements were cut")
         for number, sql in course.alone:
             for place in places(one, sql):
                 course.start()

@@ -9,6 +9,7 @@ from airlock.acts.drill import comparisons, failures, fitting, judge, meanwhile
 from airlock.acts.drill.kept import remember
 from airlock.acts.drill.step import StepTaken, take
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, Kept, Loss, RevisionProof, Timings, Touched
+from airlock.words.errors import NotExamined
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -105,6 +106,8 @@ class Examination:
             if self.options.crash:
                 yield "crashes"
                 cut_everywhere(self, below, self.state)
+        except NotExamined:  # the scratch server does not take so many clients: no revision's fault
+            raise
         except Exception as error:  # noqa: BLE001
             self.refuse(f"a step that went through alone fails: {failures.one_line(error)}")
             self.stuck = True

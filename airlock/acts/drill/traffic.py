@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 
+from airlock.acts.drill import failures
 from airlock.acts.drill.clients import FIRST_NUMBER, NUMBERS_PER_CLIENT, TableStatements, statements_for
 from airlock.words.drill import Broken, Stall
+from airlock.words.errors import NotExamined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,14 +45,17 @@ class Traffic:
 
     @contextlib.contextmanager
     def flowing(self) -> Iterator[Traffic]:
-        """Let the clients work from a moment before the block to a moment after it."""
+        """Let the clients work from a moment before the block to a moment after it.
+
+        Raises NotExamined where the server does not take so many.
+        """
         statements = [statements_for(table) for table in self.tables]
         threads = []
         if statements:
             self.ready = threading.Barrier(self.clients + 1)
             threads = [
-                threading.Thread(target=self._client, args=(number, statements), daemon=True)
-                for number in range(self.clients)
+                threading.Thread(target=self._client, args=(number, connection, statements), daemon=True)
+                for number, connection in enumerate(self._connections())
             ]
             for thread in threads:
                 thread.start()
@@ -109,9 +114,23 @@ class Traffic:
             holder.join()
             connection.close()
 
-    def _client(self, number: int, statements: list[TableStatements]) -> None:
-        connection = psycopg2.connect(self.url, application_name="airlock-drill-client")
-        connection.autocommit = True
+    def _connections(self) -> list[Any]:
+        """Connect all clients, or none: fewer than were asked for would be less traffic than the report says."""
+        made: list[Any] = []
+        try:
+            for _ in range(self.clients):
+                made.append(psycopg2.connect(self.url, application_name="airlock-drill-client"))
+                made[-1].autocommit = True
+        except psycopg2.Error as error:
+            for connection in made:
+                connection.close()
+            raise NotExamined(
+                f"The scratch server took {len(made)} of {self.clients} clients: {failures.one_line(error)}",
+                then="--traffic with fewer clients, or --scratch with the URL of a server that takes more",
+            ) from error
+        return made
+
+    def _client(self, number: int, connection: Any, statements: list[TableStatements]) -> None:
         chance = random.Random(number)  # noqa: S311  which statement comes next is no secret
         with connection.cursor() as cursor:
             if self.search_path is not None:
@@ -121,55 +140,56 @@ class Traffic:
                 with contextlib.suppress(threading.BrokenBarrierError):
                     self.ready.wait(30)
             turn, fresh = number, FIRST_NUMBER + number * NUMBERS_PER_CLIENT
-            mine: dict[str, list[str]] = {}
+            mine: dict[int, list[str]] = {}
             while not self.stop.is_set():
-                one = statements[turn % len(statements)]
+                place = turn % len(statements)
                 word = _WORDS[turn // len(statements) % len(_WORDS)]
                 turn += 1
                 fresh += 1
-                self._send(cursor, one, word, keys.get(one.table, []), fresh, mine, chance)
+                self._send(cursor, place, statements[place], word, keys[place], fresh, mine, chance)
                 time.sleep(_REST_S * chance.random() * 2)
-            for table, left in mine.items():
+            for place, left in mine.items():
                 for key in left:
                     with contextlib.suppress(psycopg2.Error):
-                        cursor.execute(_execute("delete", table), (key,))
+                        cursor.execute(_execute("delete", place), (key,))
         connection.close()
 
-    def _prepare(self, cursor: Any, statements: list[TableStatements]) -> dict[str, list[str]]:
-        keys: dict[str, list[str]] = {}
-        for one in statements:
+    def _prepare(self, cursor: Any, statements: list[TableStatements]) -> list[list[str]]:
+        keys: list[list[str]] = []
+        for place, one in enumerate(statements):
             for name, sql in one.named().items():
                 word = name.partition(" ")[0]
                 parameters = "(text, bigint)" if word == "insert" else "(text)"
                 try:
-                    cursor.execute(f'PREPARE "{word} {_name(one.table)}" {parameters} AS {sql}')
+                    cursor.execute(f"PREPARE {_name(word, place)} {parameters} AS {sql}")
                 except psycopg2.Error as error:
                     self.errors[name, _line(error)] += 1
             try:
                 cursor.execute(one.keys)
-                keys[one.table] = [row[0] for row in cursor.fetchall()]
+                keys.append([row[0] for row in cursor.fetchall()])
             except psycopg2.Error:
-                keys[one.table] = []
+                keys.append([])
         return keys
 
     def _send(
         self,
         cursor: Any,
+        place: int,
         one: TableStatements,
         word: str,
         keys: list[str],
         fresh: int,
-        mine: dict[str, list[str]],
+        mine: dict[int, list[str]],
         chance: random.Random,
     ) -> None:
-        own = mine.setdefault(one.table, [])
+        own = mine.setdefault(place, [])
         takes_own = word == "delete" and one.gives_rows
         if f"{word} {one.table}" not in one.named() or not keys or (takes_own and not own):
             return
         key = own.pop() if takes_own else chance.choice(keys)
         began = time.perf_counter()
         try:
-            cursor.execute(_execute(word, one.table), (key, fresh) if word == "insert" else (key,))
+            cursor.execute(_execute(word, place), (key, fresh) if word == "insert" else (key,))
             if word == "insert":
                 own.extend(row[0] for row in cursor.fetchall())
             moved = cursor.fetchall() if word == "update" and one.by_place else None
@@ -183,13 +203,13 @@ class Traffic:
             keys += [row[0] for row in moved]
 
 
-def _name(table: str) -> str:
-    return table.replace('"', "")
+def _name(word: str, place: int) -> str:
+    # By number: a table's name may be as long as a name can be, and names of statements are cut as well.
+    return f"{word}_{place}"
 
 
-def _execute(word: str, table: str) -> str:
-    given = "(%s, %s)" if word == "insert" else "(%s)"
-    return f'EXECUTE "{word} {_name(table)}" {given}'.replace("%%", "%")
+def _execute(word: str, place: int) -> str:
+    return f"EXECUTE {_name(word, place)} {'(%s, %s)' if word == 'insert' else '(%s)'}"
 
 
 def _line(error: psycopg2.Error) -> str:

@@ -15,6 +15,7 @@ from airlock.acts.drill.traffic import Traffic
 from airlock.instruments import embedded, rows
 from airlock.instruments.scratch import ScratchServer
 from airlock.words.drill import PROVED, REFUSED, DrillReport, RevisionProof
+from airlock.words.errors import NotExamined
 from tests.airlock.histories import Revision, write_project
 
 pytestmark = pytest.mark.proof
@@ -119,6 +120,37 @@ def test_tables_without_a_key_have_clients_too(
     assert all(stall.statements > 20 for stall in proof.stalls)
 
 
+def test_clients_tell_tables_apart_whatever_their_names(
+    scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names as long as a name can be, and names of signs that drivers read, are no fault of the revision."""
+    names = [f"{'long' * 15}_{number}" for number in (1, 2)] + ['50% \\\'""off', "{}", ":a"]
+    made = "; ".join(f'CREATE TABLE "{name}" (id int PRIMARY KEY, v text)' for name in names)
+    gone = "; ".join(f'DROP TABLE "{name}"' for name in names)
+    ini = write_project(
+        tmp_path,
+        [
+            Revision("first", f"op.get_bind().exec_driver_sql({made.replace('%', '%%')!r})",
+                     f"op.get_bind().exec_driver_sql({gone.replace('%', '%%')!r})"),
+            Revision("second", 'op.execute("CREATE TABLE b (id int)")', 'op.execute("DROP TABLE b")'),
+        ],
+    )  # fmt: skip
+    proof = examine(scratch, ini, Options(rows=30, traffic=4), monkeypatch)
+    assert (proof.verdict, proof.broken) == (PROVED, ())
+    assert all(stall.statements > 20 for stall in proof.stalls)
+
+
+def test_more_clients_than_the_server_takes_are_not_half_of_them(
+    scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drill says so, instead of measuring less traffic than it was asked for."""
+    ini = two(tmp_path, 'op.execute("ALTER TABLE a ADD w text")', 'op.execute("ALTER TABLE a DROP w")')
+    with pytest.raises(
+        NotExamined, match=r"took \d+ of 500 clients: .*too many clients|took \d+ of 500 clients: .*slots"
+    ):
+        examine(scratch, ini, Options(rows=30, traffic=500), monkeypatch)
+
+
 def test_what_a_downgrade_keeps_is_put_back_before_the_upgrade_under_traffic(
     scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +218,29 @@ def test_a_transactional_revision_survives_every_cut(
     assert {"up", "down"} == {cut.direction for cut in proof.cuts}
     assert sum(cut.sql.startswith("CREATE INDEX") for cut in proof.cuts) == 1
     assert all(cut.converged for cut in proof.cuts)
+
+
+def test_a_step_that_is_too_long_to_be_cut_everywhere_says_so(
+    scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was left out is in the notes, of both directions; a step that is short enough has none."""
+    monkeypatch.setattr("airlock.acts.drill.crash._MOST_CUTS", 6)
+    longer, shorter = (
+        two(
+            tmp_path / str(number),
+            "\n".join(f"op.execute('ALTER TABLE a ADD c{n} int')" for n in range(number)),
+            "\n".join(f"op.execute('ALTER TABLE a DROP c{n}')" for n in range(number)),
+        )
+        for number in (8, 1)
+    )
+    proof = examine(scratch, longer, Options(rows=10, crash=True), monkeypatch)
+    assert [note for note in proof.notes if "were cut" in note] == [
+        "going down, only its first 6 statements were cut",
+        "going up, only its first 6 statements were cut",
+    ]
+    assert len(proof.cuts) == 12
+    short = examine(scratch, shorter, Options(rows=10, crash=True), monkeypatch)
+    assert not [note for note in short.notes if "were cut" in note]
 
 
 def test_a_revision_that_cannot_be_rerun_is_found_out(
