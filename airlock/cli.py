@@ -113,7 +113,10 @@ class _Terminated(BaseException):
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C: scratch databases are dropped, child processes ended. The second one kills."""
+    """Let SIGTERM unwind like Ctrl-C: scratch databases are dropped, child processes ended. The second one kills.
+
+    SIGINT stops a run also where a script has started it in the background, which has it ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -122,11 +125,15 @@ def _terminable() -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)
         raise _Terminated
 
-    before = signal.signal(signal.SIGTERM, unwind)
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, unwind),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _fault(error: Exception, *, debug: bool) -> int:

@@ -171,10 +171,10 @@ class Lease:
     def _watch_silence(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             if time.monotonic() - self._last_beat > silence.SILENCE_SECONDS:
+                # Gathered before anybody is woken: the connection that then asks where the database stands must live.
+                silent = silence.sockets_to(self._peer, self._severed_with)
                 self._lose(f"the server has been silent for {silence.SILENCE_SECONDS:.0f} s")
-                for connection in self._severed_with:
-                    silence.sever(connection)
-                silence.sever_all(self._peer)
+                silence.shut_down(silent)
                 return
 
     def _lose(self, reason: str) -> None:

@@ -23,7 +23,7 @@ import psycopg2.extensions
 from airlock.words.errors import ConnectionLost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # After this long without an answer the server must show a sign of life, or counts as gone.
 SILENCE_SECONDS = 15.0
@@ -137,15 +137,8 @@ def _answers(connection: Patient) -> bool:
 
 
 def sever(connection: Any) -> None:
-    """Shut down the socket under a connection of psycopg2, psycopg or asyncpg, from another thread than its own."""
-    with contextlib.suppress(Exception):
-        inner = getattr(connection, "driver_connection", connection)
-        transport = getattr(inner, "_transport", None)
-        if transport is not None:
-            transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-            return
-        with socket.socket(fileno=os.dup(inner.fileno())) as twin:
-            twin.shutdown(socket.SHUT_RDWR)
+    """Shut down the socket under a psycopg2 connection, from another thread than its own."""
+    shut_down(_under(connection))
 
 
 def peer_of(connection: Any) -> Any:
@@ -154,16 +147,36 @@ def peer_of(connection: Any) -> Any:
         return twin.getpeername()
 
 
-def sever_all(peer: Any) -> None:
-    """Shut down every socket of this process that leads to the address `peer`.
+def sockets_to(peer: Any, connections: Iterable[Any] = ()) -> list[socket.socket]:
+    """Duplicate every socket of this process that leads to the address `peer`, and those under `connections`.
 
-    Also those that nobody has told of: a connection that env.py or a revision opens by itself, or is about to.
+    Also those that nobody has told of: a connection that env.py or a revision opens by itself, or is about to. What
+    is opened afterwards is not among them, whatever becomes of the numbers of the descriptors.
     """
-    with contextlib.suppress(Exception):
+    found = [twin for connection in connections for twin in _under(connection)]
+    with contextlib.suppress(OSError):
         for path in list(Path("/dev/fd").iterdir()):
             with contextlib.suppress(OSError):
-                if not stat.S_ISSOCK(os.fstat(int(path.name)).st_mode):
-                    continue
-                with socket.socket(fileno=os.dup(int(path.name))) as other:
-                    if other.getpeername() == peer:
-                        other.shutdown(socket.SHUT_RDWR)
+                if stat.S_ISSOCK(os.fstat(int(path.name)).st_mode):
+                    with socket.socket(fileno=os.dup(int(path.name))) as other:
+                        if other.getpeername() == peer:
+                            found.append(other.dup())
+    return found
+
+
+def shut_down(sockets: Iterable[socket.socket]) -> None:
+    """Shut down the connections behind these duplicates, and close them: whoever waits for an answer is woken."""
+    for twin in sockets:
+        with contextlib.suppress(OSError), twin:
+            twin.shutdown(socket.SHUT_RDWR)
+
+
+def _under(connection: Any) -> list[socket.socket]:
+    """Duplicate the socket under a connection of psycopg2, psycopg or asyncpg; none where it is closed."""
+    with contextlib.suppress(Exception):
+        inner = getattr(connection, "driver_connection", connection)
+        transport = getattr(inner, "_transport", None)
+        if transport is not None:
+            return [transport.get_extra_info("socket").dup()]
+        return [socket.socket(fileno=os.dup(inner.fileno()))]
+    return []

@@ -21,7 +21,7 @@ from airlock.instruments import lease as leases
 from airlock.instruments.target import parse
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
-from tests.airlock.running import rows
+from tests.airlock.running import command, environment, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,9 +152,9 @@ def test_a_lost_lease_stops_the_run(tmp_path: Path, empty_database: Database) ->
 def test_a_server_that_hangs_does_not_hang_the_run(
     driver: str, tmp_path: Path, empty_database: Database
 ) -> None:
-    """Its sessions stopped in their tracks, connections open, nobody answering: exit 50 within half a minute."""
+    """Its sessions stopped in their tracks, connections open, nobody answering: exit 50, and what stands was read."""
     ini = write_project(tmp_path, SLEEPS, driver=driver)
-    running = forked.start(ini, "upgrade", url=empty_database.url)
+    running = forked.start(ini, "upgrade", url=empty_database.url, TEST_SILENCE="2")
     wait_for(empty_database.url, f"SELECT 1 {WORKER} AND query LIKE '%pg_sleep%'")
     sessions = rows(
         empty_database.url, "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'airlock-%'"
@@ -168,7 +168,7 @@ def test_a_server_that_hangs_does_not_hang_the_run(
         for (pid,) in sessions:
             os.kill(pid, signal.SIGCONT)
     assert ran.code == 50, ran.err
-    assert "the server has been silent for 15 s" in ran.error and "Now at w1" in ran.error
+    assert "the server has been silent for 2 s" in ran.error and "Now at w1" in ran.error
 
 
 def test_a_read_only_database(tmp_path: Path, empty_database: Database) -> None:
@@ -310,6 +310,23 @@ def test_a_signal_leaves_nothing_in_scratch(
     assert ran.code == 128 + number and "Stopped by SIG" in ran.error, ran.err
     assert rows(empty_database.url, f"SELECT datname FROM pg_database WHERE {scratch}") == []
     assert rows(empty_database.url, "SELECT rolname FROM pg_roles WHERE rolname LIKE 'airlock_owner%'") == []
+
+
+@pytest.mark.proof
+def test_a_run_in_the_background_of_a_script_obeys_sigint(tmp_path: Path, empty_database: Database) -> None:
+    """A shell has SIGINT ignored in what a script starts with `&`; whoever sends it all the same wants an end."""
+    ini = write_project(tmp_path, [FIRST, Revision("w2", 'op.execute("SELECT pg_sleep(3)")')])
+    words = command(ini, "upgrade", "--dry-run", "--scratch", empty_database.url)
+    shell = subprocess.Popen(
+        ["sh", "-c", '"$@" & echo $!; wait $!', "sh", *words], env=environment(empty_database.url),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert shell.stdout is not None
+    pid = int(shell.stdout.readline())
+    wait_for(empty_database.url, "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3)'")
+    os.kill(pid, signal.SIGINT)
+    _, said = shell.communicate(timeout=20)
+    assert (shell.returncode, said.splitlines()[-1]) == (130, "airlock: Stopped by SIGINT.")
 
 
 def test_a_signal_before_anything_is_known_claims_nothing(tmp_path: Path, empty_database: Database) -> None:

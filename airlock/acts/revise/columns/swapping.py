@@ -19,7 +19,7 @@ from airlock.acts.revise.columns.twin import (
 )
 from airlock.acts.revise.forms import beside_name
 from airlock.acts.revise.parts import Part, Sql, Stage, alone, sql
-from airlock.instruments.structure import Constraint, quoted
+from airlock.instruments.structure import quoted
 from airlock.words.revise import Remark
 
 if TYPE_CHECKING:
