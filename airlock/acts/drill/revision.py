@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airlock.acts.drill import comparisons, failures, fitting, judge, meanwhile
+from airlock.acts.drill import again, failures, fitting, judge, meanwhile
 from airlock.acts.drill.kept import remember
 from airlock.acts.drill.step import StepTaken, take
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, Kept, Loss, RevisionProof, Timings, Touched
 from airlock.words.errors import NotExamined
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from airlock.acts.drill.kept import Remembered
     from airlock.acts.drill.ledger import Ledger, State
@@ -86,7 +86,7 @@ class Examination:
         if below is None:
             return
         yield "up again"
-        self._again(before, after, below, written)
+        again.up_again(self, before, after, below, written)
         if self.again is not None and (self.options.traffic or self.options.crash):
             yield from self._through_more(before, below, older, remembered)
 
@@ -113,7 +113,7 @@ class Examination:
             self.stuck = True
             return
         if not self.stuck:
-            self._settle(before, self.ledger.read())
+            again.settle(self, before, self.ledger.read())
 
     def proof(self) -> RevisionProof:
         """Give the verdict and what it rests on."""
@@ -211,7 +211,7 @@ class Examination:
             self.refuse(f"the downgrade fails: {failures.one_line(error)}")
         now = self.ledger.read()
         self.stuck = now.catalogue != above.catalogue
-        self._settle(above, now)
+        again.settle(self, above, now)
 
     def _look_for_unfilled(self, before: State, below: State) -> None:
         """Nothing is proved about the rows of a table that has none."""
@@ -224,59 +224,6 @@ class Examination:
                 filled = self.ledger.fills.get(name)
                 why = filled.reason if filled is not None and filled.reason else "the history leaves it empty"
                 self.pass_over(f"{name} could not be filled: {why}")
-
-    def _again(self, before: State, after: State, below: State, written: meanwhile.Meanwhile) -> None:
-        try:
-            self.again = self.take("up")
-        except Exception as error:  # noqa: BLE001
-            self.stuck = True
-            if not comparisons.AGAIN:
-                return
-            self.refuse(f"the upgrade fails after its own downgrade: {failures.one_line(error)}")
-            return
-        above = self.ledger.read(below, self.again.touched, after)
-        if comparisons.AGAIN:
-            found, _ = judge.structure(after, above)
-            found += judge.values(
-                judge.of_before(before, after),
-                above,
-                written.changed,
-                steady=judge.steady(before, after),
-                blurred=written.blurred,
-            )
-            doubled = judge.rows_more(written.state, above, "rows after a second upgrade", written.blurred)
-            if any(table.has_triggers or table.has_rules for table in self.ledger.known.values()):
-                # They may be what a trigger logs, or a rule writes, at every step.
-                self.notes += [
-                    f"{it.object}: {it.before} after the upgrade, {it.after} after another" for it in doubled
-                ]
-            else:
-                found += doubled
-            found, _ = judge.keep(found, self.facts.kept)
-            self.differences += [one for one in found if one not in self.differences]
-        self._settle(before, above)
-
-    def _settle(self, before: State, above: State) -> None:
-        """Fill what is new or was emptied, and read where the next revision starts."""
-        written, self.ledger.strangers = set(self.ledger.strangers), {}
-        summed = {name for name in written & above.digests.keys() if above.digests[name].rows is None}
-        if summed:
-            above = self.ledger.read(above, summed)
-        emptied = {
-            name
-            for name, one in above.digests.items()
-            if one.count == 0 and name != self.ledger.version_table
-        }
-        new = above.tables() - before.tables()
-        wanting: Collection[str] = {
-            name
-            for name in emptied | new
-            if name not in self.ledger.fills or self.ledger.fills[name].rows or name in new
-        }
-        if wanting:
-            self.ledger.fill(wanting)
-            above = self.ledger.read(above, wanting)
-        self.state = above
 
     def _complain_of_sequences(self, before: State, after: State, when: str) -> None:
         found = [one for one in judge.sequences(before, after) if "holds up to" in (one.after or "")]
