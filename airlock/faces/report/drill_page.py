@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airlock.faces.drill import WORTH_SAYING, difference, grounds, headline, samples
 from airlock.faces.report.drill_sizes import against_rows, rates, stalls
 from airlock.faces.report.html import Safe, anchor, join, link, page, table, tag
-from airlock.faces.text import count, duration, shorten
+from airlock.faces.text import count, duration, number, shorten
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def html(report: DrillReport) -> str:
 def _circumstances(report: DrillReport) -> Safe:
     facts = [
         ("Server", f"PostgreSQL {report.server_version}"),
-        ("Rows", f"{report.rows} sample rows a table"),
+        ("Rows", f"{number(report.rows)} sample rows a table"),
     ]
     if report.rows_made:
         facts.append(("Rows made", samples(report)))
