@@ -17,6 +17,7 @@ import psycopg2
 from sqlalchemy.engine import URL, make_url
 
 from airlock.instruments import embedded
+from airlock.instruments.redirect import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ class Server:
         url = make_url(self.admin_url).set(database=database)
         if user is not None:
             url = url.set(username=user)
-        return url.render_as_string(hide_password=False)
+        return spelled(url)
 
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         """Run one statement as administrator, outside a transaction; return its rows."""
@@ -162,7 +163,7 @@ def _started(provider: str) -> Iterator[tuple[str, str]]:
             yield url, f"container {IMAGE}"
     else:
         given = make_url(provider).set(drivername="postgresql")
-        yield given.render_as_string(hide_password=False), "URL"
+        yield spelled(given), "URL"
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import Dialect, Engine, make_url
+from sqlalchemy.engine import URL, Dialect, Engine, make_url
 from sqlalchemy.pool import Pool
 
 from airlock.instruments.server import CONNECT_SECONDS, KEEPALIVE
@@ -139,7 +139,7 @@ def _raw_doors(url: str) -> Iterator[None]:
         undo.append((owner, name, owner.__dict__[name]))
         setattr(owner, name, replacement)
 
-    libpq = str(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+    libpq = spelled(make_url(url).set(drivername="postgresql"))
     with contextlib.suppress(ImportError):
         import psycopg2
 
@@ -179,11 +179,17 @@ def _raw_doors(url: str) -> Iterator[None]:
             setattr(owner, name, original)
 
 
+def spelled(url: URL) -> str:
+    """Spell a URL for libpq, password and all: to it a + in a query is a +, while SQLAlchemy means a space."""
+    place, mark, query = url.render_as_string(hide_password=False).partition("?")
+    return place.replace(" ", "%20") + mark + query.replace("+", "%20")
+
+
 def asyncpg_dsn(url: str) -> str:
     """Drop from a libpq URL what asyncpg would send to the server as a setting."""
     parsed = make_url(url)
     query = {key: value for key, value in parsed.query.items() if key not in _LIBPQ_ONLY - {"sslmode"}}
-    return parsed.set(query=query).render_as_string(hide_password=False)
+    return spelled(parsed.set(query=query))
 
 
 def _keyword_only(

@@ -18,7 +18,7 @@ from psycopg2 import sql
 from sqlalchemy.engine import URL, make_url
 
 from airlock.instruments import embedded
-from airlock.instruments.redirect import ask
+from airlock.instruments.redirect import ask, spelled
 from airlock.words.errors import Denied, NotExamined, Unreachable, Usage, WrongTarget
 from airlock.words.secrets import remember, scrub
 
@@ -245,12 +245,8 @@ def _at(admin_url: str, database: str, user: str | None = None, password: str | 
     url: URL = make_url(admin_url).set(database=database)
     if user is not None:
         url = url.set(username=user, password=password)
-    return url.render_as_string(hide_password=False)
+    return spelled(url)
 
 
 def _libpq(url: str) -> str:
-    return (
-        make_url(url.replace("postgres://", "postgresql://", 1))
-        .set(drivername="postgresql")
-        .render_as_string(hide_password=False)
-    )
+    return spelled(make_url(url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql"))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
 
 import psycopg2
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from airlock.instruments.scratch import ScratchDatabase, ScratchServer, scratch_server
 from airlock.words.errors import Denied, NotExamined, Unreachable, Usage, WrongTarget
@@ -65,6 +68,15 @@ def test_a_server_by_url_is_used_and_left_as_it_was(server: ScratchServer) -> No
         assert other.kind == "url"
         assert one(database.url, "SELECT current_user") == other.owner
     assert one(server.admin_url, "SELECT count(*) FROM pg_roles") == before
+
+
+def test_a_space_in_a_url_stays_a_space(server: ScratchServer, tmp_path: Path) -> None:
+    """Sockets may lie under a TMPDIR with a space in it, and options need one: a + would be a + to libpq."""
+    place = tmp_path / "tmp dir + ü"
+    place.symlink_to(parse_dsn(server.admin_url)["host"])
+    url = f"postgresql://postgres@/postgres?host={quote(str(place))}&options=-c%20work_mem%3D777kB"
+    with scratch_server(url) as given, given.database() as database:
+        assert one(database.url, "SHOW work_mem") == "777kB"
 
 
 def test_a_role_that_may_not_create_databases_is_told_so(server: ScratchServer) -> None:
