@@ -32,6 +32,16 @@ def scalar(connection: Connection, statement: str) -> Any:
     return row[0] if row else None
 
 
+def rows(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
+    """Run a query there and return all its rows."""
+    cursor = _cursor(connection)
+    try:
+        cursor.execute(statement)
+        return [tuple(row) for row in cursor.fetchall()]
+    finally:
+        cursor.close()
+
+
 def autocommits(connection: Connection) -> bool:
     """Tell whether every statement on this connection is committed by itself."""
     driver: Any = connection.connection.dbapi_connection

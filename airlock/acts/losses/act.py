@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.acts import drift, rehearsal
+from airlock.acts.losses.beyond import beyond
 from airlock.acts.losses.items import Item, items, quoted, unknowns
 from airlock.acts.losses.recount import Counted
 from airlock.instruments import server
@@ -48,7 +49,6 @@ def count(
     reasons += [
         f"{step.revision} reads rows: what it does here may differ" for step in steps if step.reads_rows
     ]
-    reasons += _unlocked(steps, wanted)
     sure = tuple(item for item in wanted if item.table_at_start is None or not _has_drifted(item, drifted))
     reasons += sorted(
         {
@@ -58,14 +58,18 @@ def count(
         }
     )
     with contextlib.closing(server.connect(target, application_name="airlock-losses")) as connection:
-        counted, failed = _count_all(connection, sure, request)
-    reasons += failed
+        _begin(connection, request)
+        with connection.cursor() as cursor:
+            more = tuple(beyond(cursor, steps, wanted))
+        counted, failed = _count_all(connection, (*sure, *more), request)
+    reasons += [*_unlocked(steps, (*wanted, *more)), *failed]
     found = Counted(
-        sure,
+        (*sure, *more),
         (*counted, *losses),
         tuple(reasons),
         max(request.accept_loss or 0, 0),
         request.accept_unknown_loss,
+        frozenset((item.revision, (item.table_at_step, item.column_at_step)) for item in (*wanted, *more)),
     )
     if found.losses or found.unknown:
         request.emit(LossesCounted(found.losses, found.rows, found.unknown))
@@ -107,16 +111,20 @@ def _has_drifted(item: Item, drifted: set[str]) -> bool:
     return any(name == table or name.startswith(f"{table}.") for name in drifted)
 
 
+def _begin(connection: type_connection, request: Request) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute(f"SET LOCAL lock_timeout = {max(1, round(request.lock_s * 1000))}")
+        # Under row-level security a count of what one may see would be taken for a count of what there is.
+        cursor.execute("SET LOCAL row_security = off")
+
+
 def _count_all(
     connection: type_connection, wanted: Sequence[Item], request: Request
 ) -> tuple[list[Loss], list[str]]:
     losses: list[Loss] = []
     failed: list[str] = []
     with connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        cursor.execute(f"SET LOCAL lock_timeout = {max(1, round(request.lock_s * 1000))}")
-        # Under row-level security a count of what one may see would be taken for a count of what there is.
-        cursor.execute("SET LOCAL row_security = off")
         for item in wanted:
             if item.table_at_start is None:
                 continue

@@ -80,6 +80,9 @@ def unknowns(steps: Sequence[Rehearsed]) -> Iterator[tuple[str, str]]:
             now = step.after.columns.get(identity)
             if now is not None and now.type != column.type and not _castable(now, start):
                 yield column.full_name, f"{step.revision}: its type becomes {now.type}"
+        for identity, attribute in sorted(step.before.attributes.items()):
+            if identity[0] in step.after.types and identity not in step.after.attributes:
+                yield attribute, f"{step.revision}: the attribute is dropped, from every value of its type"
 
 
 def _of_column(

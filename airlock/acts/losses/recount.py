@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airlock.acts.losses.beyond import held, named
 from airlock.acts.losses.items import quoted
 from airlock.instruments import raw
 from airlock.words.errors import NotExamined, Refused
@@ -12,20 +13,26 @@ from airlock.words.errors import NotExamined, Refused
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+    from airlock.acts.losses.beyond import Held, type_place
     from airlock.acts.losses.items import Item
     from airlock.words.upgrade import Loss
 
 
 @dataclass
 class Counted:
-    """What was found; `recount` holds the steps to it."""
+    """What was found; `recount` and `settle` hold the steps to it.
+
+    `foreseen` is everything that may go, by revision, also what could not be counted.
+    """
 
     items: tuple[Item, ...] = ()
     losses: tuple[Loss, ...] = ()
     unknown: tuple[str, ...] = ()
     allowed: int = 0
     unknown_allowed: bool = False
+    foreseen: frozenset[tuple[str, type_place]] = frozenset()
     lost: dict[str, int] = field(default_factory=dict)
+    _held: Held | None = None
 
     @property
     def rows(self) -> int:
@@ -39,6 +46,28 @@ class Counted:
         rows and `--accept-unknown-loss` is not given. Where every statement is a transaction of its own there is
         nothing that could hold a lock: then the count is the last moment at which nothing has happened yet.
         """
+        self._recount(revision, connection, locking=locking)
+        self._held = None if self.unknown_allowed or not locking else held(connection)
+
+    def settle(self, revision: str, connection: Connection) -> None:
+        """Look, before the step is committed, whether it took away what the same step in scratch did not.
+
+        Raises NotExamined, naming it, where `--accept-unknown-loss` is not given.
+        """
+        if self._held is None:
+            return
+        gone = [
+            named(place)
+            for place in self._held.gone(held(connection))
+            if (revision, place) not in self.foreseen
+        ]
+        if gone:
+            raise NotExamined(
+                f"{revision} took away {', '.join(gone)}, which it does not do in scratch: not counted, and undone.",
+                then="--accept-unknown-loss, after a look at it",
+            )
+
+    def _recount(self, revision: str, connection: Connection, *, locking: bool) -> None:
         # What an earlier attempt has committed outside a transaction is gone, and not lost a second time.
         mine = [
             item for item in self.items if item.revision == revision and raw.scalar(connection, _there(item))

@@ -25,12 +25,19 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 """
 _TABLES = """
 SELECT c.oid::bigint, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+"""
+# Without a lock on any table that has a column of the type, and without a trace in that column.
+_ATTRIBUTES = """
+SELECT t.oid::bigint, n.nspname, t.typname, a.attnum, a.attname
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 """
 
 
@@ -61,15 +68,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Every ordinary table and its columns at one moment, and the numbers of the types that are not PostgreSQL's."""
+    """Every table (partitioned ones too) and its columns at one moment; the types that are not PostgreSQL's; the schemas.
+
+    `attributes` are those of composite types: (type's oid, attribute's number), with the name for a reader.
+    """
 
     tables: Mapping[int, tuple[str, str]]
     columns: Mapping[type_identity, Column]
     types: frozenset[int]
+    schemas: Mapping[int, str]
+    attributes: Mapping[type_identity, str]
 
 
 def take(connection: type_connection) -> Snapshot:
-    """Read tables, columns and types of a database. Three queries of the catalogue, no lock."""
+    """Read tables, columns, types and schemas of a database. Queries of the catalogue, no lock."""
     with connection.cursor() as cursor:
         cursor.execute(_TABLES)
         tables = {oid: (schema, name) for oid, schema, name in cursor.fetchall()}
@@ -82,4 +94,11 @@ def take(connection: type_connection) -> Snapshot:
         }
         cursor.execute("SELECT oid::bigint FROM pg_type WHERE oid >= 16384")
         types = frozenset(row[0] for row in cursor.fetchall())
-    return Snapshot(tables, columns, types)
+        cursor.execute("SELECT oid::bigint, nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%'")
+        schemas = dict(cursor.fetchall())
+        cursor.execute(_ATTRIBUTES)
+        attributes = {
+            (oid, number): f"{plain(schema)}.{plain(kind)}.{plain(name)}"
+            for oid, schema, kind, number, name in cursor.fetchall()
+        }
+    return Snapshot(tables, columns, types, schemas, attributes)

@@ -112,12 +112,14 @@ class Steps(Hooks):
         if alone:
             self._leave(connection)
 
-    def done(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+    def done(self, step: RevisionStep, context: MigrationContext) -> None:
         """Ask the server for the lease before the version row is written; clear the mark with it."""
         self.inside = False
         self.observer.outside_transaction = False
         if context.connection is None:
             raise WrongTarget("env.py gave Alembic no connection.")
+        if self.losses is not None and not self.progress.left_transaction:
+            self.losses.settle(step.revision.revision, context.connection)
         self.lease.require()
         if time.monotonic() - self._proved > _PROOF_SECONDS:
             if context.connection.exec_driver_sql(self.lease.proof_sql).scalar() is not True:
