@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.instruments.lease import OBSERVER_NAME, WORKER_NAME
+from airlock.instruments.logins import as_login, needs_login
 from airlock.instruments.server import classify, connect
 from airlock.words.errors import AirlockError, LeaseHeld
 from airlock.words.secrets import scrub
@@ -48,7 +49,8 @@ class Blocker:
     def __str__(self) -> str:
         """Say who holds what, and since when."""
         name = ", ".join(part for part in (self.user, self.application) if part)
-        return f"pid {self.pid} ({name}, {self.state}, {self.seconds:.0f} s)"
+        since = f"{self.state}, {self.seconds:.0f} s" if self.state else "its state is hidden from this role"
+        return f"pid {self.pid} ({name}, {since})"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Observer:
         self.cancelled = ""
         self.outside_transaction = False
         self._worker = f"{WORKER_NAME}:{run}"
+        self._as_login = needs_login(self.connection)
         self._budget = budget
         self._on_blockers = on_blockers
         self._cancel = threading.Event()
@@ -121,7 +124,7 @@ class Observer:
                 self._wake.clear()
 
     def _cancel_worker(self) -> None:
-        with self.connection.cursor() as cursor:
+        with as_login(self.connection, needed=self._as_login) as cursor:
             cursor.execute(
                 "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = %s "
                 "AND datname = current_database() AND state = 'active'",
@@ -129,7 +132,7 @@ class Observer:
             )
 
     def _sample(self) -> None:
-        with self.connection.cursor() as cursor:
+        with as_login(self.connection, needed=self._as_login) as cursor:
             cursor.execute(
                 "SELECT a.pid, extract(epoch FROM clock_timestamp() - a.query_start)::float8 FROM pg_stat_activity a "
                 "WHERE a.application_name = %s AND a.datname = current_database() AND a.state <> 'idle'",
@@ -171,11 +174,11 @@ class Observer:
             self.cancel("lock budget")
 
     def _name_blockers(self, pids: list[int], object_name: str) -> None:
-        with self.connection.cursor() as cursor:
+        with as_login(self.connection, needed=self._as_login) as cursor:
             cursor.execute(
                 "SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), "
                 "coalesce(extract(epoch FROM clock_timestamp() - coalesce(xact_start, backend_start)), 0)::float8, "
-                "coalesce(state, backend_type), coalesce(query, '') FROM pg_stat_activity WHERE pid = ANY(%s) ORDER BY pid",
+                "coalesce(state, backend_type, ''), coalesce(query, '') FROM pg_stat_activity WHERE pid = ANY(%s) ORDER BY pid",
                 (pids,),
             )
             found = tuple(
@@ -216,7 +219,7 @@ def end_orphans(connection: type_connection, run: str) -> tuple[int, ...]:
 
 
 def _workers(connection: type_connection, run: str) -> tuple[list[tuple[int, str, str]], list[int]]:
-    with connection.cursor() as cursor:
+    with as_login(connection, needed=needs_login(connection)) as cursor:
         cursor.execute(
             "SELECT pid, coalesce(usename, '?'), to_char(coalesce(xact_start, backend_start), 'HH24:MI:SS'), "
             "coalesce(state, 'active') "
@@ -230,7 +233,7 @@ def _workers(connection: type_connection, run: str) -> tuple[list[tuple[int, str
 
 def _terminate(connection: type_connection, pid: int) -> bool:
     try:
-        with connection.cursor() as cursor:
+        with as_login(connection, needed=needs_login(connection)) as cursor:
             cursor.execute("SELECT pg_terminate_backend(%s)", (pid,))
             cursor.fetchone()
     except Exception as error:

@@ -83,6 +83,11 @@ _CONNECT_ERRORS: tuple[tuple[str, type[AirlockError], str], ...] = (
     ),
     (r"unsupported startup parameter", Usage, "A pooler refuses the URL's options; use the direct host."),
     (
+        r"too many connections for",
+        Unreachable,
+        "The CONNECTION LIMIT of the role or the database is reached; a run needs three connections.",
+    ),
+    (
         r"too many (?:connections|clients)|remaining connection slots",
         Unreachable,
         "The server has no connection left.",
