@@ -59,7 +59,7 @@ def revise(
         found, written = _write(config, message, list(renames), x_arguments, database, ask)
         if not written:
             return Revised(server.version, (), found.remarks)
-        progress(f"looking again after {len(written)} new revisions")
+        progress("looking again after what was written")
         left, differences = _again(config, x_arguments, server, database, history)
         remarks = found.remarks
     low = heads[0] if heads else "base"

@@ -54,6 +54,7 @@ def write(
     }  # fmt: skip
 
     def directed(context: MigrationContext, _heads: object, scripts: list[Any]) -> None:
+        context.opts[directives.PLANNED] = True
         found = _compared(context, tuple(renames))
         plans.append(found)
         if found[0].parts and not found[1].likely:

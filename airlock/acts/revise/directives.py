@@ -13,7 +13,6 @@ from alembic.util import CommandError
 
 from airlock.acts.revise.plan import plan
 from airlock.acts.revise.renames import rename_statements
-from airlock.acts.revise.rendering import StatementsOp
 from airlock.acts.revise.scripts import scripts
 from airlock.acts.revise.shadow import sides
 
@@ -28,6 +27,8 @@ log = logging.getLogger(__name__)
 
 
 NO_RENAME = "none"
+# Of a context whose revisions `airlock revision` writes itself: the hook of env.py then has nothing to say.
+PLANNED = "airlock_planned"
 
 
 def process_revision_directives(
@@ -38,7 +39,7 @@ def process_revision_directives(
     `--rename` comes as `-x rename=old:new` (`-x rename=none`: nothing is renamed). Raises CommandError where a rename is
     likely and nothing was said about it. Reads and compares in a savepoint that is rolled back.
     """
-    if not directives or context.opts.get("target_metadata") is None or _written(directives[0]):
+    if not directives or context.opts.get("target_metadata") is None or context.opts.get(PLANNED):
         return
     asked = [
         value for key, _, value in (one.partition("=") for one in _x_arguments(context)) if key == "rename"
@@ -95,10 +96,6 @@ def rewrite(context: MigrationContext, directives: list[MigrationScript], made: 
         return
     directives[:] = scripts(first, made.parts)
     _date_in_order(context)
-
-
-def _written(script: MigrationScript) -> bool:
-    return any(isinstance(one, StatementsOp) for one in script.upgrade_ops_list[-1].ops)
 
 
 def _x_arguments(context: MigrationContext) -> list[str]:

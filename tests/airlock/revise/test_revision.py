@@ -32,6 +32,15 @@ def mutate(project: Path, name: str) -> None:
     (project / "models.py").write_text(source)
 
 
+def hook(project: Path) -> None:
+    """Let env.py write in the zero-downtime form under plain Alembic too, as this repository's does."""
+    env = project / "alembic" / "env.py"
+    env.write_text(
+        "from airlock.acts.revise import process_revision_directives\n"
+        + env.read_text().replace('given.get("directives")', "process_revision_directives")
+    )
+
+
 def files(project: Path) -> list[str]:
     return sorted(path.name for path in (project / "alembic" / "versions").glob("*.py"))
 
@@ -98,10 +107,13 @@ def test_two_heads_are_refused(project: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.proof
+@pytest.mark.parametrize("hooked", [False, True])
 def test_a_likely_rename_is_refused_where_nobody_can_be_asked(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, capsys: pytest.CaptureFixture[str], hooked: bool
 ) -> None:
-    """Exit 1, nothing written, both answers spelt; either answer then writes."""
+    """Exit 1, nothing written, both answers spelt; either answer then writes; whether env.py has the hook or not."""
+    if hooked:
+        hook(project)
     source = SOURCE.replace('Column("weight", Integer)', 'Column("mass", Integer)').replace(
         '"weight * height"', '"mass * height"'
     )
@@ -119,10 +131,13 @@ def test_a_likely_rename_is_refused_where_nobody_can_be_asked(
 
 
 @pytest.mark.proof
-def test_somebody_at_a_terminal_is_asked(project: Path) -> None:
+@pytest.mark.parametrize("hooked", [False, True])
+def test_somebody_at_a_terminal_is_asked(project: Path, hooked: bool) -> None:
     """The answer decides: yes renames."""
     from airlock.acts.revise.act import revise
 
+    if hooked:
+        hook(project)
     source = SOURCE.replace('Column("percent", Integer', 'Column("less", Integer').replace(
         '"percent BETWEEN', '"less BETWEEN'
     )
