@@ -9,18 +9,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import sys
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.environment import EnvironmentContext
 from alembic.util.exc import CommandError
 
 from airlock.instruments.redirect import driver_of
-from airlock.words.errors import AirlockError, HistoryFault, Usage
-from airlock.words.secrets import scrub
+from airlock.instruments.said import to_standard_error
+from airlock.words.errors import AirlockError, HistoryFault, RevisionFailed, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
@@ -78,11 +77,12 @@ def run(
     `url` (libpq) becomes `sqlalchemy.url` in memory, under the driver that the ini asks for; `None`
     leaves the ini alone. Where connections really go is the redirect's business, not this function's.
     Commits per revision. Raises whatever env.py or a revision raises, Usage where the target is none of
-    this history, HistoryFault where version rows and history do not fit. What env.py prints goes to
+    this history or env.py never commits, HistoryFault where version rows and history do not fit. What env.py prints goes to
     standard error: standard output carries airlock's data alone.
     """
     hooks = hooks or Hooks()
     seen: list[Environment] = []
+    taken: list[RevisionStep] = []
 
     def steps(heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
         current = tuple(heads)
@@ -97,15 +97,49 @@ def run(
                 external_transaction=context._in_external_transaction,
             )
         )
+        taken[:] = plan
         for step in plan:
             hooks.before(step, context)
             yield _hooked(step, hooks, context)
+            _commit_the_rest(context)
             hooks.after(step, context)
 
     _execute(project, url, steps, destination=target or "heads", forced=transaction_per_migration)
     if not seen:
         raise Usage("env.py did not run the migrations.", then="call context.run_migrations() in env.py")
-    return seen[-1]
+    ran = seen[-1]
+    if ran.external_transaction and len({step.is_upgrade for step in taken}) == 1:
+        _require_commit(project, url, ran)
+    return ran
+
+
+# In the configuration's attributes, Alembic's place for what is not in the ini.
+_COMMITS = "airlock_env_commits"
+
+
+def _require_commit(project: Project, url: str | None, ran: Environment) -> None:
+    """Look once whether env.py commits the transaction that it holds by itself: if not, nothing ever happens.
+
+    Bare Alembic ends such a run with exit code 0. Raises Usage.
+    """
+    if not project.config.attributes.get(_COMMITS):
+        if learn(project, url).heads_before == ran.heads_before:
+            raise Usage(
+                "env.py begins a transaction before it configures Alembic, and ends without committing it: "
+                f"what {ran.steps[0]} did is rolled back.",
+                then="connection.commit() before context.configure() in env.py",
+            )
+        project.config.attributes[_COMMITS] = True
+
+
+def _commit_the_rest(context: MigrationContext) -> None:
+    """Commit what stands open behind a revision that has committed by itself: its last statements and its version row.
+
+    With op.get_bind().commit() it has ended Alembic's transaction, which then commits nothing any more.
+    """
+    connection = context.connection
+    if connection is not None and not context._in_external_transaction and connection.in_transaction():
+        connection.commit()
 
 
 def plan_steps(project: Project, heads: tuple[str, ...], target: str, direction: str) -> list[RevisionStep]:
@@ -142,7 +176,11 @@ def _hooked(step: RevisionStep, hooks: Hooks, context: MigrationContext) -> Revi
     @functools.wraps(function)
     def with_hooks(**arguments: Any) -> Any:
         hooks.begun(step, context)
-        result = function(**arguments)
+        try:
+            result = function(**arguments)
+        except (SystemExit, GeneratorExit) as stopped:
+            name = step.revision.revision
+            raise RevisionFailed(f"{name} stopped the program ({type(stopped).__name__}).") from stopped
         hooks.done(step, context)
         return result
 
@@ -158,7 +196,7 @@ def _execute(project: Project, url: str | None, steps: Any, *, destination: str,
         )
         if forced:
             _force_transaction_per_migration(environment)
-        with environment, _listening():
+        with environment, to_standard_error():
             try:
                 project.script.run_env()
             except (AirlockError, CommandError):
@@ -200,50 +238,13 @@ def _ini_url(project: Project, url: str | None) -> Iterator[None]:
             config.set_section_option(section, "sqlalchemy.url", before.replace("%", "%%"))
 
 
-class _Said:
-    """What env.py prints, warns and logs: to standard error, without a password, and never a reason to stop.
-
-    A reader that went away would raise into env.py, and end a run half way through the history.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError, ValueError):
-            self._stream.write(scrub(text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            self._stream.flush()
-
-    def close(self) -> None:
-        """Stay open: the stream is not env.py's."""
-
-
-@contextlib.contextmanager
-def _listening() -> Iterator[None]:
-    """Send both standard streams of env.py to standard error: standard output carries airlock's data alone."""
-    said: Any = _Said(sys.stderr)
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        yield
-
-
 def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
     """Run env.py as `alembic revision --autogenerate` does: no step, `retrieve(heads, context)` in their place.
 
     env.py's models are then in `context.opts["target_metadata"]`. Raises Usage where env.py stops by itself.
     """
     environment = EnvironmentContext(project.config, project.script, fn=retrieve, as_sql=False, **given)
-    with environment, _listening():
+    with environment, to_standard_error():
         try:
             project.script.run_env()
         except SystemExit as stopped:

@@ -11,7 +11,8 @@ from airlock.acts.upgrade import marks, plan, surroundings, where
 from airlock.acts.upgrade.judge import judge
 from airlock.acts.upgrade.leftovers import invalid_left
 from airlock.acts.upgrade.progress import Progress
-from airlock.acts.upgrade.steps import Steps, prove
+from airlock.acts.upgrade.proof import prove
+from airlock.acts.upgrade.steps import Steps
 from airlock.instruments import environment, server
 from airlock.instruments.lease import Lease, new_run, take
 from airlock.instruments.observer import Budget, Observer, end_orphans
@@ -222,7 +223,7 @@ class _Run:
             ):
                 environment.run(self.project, None, target, self.request.direction, steps)
                 steps.ended()
-        except (Exception, Stopped, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever env.py raises is judged
+        except BaseException as error:  # noqa: BLE001 - whatever env.py raises is judged, asyncio's CancelledError too
             return error
         return None
 

@@ -13,8 +13,7 @@ from airlock.acts.upgrade import leftovers, marks, plan
 from airlock.acts.upgrade.ends import ends_transaction
 from airlock.instruments import raw
 from airlock.instruments.environment import Hooks
-from airlock.instruments.redirect import ask
-from airlock.words.errors import ConnectionLost, WrongTarget
+from airlock.words.errors import ConnectionLost, RevisionFailed, WrongTarget
 from airlock.words.upgrade import Planned, StepBegun, StepDone
 
 if TYPE_CHECKING:
@@ -58,6 +57,8 @@ class Steps(Hooks):
         self.started = False
         self.inside = False
         self._external = False
+        self._connection: Connection | None = None
+        self._rolled_back = False
         self._unfinished: RevisionStep | None = None
         self._since = 0.0
         self._proved = 0.0
@@ -108,7 +109,7 @@ class Steps(Hooks):
         if self.losses is not None:
             # Before the mark: what is refused here has left nothing half applied.
             self.losses.recount(step.revision.revision, connection, locking=not alone)
-        self.inside = True
+        self.inside, self._connection, self._rolled_back = True, connection, False
         if alone:
             self._leave(connection)
 
@@ -118,6 +119,8 @@ class Steps(Hooks):
         self.observer.outside_transaction = False
         if context.connection is None:
             raise WrongTarget("env.py gave Alembic no connection.")
+        if self._rolled_back:
+            raise RevisionFailed(f"{step.revision.revision} rolled back its own transaction, and went on.")
         if self.losses is not None and not self.progress.left_transaction:
             self.losses.settle(step.revision.revision, context.connection)
         self.lease.require()
@@ -163,6 +166,7 @@ class Steps(Hooks):
         listeners: tuple[tuple[str, Callable[..., None]], ...] = (
             ("begin", self._on_begin),
             ("commit", self._on_commit),
+            ("rollback", self._on_rollback),
             ("before_cursor_execute", self._on_execute),
         )
         for name, function in listeners:
@@ -187,6 +191,10 @@ class Steps(Hooks):
     def _on_commit(self, connection: Connection) -> None:
         if self.inside:
             self._leave(connection)
+
+    def _on_rollback(self, connection: Connection) -> None:
+        if self.inside and connection is self._connection and not self.progress.left_transaction:
+            self._rolled_back = True
 
     def _on_execute(self, connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
         if self.inside and ends_transaction(statement):
@@ -213,29 +221,6 @@ def _resolved(context: MigrationContext) -> marks.VersionTable:
     literal = table.sql.replace("'", "''")
     schema = raw.scalar(context.connection, _WHERE_IT_IS + f"pg_catalog.to_regclass('{literal}')")
     return table if schema is None else marks.VersionTable(table.name, str(schema))
-
-
-def prove(lease: Lease) -> Callable[[Any], None]:
-    """Make the check that a worker's new session runs before any statement of env.py."""
-
-    def verify(dbapi_connection: Any) -> None:
-        lease.sever_with(dbapi_connection)
-        row = ask(dbapi_connection, lease.proof_sql)
-        if row is None or row[0] is not True:
-            raise WrongTarget(
-                "env.py connected to another database than the leased one.",
-                standing="It was stopped before its first statement. Nothing changed.",
-                then="--url with the database that env.py migrates",
-            )
-        cursor = dbapi_connection.cursor()
-        try:
-            # Under creator= or pool= no redirect has named the session; its orphan must be recognised.
-            cursor.execute(f"SET application_name = '{lease.worker_name}'")
-        finally:
-            cursor.close()
-        dbapi_connection.commit()
-
-    return verify
 
 
 def _absolute(request: Request, steps: list[RevisionStep]) -> str | None:
