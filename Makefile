@@ -62,11 +62,11 @@ bench-api: .venv/ready  ## Measure the API and the data access on 1,000 users x 
 .PHONY: revision
 revision: .venv/ready  ## Write a revision from what changed in the models: M="Add task.due_at, nullable"
 	@test -n "$$M" || { echo 'make revision: say what it does: M="Add task.due_at, nullable"' >&2; exit 2; }
-	@airlock revision -m "$$M"
+	@airlock revision -m "$$M" $(ARGS)
 
 .PHONY: check
 check: .venv/ready  ## Hold the history against the models, the house's rules, the trace and the drill; no target, no Docker
-	@airlock check
+	@airlock check $(ARGS)
 
 .PHONY: trace
 trace: .venv/ready  ## See what each statement locks, rewrites and scans, in scratch: FROM=base TO=head
@@ -78,15 +78,15 @@ review: .venv/ready  ## Write the bundle that a DBA approves revisions from to r
 
 .PHONY: drill
 drill: .venv/ready  ## Rehearse every rollback in scratch databases, with rows; the report goes to reports/drill/
-	@airlock drill --out reports/drill
+	@airlock drill --out reports/drill $(ARGS)
 
 .PHONY: drill-traffic
 drill-traffic: .venv/ready  ## The same under traffic of the other release: CLIENTS=20 ROWS=200000
-	@airlock drill --traffic "$${CLIENTS:-20}" --rows "$${ROWS:-200000}" --out reports/drill-traffic
+	@airlock drill --traffic "$${CLIENTS:-20}" --rows "$${ROWS:-200000}" --out reports/drill-traffic $(ARGS)
 
 .PHONY: drill-crash
 drill-crash: .venv/ready  ## The same through crashes: each step cut at every statement, then run again: ROWS=5000
-	@airlock drill --crash --rows "$${ROWS:-5000}" --out reports/drill-crash
+	@airlock drill --crash --rows "$${ROWS:-5000}" --out reports/drill-crash $(ARGS)
 
 ##@ Work on it
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
 from app.database import create_all
+from app.models import metadata
 from tests.catalogue import catalogue, differences
 from tests.history import ROOT, History, configuration, revisions
 from tests.rows import read_rows, write_rows
@@ -24,7 +25,6 @@ from tests.servers import Database, Server
 
 FILES = sorted((ROOT / "alembic" / "versions").glob("*.py"))
 BACKFILL = "1fbaac01e8bc"
-INDEX = "fd2abf270b21"
 
 
 @pytest.mark.server
@@ -59,7 +59,7 @@ def test_a_revision_goes_up_down_and_up_again_with_rows(empty_database: Database
     catalogue_before, rows_before = catalogue(empty_database), read_rows(empty_database)
     history.upgrade(revision)
     catalogue_up = catalogue(empty_database)
-    assert differences(catalogue_before, catalogue_up) or revision == BACKFILL
+    assert differences(catalogue_before, catalogue_up) or kept(revision)  # a backfill changes rows only
     write_rows(empty_database, "after")
     history.downgrade(below)
     assert differences(catalogue_before, catalogue(empty_database)) == []
@@ -81,7 +81,7 @@ def test_a_migrated_database_is_the_one_that_create_all_makes(history: History, 
     """Tables, columns, defaults, constraints, indexes, comments: all one, but for the version table."""
     with server.database("template0") as made:
         engine = sa.create_engine(made.sqlalchemy_url, poolclass=sa.NullPool)
-        assert create_all(engine) == ["user", "conversation", "task", "message"]
+        assert create_all(engine) == [table.name for table in metadata.sorted_tables]
         migrated, created = catalogue(history.database, ["phase2"]), catalogue(made, ["phase2"])
     assert [line for line in differences(created, migrated) if "alembic_version" not in line] == []
     assert "phase2.task.priority" in migrated
@@ -177,7 +177,7 @@ def test_an_invalid_index_left_by_a_killed_build_is_replaced(empty_database: Dat
         cursor = connection.cursor()
         with pytest.raises(psycopg2.errors.UniqueViolation):
             cursor.execute("CREATE UNIQUE INDEX CONCURRENTLY ix_task_user_id_open ON phase2.task (user_id)")
-        history.upgrade(INDEX)
+        history.upgrade("head")
         cursor.execute(
             "SELECT indisvalid FROM pg_index WHERE indexrelid = 'phase2.ix_task_user_id_open'::regclass"
         )

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from airlock.instruments import embedded
+from tests.history import revisions
 
 ROOT = Path(__file__).parents[3]
 NEWEST = max(embedded.available())
+HOW_MANY = len(revisions())
 
 
 @pytest.fixture(
@@ -38,26 +40,27 @@ def out(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_every_revision_is_proved(out: Path) -> None:
-    """Seven revisions, seven proofs, every table filled, and the server's version beside the verdict."""
+    """As many proofs as revisions, every table filled, and the server's version beside the verdict."""
     report = json.loads((out / "drill.json").read_text())
     assert {revision["verdict"] for revision in report["revisions"]} == {"proved"}
-    assert len(report["revisions"]) == 7
+    assert len(report["revisions"]) == HOW_MANY
     assert [fill for fill in report["fills"] if fill["reason"]] == []
     last = (out / "stdout").read_text().splitlines()[-1]
-    assert last.startswith(f"proved: 7 revisions (PostgreSQL {report['server_version']}")
+    assert last.startswith(f"proved: {HOW_MANY} revisions (PostgreSQL {report['server_version']}")
 
 
 def test_the_backfill_keeps_what_it_says_it_keeps(out: Path) -> None:
-    """The one thing that is not undone is named with the revision's own sentence."""
+    """What is not undone is named with the revision's own sentence."""
     report = json.loads((out / "drill.json").read_text())
     kept = [one for revision in report["revisions"] for one in revision["kept"]]
-    assert kept == [{"object": "phase2.task.priority", "sentence": "NULL meant 1"}]
+    assert {"object": "phase2.task.priority", "sentence": "NULL meant 1"} in kept
 
 
 def test_progress_goes_to_standard_error(out: Path) -> None:
     """One line per revision where nobody watches, with an estimate; none of it on standard output."""
-    assert "revision 7 of 7" in (out / "stderr").read_text()
-    assert "revision 7 of 7" not in (out / "stdout").read_text()
+    last = f"revision {HOW_MANY} of {HOW_MANY}"
+    assert last in (out / "stderr").read_text()
+    assert last not in (out / "stdout").read_text()
 
 
 def test_the_report_is_where_the_command_says(out: Path) -> None:
@@ -71,7 +74,11 @@ def test_junit_has_a_case_per_revision(out: Path) -> None:
     """Well-formed, with counts that agree."""
     suite = ET.parse(out / "junit.xml").getroot().find("testsuite")  # noqa: S314  our own file
     assert suite is not None
-    assert (suite.get("tests"), suite.get("failures"), len(suite.findall("testcase"))) == ("7", "0", 7)
+    assert (suite.get("tests"), suite.get("failures"), len(suite.findall("testcase"))) == (
+        str(HOW_MANY),
+        "0",
+        HOW_MANY,
+    )
 
 
 class _Page(HTMLParser):
@@ -101,5 +108,5 @@ def test_the_page_stands_by_itself(out: Path) -> None:
     assert "script" not in page.tags
     assert [address for address in page.addresses if not address.startswith(("#", "data:"))] == []
     assert page.links <= page.ids
-    assert len(page.links) == 7
+    assert len(page.links) == HOW_MANY
     assert "What this drill cannot see" in text
