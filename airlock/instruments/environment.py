@@ -6,22 +6,22 @@ Alembic's own options, set from outside: one transaction per revision, and the l
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 
-from airlock.instruments.redirect import driver_of
+from airlock.instruments.ini import ini_url
 from airlock.instruments.said import to_standard_error
 from airlock.words.errors import AirlockError, HistoryFault, RevisionFailed, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from alembic.runtime.migration import MigrationContext, RevisionStep
+    from alembic.runtime.migration import MigrationContext
 
     from airlock.instruments.project import Project
 
@@ -162,7 +162,20 @@ def plan_steps(project: Project, heads: tuple[str, ...], target: str, direction:
     try:
         return list(take(target, heads))
     except CommandError as error:
-        raise Usage(f"{error}") from error
+        raise Usage(f"{str(error).rstrip('.')}.") from error
+
+
+def steps_of(project: Project, names: Sequence[str], direction: str) -> list[RevisionStep]:
+    """Make the steps of exactly these revisions, in this order.
+
+    For a plan that takes more than one run of env.py: asked again for the same target half way, Alembic may
+    answer with other revisions, such as those of a second branch.
+    """
+    up = direction == "up"
+    return [
+        RevisionStep(project.script.revision_map, project.script.get_revision(name), is_upgrade=up)
+        for name in names
+    ]
 
 
 def learn(project: Project, url: str | None) -> Environment:
@@ -190,7 +203,7 @@ def _hooked(step: RevisionStep, hooks: Hooks, context: MigrationContext) -> Revi
 
 def _execute(project: Project, url: str | None, steps: Any, *, destination: str, forced: bool) -> None:
     config = project.config
-    with _ini_url(project, url):
+    with ini_url(project, url):
         environment = EnvironmentContext(
             config, project.script, fn=steps, as_sql=False, destination_rev=destination
         )
@@ -213,29 +226,6 @@ def _force_transaction_per_migration(environment: EnvironmentContext) -> None:
         configure(*arguments, **{**options, "transaction_per_migration": True})
 
     setattr(environment, "configure", forced)  # noqa: B010  mypy forbids assigning to a method
-
-
-@contextlib.contextmanager
-def _ini_url(project: Project, url: str | None) -> Iterator[None]:
-    """Give the ini a URL of the right driver while env.py runs. `%` is doubled: the ini interpolates."""
-    if url is None:
-        yield
-        return
-    config = project.config
-    section = config.config_ini_section
-    try:
-        before = config.get_main_option("sqlalchemy.url")
-    except Exception:  # noqa: BLE001  an ini whose own URL does not interpolate
-        before = None
-    spelled = url.replace("postgresql://", f"postgresql+{driver_of(before)}://", 1)
-    config.set_section_option(section, "sqlalchemy.url", spelled.replace("%", "%%"))
-    try:
-        yield
-    finally:
-        if before is None:
-            config.file_config.remove_option(section, "sqlalchemy.url")
-        else:
-            config.set_section_option(section, "sqlalchemy.url", before.replace("%", "%%"))
 
 
 def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:

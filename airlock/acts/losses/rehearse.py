@@ -61,11 +61,11 @@ def rehearse(
     project = Project.open(Path(config), x_arguments)
     with contextlib.closing(_connect(database)) as connection:
         recorder = Recorder(lambda: _connect(database))
-        hooks = _Rehearsal(recorder, connection, project)
+        hooks = _Rehearsal(recorder, connection, project, direction=direction)
         with contextlib.closing(recorder), installed(recorder):
             while True:
                 try:
-                    environment.run(project, None, target, direction, hooks)
+                    environment.run(project, None, hooks.target or target, direction, hooks)
                 except (NotImplementedError, RuntimeError) as error:
                     if direction != "down":
                         raise
@@ -86,9 +86,13 @@ class _Rehearsal(Hooks):
     connection: Any
     project: Project
     steps: list[Rehearsed] = field(default_factory=list)
+    direction: str = "down"
     left_over: int = 0
     revision: str = ""
+    # Of a run after the first the target only has to be one: the steps are what is left of the first one's plan.
+    target: str = ""
     _one_by_one: bool = False
+    _pending: tuple[str, ...] = ()
     _before: snapshot.Snapshot | None = None
     _records: tuple[StatementRecord, ...] = ()
     _ended: str | None = None
@@ -102,8 +106,12 @@ class _Rehearsal(Hooks):
         self.recorder.ignored = frozenset({version_table})
 
     def plan(self, steps: list[RevisionStep]) -> list[RevisionStep]:
+        if self.target:
+            steps = environment.steps_of(self.project, self._pending, self.direction)
         kept = steps[:1] if self._one_by_one else steps
-        self.left_over = len(steps) - len(kept)
+        self._pending = tuple(step.revision.revision for step in steps[len(kept) :])
+        self.left_over = len(self._pending)
+        self.target = "heads" if self.direction == "up" else "base"
         return kept
 
     def before(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002

@@ -37,6 +37,12 @@ def check_arguments(project: Project, target: str, direction: str) -> None:
         )
     if not target.strip():
         raise Usage("The target revision is empty.")
+    if target.endswith("@"):
+        raise Usage(
+            f"{target} names no revision behind its '@'.", then=f"{target}head, {target}base or {target}-1"
+        )
+    if direction == UP and target == "base":
+        raise Usage("base is where a downgrade ends, not an upgrade.", then="airlock downgrade base")
     if is_relative(target):
         if (target.partition("@")[2] or target).startswith("+") != (direction == UP):
             raise Usage(

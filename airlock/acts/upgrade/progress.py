@@ -11,14 +11,17 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass
 class Progress:
-    """Where the run began and stands, the step it is in, and what it has left in the database."""
+    """Where the run began and stands, the step it is in, and what it has left in the database.
+
+    `pending` is what is left of the plan that was announced, once there is one (`planned`).
+    """
 
     table: VersionTable | None = None
     before: tuple[str, ...] | None = None
     heads: tuple[str, ...] = ()
     done: int = 0
     pending: tuple[str, ...] = ()
-    absolute_target: str | None = None
+    planned: bool = False
     step: str | None = None
     left_transaction: bool = False
     comment: str | None = None

@@ -26,7 +26,7 @@ from airlock.words.errors import (
     LockBudgetSpent,
     WrongTarget,
 )
-from airlock.words.upgrade import DOWN, Blocked, Leased, Noted, OrphansEnded, Retrying, Verdict, Waiting
+from airlock.words.upgrade import DOWN, UP, Blocked, Leased, Noted, OrphansEnded, Retrying, Verdict, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +165,9 @@ class _Run:
         tries, done_before = 0, 0
         while True:
             steps = Steps(self.project, self.request, lease, observer, watch, self.progress, self.losses)
-            target = self.progress.absolute_target or self.request.target
+            # Of a later attempt the target only has to be one: the steps are what is left of the plan.
+            end = "heads" if self.request.direction == UP else "base"
+            target = end if self.progress.planned else self.request.target
             error = self._attempt(steps, lease, watch, target)
             if error is None:
                 if steps.left_over == 0:
@@ -229,8 +231,7 @@ class _Run:
 
     def _may_retry(self, failure: AirlockError, sleep: float) -> bool:
         left = self.deadline - time.monotonic()
-        again = self.progress.done == 0 or self.progress.absolute_target is not None
-        if not isinstance(failure, LockBudgetSpent) or not again or left <= 0:
+        if not isinstance(failure, LockBudgetSpent) or left <= 0:
             return False
         return sleep < left or left > self.request.lock_s
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Engine
 
 from airlock.acts.upgrade import leftovers, marks, plan
 from airlock.acts.upgrade.ends import ends_transaction
-from airlock.instruments import raw
+from airlock.instruments import environment, raw
 from airlock.instruments.environment import Hooks
 from airlock.words.errors import ConnectionLost, RevisionFailed, WrongTarget
 from airlock.words.upgrade import Planned, StepBegun, StepDone
@@ -75,16 +75,20 @@ class Steps(Hooks):
         self.progress.comment = marks.read_comment(self.observer.connection, self.progress.table)
 
     def plan(self, steps: list[RevisionStep]) -> list[RevisionStep]:
-        """Check the plan, announce it once, and cut it to one step where all would share a transaction."""
-        names = tuple(step.revision.revision for step in steps)
+        """Check the plan and announce it once; cut it to one step where all would share a transaction.
+
+        A later attempt goes on with what is left of that plan, whatever its target would mean by now.
+        """
         self.watch.check()
-        if not self.progress.done and not self.progress.pending:
+        if self.progress.planned:
+            steps = environment.steps_of(self.project, self.progress.pending, self.request.direction)
+        names = tuple(step.revision.revision for step in steps)
+        if not self.progress.planned:
             plan.check_target(
                 self.project, self.progress.heads, self.request.target, self.request.direction, names
             )
-            self.progress.absolute_target = _absolute(self.request, steps)
             self.request.emit(Planned(self.request.direction, self.progress.heads, names))
-        self.progress.pending = names
+            self.progress.planned, self.progress.pending = True, names
         leftovers.look(self.project, self.request, self.observer, self.progress, names)
         kept = steps[:1] if self._external or self.progress.single else steps
         self.left_over = len(steps) - len(kept)
@@ -221,21 +225,6 @@ def _resolved(context: MigrationContext) -> marks.VersionTable:
     literal = table.sql.replace("'", "''")
     schema = raw.scalar(context.connection, _WHERE_IT_IS + f"pg_catalog.to_regclass('{literal}')")
     return table if schema is None else marks.VersionTable(table.name, str(schema))
-
-
-def _absolute(request: Request, steps: list[RevisionStep]) -> str | None:
-    """Turn a target that counts from here into one that still means the same after some steps."""
-    if not plan.is_relative(request.target):
-        return request.target
-    if not steps:
-        return None
-    last = steps[-1].revision
-    if request.direction == "up":
-        return str(last.revision)
-    below = last.down_revision
-    if below is None:
-        return "base" if "@" not in request.target else None
-    return below if isinstance(below, str) else None
 
 
 def _title(step: RevisionStep) -> str:
