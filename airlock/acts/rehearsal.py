@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,8 @@ def build(config: str, x_arguments: Sequence[str], heads: Sequence[str]) -> Iter
     from airlock.instruments import environment
     from airlock.instruments.project import Project
 
+    # "Running upgrade ..." of a scratch database reads like the target's.
+    logging.disable(logging.INFO)
     project = Project.open(Path(config), x_arguments)
     table, schema = "alembic_version", None
     for head in heads or ("base",):

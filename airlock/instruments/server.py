@@ -63,6 +63,7 @@ _CONNECT_ERRORS: tuple[tuple[str, type[AirlockError], str], ...] = (
     ),
     (r"pg_hba\.conf", Denied, "The server's pg_hba.conf does not let this login in."),
     (r"channel.binding", Denied, "The server cannot bind the login to its TLS channel (channel_binding)."),
+    (r"invalid response to SSL negotiation", WrongTarget, "What answers there is not PostgreSQL."),
     (
         r"does not support SSL|SSL|certificate|tlsv1",
         Denied,
@@ -286,7 +287,10 @@ def _configuration(error: BaseException) -> AirlockError:
     if name == "MissingGreenlet":
         return Usage("env.py uses an asynchronous driver as if it were synchronous (MissingGreenlet).")
     if name == "NoSuchModuleError":
-        return Usage("SQLAlchemy knows no such dialect; the URL must begin with postgresql://.")
+        return Usage(
+            "env.py's URL names a dialect that SQLAlchemy does not know.",
+            then="postgresql:// in sqlalchemy.url of the ini, or where env.py has it from; --url replaces the rest",
+        )
     if name == "ArgumentError":
         return Usage("SQLAlchemy could not read the URL that env.py gave it.")
     return RevisionFailed(f"{name}: {text}" if text else f"{name}.")

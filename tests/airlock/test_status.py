@@ -44,6 +44,16 @@ def test_a_database_half_way(tmp_path: Path, empty_database: Database) -> None:
 
 
 @pytest.mark.proof
+def test_what_env_py_logs_in_scratch_is_not_shown(tmp_path: Path, empty_database: Database) -> None:
+    """As `alembic init` writes it, env.py turns logging on: "Running upgrade" would read as the target's."""
+    ini = write_project(tmp_path, HISTORY)
+    env = tmp_path / "alembic" / "env.py"
+    env.write_text("import logging\n\nlogging.basicConfig(level=logging.INFO)\n" + env.read_text())
+    ran = forked.airlock(ini, "status", "--scratch", empty_database.url, url=empty_database.url)
+    assert (ran.code, ran.err) == (0, "")
+
+
+@pytest.mark.proof
 def test_drift_is_named_object_by_object(tmp_path: Path, empty_database: Database) -> None:
     """What is missing, what is unknown, what differs; another schema is nobody's business."""
     ini = write_project(tmp_path, HISTORY)

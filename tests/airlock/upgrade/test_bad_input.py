@@ -97,6 +97,21 @@ def test_a_server_that_hangs_up(ini: Path) -> None:
         check(forked.airlock(ini, "upgrade", url=url), 10, "closed")
 
 
+def test_a_server_that_is_another_kind_of_server(ini: Path) -> None:
+    """A web server behind the port: not called a matter of TLS, and not worth trying again."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as web:
+
+        def answer() -> None:
+            connection, _ = web.accept()
+            connection.recv(100)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"postgresql://u:{ENCODED}@127.0.0.1:{web.getsockname()[1]}/db"
+        check(forked.airlock(ini, "upgrade", url=url), 12, "is not PostgreSQL")
+
+
 @pytest.fixture
 def ordinary(server: Server) -> Iterator[str]:
     """Make a role that may log in and own nothing."""
@@ -221,6 +236,7 @@ ENVS: list[tuple[str, Callable[[str], str], int, str]] = [
     ("a missing variable", lambda _: "import os\nos.environ['NOT_SET_ANYWHERE']", 2, "NOT_SET_ANYWHERE"),
     ("a missing driver", lambda _: "from sqlalchemy import create_engine\ncreate_engine('postgresql+pg8000://h/d')", 2, "pg8000"),
     ("an unknown dialect", lambda _: "from sqlalchemy import create_engine\ncreate_engine('postgres://h/d')", 2, "postgresql://"),
+    ("alembic init's own URL", lambda _: "import sqlalchemy\nsqlalchemy.create_engine('driver://h/d')", 2, "sqlalchemy.url"),
     (
         "a URL it cannot read",
         lambda _: f"from sqlalchemy import create_engine\ncreate_engine('nonsense {SECRET}')",
