@@ -6,6 +6,7 @@ Alembic's own options, set from outside: one transaction per revision, and the l
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,7 @@ class Environment:
     version_table: str
     version_table_schema: str | None
     external_transaction: bool
+    connection: Any = dataclasses.field(repr=False, compare=False, default=None)
 
 
 def run(
@@ -95,6 +97,7 @@ def run(
                 version_table=context.version_table,
                 version_table_schema=context.version_table_schema,
                 external_transaction=context._in_external_transaction,
+                connection=context.connection,
             )
         )
         taken[:] = plan
@@ -123,6 +126,9 @@ def _require_commit(project: Project, url: str | None, ran: Environment) -> None
     Bare Alembic ends such a run with exit code 0. Raises Usage.
     """
     if not project.config.attributes.get(_COMMITS):
+        with contextlib.suppress(Exception):
+            # Left open it would keep its locks, on the version table too. Under asyncio its loop has ended with it.
+            ran.connection.close()
         if learn(project, url).heads_before == ran.heads_before:
             raise Usage(
                 "env.py begins a transaction before it configures Alembic, and ends without committing it: "

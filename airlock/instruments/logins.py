@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+def as_login(statement: str) -> str:
+    """Spell a query that is made with the login's own rights, whatever role the session has taken.
 
-    from airlock.instruments.server import type_connection
-
-
-def needs_login(connection: type_connection) -> bool:
-    """Tell whether a session begins under another role than its login's (`ALTER ROLE ... SET role`)."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT current_user <> session_user")
-        return bool(cursor.fetchone()[0])
-
-
-@contextlib.contextmanager
-def as_login(connection: type_connection, *, needed: bool) -> Iterator[Any]:
-    """Lend a cursor that looks with the login's own rights, for one transaction where that is `needed`.
-
-    Worker sessions are the login's: the role that it takes may neither see what they do nor cancel it. Only for a
-    transaction, because behind a pooler a role that is set for the session is set for others.
+    Worker sessions are the login's: the role that it takes may neither see what they do nor cancel it. Both
+    statements are one message and so one transaction, which leaves nothing behind: not for another thread on the same
+    connection, nor for another client behind a pooler. For a connection in autocommit mode.
     """
-    with connection.cursor() as cursor:
-        if not needed:
-            yield cursor
-            return
-        cursor.execute("BEGIN; SET LOCAL ROLE NONE")
-        try:
-            yield cursor
-        finally:
-            cursor.execute("ROLLBACK")
+    return f"SET LOCAL ROLE NONE; {statement}"

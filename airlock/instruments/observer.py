@@ -15,22 +15,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.instruments.lease import OBSERVER_NAME, WORKER_NAME
-from airlock.instruments.logins import as_login, needs_login
-from airlock.instruments.server import classify, connect
-from airlock.words.errors import AirlockError, LeaseHeld
+from airlock.instruments.logins import as_login
+from airlock.instruments.server import connect
 from airlock.words.secrets import scrub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airlock.instruments.server import type_connection
     from airlock.instruments.target import Target
 
 SAMPLE_SECONDS = 0.1
-# An orphan that is asked to end gets this long to do so.
-_END_SECONDS = 10.0
-# A session named like a worker and idle may have a statement in its socket; after this long it would be seen.
-_SETTLE_SECONDS = 0.1
 _READS_AND_WRITES = {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
 
 
@@ -74,7 +68,6 @@ class Observer:
         self.cancelled = ""
         self.outside_transaction = False
         self._worker = f"{WORKER_NAME}:{run}"
-        self._as_login = needs_login(self.connection)
         self._budget = budget
         self._on_blockers = on_blockers
         self._cancel = threading.Event()
@@ -124,28 +117,34 @@ class Observer:
                 self._wake.clear()
 
     def _cancel_worker(self) -> None:
-        with as_login(self.connection, needed=self._as_login) as cursor:
+        with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = %s "
-                "AND datname = current_database() AND state = 'active'",
+                as_login(
+                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = %s "
+                    "AND datname = current_database() AND state = 'active'"
+                ),
                 (self._worker,),
             )
 
     def _sample(self) -> None:
-        with as_login(self.connection, needed=self._as_login) as cursor:
+        with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT a.pid, extract(epoch FROM clock_timestamp() - a.query_start)::float8 FROM pg_stat_activity a "
-                "WHERE a.application_name = %s AND a.datname = current_database() AND a.state <> 'idle'",
+                as_login(
+                    "SELECT a.pid, extract(epoch FROM clock_timestamp() - a.query_start)::float8 FROM pg_stat_activity a "
+                    "WHERE a.application_name = %s AND a.datname = current_database() AND a.state <> 'idle'"
+                ),
                 (self._worker,),
             )
             workers = dict(cursor.fetchall())
             if not workers:
                 return
             cursor.execute(
-                "SELECT l.pid, l.mode, coalesce(l.relation::regclass::text, l.locktype), pg_blocking_pids(l.pid), "
-                "coalesce(extract(epoch FROM clock_timestamp() - coalesce(l.waitstart, a.query_start)), 0)::float8 "
-                "FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
-                "WHERE NOT l.granted AND (l.database IS NULL OR a.datname = current_database())"
+                as_login(
+                    "SELECT l.pid, l.mode, coalesce(l.relation::regclass::text, l.locktype), pg_blocking_pids(l.pid), "
+                    "coalesce(extract(epoch FROM clock_timestamp() - coalesce(l.waitstart, a.query_start)), 0)::float8 "
+                    "FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+                    "WHERE NOT l.granted AND (l.database IS NULL OR a.datname = current_database())"
+                )
             )
             waits = cursor.fetchall()
         self._enforce(workers, waits)
@@ -174,11 +173,14 @@ class Observer:
             self.cancel("lock budget")
 
     def _name_blockers(self, pids: list[int], object_name: str) -> None:
-        with as_login(self.connection, needed=self._as_login) as cursor:
+        with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), "
-                "coalesce(extract(epoch FROM clock_timestamp() - coalesce(xact_start, backend_start)), 0)::float8, "
-                "coalesce(state, backend_type, ''), coalesce(query, '') FROM pg_stat_activity WHERE pid = ANY(%s) ORDER BY pid",
+                as_login(
+                    "SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), "
+                    "coalesce(extract(epoch FROM clock_timestamp() - coalesce(xact_start, backend_start)), 0)::float8, "
+                    "coalesce(state, backend_type, ''), coalesce(query, '') "
+                    "FROM pg_stat_activity WHERE pid = ANY(%s) ORDER BY pid"
+                ),
                 (pids,),
             )
             found = tuple(
@@ -189,58 +191,6 @@ class Observer:
         self.blockers = found or self.blockers
         if found and {blocker.pid for blocker in found} - known:
             self._on_blockers(found)
-
-
-def end_orphans(connection: type_connection, run: str) -> tuple[int, ...]:
-    """Terminate worker sessions that an earlier run of a dead process left behind; return their pids.
-
-    To be called with the lease held: whoever carries the worker's name now has no right to. Sessions at work
-    or in a transaction are ended; an idle one (a pooler keeps them) is let be once it has shown that no statement
-    is still on its way. Raises LeaseHeld, naming the session, where we may not end it or it does not end.
-    """
-    ended: dict[int, None] = {}
-    deadline = time.monotonic() + _END_SECONDS
-    settled = False
-    while True:
-        busy, idle = _workers(connection, run)
-        if not busy and (not idle or settled):
-            return tuple(ended)
-        settled = not busy
-        for pid, user, started in busy:
-            if time.monotonic() > deadline or not _terminate(connection, pid):
-                raise LeaseHeld(
-                    "A session of an earlier, dead run is still at work and could not be ended: "
-                    f"pid {pid}, user {user}, since {started}.",
-                    standing="Nothing changed.",
-                    then=f"SELECT pg_terminate_backend({pid}) as a role that may",
-                )
-            ended[pid] = None
-        time.sleep(_SETTLE_SECONDS)
-
-
-def _workers(connection: type_connection, run: str) -> tuple[list[tuple[int, str, str]], list[int]]:
-    with as_login(connection, needed=needs_login(connection)) as cursor:
-        cursor.execute(
-            "SELECT pid, coalesce(usename, '?'), to_char(coalesce(xact_start, backend_start), 'HH24:MI:SS'), "
-            "coalesce(state, 'active') "
-            "FROM pg_stat_activity WHERE application_name LIKE %s AND application_name <> %s "
-            "AND datname = current_database() AND pid <> pg_backend_pid()",
-            (f"{WORKER_NAME}:%", f"{WORKER_NAME}:{run}"),
-        )
-        rows = cursor.fetchall()
-    return [row[:3] for row in rows if row[3] != "idle"], [row[0] for row in rows if row[3] == "idle"]
-
-
-def _terminate(connection: type_connection, pid: int) -> bool:
-    try:
-        with as_login(connection, needed=needs_login(connection)) as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s)", (pid,))
-            cursor.fetchone()
-    except Exception as error:
-        if isinstance(classify(error), AirlockError) and getattr(error, "pgcode", None) == "42501":
-            return False
-        raise
-    return True
 
 
 def _shape(query: str) -> str:

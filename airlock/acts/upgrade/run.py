@@ -15,7 +15,8 @@ from airlock.acts.upgrade.proof import prove
 from airlock.acts.upgrade.steps import Steps
 from airlock.instruments import environment, server
 from airlock.instruments.lease import Lease, new_run, take
-from airlock.instruments.observer import Budget, Observer, end_orphans
+from airlock.instruments.observer import Budget, Observer
+from airlock.instruments.orphans import end_abandoned, end_orphans
 from airlock.instruments.redirect import redirected
 from airlock.instruments.signals import Stopped, Watch, watching
 from airlock.words.errors import (
@@ -215,6 +216,7 @@ class _Run:
                 raise Interrupted(watch.number, standing="Nothing changed.") from None
 
     def _attempt(self, steps: Steps, lease: Lease, watch: Watch, target: str | None) -> BaseException | None:
+        error: BaseException | None = None
         try:
             with (
                 surroundings.environment_of(self.target),
@@ -225,9 +227,12 @@ class _Run:
             ):
                 environment.run(self.project, None, target, self.request.direction, steps)
                 steps.ended()
-        except BaseException as error:  # noqa: BLE001 - whatever env.py raises is judged, asyncio's CancelledError too
-            return error
-        return None
+        except BaseException as raised:  # noqa: BLE001 - whatever env.py raises is judged, asyncio's CancelledError too
+            error = raised
+        # A connection that is lost is found to be so by whoever needs it next.
+        with contextlib.suppress(Exception):
+            end_abandoned(steps.observer.connection, lease.run)
+        return error
 
     def _may_retry(self, failure: AirlockError, sleep: float) -> bool:
         left = self.deadline - time.monotonic()

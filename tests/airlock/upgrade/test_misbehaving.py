@@ -106,3 +106,42 @@ def test_what_follows_a_commit_is_counted_as_lost(tmp_path: Path, empty_database
     refused = down(ini, empty_database)
     assert ("public.item.colour", 1) in losses(refused)
     assert (refused.code, at(empty_database)) == (1, "d2"), refused.err
+
+
+LOCKS_THE_VERSION_TABLE = (
+    HEADER
+    + """
+engine = create_engine(URL.replace("postgresql://", "postgresql+psycopg2://"))
+connection = engine.connect()
+connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS alembic_version (version_num varchar(32) PRIMARY KEY)")
+connection.commit()
+connection.exec_driver_sql("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
+context.configure(connection=connection)
+with context.begin_transaction():
+    context.run_migrations()
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("end", "body", "code", "said"),
+    [
+        (
+            "connection.commit()",
+            "raise ValueError('no')",
+            40,
+            "m2: ValueError: no. (m2.py:12) Now at m1 (1 done).",
+        ),
+        ("", "pass", 2, "Nothing changed; still at base."),
+    ],
+    ids=["fails", "never commits"],
+)
+def test_an_env_that_leaves_the_version_table_locked(
+    end: str, body: str, code: int, said: str, tmp_path: Path, empty_database: Database
+) -> None:
+    """Its connection is never closed: nobody waits for that lock to say where the database stands."""
+    history = [FIRST, Revision("m2", body)]
+    ini = write_project(tmp_path, history, env=LOCKS_THE_VERSION_TABLE + end)
+    ran = forked.start(ini, "upgrade", url=empty_database.url).finish(timeout=20)
+    assert ran.code == code, ran.err
+    assert said in ran.error
