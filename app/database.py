@@ -149,7 +149,7 @@ def retrying(unit_of_work: Callable[[], Any], *, attempts: int = 5, longest: flo
 
     The unit opens its own session: a session is lazy, so a fault comes with its first statement, not with its
     making. It must bear being done twice: where the connection ends during COMMIT nobody knows whether it was done.
-    Give it a coroutine function and await the result. The last fault is raised as it is.
+    Give it what returns an awaitable, and await the result. The last fault is raised as it is.
     """
     policy: dict[str, Any] = {
         "retry": retry_if_exception(is_connection_fault),
@@ -163,9 +163,16 @@ def retrying(unit_of_work: Callable[[], Any], *, attempts: int = 5, longest: flo
             _kind(state.outcome.exception()),
         ),
     }
-    if inspect.iscoroutinefunction(unit_of_work):
-        return AsyncRetrying(**policy)(unit_of_work)
-    return Retrying(**policy)(unit_of_work)
+    made = Retrying(**policy)(unit_of_work)
+    if not inspect.isawaitable(made):
+        return made
+    # Asked of the result: a lambda around a coroutine function is no coroutine function itself.
+    first = [made]
+
+    async def awaited() -> Any:
+        return await (first.pop() if first else unit_of_work())
+
+    return AsyncRetrying(**policy)(awaited)
 
 
 # Class 08, and: too many connections, shut down by the administrator, crash, starting up.

@@ -34,6 +34,11 @@ class ConfigurationError(Exception):
     exit_code = 2
 
 
+def unreadable(dotenv: Path) -> ConfigurationError:
+    """Say that there is a `.env` which is not text, or not ours to read."""
+    return ConfigurationError(f"{dotenv.name} cannot be read: it is not UTF-8, or belongs to somebody else.")
+
+
 def parse(text: str, variable: str) -> URL:
     """Read a PostgreSQL URL. Raises ConfigurationError naming `variable` and, in words, what is wrong."""
     text = text.strip()
@@ -80,7 +85,7 @@ def asyncpg_url(url: URL, variable: str = "DATABASE_URL") -> tuple[URL, dict[str
     if server_settings:
         arguments["server_settings"] = server_settings
     if "connect_timeout" in query:
-        arguments["timeout"] = float(query.pop("connect_timeout"))
+        arguments["timeout"] = _seconds(query.pop("connect_timeout"), variable)
     if "target_session_attrs" in query:
         arguments["target_session_attrs"] = query.pop("target_session_attrs")
     tls = {name: query.pop(name) for name in _SSL_PARAMETERS if name in query}
@@ -93,6 +98,15 @@ def asyncpg_url(url: URL, variable: str = "DATABASE_URL") -> tuple[URL, dict[str
     if unknown:
         raise ConfigurationError(f"{variable}: asyncpg cannot honour the parameter {unknown[0]}.")
     return url.set(drivername="postgresql+asyncpg", query=dict[str, str | tuple[str, ...]](keep)), arguments
+
+
+def _seconds(text: str, variable: str) -> float | None:
+    """Read a connect_timeout as libpq does: whole seconds, and zero or less waits for ever."""
+    try:
+        seconds = int(text)
+    except ValueError:
+        raise ConfigurationError(f"{variable}: connect_timeout is a whole number of seconds.") from None
+    return float(seconds) if seconds > 0 else None
 
 
 def _tls(tls: Mapping[str, str], variable: str) -> ssl.SSLContext | str:
@@ -115,6 +129,10 @@ def _tls(tls: Mapping[str, str], variable: str) -> ssl.SSLContext | str:
         if "sslcert" in tls:
             context.load_cert_chain(tls["sslcert"], tls.get("sslkey"), tls.get("sslpassword"))
     except (OSError, ssl.SSLError):
+        if mode.startswith("verify") and not roots:
+            raise ConfigurationError(
+                f"{variable}: sslmode={mode} needs sslrootcert=FILE or sslrootcert=system: ~/.postgresql/root.crt cannot be read."
+            ) from None
         raise ConfigurationError(
             f"{variable}: a certificate or key file that it names cannot be read."
         ) from None
@@ -135,7 +153,10 @@ def migration_url(environ: Mapping[str, str] | None = None, dotenv: Path | None 
     if dotenv is not None and dotenv.exists():
         from dotenv import dotenv_values
 
-        places.append(dotenv_values(dotenv))
+        try:
+            places.append(dotenv_values(dotenv))
+        except (OSError, UnicodeError):
+            raise unreadable(dotenv) from None
     for place in places:
         for variable in ("DATABASE_URL_UNPOOLED", "DATABASE_URL"):
             text = (place.get(variable) or "").strip()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.database_url import ROOT, ConfigurationError, is_pooled, parse
+from app.database_url import ROOT, ConfigurationError, is_pooled, parse, unreadable
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -85,7 +85,9 @@ def read(kind: type[S]) -> S:
     try:
         return kind()  # type: ignore[call-arg]  # the environment fills the fields
     except ValidationError as error:
-        raise ConfigurationError("; ".join(_sentences(error))) from None
+        raise ConfigurationError(" ".join(_sentences(error))) from None
+    except (OSError, UnicodeError):
+        raise unreadable(ROOT / ".env") from None
 
 
 @functools.cache

@@ -156,6 +156,20 @@ async def test_an_async_unit_of_work_is_tried_again_when_its_connection_dies(
     assert (await retrying(unit, longest=0.05), attempts, emails(engine)) == ("done", 3, {"a@b"})
 
 
+async def test_a_lambda_around_a_coroutine_is_tried_again_too() -> None:
+    """It is no coroutine function, and its fault comes when its result is awaited."""
+    attempts = 0
+
+    async def unit(answer: str) -> str:
+        nonlocal attempts
+        attempts += 1
+        if attempts < 3:
+            raise ConnectionResetError
+        return answer
+
+    assert (await retrying(lambda: unit("done"), longest=0.01), attempts) == ("done", 3)
+
+
 def test_other_errors_are_not_tried_again(engine: sa.Engine) -> None:
     """A refusal, a bug, a missing file: raised at once, as it is."""
     for fault in (lambda: _twice(engine), lambda: 1 / 0, lambda: Path("/nowhere/at/all").read_text()):

@@ -109,6 +109,7 @@ def test_make_env_writes_a_secret_that_only_the_owner_reads_and_never_overwrites
         "DATABASE_URL=first\nDATABASE_URL=second",
         "#DATABASE_URL=no\nOTHER_DATABASE_URL=no\nDATABASE_URL=yes",
         "DATABASE_URL_UNPOOLED=direct\nDATABASE_URL=",
+        "\ufeffDATABASE_URL=marked\r\nDATABASE_URL_UNPOOLED=there\r",
     ],
 )
 def test_the_script_reads_dotenv_as_the_application_does(checkout: Path, line: str) -> None:

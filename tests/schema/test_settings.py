@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic_settings import SettingsConfigDict
 
 from app.database import make_async_engine, make_engine
 from app.database_url import ConfigurationError, asyncpg_url, is_pooled, migration_url, parse, psycopg2_url
@@ -105,6 +106,38 @@ def test_a_malformed_url_is_named_in_one_line_without_its_password(
         assert SECRET not in repr(refusal.value)
         assert refusal.value.__cause__ is None
         assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("7", 7.0), ("0", None), ("-1", None)])
+def test_a_connect_timeout_means_what_libpq_means(written: str, seconds: float | None) -> None:
+    """Zero waits for ever; asyncpg would give up at once."""
+    arguments = asyncpg_url(parse(f"postgresql://u@h/db?connect_timeout={written}", "X"))[1]
+    assert arguments == {"timeout": seconds}
+
+
+def test_a_connect_timeout_that_is_no_number_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="DATABASE_URL: connect_timeout is a whole number"):
+        asyncpg_url(parse("postgresql://u@h/db?connect_timeout=soon", "DATABASE_URL"))
+
+
+def test_verify_full_without_a_root_certificate_says_how_to_name_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="sslmode=verify-full needs sslrootcert=FILE"):
+        asyncpg_url(parse("postgresql://u@h/db?sslmode=verify-full", "DATABASE_URL"))
+
+
+def test_a_dotenv_that_is_not_text_is_named_in_one_line(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_bytes(b"DATABASE_URL=postgresql://u:S3cr3t\xff@h/db\n")
+
+    class Here(DatabaseSettings):
+        model_config = SettingsConfigDict(env_file=dotenv)
+
+    for attempt in (lambda: migration_url({}, dotenv), lambda: read(Here)):
+        with pytest.raises(ConfigurationError, match=r"^\.env cannot be read: it is not UTF-8"):
+            attempt()
 
 
 def test_a_parameter_that_asyncpg_cannot_honour_is_refused() -> None:
