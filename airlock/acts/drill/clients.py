@@ -70,7 +70,7 @@ def statements_for(table: Table) -> TableStatements:
         insert,
         # Where clients have no rows of their own to delete, the statement finds none, and is a statement all the same.
         f"DELETE FROM {table.sql} WHERE {where}{'' if gives_rows else ' AND $1::text IS NULL'}",
-        f"SELECT {key} FROM {table.sql} LIMIT 500",
+        f"SELECT {key} FROM {table.rows_sql} LIMIT 500",
         by_place,
         gives_rows,
     )
@@ -134,7 +134,7 @@ def _insert(table: Table, where: str, key: str) -> tuple[str | None, bool]:
     if not names:
         return f"INSERT INTO {table.sql} DEFAULT VALUES RETURNING {key}", gives_rows
     statement = (
-        f"INSERT INTO {table.sql} ({', '.join(names)}) SELECT {', '.join(values)} FROM {table.sql} AS o "
+        f"INSERT INTO {table.sql} ({', '.join(names)}) SELECT {', '.join(values)} FROM {table.rows_sql} AS o "
         f"WHERE {where}{'' if gives_rows else ' ON CONFLICT DO NOTHING'} RETURNING {key}"
     )
     return statement, gives_rows

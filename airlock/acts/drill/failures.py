@@ -6,10 +6,14 @@ import re
 from typing import Any
 
 from alembic.util.exc import CommandError
+from sqlalchemy.exc import SQLAlchemyError
 
 from airlock.words import missing
 from airlock.words.secrets import scrub
 
+# Cardinality, data, integrity, CHECK OPTION, program limits (a long key of an index), PL/pgSQL's own.
+_OF_ROWS = frozenset({"21", "22", "23", "44", "54", "P0"})
+_NEVER_OF_ROWS = (CommandError, ImportError, NotImplementedError)
 _BUGS = (AttributeError, KeyError, TypeError, NameError, ImportError, IndexError, RecursionError)
 
 
@@ -38,9 +42,14 @@ def one_line(error: BaseException) -> str:
 
 
 def is_about_rows(error: BaseException) -> bool:
-    """Tell whether other rows might have gone through: integrity, data and raised exceptions."""
-    state = sqlstate(error) or ""
-    return state[:2] in {"22", "23"} or state == "P0001"
+    """Tell whether other rows might have gone through: what PostgreSQL says of data, and what is raised in code.
+
+    A revision that reads rows into Python breaks on them there (a text that is no JSON, a NULL).
+    """
+    state = sqlstate(error)
+    if state is None:
+        return isinstance(error, Exception) and not isinstance(error, (SQLAlchemyError, *_NEVER_OF_ROWS))
+    return state[:2] in _OF_ROWS
 
 
 def missing_role(error: BaseException) -> str | None:

@@ -44,9 +44,12 @@ def write(
     key is gone makes the key's return impossible, and that is no fault of the downgrade. Commits. Returns the state
     afterwards, with the digests of what was written.
     """
-    new = after.tables() - before.tables() - {ledger.version_table}
+    # A partition that the step detaches is a table from now on, and holds what its bounds let in.
+    new = after.tables() - before.catalogue.objects.keys() - {ledger.version_table}
     old = sorted((set(touched) & after.tables()) - new - {ledger.version_table})
     ledger.fill(new, min(ledger.wanted, 5))
+    # Their triggers may have written anywhere.
+    stirred = ledger.stirs(new)
     tables = [rows.with_requirements(table, older.get(table.label)) for table in ledger.tables(old)]
     fresh = {name for name in after.catalogue.objects if name not in before.catalogue.objects}
     connection = ledger.writing
@@ -66,6 +69,9 @@ def write(
         moved = [by_sql[name.replace('"', "")] for name in others if name.replace('"', "") in by_sql]
         # The reading connection does not see the writes yet: this is how the rows were before.
         undisturbed = ledger.digest(moved, after.digests)
+        if stirred:
+            moved = sorted({*moved, *after.digests.keys() & after.tables()})
+            undisturbed = dict(after.digests)
         connection.commit()
     finally:
         connection.rollback()
@@ -82,13 +88,20 @@ def write(
     for table in {*wrote, *new}:
         now, then = state.digests.get(table), after.digests.get(table)
         if now is not None and now.rows is not None:
-            known = then.rows if then is not None and then.rows is not None and table not in new else {}
+            known = then.rows if then is not None and then.rows is not None else {}
             result.written[table] = frozenset(set(now.rows) - set(known))
         elif now is not None:
             strangers = ledger.strangers.get(table)
             result.written[table] = frozenset(strangers.keys if strangers is not None else ())
     # Too big to be remembered row by row: what triggers changed there cannot be told from what the step changes.
-    result.blurred = {table for table in moved if table in undisturbed and undisturbed[table].rows is None}
+    result.blurred = {
+        table
+        for table in moved
+        if table in undisturbed
+        and undisturbed[table].rows is None
+        and undisturbed[table].columns
+        and undisturbed[table] != state.digests.get(table)
+    }
     for table in moved:
         result.changed |= _changed(table, undisturbed.get(table), state.digests.get(table))
     return result
@@ -99,7 +112,10 @@ def _changed(
 ) -> set[tuple[str, str, str]]:
     if before is None or after is None or before.rows is None or after.rows is None:
         return set()
-    return {
+    gone: set[tuple[str, str, str]] = {
+        (table, key, rows.GONE) for key in before.rows if key not in after.rows
+    }
+    return gone | {
         (table, key, name)
         for key, row in before.rows.items()
         if key in after.rows
@@ -110,16 +126,24 @@ def _changed(
 
 def leftovers(before: State, after: State, meanwhile: Meanwhile, below: State) -> list[str]:
     """Say which tables hold more rows after the downgrade than before the upgrade, those written meanwhile aside."""
-    found = []
+    return [
+        f"{table} holds {'1 row' if more == 1 else f'{more} rows'} more than before the upgrade, "
+        "and not from those written meanwhile"
+        for table, more in left(before, after, meanwhile, below).items()
+    ]
+
+
+def left(before: State, after: State, meanwhile: Meanwhile, below: State) -> dict[str, int]:
+    """Count by table the rows that the upgrade brought and the downgrade left there."""
+    found = {}
     for table, then in before.digests.items():
         if table in below.digests and table in after.digests and table in meanwhile.state.digests:
             written = meanwhile.state.digests[table].count - after.digests[table].count
-            more = below.digests[table].count - then.count - written
-            if more > 0 and table not in meanwhile.blurred:
-                rows = "1 row" if more == 1 else f"{more} rows"
-                found.append(
-                    f"{table} holds {rows} more than before the upgrade, and not from those written meanwhile"
-                )
+            keys, now = meanwhile.written.get(table), below.digests[table]
+            if keys is not None and now.rows is not None and now.key == meanwhile.state.digests[table].key:
+                written = len(keys & now.rows.keys())  # some of them may have gone
+            if now.count - then.count - written > 0 and table not in meanwhile.blurred:
+                found[table] = now.count - then.count - written
     return found
 
 

@@ -139,7 +139,7 @@ def prove(
         return
     table = ran.version_table
     label = f"{plain(ran.version_table_schema or 'public')}.{plain(table)}"
-    ledger = Ledger.open(database.url, label, options.rows)
+    ledger = Ledger.open(database, label, options.rows)
     ledger.search_path = build.search_path
     ledger.made = dict(made)
     try:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from airlock.acts.drill import again, failures, fitting, judge, meanwhile
 from airlock.acts.drill.kept import remember
+from airlock.acts.drill.settling import settle
 from airlock.acts.drill.step import StepTaken, take
 from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, Kept, Loss, RevisionProof, Timings, Touched
 from airlock.words.errors import NotExamined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from alembic.runtime.migration import MigrationContext
 
     from airlock.acts.drill.kept import Remembered
     from airlock.acts.drill.ledger import Ledger, State
@@ -113,7 +116,7 @@ class Examination:
             self.stuck = True
             return
         if not self.stuck:
-            again.settle(self, before, self.ledger.read())
+            settle(self, before, self.ledger.read())
 
     def proof(self) -> RevisionProof:
         """Give the verdict and what it rests on."""
@@ -150,8 +153,19 @@ class Examination:
             self.verdict, self.reason = NOT_EXAMINED, reason
 
     def take(self, direction: str) -> StepTaken:
-        """Take the step, and remember the search_path that env.py works under."""
-        taken = take(self.project, self.facts.revision, direction)
+        """Take the step, and remember the search_path that env.py works under.
+
+        Where another session has written meanwhile (a revision may open one), the step's locks do not tell all.
+        """
+        began, ended = self.ledger.transactions(), ""
+
+        def look(_context: MigrationContext) -> None:
+            nonlocal ended
+            ended = self.ledger.transactions()
+
+        taken = take(self.project, self.facts.revision, direction, at_end=look)
+        if ended != began:
+            taken.touched = None
         if taken.search_path is not None:
             self.ledger.search_path = taken.search_path
         return taken
@@ -211,7 +225,7 @@ class Examination:
             self.refuse(f"the downgrade fails: {failures.one_line(error)}")
         now = self.ledger.read()
         self.stuck = now.catalogue != above.catalogue
-        again.settle(self, above, now)
+        settle(self, above, now)
 
     def _look_for_unfilled(self, before: State, below: State) -> None:
         """Nothing is proved about the rows of a table that has none."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _REST_S = 0.02
 _BEFORE_S, _AFTER_S = 0.25, 0.25
 _BLOCKED_S = 1.5
+_NUMBERS_PER_TURN = 10_000
 _WORDS = ("select", "insert", "update", "select", "delete")
 
 
@@ -38,10 +39,13 @@ class Traffic:
     tables: Sequence[Table]
     search_path: str | None = None
     blocker: bool = False
+    # Rows of earlier traffic may still be there: an append-only table keeps them.
+    turn: int = 0
     times: list[tuple[float, float]] = field(default_factory=list)
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
     ready: threading.Barrier | None = None
+    unprepared: set[str] = field(default_factory=set)
 
     @contextlib.contextmanager
     def flowing(self) -> Iterator[Traffic]:
@@ -140,6 +144,7 @@ class Traffic:
                 with contextlib.suppress(threading.BrokenBarrierError):
                     self.ready.wait(30)
             turn, fresh = number, FIRST_NUMBER + number * NUMBERS_PER_CLIENT
+            fresh += self.turn * _NUMBERS_PER_TURN % NUMBERS_PER_CLIENT
             mine: dict[int, list[str]] = {}
             while not self.stop.is_set():
                 place = turn % len(statements)
@@ -163,7 +168,8 @@ class Traffic:
                 try:
                     cursor.execute(f"PREPARE {_name(word, place)} {parameters} AS {sql}")
                 except psycopg2.Error as error:
-                    self.errors[name, _line(error)] += 1
+                    self.errors[name, one_line(error)] += 1
+                    self.unprepared.add(name)
             try:
                 cursor.execute(one.keys)
                 keys.append([row[0] for row in cursor.fetchall()])
@@ -184,7 +190,8 @@ class Traffic:
     ) -> None:
         own = mine.setdefault(place, [])
         takes_own = word == "delete" and one.gives_rows
-        if f"{word} {one.table}" not in one.named() or not keys or (takes_own and not own):
+        name = f"{word} {one.table}"
+        if name not in one.named() or name in self.unprepared or not keys or (takes_own and not own):
             return
         key = own.pop() if takes_own else chance.choice(keys)
         began = time.perf_counter()
@@ -195,7 +202,7 @@ class Traffic:
             moved = cursor.fetchall() if word == "update" and one.by_place else None
         except psycopg2.Error as error:
             moved = None
-            self.errors[f"{word} {one.table}", _line(error)] += 1
+            self.errors[name, one_line(error)] += 1
         self.times.append((began, (time.perf_counter() - began) * 1000))
         if moved is not None:
             # Somebody else's update moved the row as well: one that is not there any more is not asked for again.
@@ -212,6 +219,7 @@ def _execute(word: str, place: int) -> str:
     return f"EXECUTE {_name(word, place)} {'(%s, %s)' if word == 'insert' else '(%s)'}"
 
 
-def _line(error: psycopg2.Error) -> str:
+def one_line(error: psycopg2.Error) -> str:
+    """Give the first line of what the server said."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -45,7 +45,8 @@ SELECT CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'c' THEN 
   CASE WHEN t.typtype = 'd' AND t.typnotnull THEN 'yes' END AS "not null",
   CASE WHEN t.typtype = 'd' THEN t.typdefault END AS "default",
   CASE WHEN t.typtype = 'd' AND t.typcollation <> b.typcollation THEN (
-    SELECT l.collname FROM pg_collation l WHERE l.oid = t.typcollation) END AS "collation",
+    SELECT concat(nullif(l.collnamespace::regnamespace || '.', 'pg_catalog.'), l.collname)
+    FROM pg_collation l WHERE l.oid = t.typcollation) END AS "collation",
   CASE WHEN t.typtype = 'r' THEN (
     SELECT concat_ws(', ', format_type(r.rngsubtype, NULL), 'operator class ' || o.opcname,
       'canonical ' || nullif(r.rngcanonical::oid, 0)::regproc, 'difference ' || nullif(r.rngsubdiff::oid, 0)::regproc,
@@ -180,10 +181,11 @@ SELECT 'database', NULL, NULL, 'itself', jsonb_build_object(
 FROM pg_database b WHERE b.datname = current_database()
 UNION ALL
 SELECT 'setting', NULL, NULL,
-  CASE s.setrole WHEN 0 THEN 'everybody' ELSE pg_get_userbyid(s.setrole)::text END,
+  CASE s.setrole WHEN 0 THEN 'everybody' ELSE pg_get_userbyid(s.setrole)::text END
+  || CASE s.setdatabase WHEN 0 THEN ' in every database' ELSE '' END,
   jsonb_build_object('definition', (
     SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(s.setconfig) AS o WHERE o NOT LIKE 'airlock.%%'))
-FROM pg_db_role_setting s WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+FROM pg_db_role_setting s WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
   -- A scratch database carries a marker of its own.
   AND EXISTS (SELECT FROM unnest(s.setconfig) AS o WHERE o NOT LIKE 'airlock.%%')
 UNION ALL
@@ -200,7 +202,9 @@ FROM pg_largeobject_metadata m $large_object_comment
 def _of_database(server_version: int) -> list[str]:
     publication = "(to_jsonb(o) - '{oid,pubname,pubowner}'::text[])"
     members = """(SELECT string_agg(r.prrelid::regclass || coalesce(' ' || nullif(
-      (to_jsonb(r) - '{oid,prpubid,prrelid,prqual}'::text[])::text, '{}'), '')
+      (to_jsonb(r) - '{oid,prpubid,prrelid,prqual,prattrs}'::text[])::text, '{}'), '')
+      || coalesce((SELECT ' (' || string_agg(a.attname, ', ' ORDER BY a.attname COLLATE "C") || ')' FROM pg_attribute a
+                   WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs::int2[])), '')
       || coalesce(' where ' || pg_get_expr((to_jsonb(r) ->> 'prqual')::pg_node_tree, r.prrelid), ''), ', '
       ORDER BY r.prrelid::regclass::text) FROM pg_publication_rel r WHERE r.prpubid = o.oid)"""
     # The row filter arrived with 15; pg_node_tree has no cast from text.

@@ -82,7 +82,8 @@ _COLUMNS = Template("""
 SELECT 'column', n.nspname, c.relname, a.attname,
   format_type(a.atttypid, a.atttypmod) AS "type",
   CASE WHEN a.attcollation <> t.typcollation THEN (
-    SELECT l.collname FROM pg_collation l WHERE l.oid = a.attcollation) END AS "collation",
+    SELECT concat(nullif(l.collnamespace::regnamespace || '.', 'pg_catalog.'), l.collname)
+    FROM pg_collation l WHERE l.oid = a.attcollation) END AS "collation",
   CASE WHEN a.attnotnull THEN $not_null END AS "not null",
   CASE WHEN a.attgenerated = '' THEN pg_get_expr(e.adbin, e.adrelid) END AS "default",
   CASE a.attgenerated WHEN 's' THEN 'stored as ' || pg_get_expr(e.adbin, e.adrelid)

@@ -9,6 +9,7 @@ rows.compare(before["phase2.task"], after["phase2.task"], "phase2.task")
 from airlock.instruments.rows.by_hand import time_by_hand
 from airlock.instruments.rows.clones import Written, write_clones
 from airlock.instruments.rows.digests import (
+    GONE,
     Digests,
     TableDigest,
     can_be_compared,
@@ -21,6 +22,7 @@ from airlock.instruments.rows.sequences import Next, compare_sequences, read_seq
 from airlock.instruments.rows.tables import Table, read_tables
 
 __all__ = [
+    "GONE",
     "Digests",
     "Next",
     "Table",

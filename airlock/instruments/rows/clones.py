@@ -19,6 +19,8 @@ from airlock.words.rows import Strangers
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from airlock.instruments.rows.tables import Column
+
 # Far from the numbers that sample rows were made of; farther still where nothing would refuse one that is taken.
 _FAR = 700_000
 _FARTHER = 1_000_000_000
@@ -53,6 +55,8 @@ def write_clones(
     with connection.cursor() as cursor:
         if search_path is not None:
             cursor.execute("SELECT set_config('search_path', %s, true)", (search_path,))
+        # What would refuse a copy at the commit refuses it at once.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         return tuple(_write(cursor, table, rows, _FAR + turn * 100, new) for table in tables)
 
 
@@ -67,20 +71,19 @@ def _sampled(cursor: Any, table: Table, new: Collection[str]) -> dict[str, Gener
 
 
 def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str]) -> Written:
-    unique = {name for one in table.uniques for name in one.columns}
     reason = "it holds no row to copy"
     sampled = _sampled(cursor, table, new)
     fresh_columns = {column for column in table.every_column if f"{table.label}.{plain(column)}" in new}
     # A key that goes with its new column would tell nothing afterwards.
     key = next((one for one in table.keys if not fresh_columns & set(one)), ())
     for attempt in range(_ATTEMPTS):
-        fresh = _fresh(table, unique, attempt)
+        fresh = _fresh(table, attempt)
         if fresh is None:
             break
         telling = key or _telling(table, fresh, attempt, fresh_columns)
         if attempt == 0:
             fresh = {**sampled, **fresh}
-        names = [column.name for column in table.columns if not _is_left_out(column, unique)]
+        names = [column.name for column in table.columns if not _is_left_out(column)]
         first = start if key else _FARTHER + start
         values = ", ".join(
             fresh[name].at(f"({first} + o.airlock_n)") if name in fresh else f"o.{quoted(name)}"
@@ -122,17 +125,18 @@ def _telling(
     return ()
 
 
-def _is_left_out(column: Any, unique: set[str]) -> bool:
-    return (column.sequence is not None or bool(column.identity)) and column.name in unique
+def _is_left_out(column: Column) -> bool:
+    """Tell whether clients leave the column to its sequence."""
+    return bool(column.identity) or (column.sequence is not None and column.default is not None)
 
 
-def _fresh(table: Table, unique: set[str], attempt: int) -> dict[str, Generator] | None:
+def _fresh(table: Table, attempt: int) -> dict[str, Generator] | None:
     """Choose for every unique key one column that gets a value of its own."""
     referring = {name for key in table.foreign_keys for name in key.columns}
     fresh: dict[str, Generator] = {}
     for one in table.uniques:
         columns = [column for column in table.columns if column.name in one.columns]
-        if any(_is_left_out(column, unique) or column.name in fresh for column in columns):
+        if any(_is_left_out(column) or column.name in fresh for column in columns):
             continue
         for column in sorted(columns, key=lambda it: (it.name in referring, it.number)):
             found = values_for(column, table.label)

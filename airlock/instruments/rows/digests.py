@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import psycopg2.extensions
 
 from airlock.instruments.rows.tables import Table, quoted
 from airlock.words.rows import RowDifference
@@ -12,19 +15,19 @@ from airlock.words.rows import RowDifference
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    import psycopg2.extensions
-
     from airlock.words.rows import Strangers
 
 # Tables of up to so many rows are remembered row by row, so that a difference can be shown and not just counted.
 DETAIL = 2_000
+# Stands in place of a column where the whole row was taken away.
+GONE = ""
 _SHOWN = 120
 _SETTINGS = """SELECT set_config('search_path', 'pg_catalog', true), set_config('TimeZone', 'UTC', true),
   set_config('DateStyle', 'ISO, YMD', true), set_config('IntervalStyle', 'postgres', true),
   set_config('extra_float_digits', '1', true), set_config('bytea_output', 'hex', true)"""
 
 _LARGE_OBJECTS = """SELECT oid::text, oid::text, md5(lo_get(oid)) FROM pg_largeobject_metadata
-WHERE pg_get_userbyid(lomowner) = current_user ORDER BY oid"""
+WHERE pg_has_role(lomowner, 'USAGE') ORDER BY oid"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def digests(
         with connection.cursor() as cursor:
             cursor.execute(_SETTINGS)
             return {
-                table.label: _digest(cursor, table, earlier.get(table.label), without.get(table.label))
+                table.label: _readable(cursor, table, earlier.get(table.label), without.get(table.label))
                 for table in tables
             }
     finally:
@@ -68,7 +71,7 @@ def digests(
 
 
 def digest_large_objects(connection: psycopg2.extensions.connection) -> Digests:
-    """Digest the content of the large objects that the session's role owns, as if they were a table's rows."""
+    """Digest the content of the large objects that the session's role owns or may read, as if they were a table's rows."""
     with connection.cursor() as cursor:
         cursor.execute(_LARGE_OBJECTS)
         found = cursor.fetchall()
@@ -81,23 +84,40 @@ def key_sql(names: Collection[str]) -> str:
     return _key(names)
 
 
+def _readable(
+    cursor: Any, table: Table, earlier: TableDigest | None, without: Strangers | None
+) -> TableDigest:
+    """Digest a table; without its generated columns where some row makes one of them raise."""
+    if not table.generated:
+        return _digest(cursor, table, earlier, without)
+    cursor.execute("SAVEPOINT airlock_digest")
+    try:
+        return _digest(cursor, table, earlier, without)
+    except psycopg2.DataError:
+        cursor.execute("ROLLBACK TO SAVEPOINT airlock_digest")
+        return _digest(cursor, replace(table, generated=frozenset()), earlier, without)
+
+
 def _digest(cursor: Any, table: Table, earlier: TableDigest | None, without: Strangers | None) -> TableDigest:
     columns = table.every_column
     key = table.key or columns
     if earlier is not None and earlier.key and set(earlier.key) <= set(columns):
         key = earlier.key
     if not columns:
-        cursor.execute(f"SELECT count(*) FROM {table.sql}")
-        return TableDigest(key, columns, cursor.fetchone()[0])
+        cursor.execute(f"SELECT count(*) FROM {table.rows_sql}")
+        count = cursor.fetchone()[0]
+        return TableDigest(
+            key, columns, count, rows=_by_key([("",)] * count) if count <= 10 * DETAIL else None
+        )
     limit = DETAIL if earlier is None else 0 if earlier.rows is None and earlier.columns else 10 * DETAIL
     if limit:
         spelled = ", ".join(_shown(name) for name in columns)
-        cursor.execute(f"SELECT {_key(key)}, {spelled} FROM {table.sql} LIMIT {limit + 1}")
+        cursor.execute(f"SELECT {_key(key)}, {spelled} FROM {table.rows_sql} LIMIT {limit + 1}")
         found = cursor.fetchall()
         if len(found) <= limit:
             return TableDigest(key, columns, len(found), rows=_by_key(found))
     sums = ", ".join(_sum(name, key) for name in columns)
-    statement = f"SELECT count(*), {sums} FROM {table.sql}".replace("%", "%%")
+    statement = f"SELECT count(*), {sums} FROM {table.rows_sql}".replace("%", "%%")
     if without is not None and set(without.columns) <= set(columns):
         others = _key(without.columns).replace("%", "%%")
         cursor.execute(f"{statement} WHERE {others} <> ALL (%s)", (list(without.keys),))
@@ -155,7 +175,7 @@ def compare(
     if before.key != after.key or not set(before.key) <= set(common):
         return tuple(_compare_values(before, after, table, common))
     found = []
-    gone = [key for key in before.rows if key not in after.rows]
+    gone = [key for key in before.rows if key not in after.rows and (key, GONE) not in changed_by_others]
     if gone:
         found.append(RowDifference(table, None, len(gone), gone[0]))
     for name in common:

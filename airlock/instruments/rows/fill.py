@@ -125,7 +125,8 @@ class Filler:
             for part in range(0, len(oids), 200):
                 some = oids[part : part + 200]
                 cursor.execute(
-                    "SELECT " + ", ".join(f"(SELECT count(*) FROM {self.tables[oid].sql})" for oid in some)
+                    "SELECT "
+                    + ", ".join(f"(SELECT count(*) FROM {self.tables[oid].rows_sql})" for oid in some)
                 )
                 self.counts.update(zip(some, cursor.fetchone() or (), strict=True))
         self.connection.commit()

@@ -253,7 +253,7 @@ def _parent_rows(
     total = f", count(*) OVER ({window}) AS airlock_t" if within else ""
     return (
         f"{alias} AS MATERIALIZED (SELECT {columns}, row_number() OVER ({window}) - 1 AS airlock_n{total} "
-        f"FROM (SELECT * FROM {target.sql}{'' if whole else f' LIMIT {POOL}'}) AS p)"
+        f"FROM (SELECT * FROM {target.rows_sql}{'' if whole else f' LIMIT {POOL}'}) AS p)"
     )
 
 

@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     import psycopg2.extensions
 
 _OWNED = """
-SELECT n.nspname, c.relname, q.seqincrement, rn.nspname, r.relname, a.attname
+SELECT n.nspname, c.relname, q.seqincrement, rn.nspname, r.relname, a.attname,
+  CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 'whole' WHEN t.typname IN ('numeric', 'float4', 'float8') OR
+       t.typtype = 'd' AND t.typcategory = 'N' THEN 'number' END
 FROM pg_sequence q JOIN pg_class c ON c.oid = q.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
   AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
 LEFT JOIN pg_class r ON r.oid = d.refobjid LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace
 LEFT JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = d.refobjsubid
+LEFT JOIN pg_type t ON t.oid = a.atttypid
 WHERE c.oid >= 16384 AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
   AND c.relpersistence <> 't'
 ORDER BY n.nspname, c.relname
 """
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ def read_sequences(connection: psycopg2.extensions.connection) -> dict[str, Next
             some = owned[part : part + 100]
             cursor.execute(" UNION ALL ".join(_one(place, *row) for place, row in enumerate(some)))
             for place, last, called, furthest in cursor.fetchall():
-                schema, name, step, table_schema, table, column = some[place]
+                schema, name, step, table_schema, table, column, _ = some[place]
                 serves = f"{plain(table_schema)}.{plain(table)}.{plain(column)}" if table else None
                 label = f"sequence {plain(schema)}.{plain(name)}"
                 found[label] = Next(last + step if called else last, step, serves, furthest)
@@ -71,11 +75,17 @@ def _one(
     table_schema: str | None,
     table: str | None,
     column: str | None,
+    type_: str | None,
 ) -> str:
     furthest = "NULL::bigint"
-    if table and table_schema and column:
+    if table and table_schema and column and type_:
         best = "max" if step > 0 else "min"
-        furthest = f"(SELECT {best}({quoted(column)})::bigint FROM {quoted(table_schema)}.{quoted(table)})"
+        value, whole = quoted(column), ""
+        if type_ == "number":
+            # What no sequence reaches (NaN, 1e40) says nothing about it.
+            value = f"{value}::numeric"
+            whole = f" WHERE {value} BETWEEN {_LEAST} AND {_MOST}"
+        furthest = f"(SELECT {best}({value})::bigint FROM {quoted(table_schema)}.{quoted(table)}{whole})"
     return f"SELECT {place}, last_value, is_called, {furthest} FROM {quoted(schema)}.{quoted(name)}"
 
 

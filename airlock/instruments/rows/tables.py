@@ -99,6 +99,11 @@ class Table:
         return f"{quoted(self.schema)}.{quoted(self.name)}"
 
     @property
+    def rows_sql(self) -> str:
+        """The name for statements about its own rows: not those of tables that inherit from it."""
+        return self.sql if self.partition_check else f"ONLY {self.sql}"
+
+    @property
     def every_column(self) -> tuple[str, ...]:
         """The names of all columns, the generated ones last."""
         return (*(column.name for column in self.columns), *sorted(self.generated))
@@ -150,7 +155,7 @@ SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL
   CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault) END,
   pg_get_serial_sequence(a.attrelid::regclass::text, a.attname), a.attidentity, a.attgenerated,
   (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = coalesce(x.oid, b.oid, t.oid)),
-  coalesce((SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = coalesce(b.oid, t.oid)),
+  coalesce((SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE coalesce(b.oid, t.oid) IN (r.rngtypid, r.rngmultitypid)),
            format_type(x.oid, NULL)),
   (SELECT array_agg(format_type(f.atttypid, f.atttypmod) ORDER BY f.attnum) FROM pg_attribute f
    WHERE f.attrelid = coalesce(b.typrelid, t.typrelid) AND f.attnum > 0 AND NOT f.attisdropped AND t.typrelid <> 0),

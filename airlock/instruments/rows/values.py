@@ -79,7 +79,7 @@ def _values(column: Column) -> Values | None:
     if kind == "r":
         return _range(column)
     if kind == "m":
-        return None
+        return _multirange(column)
     if kind == "c":
         return _composite(column)
     if type_ in _TEXT_TYPES or column.category == "S":
@@ -126,6 +126,7 @@ def _text(column: Column) -> Values:
         "' '",
         "'''quoted\" \\ % :colon'",
         "'Ünïcødé ☃ 𝄞'",
+        r"E' two\n  lines,\tindented '",
         f"repeat('longest ', {1 + min(length or 2000, 2000) // 8})",
     ]
     limit = 2000 if length is None else length
@@ -197,7 +198,12 @@ def _array(column: Column) -> Values | None:
             Generator(f"ARRAY[{element.at('($i)')}, {element.at('($i) + 1')}]", element.cardinality),
             Generator("'{}'", 1),
         ),
-        ("'{}'", f"ARRAY[{element.at('0')}, NULL]"),
+        (
+            "'{}'",
+            f"ARRAY[{element.at('0')}, NULL]",
+            # In no order, and one value twice.
+            f"ARRAY[{element.at('1')}, {element.at('0')}, {element.at('1')}]",
+        ),
     )
 
 
@@ -210,6 +216,14 @@ def _range(column: Column) -> Values | None:
     return Values(
         (Generator(f"{column.type}({first}, {second})"),), ("'empty'", f"{column.type}(NULL, NULL)")
     )
+
+
+def _multirange(column: Column) -> Values | None:
+    low = _RANGE_BOUNDS.get(column.subtype or "")
+    if low is None:
+        return Values((Generator("'{}'", 1),))
+    first, second = (low.replace("$n", f"(2 * ($i) + {more})") for more in (0, 1))
+    return Values((Generator(f"format('{{[%s,%s)}}', {first}, {second})"),), ("'{}'",))
 
 
 _RANGE_BOUNDS = {
@@ -317,11 +331,11 @@ _SIMPLE: dict[str, Values] = {
     ),
     "json": Values(
         (Generator("json_build_object('n', $i, 'text', 'sample')"), Generator("json_build_array($i)")),
-        ("'{}'", "'[]'", "'null'", '\'{"deep": {"er": [1, null, "ü"]}}\''),
+        ("'{}'", "'[]'", "'null'", '\'{"deep": {"er": [1, null, "ü"]}, "none": null}\''),
     ),
     "jsonb": Values(
         (Generator("jsonb_build_object('n', $i, 'text', 'sample')"), Generator("jsonb_build_array($i)")),
-        ("'{}'", "'[]'", "'null'", '\'{"deep": {"er": [1, null, "ü"]}}\''),
+        ("'{}'", "'[]'", "'null'", '\'{"deep": {"er": [1, null, "ü"]}, "none": null}\''),
     ),
     "inet": Values((Generator("inet '10.0.0.0' + ($i)"),), ("'::1'", "'10.0.0.0/8'", "'192.168.1.5/24'")),
     "cidr": Values((Generator("set_masklen(inet '10.0.0.0' + ($i), 32)::cidr"),), ("'0.0.0.0/0'",)),

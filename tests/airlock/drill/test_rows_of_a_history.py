@@ -1,0 +1,99 @@
+"""What becomes of rows over several revisions: later columns have values, other sessions and triggers are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airlock.acts.drill import drill
+from airlock.instruments.scratch import ScratchServer
+from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, DrillReport
+from tests.airlock.histories import Revision, write_project
+
+pytestmark = pytest.mark.proof
+Run = Callable[[list[Revision]], DrillReport]
+
+
+@pytest.fixture
+def run(scratch: ScratchServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Write a project and drill it as the command does, in children, on the session's server."""
+
+    def ran(revisions: list[Revision]) -> DrillReport:
+        ini = write_project(tmp_path, revisions)
+        monkeypatch.chdir(ini.parent)
+        return drill(ini, scratch=scratch.admin_url, rows=30)
+
+    return ran
+
+
+def sql(*statements: str) -> str:
+    """Write the body that sends these statements."""
+    return "\n".join(f"op.get_bind().exec_driver_sql({statement!r})" for statement in statements)
+
+
+def verdicts(report: DrillReport) -> list[str]:
+    """List the verdicts, in order."""
+    return [proof.verdict for proof in report.revisions]
+
+
+FIRST = Revision("first", sql("CREATE TABLE a (id int PRIMARY KEY, v text)"), sql("DROP TABLE a"))
+
+
+@pytest.mark.parametrize("column", ["w text", "w int NOT NULL DEFAULT 7", "w int REFERENCES other"])
+def test_values_of_a_later_column_are_missed(run: Run, column: str) -> None:
+    """A column that came after its table's rows gets values too: a revision that loses them is refused."""
+    other = Revision("other", sql("CREATE TABLE other (id int PRIMARY KEY)"), sql("DROP TABLE other"))
+    add, drop = sql(f"ALTER TABLE a ADD {column}"), sql("ALTER TABLE a DROP w")
+    report = run([FIRST, other, Revision("adds", add, drop), Revision("loses", drop, add)])
+    assert verdicts(report) == [PROVED, PROVED, PROVED, REFUSED]
+    assert {(one.object, one.kind[:8]) for one in report.revisions[3].differences} == {
+        ("public.a.w", "value of")
+    }
+
+
+def test_what_another_session_of_the_revision_writes_is_seen(run: Run) -> None:
+    """A revision that opens a session of its own hides its writes from the step's locks, not from the drill."""
+    apart = (
+        'with op.get_bind().engine.begin() as other:\n    other.exec_driver_sql("UPDATE a SET v = upper(v)")'
+    )
+    report = run([FIRST, Revision("apart", apart)])
+    assert verdicts(report) == [PROVED, REFUSED]
+    assert [one.object for one in report.revisions[1].differences] == ["public.a.v"]
+
+
+def test_rows_that_sample_rows_of_another_table_changed_are_not_held_against_the_next(run: Run) -> None:
+    """Filling a new table fires its triggers, which write into an old one: the next revision starts from there."""
+    counting = sql(
+        "CREATE TABLE b (id int PRIMARY KEY)",
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE a SET v = NEW.id; RETURN NEW; END'",
+        "CREATE TRIGGER t AFTER INSERT ON b FOR EACH ROW EXECUTE FUNCTION f()",
+    )
+    report = run([
+        FIRST,
+        Revision("counts", counting, sql("DROP TABLE b", "DROP FUNCTION f()")),
+        Revision("next", sql("ALTER TABLE a ADD w text"), sql("ALTER TABLE a DROP w")),
+    ])  # fmt: skip
+    assert verdicts(report) == [PROVED, PROVED, PROVED]
+
+
+def test_a_revision_that_reads_sample_rows_into_python_and_breaks_is_not_refused(run: Run) -> None:
+    """Sample text is no JSON: that says nothing of the revision, and what follows is examined."""
+    reading = "import json\nfor row in op.get_bind().exec_driver_sql('SELECT v FROM a').fetchall():\n    json.loads(row.v)"
+    report = run([
+        FIRST, Revision("reads", reading),
+        Revision("next", sql("ALTER TABLE a ADD w text"), sql("ALTER TABLE a DROP w")),
+    ])  # fmt: skip
+    assert verdicts(report) == [PROVED, NOT_EXAMINED, PROVED]
+    assert report.revisions[1].reason.startswith("the upgrade fails on sample rows: JSONDecodeError")
+
+
+def test_a_computed_column_that_raises_when_it_is_read_stops_nothing(run: Run) -> None:
+    """A virtual column that divides by zero is left out; the rest of the row is compared."""
+    adds = sql("ALTER TABLE a ADD w int GENERATED ALWAYS AS (100 / (id - id)) VIRTUAL")
+    drops = sql("ALTER TABLE a DROP w")
+    report = run(
+        [FIRST, Revision("divides", adds, drops), Revision("cuts", sql("UPDATE a SET v = left(v, 1)"))]
+    )
+    assert verdicts(report) == [PROVED, PROVED, REFUSED]
