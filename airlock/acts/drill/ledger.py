@@ -155,11 +155,12 @@ class Ledger:
         self._compare_with_hand(done)
         return done
 
-    def add(self, name: str, count: int) -> None:
+    def add(self, name: str, count: int, required: Mapping[str, rows.Table] | None = None) -> None:
         """Bring a table that has sample rows to more of them, where it takes more."""
         done = rows.fill(
-            self.writing, count, tables=[name], exclude=[self.version_table], search_path=self.search_path
-        )
+            self.writing, count, tables=[name], exclude=[self.version_table], search_path=self.search_path,
+            required=required,
+        )  # fmt: skip
         self.rows_made += sum(one.made for one in done)
 
     def _compare_with_hand(self, done: Iterable[Fill]) -> None:

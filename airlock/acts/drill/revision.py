@@ -175,6 +175,9 @@ class Examination:
         self.ledger.empty((one.table for one in self.concerned), restart=True)
         emptied = {name for name, one in self.ledger.read().digests.items() if one.count == 0}
         self.ledger.fill(emptied, required=self.required)
+        for it in self.concerned:
+            if it.table in emptied and it.rows > self.ledger.wanted:
+                self.ledger.add(it.table, it.rows, self.required)
 
     def _touched(self, taken: StepTaken, before: State, after: State) -> frozenset[str]:
         """Name the tables a step concerns: those it locked, or all that changed where locks could not be seen."""
