@@ -73,10 +73,15 @@ class Project:
                 then="airlock -c path/to/alembic.ini …",
             )
         path = config_file.resolve()
-        toml = path if path.suffix == ".toml" else path.with_name("pyproject.toml")
+        # As Alembic does: each is read with the other beside it, where there is one.
+        ini, toml = (
+            (path.with_name("alembic.ini"), path)
+            if path.suffix == ".toml"
+            else (path, path.with_name("pyproject.toml"))
+        )
         try:
             config = Config(
-                None if path.suffix == ".toml" else str(path), toml_file=str(toml) if toml.is_file() else None
+                str(ini) if ini.is_file() else None, toml_file=str(toml) if toml.is_file() else None
             )
             config.cmd_opts = _options(x_arguments)
             # Where env.py asks (Alembic's cookbook spells it so), airlock's own lines are the log.

@@ -120,3 +120,11 @@ def test_pyproject_is_a_configuration_too(tmp_path: Path) -> None:
     write_project(tmp_path, CHAIN).unlink()
     (tmp_path / "pyproject.toml").write_text('[tool.alembic]\nscript_location = "%(here)s/alembic"\n')
     assert Project.open(tmp_path / "pyproject.toml").heads == ("c3",)
+
+
+def test_pyproject_is_read_with_the_ini_beside_it(tmp_path: Path) -> None:
+    """`alembic init -t pyproject` leaves the URL and the logging in alembic.ini: env.py asks for both."""
+    write_project(tmp_path, CHAIN).write_text("[alembic]\nsqlalchemy.url = postgresql://h/d\n")
+    (tmp_path / "pyproject.toml").write_text('[tool.alembic]\nscript_location = "%(here)s/alembic"\n')
+    project = Project.open(tmp_path / "pyproject.toml")
+    assert (project.heads, project.ini_url()) == (("c3",), "postgresql://h/d")
