@@ -87,9 +87,9 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         _complain("Stopped by SIGINT.")
         return 130
-    except _Terminated:
-        _complain("Stopped by SIGTERM.")
-        return 143
+    except _Terminated as stopped:
+        _complain(f"Stopped by {stopped.signal.name}.")
+        return 128 + stopped.signal
     except Exception as error:  # noqa: BLE001  the last line of defence: one line, no secret
         return _fault(error, debug=debug)
 
@@ -115,13 +115,18 @@ def _run(argv: Sequence[str]) -> int:
 
 
 class _Terminated(BaseException):
-    """SIGTERM, on its way through whatever cleans up."""
+    """SIGTERM or SIGHUP, on its way through whatever cleans up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)
 
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
     """Let SIGTERM unwind like Ctrl-C: scratch databases are dropped, child processes ended. The second one kills.
 
+    So does SIGHUP, unless whoever started us has it ignored (`nohup`): a terminal that goes must not leave them.
     SIGINT stops a run also where a script has started it in the background, which has it ignored.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -130,12 +135,14 @@ def _terminable() -> Iterator[None]:
 
     def unwind(number: int, _frame: object) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
-        raise _Terminated
+        raise _Terminated(number)
 
     before = {
         signal.SIGTERM: signal.signal(signal.SIGTERM, unwind),
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
     }
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, unwind)
     try:
         yield
     finally:

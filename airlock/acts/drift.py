@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.acts.upgrade import marks
 from airlock.instruments import fingerprint, server
+from airlock.words.errors import NotExamined
 from airlock.words.status import Drifted
 
 if TYPE_CHECKING:
@@ -29,14 +30,25 @@ def drift_from(connection: type_connection, scratch: ScratchDatabase) -> tuple[D
 
 
 def differences(connection: type_connection, scratch: ScratchDatabase) -> tuple[Difference, ...]:
-    """Compare scratch (before) with the target (after), roles left out."""
+    """Compare scratch (before) with the target (after), roles left out.
+
+    Raises NotExamined where a lock of somebody else's stands in the way.
+    """
     with contextlib.closing(
         server.connect(scratch.admin_url, application_name="airlock-drift", autocommit=True)
     ) as made:
         whole = fingerprint.read(made)
         schemas = _schemas(whole)
         expected = fingerprint.read(made, schemas=schemas)
-    found = fingerprint.read(connection, schemas=schemas)
+    try:
+        found = fingerprint.read(connection, schemas=schemas)
+    except Exception as error:
+        if server.sqlstate(error) != "55P03":
+            raise
+        raise NotExamined(
+            "The catalogue could not be read in full: another session has locked a table of a view.",
+            then="again when its transaction has ended",
+        ) from error
     return tuple(
         one for one in fingerprint.differences(expected, found) if not (_of_roles(one) or _is_mark(one))
     )

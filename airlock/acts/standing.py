@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock.acts.upgrade import marks
+from airlock.instruments import server
+from airlock.words.errors import LockBudgetSpent
 
 if TYPE_CHECKING:
     from airlock.instruments.server import type_connection
@@ -15,6 +17,13 @@ _MANY_TABLES = (
     "AND a.attnum = 1 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema') "
     "AND (SELECT count(*) FROM pg_attribute o WHERE o.attrelid = c.oid AND o.attnum > 0 AND NOT o.attisdropped) = 1 "
     "ORDER BY n.nspname = current_schema() DESC, 1, 2"
+)
+
+_PATIENCE = "2s"
+_HOLDERS = (
+    "SELECT l.pid, concat_ws(', ', a.usename, nullif(a.application_name, '')) FROM pg_locks l "
+    "JOIN pg_stat_activity a USING (pid) WHERE l.relation = to_regclass(%s) AND l.granted "
+    "AND l.mode = 'AccessExclusiveLock' ORDER BY 1"
 )
 
 
@@ -32,9 +41,26 @@ def version_table(connection: type_connection) -> tuple[marks.VersionTable | Non
 
 
 def version_rows(connection: type_connection, table: marks.VersionTable | None) -> list[str | None]:
-    """Read the version table's rows, sorted; none where there is no table."""
+    """Read the version table's rows, sorted; none where there is no table.
+
+    Raises LockBudgetSpent, naming the holder, where the table stays locked: an env.py may lock it for a whole run.
+    """
     if table is None:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT version_num FROM {table.sql} ORDER BY 1")  # noqa: S608  quoted by VersionTable
+        try:
+            # One message: in autocommit mode too it is one transaction, which is what LOCAL needs.
+            cursor.execute(
+                f"SET LOCAL lock_timeout = '{_PATIENCE}'; SELECT version_num FROM {table.sql} ORDER BY 1"  # noqa: S608  quoted by VersionTable
+            )
+        except Exception as error:
+            if server.sqlstate(error) != "55P03":
+                raise
+            connection.rollback()
+            cursor.execute(_HOLDERS, (table.sql,))
+            who = ", ".join(f"pid {pid} ({name})" for pid, name in cursor.fetchall()) or "another session"
+            raise LockBudgetSpent(
+                f"{table.sql}, the version table, has been locked for {_PATIENCE} by {who}.",
+                then="again when that session has ended its transaction",
+            ) from error
         return [row[0] for row in cursor.fetchall()]

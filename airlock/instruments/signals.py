@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM that act at once, although a Python handler waits until libpq returns.
+"""SIGINT, SIGTERM and SIGHUP that act at once, although a Python handler waits until libpq returns.
 
 The interpreter's C handler writes the signal's number into a pipe the moment it arrives; a thread reads it
 and has the server cancel the statement. Then libpq returns, and the Python handler gets its turn.
@@ -19,7 +19,7 @@ from airlock.words.errors import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INSISTING_SECONDS = 2.0
 
 
@@ -61,7 +61,9 @@ class Watch:
 
 @contextlib.contextmanager
 def watching() -> Iterator[Watch]:
-    """Watch for both signals until the block ends; outside the main thread, do nothing.
+    """Watch for the signals until the block ends; outside the main thread, do nothing.
+
+    SIGHUP, a terminal that has gone, is let be where whoever started us has it ignored (`nohup`).
 
     A second signal, two seconds later, ends the process at once: whoever insists shall be obeyed.
     """
@@ -72,7 +74,11 @@ def watching() -> Iterator[Watch]:
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     thread = threading.Thread(target=_read, args=(reader, watch), name="airlock-signals", daemon=True)
-    before = {number: signal.signal(number, _handler(watch)) for number in _SIGNALS}
+    before = {
+        number: signal.signal(number, _handler(watch))
+        for number in _SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    }
     old_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     thread.start()
     try:

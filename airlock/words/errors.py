@@ -116,7 +116,7 @@ class Interrupted(AirlockError):
     """A signal ended the run; the exit code is 128 plus its number."""
 
     def __init__(self, signal_number: int, *, standing: str = "", then: str = "") -> None:
-        names = {2: "SIGINT", 15: "SIGTERM"}
+        names = {1: "SIGHUP", 2: "SIGINT", 15: "SIGTERM"}
         super().__init__(
             f"Stopped by {names.get(signal_number, f'signal {signal_number}')}.", standing=standing, then=then
         )

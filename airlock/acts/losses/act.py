@@ -13,7 +13,7 @@ from airlock.acts.losses.items import Item, items, quoted, unknowns
 from airlock.acts.losses.recount import Counted
 from airlock.instruments import server
 from airlock.instruments.isolation import ChildFailed, isolated
-from airlock.words.errors import AirlockError, NotExamined, Refused, Usage
+from airlock.words.errors import AirlockError, LockBudgetSpent, NotExamined, Refused, Usage
 from airlock.words.upgrade import Exported, Loss, LossesCounted
 
 if TYPE_CHECKING:
@@ -133,7 +133,13 @@ def _count_all(
                 cursor.execute(item.count_sql(at_step=False))
                 rows = int(cursor.fetchone()[0])
             except Exception as error:
-                if server.sqlstate(error) in {None, "55P03", "57014"}:
+                if server.sqlstate(error) == "55P03":
+                    raise LockBudgetSpent(
+                        f"{item.object} is locked by another session: what is in it could not be counted.",
+                        standing="Nothing changed.",
+                        then="again when that session has ended its transaction",
+                    ) from error
+                if server.sqlstate(error) in {None, "57014"}:
                     raise server.classify(error) from error
                 cursor.execute("ROLLBACK TO counting")
                 failed.append(f"{item.object} could not be counted: {server.first_line(error)}")

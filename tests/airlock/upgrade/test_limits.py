@@ -97,11 +97,11 @@ def test_the_lease_held_by_another_run(tmp_path: Path, empty_database: Database)
     assert "lease      held by pid " in status.out
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_statement_at_once(
     number: signal.Signals, tmp_path: Path, empty_database: Database
 ) -> None:
-    """130 or 143; the server's statement is cancelled, not left to run out; the first revision stands."""
+    """130, 143 or 129; the server's statement is cancelled, not left to run out; the first revision stands."""
     ini = write_project(tmp_path, SLEEPS)
     running = forked.start(ini, "upgrade", url=empty_database.url)
     wait_for(empty_database.url, f"SELECT 1 {WORKER} AND query LIKE '%pg_sleep%'")
@@ -289,12 +289,12 @@ def test_a_signal_while_waiting_for_the_lease(tmp_path: Path, empty_database: Da
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("words", [("upgrade", "--dry-run"), ("status",), ("downgrade", "w1")], ids=" ".join)
 def test_a_signal_leaves_nothing_in_scratch(
     words: tuple[str, ...], number: signal.Signals, tmp_path: Path, empty_database: Database, server: Server
 ) -> None:
-    """130 or 143, in one line, and neither a scratch database nor its owner is left on the server that was lent."""
+    """130, 143 or 129, in one line, and neither a scratch database nor its owner is left on the server that was lent."""
     sleeps = 'op.execute("SELECT pg_sleep(3)")'
     second = Revision("w2", "pass", sleeps) if words[0] == "downgrade" else Revision("w2", sleeps)
     ini = write_project(tmp_path, [FIRST, second])
@@ -340,3 +340,56 @@ def test_a_signal_before_anything_is_known_claims_nothing(tmp_path: Path, empty_
         143,
         "airlock: Stopped by SIGTERM. Nothing changed. Try: airlock upgrade",
     )
+
+
+@pytest.mark.proof
+def test_a_run_under_nohup_outlives_its_terminal(tmp_path: Path, empty_database: Database) -> None:
+    """Where SIGHUP is ignored from the start it stays so: the revision is finished."""
+    ini = write_project(tmp_path, [FIRST, Revision("w2", 'op.execute("SELECT pg_sleep(1)")')])
+    running = subprocess.Popen(
+        ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command(ini, "upgrade")],
+        env=environment(empty_database.url), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for(empty_database.url, f"SELECT 1 {WORKER} AND query LIKE '%pg_sleep%'")
+    running.send_signal(signal.SIGHUP)
+    _, said = running.communicate(timeout=30)
+    assert (running.returncode, version(empty_database)) == (0, [("w2",)]), said
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("words", [("status",), ("upgrade", "--dry-run")], ids=" ".join)
+def test_a_locked_version_table_is_not_waited_for(
+    words: tuple[str, ...], tmp_path: Path, empty_database: Database
+) -> None:
+    """An env.py may lock it for a whole run: who only asks says who has locked it (21), and does not hang."""
+    ini = write_project(tmp_path, [FIRST])
+    forked.airlock(ini, "upgrade", url=empty_database.url)
+    with holding(empty_database.url, "LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE"):
+        ran = forked.start(ini, *words, "--scratch", "embedded:9", url=empty_database.url).finish(timeout=20)
+    assert ran.code == 21, ran.err
+    assert "version table, has been locked for 2s by pid " in ran.error
+    assert "(postgres, reporting)" in ran.error
+
+
+@pytest.mark.proof
+def test_a_locked_table_of_a_view_is_not_waited_for(tmp_path: Path, empty_database: Database) -> None:
+    """PostgreSQL spells a view's query only when it has its tables: status says that drift was not examined."""
+    ini = write_project(tmp_path, [FIRST, Revision("w2", 'op.execute("CREATE VIEW v AS SELECT id FROM t")')])
+    forked.airlock(ini, "upgrade", url=empty_database.url)
+    with holding(empty_database.url, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"):
+        words = ("status", "--scratch", empty_database.url)
+        ran = forked.start(ini, *words, url=empty_database.url).finish(timeout=30)
+    assert ran.code == 0, ran.err
+    assert "not examined: The catalogue could not be read in full" in ran.out
+
+
+@pytest.mark.proof
+def test_a_locked_table_that_would_be_lost(tmp_path: Path, empty_database: Database) -> None:
+    """It cannot be counted within the budget: 21, naming the table."""
+    ini = write_project(tmp_path, [FIRST, Revision("w2", "pass", 'op.execute("DROP TABLE t")')])
+    forked.airlock(ini, "upgrade", url=empty_database.url)
+    with holding(empty_database.url, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"):
+        words = ("downgrade", "w1", "--lock-timeout", "200ms", "--scratch", empty_database.url)
+        ran = forked.start(ini, *words, url=empty_database.url).finish(timeout=30)
+    assert ran.code == 21, ran.err
+    assert "public.t is locked by another session" in ran.error and "Nothing changed." in ran.error
