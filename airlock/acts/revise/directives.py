@@ -48,7 +48,7 @@ def process_revision_directives(
         made, _ = compare(context, tuple(asked))
     except sa.exc.DBAPIError as error:
         reason = str(error.orig).splitlines()[0].strip()
-        log.warning("Written as Alembic found it, not in the zero-downtime form: %s", reason)
+        log.warning("Left as Alembic found it, not in the zero-downtime form: %s", reason)
         return
     if made.likely and not asked:
         raise CommandError(perhaps_renamed(made))
