@@ -97,3 +97,29 @@ def test_a_computed_column_that_raises_when_it_is_read_stops_nothing(run: Run) -
         [FIRST, Revision("divides", adds, drops), Revision("cuts", sql("UPDATE a SET v = left(v, 1)"))]
     )
     assert verdicts(report) == [PROVED, PROVED, REFUSED]
+
+
+@pytest.mark.parametrize(
+    ("column", "verdict", "found"), [("v", PROVED, []), ("w", REFUSED, ["publication p"])]
+)
+def test_columns_are_published_by_name(run: Run, column: str, verdict: str, found: list[str]) -> None:
+    """A published column that comes back at another place in its table is the same column; another is not."""
+    first = sql(
+        "CREATE TABLE a (id int PRIMARY KEY, v text, w text)", "CREATE PUBLICATION p FOR TABLE a (id, v)"
+    )
+    moves = sql(
+        "ALTER PUBLICATION p DROP TABLE a",
+        "ALTER TABLE a ADD x text",
+        "UPDATE a SET x = v",
+        "ALTER TABLE a DROP v",
+    )
+    back = sql(
+        "ALTER TABLE a ADD v text",
+        "UPDATE a SET v = x",
+        "ALTER TABLE a DROP x",
+        f"ALTER PUBLICATION p ADD TABLE a (id, {column})",
+    )
+    ends = sql("DROP PUBLICATION p", "DROP TABLE a")
+    report = run([Revision("first", first, ends), Revision("moves", moves, back)])
+    assert verdicts(report) == [PROVED, verdict]
+    assert [one.object for one in report.revisions[1].differences] == found
