@@ -29,9 +29,14 @@ def sqlstate(error: BaseException) -> str | None:
     return str(state) if state else None
 
 
+def _text(error: Any) -> str:
+    """Give an exception's message in characters that every report can be written in: no lone surrogates."""
+    return str(error).encode("utf-8", "backslashreplace").decode()
+
+
 def one_line(error: BaseException) -> str:
     """Say what the server or the revision said, in one line without SQL or values."""
-    text = scrub(str(origin(error))).strip()
+    text = scrub(_text(origin(error))).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first = lines[0] if lines else ""
     # asyncpg's adapted errors repeat their class: <class '...'>: message
@@ -74,5 +79,5 @@ def own_refusal(error: BaseException, irreversible: str | None) -> str | None:
     if irreversible:
         return irreversible
     if isinstance(error, NotImplementedError | RuntimeError):
-        return str(error).strip() or f"its downgrade raises {type(error).__name__} without a reason"
+        return _text(error).strip() or f"its downgrade raises {type(error).__name__} without a reason"
     return None

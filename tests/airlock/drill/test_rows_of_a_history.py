@@ -123,3 +123,11 @@ def test_columns_are_published_by_name(run: Run, column: str, verdict: str, foun
     report = run([Revision("first", first, ends), Revision("moves", moves, back)])
     assert verdicts(report) == [PROVED, verdict]
     assert [one.object for one in report.revisions[1].differences] == found
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "ValueError"])
+def test_a_message_that_cannot_be_written_is_spelt(run: Run, error: str) -> None:
+    """Half a character in an exception (a file's name that is no text) does not break the reports."""
+    report = run([FIRST, Revision("odd", "pass", f"raise {error}('file ' + chr(0xdcff))")])
+    assert report.revisions[1].reason.endswith("file \\udcff")
+    report.revisions[1].reason.encode()
