@@ -22,6 +22,7 @@ class Progress:
     done: int = 0
     pending: tuple[str, ...] = ()
     planned: bool = False
+    pooled: bool = False
     step: str | None = None
     left_transaction: bool = False
     comment: str | None = None

@@ -145,7 +145,7 @@ class _Run:
             self.longest_block_s = observer.longest_block_s
 
     def _announce(self, lease: Lease, observer: Observer) -> None:
-        pooled = server.pooled(observer.connection, self.target)
+        pooled = self.progress.pooled = server.pooled(observer.connection, self.target)
         facts = lease.server
         waited = (time.monotonic() - self.started) * 1000
         self.request.emit(Leased(lease.run, self.target.label, facts.version, facts.user, pooled, waited))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # The server is asked for the lease before a version row is written, but for revisions that follow within this
 # time: a lease lost in between is noticed by its heartbeat, and its next holder ends this session as an orphan.
 _PROOF_SECONDS = 0.25
+_UNBOUND = "airlock_unbound"
 _WHERE_IT_IS = (
     "SELECT n.nspname FROM pg_catalog.pg_class c"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = "
@@ -185,12 +186,25 @@ class Steps(Hooks):
         if raw.autocommits(connection):
             if self.inside:
                 self._leave(connection)
+                self._unbind(connection)
             return
         raw.execute(connection, f"SET LOCAL lock_timeout = {max(1, round(self.request.lock_s * 1000))}")
         if self.request.statement_s is not None:
             raw.execute(
                 connection, f"SET LOCAL statement_timeout = {max(1, round(self.request.statement_s * 1000))}"
             )
+
+    def _unbind(self, connection: Connection) -> None:
+        """Take off the role's own timeouts, once a session: outside a transaction they leave INVALID indexes.
+
+        The observer keeps our budgets there. Not behind a pooler, where the session is others' too.
+        """
+        if self.progress.pooled or connection.info.get(_UNBOUND):
+            return
+        connection.info[_UNBOUND] = True
+        raw.execute(connection, "SET lock_timeout = 0")
+        if self.request.statement_s is not None:
+            raw.execute(connection, "SET statement_timeout = 0")
 
     def _on_commit(self, connection: Connection) -> None:
         if self.inside:

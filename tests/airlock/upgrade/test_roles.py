@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.airlock import forked
-from tests.airlock.histories import write_project
+from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import rows
 from tests.airlock.upgrade.test_limits import ALTERS, SLEEPS, WORKER, holding, version, wait_for
 from tests.servers import Database
@@ -67,3 +67,31 @@ def test_a_blocker_is_named_to_the_login(
     assert own.code == other.code == 21
     assert "w2: t is held by pid " in own.error and ", reporting, idle in transaction, " in own.error
     assert "(postgres, reporting, its state is hidden from this role)" in other.error
+
+
+@pytest.mark.proof
+def test_a_roles_own_timeouts_end_with_the_transaction(
+    tmp_path: Path, deployer: Database, empty_database: Database
+) -> None:
+    """A lock_timeout on the role would leave an INVALID index behind; the budget of the command line is the one kept."""
+    (login,) = rows(deployer.url, "SELECT session_user")[0]
+    for setting in ("lock_timeout", "statement_timeout"):
+        rows(empty_database.url, f"ALTER ROLE {login} SET {setting} = '300ms'")
+    builds = (
+        "with op.get_context().autocommit_block():\n"
+        '    op.execute("SELECT pg_sleep(0.5)")\n    op.execute("CREATE INDEX CONCURRENTLY ix ON t (id)")'
+    )
+    first = write_project(tmp_path, SLEEPS[:1])
+    assert forked.airlock(first, "upgrade", url=deployer.url).code == 0
+    ini = write_project(tmp_path, [*SLEEPS[:1], Revision("w2", builds)])
+    with holding(empty_database.url, "LOCK TABLE t IN ROW EXCLUSIVE MODE"):
+        running = forked.start(ini, "upgrade", "--statement-timeout", "30s", url=deployer.url)
+        wait_for(
+            empty_database.url, f"SELECT 1 {WORKER} AND query LIKE '%ix ON t%' AND wait_event_type = 'Lock'"
+        )
+        wait_for(
+            empty_database.url,
+            f"SELECT 1 {WORKER} AND query LIKE '%ix ON t%' AND clock_timestamp() - query_start > interval '600 ms'",
+        )
+    ran = running.finish(timeout=20)
+    assert (ran.code, version(empty_database)) == (0, [("w2",)]), ran.err
