@@ -240,7 +240,7 @@ def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
     env.py's models are then in `context.opts["target_metadata"]`. Raises Usage where env.py stops by itself.
     """
     environment = EnvironmentContext(project.config, project.script, fn=retrieve, as_sql=False, **given)
-    with environment, to_standard_error():
+    with ini_url(project, None), environment, to_standard_error():
         try:
             project.script.run_env()
         except SystemExit as stopped:
