@@ -62,7 +62,6 @@ class Environment:
     version_table: str
     version_table_schema: str | None
     external_transaction: bool
-    connection: Any = dataclasses.field(repr=False, compare=False, default=None)
 
 
 def run(
@@ -85,8 +84,11 @@ def run(
     hooks = hooks or Hooks()
     seen: list[Environment] = []
     taken: list[RevisionStep] = []
+    connection: Any = None
 
     def steps(heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
+        nonlocal connection
+        connection = context.connection
         current = tuple(heads)
         hooks.start(context, current)
         plan = hooks.plan(plan_steps(project, current, target, direction)) if target is not None else []
@@ -97,7 +99,6 @@ def run(
                 version_table=context.version_table,
                 version_table_schema=context.version_table_schema,
                 external_transaction=context._in_external_transaction,
-                connection=context.connection,
             )
         )
         taken[:] = plan
@@ -112,7 +113,7 @@ def run(
         raise Usage("env.py did not run the migrations.", then="call context.run_migrations() in env.py")
     ran = seen[-1]
     if ran.external_transaction and len({step.is_upgrade for step in taken}) == 1:
-        _require_commit(project, url, ran)
+        _require_commit(project, url, ran, connection)
     return ran
 
 
@@ -120,7 +121,7 @@ def run(
 _COMMITS = "airlock_env_commits"
 
 
-def _require_commit(project: Project, url: str | None, ran: Environment) -> None:
+def _require_commit(project: Project, url: str | None, ran: Environment, connection: Any) -> None:
     """Look once whether env.py commits the transaction that it holds by itself: if not, nothing ever happens.
 
     Bare Alembic ends such a run with exit code 0. Raises Usage.
@@ -128,7 +129,7 @@ def _require_commit(project: Project, url: str | None, ran: Environment) -> None
     if not project.config.attributes.get(_COMMITS):
         with contextlib.suppress(Exception):
             # Left open it would keep its locks, on the version table too. Under asyncio its loop has ended with it.
-            ran.connection.close()
+            connection.close()
         if learn(project, url).heads_before == ran.heads_before:
             raise Usage(
                 "env.py begins a transaction before it configures Alembic, and ends without committing it: "
