@@ -44,9 +44,9 @@ def write(
     key is gone makes the key's return impossible, and that is no fault of the downgrade. Commits. Returns the state
     afterwards, with the digests of what was written.
     """
-    # A partition that the step detaches is a table from now on, and holds what its bounds let in.
+    # A partition that the step detaches is neither: nobody writes what its bounds would not let in again.
     new = after.tables() - before.catalogue.objects.keys() - {ledger.version_table}
-    old = sorted((set(touched) & after.tables()) - new - {ledger.version_table})
+    old = sorted((set(touched) & after.tables() & before.tables()) - {ledger.version_table})
     ledger.fill(new, min(ledger.wanted, 5))
     # Their triggers may have written anywhere.
     stirred = ledger.stirs(new)
