@@ -26,16 +26,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CONNECT_SECONDS = 10
+# Kinds of servers that are made for the run and go with it.
+_THROWAWAY = frozenset({"embedded", "container"})
 
 
 @dataclasses.dataclass(frozen=True)
 class ScratchDatabase:
-    """One scratch database: `url` as its ordinary owner, `admin_url` as the server's administrator."""
+    """One scratch database: `url` as its ordinary owner, `admin_url` as the server's administrator.
+
+    `throwaway` where the whole server goes with it: code of the project may run there with an administrator's rights.
+    """
 
     name: str
     url: str = dataclasses.field(repr=False)
     admin_url: str = dataclasses.field(repr=False)
     marker: str = dataclasses.field(repr=False)
+    throwaway: bool = False
 
     def verify(self, dbapi_connection: Any) -> None:
         """Refuse (WrongTarget) a DBAPI connection that does not see this database's marker. Reads only."""
@@ -94,6 +100,7 @@ class ScratchServer:
                 url=_at(self.admin_url, name, self.owner, self.password),
                 admin_url=_at(self.admin_url, name),
                 marker=marker,
+                throwaway=self.kind in _THROWAWAY,
             )
         finally:
             with _administering(self.admin_url) as cursor:

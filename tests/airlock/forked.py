@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -75,6 +76,9 @@ def airlock(ini: Path, *words: str, url: str | None, timeout: float = 60, **more
 
 
 def _main(argv: list[str], environ: dict[str, str], directory: str) -> None:
+    # However the suite was started (nohup, a script's background): these are set as in a terminal.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, name in ((1, "out"), (2, "err")):
         descriptor = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(descriptor, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -70,13 +71,15 @@ def test_a_server_by_url_is_used_and_left_as_it_was(server: ScratchServer) -> No
     assert one(server.admin_url, "SELECT count(*) FROM pg_roles") == before
 
 
-def test_a_space_in_a_url_stays_a_space(server: ScratchServer, tmp_path: Path) -> None:
+def test_a_space_in_a_url_stays_a_space(server: ScratchServer) -> None:
     """Sockets may lie under a TMPDIR with a space in it, and options need one: a + would be a + to libpq."""
-    place = tmp_path / "tmp dir + ü"
-    place.symlink_to(parse_dsn(server.admin_url)["host"])
-    url = f"postgresql://postgres@/postgres?host={quote(str(place))}&options=-c%20work_mem%3D777kB"
-    with scratch_server(url) as given, given.database() as database:
-        assert one(database.url, "SHOW work_mem") == "777kB"
+    # A socket's path has room for 107 bytes: less than many a directory of tests is long.
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        place = Path(directory, "a b + ü")
+        place.symlink_to(parse_dsn(server.admin_url)["host"])
+        url = f"postgresql://postgres@/postgres?host={quote(str(place))}&options=-c%20work_mem%3D777kB"
+        with scratch_server(url) as given, given.database() as database:
+            assert one(database.url, "SHOW work_mem") == "777kB"
 
 
 def test_a_role_that_may_not_create_databases_is_told_so(server: ScratchServer) -> None:
