@@ -69,6 +69,7 @@ def test_comparing_on_a_callers_connection_leaves_it_as_it_was(database: Databas
         assert connection.dialect.identifier_preparer._double_percents
 
 
+@pytest.mark.proof
 def test_a_url_with_percent_signs_reaches_the_driver_whole(
     empty_database: Database, server: Server, tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_url_with_percent_signs_reaches_the_driver_whole(
         server.run(f'DROP ROLE "{role}"')
 
 
+@pytest.mark.proof
 def test_a_role_without_create_migrates_in_a_schema_made_for_it(
     empty_database: Database, server: Server, tmp_path: Path
 ) -> None:

@@ -172,6 +172,7 @@ def test_a_target_that_needs_an_argument_says_which(checkout: Path, target: str)
     assert done.stderr.startswith(f"make {target}: say ")
 
 
+@pytest.mark.proof
 def test_make_sql_asks_no_database(checkout: Path) -> None:
     done = make(checkout, "sql", CI="1")
     assert done.returncode == 0

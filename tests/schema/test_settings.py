@@ -204,9 +204,9 @@ def test_migrations_use_the_unpooled_url_and_the_environment_comes_first(tmp_pat
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        (None, "DATABASE_URL is not set"),
+        pytest.param(None, "DATABASE_URL is not set", marks=pytest.mark.proof),
         ("", "DATABASE_URL is not set"),
-        ("mysql://u:S3cr3t@h/d", "not a PostgreSQL URL"),
+        pytest.param("mysql://u:S3cr3t@h/d", "not a PostgreSQL URL", marks=pytest.mark.proof),
     ],
 )
 def test_alembic_without_a_good_url_says_one_line_and_exits_2(
@@ -219,6 +219,7 @@ def test_alembic_without_a_good_url_says_one_line_and_exits_2(
     assert SECRET not in done.stdout + done.stderr
 
 
+@pytest.mark.proof
 def test_alembic_reads_dotenv_where_the_environment_says_nothing(tmp_path: Path) -> None:
     project = ProjectCopy.make(tmp_path)
     (tmp_path / ".env").write_text(f"DATABASE_URL='mysql://u:{SECRET}@h/d'\n")

@@ -33,6 +33,7 @@ def test_a_scratch_cluster_serves_its_major_and_leaves_no_files(major: int) -> N
     assert not data.parent.exists()
 
 
+@pytest.mark.proof
 def test_a_killed_process_leaves_no_server_behind(tmp_path: Path) -> None:
     """SIGKILL to the owner: its server stops and its data directory goes."""
     script = (

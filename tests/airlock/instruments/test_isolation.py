@@ -149,6 +149,7 @@ def test_raw_driver_connects_are_redirected(
     assert tables(precious) == []
 
 
+@pytest.mark.proof
 def test_libpq_variables_point_at_scratch(
     tmp_path: Path, scratch: ScratchDatabase, precious: ScratchDatabase
 ) -> None:
@@ -167,6 +168,7 @@ def test_libpq_variables_point_at_scratch(
     assert tables(precious) == []
 
 
+@pytest.mark.proof
 def test_an_error_of_the_act_keeps_its_class_and_any_other_is_scrubbed(scratch: ScratchDatabase) -> None:
     """AirlockErrors cross the process border as themselves; others as text without passwords."""
     with pytest.raises(Refused, match="something else"):
@@ -178,6 +180,7 @@ def test_an_error_of_the_act_keeps_its_class_and_any_other_is_scrubbed(scratch: 
     assert caught.value.line.startswith("RuntimeError: ")
 
 
+@pytest.mark.proof
 def test_what_the_server_said_is_the_gist(scratch: ScratchDatabase) -> None:
     """Not SQLAlchemy's last line, which points to its documentation."""
     with pytest.raises(ChildFailed) as caught:
@@ -185,6 +188,7 @@ def test_what_the_server_said_is_the_gist(scratch: ScratchDatabase) -> None:
     assert caught.value.line == 'relation "nowhere" does not exist'
 
 
+@pytest.mark.proof
 def test_the_child_ends_when_its_reader_stops(scratch: ScratchDatabase) -> None:
     """A caller that stops reading (or dies) leaves no process behind."""
     records = isolated(f"{HERE}:sleep", {}, scratch=scratch)
@@ -197,6 +201,7 @@ def test_the_child_ends_when_its_reader_stops(scratch: ScratchDatabase) -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("act", ["talk", "whisper"])
 def test_a_child_whose_reader_is_gone_ends_without_a_word(scratch: ScratchDatabase, act: str) -> None:
     """It finds out in the middle of a record or between two, while its standard input is still open."""
@@ -216,6 +221,7 @@ def test_a_child_whose_reader_is_gone_ends_without_a_word(scratch: ScratchDataba
         assert child.stderr.read() == b""
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(("act", "code"), [("leave", 7), ("terminate", -15)])
 def test_a_child_that_ends_before_it_is_done_is_a_failure(
     scratch: ScratchDatabase, capfd: pytest.CaptureFixture[str], act: str, code: int

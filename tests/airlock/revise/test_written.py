@@ -193,6 +193,7 @@ def test_a_table_rename_that_was_said(shop: Shop, scratch: ScratchServer) -> Non
     assert fingerprint.differences(before, shop.fingerprint()) == ()
 
 
+@pytest.mark.proof
 def test_a_rename_of_nothing(shop: Shop) -> None:
     """What is not there cannot have been renamed."""
     with pytest.raises(CommandError, match=r"'shop\.product\.nothing' is no table and no column"):

@@ -140,6 +140,7 @@ def test_a_range_traces_only_its_revisions(
     ]
 
 
+@pytest.mark.proof
 def test_what_an_unrecorded_step_read_is_not_put_down_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:

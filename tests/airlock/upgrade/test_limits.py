@@ -97,7 +97,10 @@ def test_the_lease_held_by_another_run(tmp_path: Path, empty_database: Database)
     assert "lease      held by pid " in status.out
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(one, marks=pytest.mark.proof) for one in (signal.SIGINT, signal.SIGHUP))],
+)
 def test_a_signal_ends_the_statement_at_once(
     number: signal.Signals, tmp_path: Path, empty_database: Database
 ) -> None:

@@ -80,6 +80,7 @@ def test_an_index_on_a_partitioned_table_is_invalid_by_design(
     assert forked.airlock(ini, "upgrade", url=empty_database.url).code == 0
 
 
+@pytest.mark.proof
 def test_the_version_tables_own_comment_survives(tmp_path: Path, empty_database: Database) -> None:
     """The mark carries it along, quotes, backslashes and all, and puts it back."""
     comment = 'ours: it\'s 100% \\ "quoted"\nand long'

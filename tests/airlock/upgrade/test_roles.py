@@ -39,6 +39,7 @@ def deployer(server: Server, empty_database: Database) -> Iterator[Database]:
         server.run(f"DROP ROLE {owner}")
 
 
+@pytest.mark.proof
 def test_a_signal_reaches_a_session_of_the_login(
     tmp_path: Path, deployer: Database, empty_database: Database
 ) -> None:
