@@ -41,7 +41,7 @@ sql: .venv/ready  ## Write the SQL of an upgrade for psql, asking no database: F
 
 .PHONY: stop
 stop: .venv/ready  ## Stop the embedded PostgreSQL; its data stays in .postgres/
-	@python -m airlock.door.embedded stop .postgres
+	@python -m airlock.commands.embedded stop .postgres
 
 ##@ The application
 

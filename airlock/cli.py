@@ -1,6 +1,6 @@
 """The door: arguments in, exit code out.
 
-Each command is a module of `airlock.door` with `configure(parser)` and `run(arguments) -> int`; only the one
+Each command is a module of `airlock.commands` with `configure(parser)` and `run(arguments) -> int`; only the one
 that is asked for is imported, because imports are most of what a run at head costs.
 """
 
@@ -18,9 +18,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from airlock.door.arguments import add_common
-from airlock.words.errors import AirlockError, Usage
-from airlock.words.secrets import scrub
+from airlock.commands.arguments import add_common
+from airlock.records.errors import AirlockError, Usage
+from airlock.records.secrets import scrub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     for name, what in COMMANDS.items():
         sub = commands.add_parser(name, help=what, description=f"{what[:1].upper()}{what[1:]}.")
         if command in (name, None):
-            importlib.import_module(f"airlock.door.{name}").configure(sub)
+            importlib.import_module(f"airlock.commands.{name}").configure(sub)
             add_common(sub)
     return top
 
@@ -105,10 +105,10 @@ def _run(argv: Sequence[str]) -> int:
     if arguments.command is None:
         raise Usage("No command given.", then="airlock --help")
     _enter_project(arguments)
-    run = importlib.import_module(f"airlock.door.{arguments.command}").run
+    run = importlib.import_module(f"airlock.commands.{arguments.command}").run
     if not gc.isenabled():
         # Brings Alembic and SQLAlchemy: what comes after them is env.py's, and is collected as ever.
-        importlib.import_module("airlock.instruments.project")
+        importlib.import_module("airlock.project.project")
         gc.freeze()
         gc.enable()
     return int(run(arguments))
@@ -155,7 +155,7 @@ def _fault(error: Exception, *, debug: bool) -> int:
     if debug:
         _traceback()
     if type(error).__module__.startswith("psycopg2"):
-        from airlock.instruments.server import classify
+        from airlock.database.server import classify
 
         found = classify(error)
         _complain(str(found))

@@ -56,8 +56,8 @@ def options() -> dict[str, Any]:
 
 def comparison() -> dict[str, Any]:
     """Compare what autogenerate does not compare by itself, and write what it finds so that it blocks nobody."""
-    from airlock.acts.revise import process_revision_directives
-    from airlock.instruments import autogenerate
+    from airlock.operations.revision import process_revision_directives
+    from airlock.project import autogenerate
     from app.models import metadata
 
     return autogenerate.options() | {

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from airlock.instruments.embedded import available, scratch_cluster
+from airlock.scratch.embedded import available, scratch_cluster
 from app import tasks
 from app.api.tokens import issue
 from app.database import make_async_engine, make_engine, session

@@ -57,8 +57,8 @@ def measure_history(length: int) -> None:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    from airlock.acts.drill import drill
-    from airlock.instruments.scratch import scratch_server
+    from airlock.operations.drill import drill
+    from airlock.scratch.servers import scratch_server
 
     with tempfile.TemporaryDirectory() as directory:
         ini = write_project(Path(directory), history(length))
@@ -87,8 +87,8 @@ def measure_history(length: int) -> None:
 
 def measure_rows(count: int) -> None:
     """Print the rows a second of both."""
-    from airlock.instruments import rows
-    from airlock.instruments.scratch import scratch_server
+    from airlock import samples
+    from airlock.scratch.servers import scratch_server
 
     with scratch_server("embedded") as server:
         took = {}
@@ -98,10 +98,10 @@ def measure_rows(count: int) -> None:
                 connection.autocommit = True
                 with connection.cursor() as cursor:
                     cursor.execute(ROWS_TABLES)
-                    rows.fill(connection, 1_000, tables=["public.owner"])
+                    samples.fill(connection, 1_000, tables=["public.owner"])
                     began = time.perf_counter()
                     if who == "airlock":
-                        (made,) = rows.fill(connection, count, tables=["public.task"])
+                        (made,) = samples.fill(connection, count, tables=["public.task"])
                         assert made.rows == count, made
                     else:
                         cursor.execute(BY_HAND.format(rows=count))
@@ -114,7 +114,7 @@ def measure_rows(count: int) -> None:
 
 def measure_scale(most: int) -> None:
     """Print what the drill of this project's history takes, and the longest stall, at a hundredth, a tenth, and all rows."""
-    from airlock.acts.drill import drill
+    from airlock.operations.drill import drill
 
     os.chdir(ROOT)
     for count in (max(most // 100, 1), max(most // 10, 1), most):

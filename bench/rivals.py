@@ -22,12 +22,13 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
-from airlock.acts.drill.proving import prove
-from airlock.acts.drill.revision import Options
-from airlock.faces.text import table
-from airlock.instruments import embedded, squawk
-from airlock.instruments.scratch import ScratchServer, scratch_server
-from airlock.words.drill import REFUSED, RevisionProof
+from airlock.operations.drill.child import prove
+from airlock.operations.drill.examination import Options
+from airlock.operations.review import squawk
+from airlock.records.drill import REFUSED, RevisionProof
+from airlock.reports.text import table
+from airlock.scratch import embedded
+from airlock.scratch.servers import ScratchServer, scratch_server
 from tests.airlock.drill.projects import FAULTY, SOUND, TinyProject
 from tests.airlock.trace.kinds import KINDS
 from tests.airlock.trace.test_kinds import _copy, _Lazy, _observe

@@ -23,8 +23,8 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from airlock.acts.revise import process_revision_directives
-from airlock.instruments.scratch import ScratchDatabase, scratch_server
+from airlock.operations.revision import process_revision_directives
+from airlock.scratch.servers import ScratchDatabase, scratch_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,12 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from airlock.acts.trace.observing import connect
-from airlock.acts.trace.samples import Samples
-from airlock.acts.trace.stepping import Tracing
-from airlock.instruments.project import Project
-from airlock.instruments.recorder import Recorder, installed
-from airlock.instruments.scratch import scratch_server
+from airlock.operations.trace.child import connect
+from airlock.operations.trace.sample_rows import Samples
+from airlock.operations.trace.steps import Tracing
+from airlock.project.project import Project
+from airlock.recorder import Recorder, installed
+from airlock.scratch.servers import scratch_server
 from tests.airlock.histories import Revision, write_project
 
 

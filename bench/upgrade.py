@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg2
 
 import airlock
-from airlock.instruments import embedded
+from airlock.scratch import embedded
 
 ROUNDS, BIG_ROUNDS, REVISIONS = 9, 3, 300
 ENV = """\
@@ -102,8 +102,8 @@ def from_empty(ini: Path, cluster: embedded.Cluster) -> dict[str, float]:
 
 def waiting(ini: Path, url: str, runners: int = 8, seconds: float = 5.0) -> float:
     """Let runners wait for a lease that is held, and count the transactions a second that the server sees."""
-    from airlock.instruments import lease
-    from airlock.instruments.target import parse
+    from airlock.database import lease
+    from airlock.database.target import parse
 
     query = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
     waiters = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'airlock-lease:%'"

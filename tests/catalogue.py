@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 
-from airlock.instruments import embedded, fingerprint
+from airlock.catalogue import fingerprint
+from airlock.scratch import embedded
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Session
 
-from airlock.instruments import embedded
+from airlock.scratch import embedded
 from app import database as app_database
 from app.settings import Settings
 from tests import servers

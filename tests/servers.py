@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from sqlalchemy.engine import URL, make_url
 
-from airlock.instruments import embedded
-from airlock.instruments.redirect import spelled
+from airlock.scratch import embedded
+from airlock.scratch.redirect import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

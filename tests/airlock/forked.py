@@ -28,7 +28,12 @@ def _forkserver() -> Any:
     if _context is None:
         _context = multiprocessing.get_context("forkserver")
         _context.set_forkserver_preload(
-            ["airlock.cli", "airlock.acts.upgrade", "airlock.door.upgrade", "airlock.instruments.project"]
+            [
+                "airlock.cli",
+                "airlock.operations.upgrade",
+                "airlock.commands.upgrade",
+                "airlock.project.project",
+            ]
             + ["sqlalchemy.dialects.postgresql.psycopg2", "psycopg2.extras", "alembic.op"]
         )
     return _context
@@ -89,10 +94,10 @@ def _main(argv: list[str], environ: dict[str, str], directory: str) -> None:
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     sys.argv = ["airlock", *argv]
     from airlock.cli import main
-    from airlock.instruments import silence
+    from airlock.database import liveness
 
     if "TEST_SILENCE" in environ:
-        silence.SILENCE_SECONDS, silence.PROBE_SECONDS = float(environ["TEST_SILENCE"]), 1
+        liveness.SILENCE_SECONDS, liveness.PROBE_SECONDS = float(environ["TEST_SILENCE"]), 1
     code = main(argv)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -71,7 +71,7 @@ async def test_a_connection_ended_by_the_server_is_replaced(settings: Settings, 
 @pytest.mark.proof
 async def test_a_database_killed_during_traffic_comes_back_without_a_restart() -> None:
     """While it is gone every request fails clearly; when it is back they are served by the same application."""
-    from airlock.instruments.embedded import available, scratch_cluster
+    from airlock.scratch.embedded import available, scratch_cluster
     from tests.history import History
     from tests.servers import Database
 

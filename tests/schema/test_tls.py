@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from airlock.instruments.embedded import SCRATCH_SETTINGS, Cluster, available
+from airlock.scratch.embedded import SCRATCH_SETTINGS, Cluster, available
 from app.database import make_async_engine, make_engine
 from app.settings import Settings
 from tests.history import History

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airlock.acts.drill.proving import prove
-from airlock.acts.drill.revision import Options
-from airlock.instruments import embedded
-from airlock.instruments.scratch import scratch_server
-from airlock.words.drill import RevisionProof
+from airlock.operations.drill.child import prove
+from airlock.operations.drill.examination import Options
+from airlock.records.drill import RevisionProof
+from airlock.scratch import embedded
+from airlock.scratch.servers import scratch_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airlock.instruments.scratch import ScratchServer
+    from airlock.scratch.servers import ScratchServer
 
 NEWEST = max(embedded.available())
 OTHERS = sorted(set(embedded.available()) - {NEWEST})

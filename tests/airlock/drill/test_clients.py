@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import pytest
 
-from airlock.acts.drill.clients import TableStatements, statements_for
-from airlock.instruments import rows
+from airlock import samples
+from airlock.operations.drill.clients import TableStatements, statements_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airlock.instruments.scratch import ScratchServer
+    from airlock.scratch.servers import ScratchServer
 
 pytestmark = pytest.mark.proof
 
@@ -42,14 +42,14 @@ def connection(scratch: ScratchServer) -> Iterator[Any]:
         found.autocommit = True
         for statement in TABLES.values():
             found.cursor().execute(statement)
-        rows.fill(found, 2_000, analyze=True)
+        samples.fill(found, 2_000, analyze=True)
         yield found
         found.close()
 
 
 def statements(connection: Any, name: str) -> TableStatements:
     """Make one table's statements."""
-    (table,) = rows.read_tables(connection, names=[f"public.{name}"])
+    (table,) = samples.read_tables(connection, names=[f"public.{name}"])
     return statements_for(table)
 
 

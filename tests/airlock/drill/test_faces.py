@@ -10,13 +10,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from airlock.acts.drill import comparisons
-from airlock.door import drill as door
-from airlock.faces.drill import document, lines, progress
-from airlock.faces.report.drill_page import html
-from airlock.faces.report.junit import junit
-from airlock.words.difference import Difference
-from airlock.words.drill import (
+from airlock.commands import drill as door
+from airlock.operations.drill import comparisons
+from airlock.records.difference import Difference
+from airlock.records.drill import (
     NOT_EXAMINED,
     PROVED,
     REFUSED,
@@ -32,7 +29,10 @@ from airlock.words.drill import (
     Timings,
     Touched,
 )
-from airlock.words.rows import Fill, Rate
+from airlock.records.rows import Fill, Rate
+from airlock.reports.drill import document, lines, progress
+from airlock.reports.drill_page import html
+from airlock.reports.junit import junit
 
 PROOFS = (
     RevisionProof(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from airlock.acts.drill import drill
-from airlock.instruments import embedded
-from airlock.instruments.scratch import ScratchServer
-from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, DrillReport
+from airlock.operations.drill import drill
+from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED, DrillReport
+from airlock.scratch import embedded
+from airlock.scratch.servers import ScratchServer
 from tests.airlock.histories import BEGIN, HEADER, SYNC, Revision, write_project
 
 pytestmark = pytest.mark.proof

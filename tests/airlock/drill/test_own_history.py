@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock.instruments import embedded
+from airlock.scratch import embedded
 from tests.history import revisions
 
 ROOT = Path(__file__).parents[3]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airlock.acts.drill import comparisons
-from airlock.faces.drill import details
-from airlock.instruments.fingerprint import others
-from airlock.words.drill import PROVED, REFUSED, RevisionProof
+from airlock.catalogue.fingerprint import others
+from airlock.operations.drill import comparisons
+from airlock.records.drill import PROVED, REFUSED, RevisionProof
+from airlock.reports.drill import details
 from tests.airlock.drill.conftest import Examine
 from tests.airlock.drill.projects import FAULTY, SOUND, TinyProject
 

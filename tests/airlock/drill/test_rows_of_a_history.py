@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from airlock.acts.drill import drill
-from airlock.instruments.scratch import ScratchServer
-from airlock.words.drill import NOT_EXAMINED, PROVED, REFUSED, DrillReport
+from airlock.operations.drill import drill
+from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED, DrillReport
+from airlock.scratch.servers import ScratchServer
 from tests.airlock.histories import Revision, write_project
 
 pytestmark = pytest.mark.proof

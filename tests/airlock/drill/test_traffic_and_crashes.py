@@ -8,14 +8,15 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from airlock.acts.drill import drill
-from airlock.acts.drill.proving import prove
-from airlock.acts.drill.revision import Options
-from airlock.acts.drill.traffic import Traffic
-from airlock.instruments import embedded, rows
-from airlock.instruments.scratch import ScratchServer
-from airlock.words.drill import PROVED, REFUSED, DrillReport, RevisionProof
-from airlock.words.errors import NotExamined
+from airlock import samples
+from airlock.operations.drill import drill
+from airlock.operations.drill.child import prove
+from airlock.operations.drill.examination import Options
+from airlock.operations.drill.traffic import Traffic
+from airlock.records.drill import PROVED, REFUSED, DrillReport, RevisionProof
+from airlock.records.errors import NotExamined
+from airlock.scratch import embedded
+from airlock.scratch.servers import ScratchServer
 from tests.airlock.histories import Revision, write_project
 
 pytestmark = pytest.mark.proof
@@ -182,8 +183,8 @@ def test_a_blocker_is_a_reader_that_idles_in_its_transaction(scratch: ScratchSer
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (v text)")
-            rows.fill(connection, 5)
-            tables = rows.read_tables(connection)
+            samples.fill(connection, 5)
+            tables = samples.read_tables(connection)
             for blocker in (True, False):
                 with Traffic(database.url, 2, tables, None, blocker).flowing():
                     cursor.execute(seen)
@@ -224,7 +225,7 @@ def test_a_step_that_is_too_long_to_be_cut_everywhere_says_so(
     scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was left out is in the notes, of both directions; a step that is short enough has none."""
-    monkeypatch.setattr("airlock.acts.drill.crash._MOST_CUTS", 6)
+    monkeypatch.setattr("airlock.operations.drill.interrupt._MOST_CUTS", 6)
     longer, shorter = (
         two(
             tmp_path / str(number),
@@ -366,8 +367,8 @@ def own_crashes(request: pytest.FixtureRequest) -> DrillReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         # Two batches of the backfill on one of them are enough.
-        rows = 2_500 if request.param == max(embedded.available()) else 300
-        return drill(ROOT / "alembic.ini", rows=rows, crash=True, scratch=f"embedded:{request.param}")
+        samples = 2_500 if request.param == max(embedded.available()) else 300
+        return drill(ROOT / "alembic.ini", rows=samples, crash=True, scratch=f"embedded:{request.param}")
 
 
 def test_the_projects_own_backfill_is_cut_inside(own_crashes: DrillReport) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from airlock.acts.drill.proving import prove
-from airlock.acts.drill.revision import Options
-from airlock.instruments.scratch import ScratchServer
-from airlock.words.drill import PROVED, REFUSED, RevisionProof
+from airlock.operations.drill.child import prove
+from airlock.operations.drill.examination import Options
+from airlock.records.drill import PROVED, REFUSED, RevisionProof
+from airlock.scratch.servers import ScratchServer
 from tests.airlock.histories import Revision, write_project
 
 pytestmark = pytest.mark.proof

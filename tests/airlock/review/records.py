@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from airlock.words.diagram import Column, Diagram, Edge, Entity
-from airlock.words.difference import Difference
-from airlock.words.locks import LockMode
-from airlock.words.review import (
+from airlock.records.diagram import Column, Diagram, Edge, Entity
+from airlock.records.difference import Difference
+from airlock.records.locks import LockMode
+from airlock.records.review import (
     COLUMN_DROPPED,
     Danger,
     Loss,
@@ -15,7 +15,7 @@ from airlock.words.review import (
     Second,
     TableSize,
 )
-from airlock.words.trace import Lock, Read, StatementRecord, TracedRevision, Unfilled
+from airlock.records.trace import Lock, Read, StatementRecord, TracedRevision, Unfilled
 
 FILE = "alembic/versions/0002_widen.py"
 HELD = Lock("shop.order", LockMode.ACCESS_EXCLUSIVE)

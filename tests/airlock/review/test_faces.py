@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from airlock.faces.report import erd
-from airlock.faces.report.bundle import document, files
-from airlock.faces.report.html import table
-from airlock.faces.report.markdown import LIMIT, markdown
-from airlock.faces.report.page import html as page_of
-from airlock.faces.report.sarif import sarif
-from airlock.faces.review import lines
-from airlock.words.review import Review
+from airlock.records.review import Review
+from airlock.reports import erd
+from airlock.reports.bundle import document, files
+from airlock.reports.html import table
+from airlock.reports.markdown import LIMIT, markdown
+from airlock.reports.review import lines
+from airlock.reports.review_page import html as page_of
+from airlock.reports.sarif import sarif
 from tests.airlock.review.records import DANGERS, REVIEW
 
 GOLDEN = Path(__file__).with_name("golden")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import pytest
 
-from airlock.instruments import fingerprint
+from airlock.catalogue import fingerprint
 from tests.airlock.histories import Revision, write_project
 
 if TYPE_CHECKING:

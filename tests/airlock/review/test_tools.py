@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airlock.faces.report.bundle import files
+from airlock.reports.bundle import files
 from tests.airlock.review.records import REVIEW
 
 pytestmark = pytest.mark.proof

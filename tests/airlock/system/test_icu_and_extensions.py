@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
-from airlock.acts.drill import drill
-from airlock.acts.trace import trace
-from airlock.instruments import embedded
-from airlock.words.drill import PROVED, REFUSED, DrillReport
+from airlock.operations.drill import drill
+from airlock.operations.trace import trace
+from airlock.records.drill import PROVED, REFUSED, DrillReport
+from airlock.scratch import embedded
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import airlock
 from tests.catalogue import catalogue, differences

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import pytest
 
-from airlock.instruments import embedded
-from airlock.instruments.recorder import Recorder, tap
+from airlock.recorder import Recorder, tap
+from airlock.scratch import embedded
 from tests.airlock.trace.kinds import KINDS, SETUP, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airlock.words.trace import StatementRecord
+    from airlock.records.trace import StatementRecord
 
 MAJORS = sorted(embedded.available())
 # The fast suite looks at one of each sort, on the newest version.

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airlock.acts.trace import trace
-from airlock.words.errors import NotExamined, RevisionFailed
+from airlock.operations.trace import trace
+from airlock.records.errors import NotExamined, RevisionFailed
 from tests.airlock.histories import BEGIN, HEADER, Revision, write_project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airlock.words.trace import TracedRevision, TraceReport
+    from airlock.records.trace import TracedRevision, TraceReport
     from tests.servers import Server
 
 BASE = Revision(

@@ -61,7 +61,7 @@ def terminate(*_):
 
 def restart(*_):
     from pathlib import Path
-    from airlock.instruments.embedded import Cluster
+    from airlock.scratch.embedded import Cluster
 
     cluster = Cluster(Path(os.environ["CRASH_DATA"]), Path(os.environ["CRASH_BIN"]))
     cluster.stop("immediate")

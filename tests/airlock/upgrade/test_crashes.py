@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import pytest
 
-from airlock.instruments import embedded, fingerprint
+from airlock.catalogue import fingerprint
+from airlock.scratch import embedded
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import rows

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airlock import cli
-from airlock.words import secrets
+from airlock.records import secrets
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import airlock
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
-from airlock.instruments import embedded
-from airlock.instruments import lease as leases
-from airlock.instruments.target import parse
+from airlock.database import lease as leases
+from airlock.database.target import parse
+from airlock.scratch import embedded
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import command, environment, rows

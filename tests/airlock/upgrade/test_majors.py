@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airlock.instruments import embedded
+from airlock.scratch import embedded
 from tests.airlock import forked
 from tests.airlock.running import rows
 from tests.airlock.upgrade import crashing

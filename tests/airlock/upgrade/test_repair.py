@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
-from airlock.acts.upgrade.ends import ends_transaction
+from airlock.operations.upgrade.transaction_end import ends_transaction
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import rows

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.engine import make_url
 
-from airlock.instruments import server as servers
-from airlock.instruments import silence
+from airlock.database import liveness
+from airlock.database import server as servers
 from tests.airlock import forked
 from tests.airlock.blackhole import black_hole
 from tests.airlock.histories import Revision, write_project
@@ -124,7 +124,7 @@ def test_status_into_a_black_hole(trigger: str, tmp_path: Path, empty_database: 
 
 def test_a_long_answer_is_waited_for(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server at work is not silent: it answers somebody else meanwhile."""
-    monkeypatch.setattr(silence, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(liveness, "SILENCE_SECONDS", 0.5)
     with contextlib.closing(servers.connect(empty_database.url, application_name="patient")) as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT pg_sleep(4)")
@@ -136,14 +136,14 @@ def test_two_lost_probes_do_not_end_a_long_statement(
 ) -> None:
     """Only the third in a row counts: a name that is not resolved for a moment is no dead server."""
     asked: list[float] = []
-    answers = silence._answers
+    answers = liveness._answers
 
-    def after_two(connection: silence.Patient) -> bool:
+    def after_two(connection: liveness.Patient) -> bool:
         asked.append(0)
         return len(asked) > 2 and answers(connection)
 
-    monkeypatch.setattr(silence, "SILENCE_SECONDS", 0.1)
-    monkeypatch.setattr(silence, "_answers", after_two)
+    monkeypatch.setattr(liveness, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(liveness, "_answers", after_two)
     with contextlib.closing(servers.connect(empty_database.url, application_name="patient")) as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT pg_sleep(6)")

@@ -1,1 +1,0 @@
-"""Floor 2: the acts of the command line; import instruments and words, return records."""

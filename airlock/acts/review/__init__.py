@@ -1,5 +1,0 @@
-"""Review: gather everything a DBA needs to say yes or no, and the answer that follows from it."""
-
-from airlock.acts.review.act import review
-
-__all__ = ["review"]

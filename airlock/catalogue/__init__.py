@@ -1,0 +1,1 @@
+"""PostgreSQL's catalogue: fingerprints, structures, diagrams, and how they differ."""

@@ -1,0 +1,12 @@
+"""The structure of a few schemas as PostgreSQL would spell it again: what a revision needs in order to write it.
+
+The fingerprint says that two catalogues differ; this reading holds what the difference is written from. Names
+of the schemas that were asked for are replaced by what the caller wants to see in their place, so that a schema
+and its shadow can be compared and either be spelt as the other. Reads the catalogue only.
+"""
+
+from airlock.catalogue.structure.model import Column, Constraint, Index, Sequence, Structure, Table
+from airlock.catalogue.structure.names import quoted
+from airlock.catalogue.structure.reading import read
+
+__all__ = ["Column", "Constraint", "Index", "Sequence", "Structure", "Table", "quoted", "read"]

@@ -1,0 +1,157 @@
+"""What a structure is made of: tables and what belongs to them, sequences, enums; all as text, no oids."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.structure.names import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequence:
+    """A sequence's parameters, and the column that owns it (`identity`: inside the column)."""
+
+    name: str
+    type: str
+    start: int
+    increment: int
+    minimum: int
+    maximum: int
+    cache: int
+    cycle: bool
+    comment: str | None = None
+
+    def options(self) -> str:
+        """Spell every parameter."""
+        cycle = "CYCLE" if self.cycle else "NO CYCLE"
+        return (
+            f"START WITH {self.start} INCREMENT BY {self.increment} MINVALUE {self.minimum}"
+            f" MAXVALUE {self.maximum} CACHE {self.cache} {cycle}"
+        )
+
+    def usual(self) -> bool:
+        """Tell whether every parameter is what PostgreSQL takes by itself."""
+        largest = {"smallint": 32767, "integer": 2147483647}.get(self.type, 9223372036854775807)
+        return (self.start, self.increment, self.minimum, self.maximum, self.cache, self.cycle) == (
+            1, 1, 1, largest, 1, False,
+        )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One column. `generated` is "", "s" (stored) or "v" (virtual); `identity` "", "a" or "d"."""
+
+    name: str
+    type: str
+    collation: str | None
+    not_null: bool
+    default: str | None
+    identity: str
+    generated: str
+    comment: str | None
+    privileges: tuple[str, ...]
+    sequence: Sequence | None = None
+    not_null_name: str | None = None
+
+    @property
+    def spelt_type(self) -> str:
+        """Spell the type, with a collation that is not the type's own."""
+        return f"{self.type} COLLATE {self.collation}" if self.collation else self.type
+
+    @property
+    def serial(self) -> str | None:
+        """Name the pseudo-type that makes this column and its sequence at once, if there is one."""
+        if self.identity or self.sequence is None or not (self.default or "").startswith("nextval("):
+            return None
+        if not self.sequence.usual() or not self.not_null or self.sequence.type != self.type:
+            return None
+        return {"smallint": "smallserial", "integer": "serial", "bigint": "bigserial"}.get(self.type)
+
+
+@dataclasses.dataclass(frozen=True)
+class Constraint:
+    """One constraint; `kind` is p, u, f, c or x. `index` is the definition of the index below it."""
+
+    name: str
+    kind: str
+    definition: str
+    columns: tuple[str, ...]
+    valid: bool
+    comment: str | None
+    index: str | None = None
+    references: str | None = None
+    source: str | None = None
+
+    @property
+    def bare(self) -> str:
+        """Give the definition without NOT VALID."""
+        return self.definition.removesuffix(" NOT VALID")
+
+    @property
+    def text(self) -> str:
+        """Spell the definition for ADD CONSTRAINT, so that PostgreSQL keeps what it keeps now."""
+        return self.source or listed(self.bare)
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """One index that stands for itself."""
+
+    name: str
+    definition: str
+    columns: tuple[str, ...]
+    unique: bool
+    valid: bool
+    comment: str | None
+    source: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Spell CREATE INDEX, so that PostgreSQL keeps what it keeps now."""
+        return self.source or listed(self.definition)
+
+    @property
+    def body(self) -> str:
+        """Give the definition from its table on: what makes it this index whatever its name."""
+        return self.definition.partition(" ON ")[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One table. `extras` are the statements that restore what models do not know (triggers, grants, policies)."""
+
+    schema: str
+    name: str
+    sql: str
+    comment: str | None
+    persistence: str
+    options: tuple[str, ...]
+    partition_key: str | None
+    columns: Mapping[str, Column]
+    constraints: Mapping[str, Constraint]
+    indexes: Mapping[str, Index]
+    extras: tuple[str, ...]
+    home: str = "public"
+
+    @property
+    def label(self) -> str:
+        """Name the table for people, and as findings and differences name it: with its schema."""
+        return f"{self.schema or self.home}.{self.name}"
+
+    @property
+    def key(self) -> Constraint | None:
+        """Return the primary key."""
+        return next((one for one in self.constraints.values() if one.kind == "p"), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Structure:
+    """Tables by (schema, name), free sequences and enums by name; names as the caller wants them spelt."""
+
+    tables: Mapping[tuple[str, str], Table]
+    sequences: Mapping[str, Sequence]
+    enums: Mapping[str, tuple[str, ...]]

@@ -1,0 +1,178 @@
+"""Reading a structure from the catalogue, every name spelt as the caller wants it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from airlock.catalogue.structure import queries
+from airlock.catalogue.structure.model import Column, Constraint, Index, Sequence, Structure, Table
+from airlock.catalogue.structure.names import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+_COMMANDS = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE", "*": "ALL"}
+
+
+def read(connection: sa.Connection, schemas: Mapping[str, str], home: str = "public") -> Structure:
+    """Read the schemas that are keys of `schemas`; spell each as its value ("" leaves the name out: it is `home`).
+
+    Sets search_path to pg_catalog for the reading, and back, so that every name comes out qualified.
+    """
+    return _Reading(connection, schemas, home).structure()
+
+
+class _Reading:
+    def __init__(self, connection: sa.Connection, schemas: Mapping[str, str], home: str) -> None:
+        self.home = home
+        self.connection = connection
+        self.schemas = schemas
+        names = "|".join(re.escape(quoted(name)) for name in sorted(schemas, key=len, reverse=True))
+        self.prefix = re.compile(rf'(?<![\w."$])({names})\.') if names else None
+        self.spellings = {quoted(name): quoted(seen) + "." if seen else "" for name, seen in schemas.items()}
+
+    def structure(self) -> Structure:
+        path = self.connection.execute(sa.text("SELECT current_setting('search_path')")).scalar_one()
+        set_path = sa.text("SELECT set_config('search_path', :path, false)")
+        self.connection.execute(set_path, {"path": "pg_catalog"})
+        try:
+            return self._structure()
+        finally:
+            self.connection.execute(set_path, {"path": path})
+
+    def rows(self, query: str) -> list[Any]:
+        statement = sa.text(query).bindparams(sa.bindparam("schemas", expanding=True))
+        return list(self.connection.execute(statement, {"schemas": sorted(self.schemas)}))
+
+    def spell(self, text: str | None) -> Any:
+        if text is None or self.prefix is None:
+            return text
+        return self.prefix.sub(lambda found: self.spellings[found.group(1)], text)
+
+    def _structure(self) -> Structure:
+        owned, free = self._sequences()
+        columns, not_nulls = self._columns(owned), self.rows(queries.CONSTRAINTS)
+        names = {(row[0], row[4][0]): row[1] for row in not_nulls if row[2] == "n" and len(row[4]) == 1}
+        constraints: dict[int, dict[str, Constraint]] = defaultdict(dict)
+        for table, name, kind, definition, used, valid, comment, index, target in not_nulls:
+            if kind != "n":
+                constraints[table][name] = Constraint(
+                    name,
+                    kind,
+                    self.spell(definition),
+                    tuple(used),
+                    valid,
+                    comment,
+                    self.spell(index),
+                    self.spell(target),
+                )
+        indexes: dict[int, dict[str, Index]] = defaultdict(dict)
+        for table, name, definition, unique, valid, comment, used in self.rows(queries.INDEXES):
+            indexes[table][name] = Index(name, self.spell(definition), tuple(used), unique, valid, comment)
+        rows = self.rows(queries.TABLES)
+        sql = {row[0]: self.spell(f"{quoted(row[1])}.{quoted(row[2])}") for row in rows}
+        extras = self._extras(sql, rows)
+        tables = {}
+        for oid, schema, name, persistence, options, key, comment, *_ in rows:
+            shown = self.schemas[schema]
+            own = {
+                column.name: dataclasses.replace(column, not_null_name=names.get((oid, column.name)))
+                for column in columns[oid]
+            }
+            tables[shown, name] = Table(
+                shown, name, sql[oid], comment, persistence, tuple(options), key, own,
+                constraints[oid], indexes[oid], tuple(extras[oid]),
+                self.home,
+            )  # fmt: skip
+        enums = {self._name(schema, name): tuple(labels) for schema, name, labels in self.rows(queries.ENUMS)}
+        return Structure(tables, free, enums)
+
+    def _name(self, schema: str, name: str) -> str:
+        return str(self.spell(f"{quoted(schema)}.{quoted(name)}"))
+
+    def _sequences(self) -> tuple[dict[tuple[int, int], Sequence], dict[str, Sequence]]:
+        owned, free = {}, {}
+        for schema, name, kind, start, step, low, high, cache, cycle, table, column, comment in self.rows(
+            queries.SEQUENCES
+        ):
+            sequence = Sequence(self._name(schema, name), kind, start, step, low, high, cache, cycle, comment)
+            if table is None:
+                free[sequence.name] = sequence
+            else:
+                owned[table, column] = sequence
+        return owned, free
+
+    def _columns(self, owned: Mapping[tuple[int, int], Sequence]) -> dict[int, list[Column]]:
+        privileges: dict[tuple[int, str], list[str]] = defaultdict(list)
+        self.grants = self.rows(queries.GRANTS)
+        for table, column, privilege, grantable, grantee in self.grants:
+            if column is not None:
+                tail = " WITH GRANT OPTION" if grantable else ""
+                privileges[table, column].append(
+                    f"GRANT {privilege} ({quoted(column)}) ON TABLE {{table}} TO {grantee}{tail}"
+                )
+        found: dict[int, list[Column]] = defaultdict(list)
+        for (
+            table,
+            name,
+            kind,
+            collation,
+            required,
+            default,
+            identity,
+            generated,
+            comment,
+            number,
+        ) in self.rows(queries.COLUMNS):
+            found[table].append(
+                Column(
+                    name,
+                    self.spell(kind),
+                    self.spell(collation),
+                    required,
+                    self.spell(default),
+                    identity.strip(),
+                    generated.strip(),
+                    comment,
+                    tuple(privileges[table, name]),
+                    owned.get((table, number)),
+                )
+            )
+        return found
+
+    def _extras(self, sql: Mapping[int, str], rows: list[Any]) -> dict[int, list[str]]:
+        extras: dict[int, list[str]] = defaultdict(list)
+        for oid, *_, row_security, forced, identity in rows:
+            if row_security:
+                extras[oid].append(f"ALTER TABLE {sql[oid]} ENABLE ROW LEVEL SECURITY")
+            if forced:
+                extras[oid].append(f"ALTER TABLE {sql[oid]} FORCE ROW LEVEL SECURITY")
+            if identity in {"f", "n"}:
+                extras[oid].append(
+                    f"ALTER TABLE {sql[oid]} REPLICA IDENTITY {'FULL' if identity == 'f' else 'NOTHING'}"
+                )
+        for oid, definition, name, enabled in self.rows(queries.TRIGGERS):
+            if oid in sql:
+                extras[oid].append(self.spell(definition))
+                how = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}.get(enabled)
+                if how:
+                    extras[oid].append(f"ALTER TABLE {sql[oid]} {how} TRIGGER {quoted(name)}")
+        for oid, name, permissive, command, roles, using, check in self.rows(queries.POLICIES):
+            if oid in sql:
+                text = f"CREATE POLICY {quoted(name)} ON {sql[oid]}{'' if permissive else ' AS RESTRICTIVE'}"
+                text += f" FOR {_COMMANDS[command]} TO {', '.join(roles)}"
+                text += f" USING ({self.spell(using)})" if using else ""
+                extras[oid].append(text + (f" WITH CHECK ({self.spell(check)})" if check else ""))
+        for oid, definition in self.rows(queries.STATISTICS):
+            extras[oid].append(self.spell(definition))
+        for oid, column, privilege, grantable, grantee in self.grants:
+            if column is None and oid in sql:
+                tail = " WITH GRANT OPTION" if grantable else ""
+                extras[oid].append(f"GRANT {privilege} ON TABLE {sql[oid]} TO {grantee}{tail}")
+        return extras

@@ -1,0 +1,47 @@
+"""How a command that ends in one document gives it: to `--log`, and as JSON or lines to standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airlock.records.errors import Usage
+from airlock.records.secrets import scrub
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+
+def answer(arguments: argparse.Namespace, document: dict[str, Any], lines: Iterable[str]) -> None:
+    """Append the document to the run's log, print it where `--json` asks for it, the lines elsewhere.
+
+    Nothing leaves unscrubbed. Raises Usage where the log cannot be written.
+    """
+    if arguments.log is not None:
+        _append(Path(arguments.log), {"event": arguments.command, "at": _now(), **document})
+    if arguments.json:
+        lines = (json.dumps(document, indent=2, ensure_ascii=False),)
+    try:
+        sys.stdout.writelines(f"{scrub(line)}\n" for line in lines)
+        # What cannot be written is an error of this command, not of the interpreter's end.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has had enough; the exit code is the verdict's all the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _append(log: Path, document: dict[str, Any]) -> None:
+    try:
+        with log.open("a", encoding="utf-8") as stream:
+            stream.write(scrub(json.dumps(document, ensure_ascii=False)) + "\n")
+    except OSError as error:
+        raise Usage(f"--log cannot be written: {error.strerror}.") from error
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

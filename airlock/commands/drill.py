@@ -1,0 +1,130 @@
+"""`airlock drill`: prove in scratch that every revision can be undone. Exits 1 where one is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airlock.commands.arguments import add_range, add_rows, at_least
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airlock.records.drill import DrillProgress, DrillReport
+
+DEFAULT_ROWS = 40
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    add_range(parser)
+    parser.add_argument(
+        "--last", type=at_least(1), metavar="N", help="only the last N revisions of the range"
+    )
+    parser.add_argument(
+        "--pending", action="store_true", help="what the target lacks (reads its version table)"
+    )
+    add_rows(parser, DEFAULT_ROWS)
+    parser.add_argument(
+        "--traffic",
+        type=at_least(0),
+        default=0,
+        metavar="N",
+        help="N clients of the other release write and read during each step",
+    )
+    parser.add_argument(
+        "--blocker", action="store_true", help="with --traffic: a reader that stays in its transaction"
+    )
+    parser.add_argument("--crash", action="store_true", help="cut each step at every statement and run again")
+    parser.add_argument("--out", metavar="DIR", help="write drill.html, drill.json and junit.xml there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Drill in scratch, write the report, answer with its verdict."""
+    from airlock.commands.answer import answer
+    from airlock.operations.drill import drill
+    from airlock.records.drill import REFUSED
+    from airlock.records.errors import DONE
+    from airlock.records.errors import NOT_EXAMINED as NOT_EXAMINED_CODE
+    from airlock.records.errors import REFUSED as REFUSED_CODE
+    from airlock.reports import drill as face
+
+    start, like_major = _target(arguments) if arguments.pending else (None, None)
+    show = _Progress()
+    try:
+        report = drill(
+            arguments.config,
+            from_to=arguments.range,
+            last=arguments.last,
+            start=start,
+            scratch=arguments.scratch,
+            like_major=like_major,
+            rows=arguments.rows,
+            traffic=arguments.traffic,
+            blocker=arguments.blocker,
+            crash=arguments.crash,
+            x_arguments=arguments.x,
+            progress=show,
+        )
+    finally:
+        show.end()
+    *said, verdict = face.lines(report)
+    if arguments.out:
+        _write(Path(arguments.out), report)
+        said.append(f"report: {Path(arguments.out) / 'drill.html'}")
+    answer(arguments, face.document(report), (*said, verdict))
+    if report.verdict == REFUSED:
+        return REFUSED_CODE
+    return DONE if report.verdict == "proved" else NOT_EXAMINED_CODE
+
+
+class _Progress:
+    """One line on standard error: overwritten on a terminal, a new one per revision elsewhere."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.last = 0
+        self.on_terminal = sys.stderr.isatty()
+
+    def __call__(self, now: DrillProgress) -> None:
+        from airlock.reports.drill import progress
+        from airlock.reports.text import shorten
+
+        line = progress(now, (time.perf_counter() - self.began) * 1000)
+        if self.on_terminal:
+            sys.stderr.write(f"\r\033[K{shorten(line, 110)}")
+            sys.stderr.flush()
+        elif now.number != self.last:
+            sys.stderr.write(f"{line}\n")
+        self.last = now.number
+
+    def end(self) -> None:
+        if self.on_terminal:
+            sys.stderr.write("\r\033[K")
+
+
+def _target(arguments: argparse.Namespace) -> tuple[tuple[str, ...], int]:
+    """Read which heads the target stands at, and its major version. Reads only."""
+    from airlock.database.target import resolve_target
+    from airlock.operations.heads import heads_of
+    from airlock.project.project import Project
+
+    project = Project.open(arguments.config, arguments.x)
+    return heads_of(resolve_target(arguments.url, os.environ, project.ini_url))
+
+
+def _write(directory: Path, report: DrillReport) -> None:
+    from airlock.records.secrets import scrub
+    from airlock.reports import drill as face
+    from airlock.reports.drill_page import html
+    from airlock.reports.junit import junit
+
+    document = json.dumps(face.document(report), indent=2, ensure_ascii=False)
+    written = {"drill.html": html(report), "junit.xml": junit(report), "drill.json": f"{document}\n"}
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in written.items():
+        (directory / name).write_text(scrub(text), encoding="utf-8")

@@ -1,0 +1,163 @@
+"""What `upgrade` and `downgrade` share at the door: budgets, the event stream and where it goes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import getpass
+import os
+import re
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from airlock.commands.progress_line import Live
+from airlock.records.errors import Usage
+from airlock.records.secrets import scrub
+from airlock.records.upgrade import Blocked, Rehearsal, Request, Retrying, StepBegun, Verdict
+from airlock.reports import upgrade as face
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airlock.records.upgrade import Event
+
+_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """Read a time: `500ms`, `1s`, `10m`, `2h`, or plain seconds."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*(ms|s|min|m|h|)", text.strip(), re.ASCII)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 500ms, 1s, 10m or 2h")
+    return min(float(found.group(1)) * _UNITS[found.group(2)], 30 * 86400.0)
+
+
+def configure_budgets(parser: argparse.ArgumentParser) -> None:
+    """Add the options that both directions share."""
+    budgets = parser.add_argument_group("budgets")
+    for option, default, what in (
+        ("--lock-timeout", 1.0, "how long others may have to wait behind us (default: 1s)"),
+        ("--statement-timeout", None, "how long one statement may run (default: 0, no limit)"),
+        ("--wait", 600.0, "the whole run's deadline for the lease and for locks (default: 10m)"),
+    ):
+        budgets.add_argument(option, type=seconds, default=default, metavar="TIME", help=what)
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="drop INVALID indexes, clear a half-applied revision's mark, go on",
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="apply all in scratch, print SQL and times; only read the target",
+    )
+    instead.add_argument(
+        "--sql", action="store_true", help="print the SQL as alembic --sql does; no database"
+    )
+
+
+def go(arguments: argparse.Namespace, direction: str) -> int:
+    """Migrate, and send every event where it was asked for."""
+    # Imported here: Alembic and SQLAlchemy are most of what --help and a usage error would cost.
+    from airlock.database.target import resolve_target
+    from airlock.operations.upgrade import migrate
+    from airlock.project.project import Project
+
+    project = Project.open(arguments.config, arguments.x)
+    if arguments.sql:
+        from airlock.operations.offline import write_sql
+
+        sys.stdout.write(scrub(write_sql(project, arguments.target, direction)))
+        return 0
+    target = resolve_target(arguments.url, os.environ, project.ini_url)
+    with _emitting(arguments) as emit:
+        request = Request(
+            target=arguments.target,
+            direction=direction,
+            lock_s=arguments.lock_timeout,
+            # As in PostgreSQL: 0 is no limit.
+            statement_s=arguments.statement_timeout or None,
+            wait_s=arguments.wait,
+            repair=arguments.repair,
+            config=arguments.config,
+            x_arguments=tuple(arguments.x),
+            scratch=arguments.scratch,
+            accept_loss=getattr(arguments, "accept_loss", None),
+            accept_unknown_loss=getattr(arguments, "accept_unknown_loss", False),
+            export=getattr(arguments, "export", None),
+            emit=emit,
+        )
+        if arguments.dry_run:
+            from airlock.operations.dry_run import dry_run
+
+            return dry_run(project, target, request).exit_code
+        return migrate(project, target, request).exit_code
+
+
+@contextlib.contextmanager
+def _emitting(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]]:
+    """Write progress to standard error and data to standard output, every event to the log."""
+    with contextlib.ExitStack() as stack:
+        log: TextIO | None = None
+        if arguments.log:
+            try:
+                log = Path(arguments.log).open("a", encoding="utf-8")  # noqa: SIM115  closed by _close
+                stack.callback(_close, log)
+            except OSError as error:
+                raise Usage(f"--log cannot be written: {error.strerror}.") from error
+        # While env.py runs, sys.stdout is standard error: what it prints is not data.
+        out = sys.stdout
+        live = Live(sys.stderr) if not arguments.json and sys.stderr.isatty() else None
+        if live is not None:
+            stack.callback(live.clear)
+
+        def emit(event: Event) -> None:
+            if log is not None:
+                now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                _write(log, face.json_line(event, at=now, by=_who()))
+            if arguments.json:
+                _write(out, face.json_line(event))
+            else:
+                _print(event, out, live)
+
+        yield emit
+
+
+def _print(event: Event, out: TextIO, live: Live | None) -> None:
+    if live is not None and isinstance(event, StepBegun):
+        live.show(f"  {event.revision}  {event.title}")
+    line = face.text(event)
+    if line is None or (isinstance(event, Verdict) and event.exit_code):
+        # The error's own line is the verdict of a run that failed; the door prints it.
+        return
+    if live is not None and not isinstance(event, (Blocked, Retrying)):
+        live.clear()
+    # Data goes to standard output, progress to standard error.
+    _write(out if isinstance(event, (Verdict, Rehearsal)) else sys.stderr, line)
+
+
+def _write(stream: TextIO, line: str) -> None:
+    # A reader that went away, or a full disk under the log, is no reason to stop half way through a history.
+    with contextlib.suppress(OSError, ValueError):
+        stream.write(scrub(line) + "\n")
+        stream.flush()
+
+
+def _close(stream: TextIO) -> None:
+    # What could not be written is tried again here.
+    with contextlib.suppress(OSError):
+        stream.close()
+
+
+@functools.cache
+def _who() -> str:
+    """Name the person or pipeline that runs this: user and host, as the operating system knows them."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}@{socket.gethostname()}"

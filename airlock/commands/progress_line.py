@@ -1,0 +1,52 @@
+"""One line on a terminal that counts the seconds of what is running."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from airlock.records.secrets import scrub
+from airlock.reports.text import duration
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+_EVERY_SECONDS = 0.5
+_CLEAR = "\r\x1b[K"
+
+
+class Live:
+    """Redraw a line on `stream` twice a second, from `show` to `clear`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def show(self, line: str) -> None:
+        """Begin to count behind this line."""
+        self.clear()
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._count, args=(scrub(line),), daemon=True)
+        self._thread.start()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join()
+            self._thread = None
+            self._draw("")
+
+    def _count(self, line: str) -> None:
+        since = time.monotonic()
+        self._draw(f"{line} ...")
+        while not self._stop.wait(_EVERY_SECONDS):
+            self._draw(f"{line}  {duration((time.monotonic() - since) * 1000)} ...")
+
+    def _draw(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(f"{_CLEAR}{line}")
+            self._stream.flush()

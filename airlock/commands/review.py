@@ -1,0 +1,88 @@
+"""`airlock review`: write the bundle that a DBA approves revisions from. Exits 1 where the answer is no."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airlock.commands.arguments import add_range, add_rows
+from airlock.records.trace import JUDGED_FROM_ROWS
+
+if TYPE_CHECKING:
+    import argparse
+
+DEFAULT_ROWS = 2_000
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    add_range(parser)
+    parser.add_argument("--pending", action="store_true", help="review what the target lacks")
+    parser.add_argument(
+        "--out", default="review", metavar="DIR", help="where the files go (default: %(default)s)"
+    )
+    add_rows(parser, DEFAULT_ROWS, least=JUDGED_FROM_ROWS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Review in scratch, read the target's sizes where one is named, write the files, answer."""
+    from importlib.metadata import version
+
+    from airlock.commands.answer import answer
+    from airlock.database.target import resolve_target
+    from airlock.operations.review import review
+    from airlock.project.project import Project
+    from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED, Usage
+    from airlock.records.secrets import scrub
+    from airlock.reports.bundle import document, files
+    from airlock.reports.review import lines
+
+    if arguments.pending and arguments.range:
+        raise Usage("--pending and a range exclude each other.")
+    project = Project.open(arguments.config, arguments.x)
+    target = None
+    # A range contacts no target unless one is named on the command line.
+    if arguments.pending or arguments.url:
+        target = resolve_target(
+            arguments.url, os.environ, lambda: project.config.get_main_option("sqlalchemy.url")
+        )
+    made = review(
+        project,
+        arguments.config,
+        from_to=arguments.range,
+        pending=arguments.pending,
+        target=target,
+        scratch=arguments.scratch,
+        rows=arguments.rows,
+        x_arguments=arguments.x,
+    )
+    out = Path(arguments.out)
+    out.mkdir(parents=True, exist_ok=True)
+    _clear(out)
+    contents = files(made, version=version("airlock"), prefix=_prefix(arguments.config))
+    for name, text in contents.items():
+        (out / name).write_text(scrub(text), encoding="utf-8")
+    answer(arguments, document(made), lines(made, out, len(contents)))
+    if made.refusals:
+        return REFUSED
+    return NOT_EXAMINED if made.unseen else DONE
+
+
+def _clear(out: Path) -> None:
+    """Remove the scripts of an earlier bundle: of a revision no longer reviewed one would be left over."""
+    for direction in ("up", "down"):
+        for path in out.glob(f"*.{direction}.sql"):
+            head = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+            if head.startswith("-- ") and head.endswith(f" ({direction})"):
+                path.unlink()
+
+
+def _prefix(config: Path) -> str:
+    """Lead from the repository's root to the project: code scanning counts paths from there."""
+    directory = config.resolve().parent
+    for root in (directory, *directory.parents):
+        if (root / ".git").exists():
+            within = directory.relative_to(root).as_posix()
+            return "" if within == "." else f"{within}/"
+    return ""

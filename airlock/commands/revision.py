@@ -1,0 +1,59 @@
+"""`airlock revision`: write new revisions from the models, in the form that blocks nobody."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from airlock.commands.arguments import add_rows
+from airlock.records.trace import JUDGED_FROM_ROWS
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airlock.records.revision import Likely
+
+DEFAULT_ROWS = 2_000
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument("-m", "--message", help="what the change is for; it titles the revisions")
+    parser.add_argument(
+        "--rename",
+        action="append",
+        default=[],
+        metavar="OLD:NEW",
+        help="a table or column that was renamed: phase2.task.title:heading (none: nothing was)",
+    )
+    add_rows(parser, DEFAULT_ROWS, least=JUDGED_FROM_ROWS, more=" for the trace and the drill")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write, trace and drill in scratch, contacting no target; 1 where something dangerous or unproved is left."""
+    from airlock.commands.answer import answer
+    from airlock.operations.revision.parent import revise
+    from airlock.reports import revision as face
+
+    revised = revise(
+        arguments.config,
+        arguments.message,
+        renames=arguments.rename,
+        scratch=arguments.scratch,
+        rows=arguments.rows,
+        x_arguments=arguments.x,
+        ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+        progress=lambda what: _tell(f"{what} ..."),
+    )
+    answer(arguments, face.document(revised), face.lines(revised))
+    return 0 if revised.sound else 1
+
+
+def _ask(likely: Likely) -> bool:
+    _tell(f"Was the {likely.kind} {likely.old} renamed to {likely.new}? [y/N] ", end="")
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _tell(text: str, end: str = "\n") -> None:
+    sys.stderr.write(text + end)
+    sys.stderr.flush()

@@ -1,0 +1,35 @@
+"""`airlock trace`: see what each statement of a revision locks, rewrites and scans. Always exits 0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.commands.arguments import add_range, add_rows
+
+if TYPE_CHECKING:
+    import argparse
+
+DEFAULT_ROWS = 2_000
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    add_range(parser)
+    add_rows(parser, DEFAULT_ROWS, least=0, more="; scans show from 1,000 on")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trace in scratch, contacting no target, and print what was seen."""
+    from airlock.commands.answer import answer
+    from airlock.operations.trace import trace
+    from airlock.reports import trace as face
+
+    report = trace(
+        arguments.config,
+        from_to=arguments.range,
+        scratch=arguments.scratch,
+        rows=arguments.rows,
+        x_arguments=arguments.x,
+    )
+    answer(arguments, face.document(report), face.lines(report))
+    return 0

@@ -1,0 +1,1 @@
+"""A target: its URL, connections, errors, lease, observer and version rows."""

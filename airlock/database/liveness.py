@@ -1,0 +1,182 @@
+"""Notice a server that has fallen silent, and bring back whoever waits for it.
+
+A server that hangs, or a proxy before one that is gone, leaves connections open: its kernel answers keepalives and
+acknowledges what is sent, so that no timeout of TCP ever fires. libpq knows no timeout of its own for an answer, and
+waits where no signal reaches it; only the end of the socket brings it back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import psycopg2
+import psycopg2.extensions
+
+from airlock.records.errors import ConnectionLost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# After this long without an answer the server must show a sign of life, or counts as gone.
+SILENCE_SECONDS = 15.0
+PROBE_SECONDS = 5
+# One lost packet, or a name that is not resolved for a moment, must not end a statement of hours.
+_PROBES = 3
+_LOOK_SECONDS = 1.0
+
+
+class Patient(psycopg2.extensions.connection):
+    """A connection that waits as long as its server lives, and no longer.
+
+    Where an answer is long in coming, a second connection is tried: one that is answered, be it with a refusal, says
+    that the statement is a long one. After three in a row without an answer the socket is shut down, and
+    ConnectionLost raised.
+    """
+
+    ended = False
+    label = "The server"
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        """Open a cursor whose statements are watched."""
+        options.setdefault("cursor_factory", _Cursor)
+        return super().cursor(*arguments, **options)
+
+    def commit(self) -> None:
+        """Commit, watched."""
+        with _watched(self):
+            super().commit()
+
+    def rollback(self) -> None:
+        """Roll back, watched."""
+        with _watched(self):
+            super().rollback()
+
+
+class _Cursor(psycopg2.extensions.cursor):
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002  psycopg2's own name
+        with _watched(cast("Patient", self.connection)):
+            super().execute(query, vars)
+
+    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+        with _watched(cast("Patient", self.connection)):
+            super().copy_expert(sql, file, size)
+
+
+@dataclass
+class _Wait:
+    connection: Patient
+    # When it began, or when the server last showed a sign of life.
+    since: float
+    unanswered: int = 0
+
+
+class _Watcher:
+    """One thread for all connections of this process, started when the first of them waits."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, _Wait] = {}
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        # Not alive either in a child that was forked while it ran.
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._watch, name="airlock-silence", daemon=True)
+            self._thread.start()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            for key, wait in list(self.waiting.items()):
+                if time.monotonic() - wait.since < SILENCE_SECONDS:
+                    continue
+                if _answers(wait.connection):
+                    wait.since, wait.unanswered = time.monotonic(), 0
+                    continue
+                wait.unanswered += 1
+                if wait.unanswered >= _PROBES and self.waiting.get(key) is wait:
+                    wait.connection.ended = True
+                    sever(wait.connection)
+
+
+_watcher = _Watcher()
+
+
+@contextlib.contextmanager
+def _watched(connection: Patient) -> Iterator[None]:
+    _watcher.start()
+    key = threading.get_ident()
+    _watcher.waiting[key] = _Wait(connection, time.monotonic())
+    try:
+        yield
+    except psycopg2.Error as error:
+        if connection.ended:
+            raise ConnectionLost(
+                f"{connection.label}: the server has been silent for {SILENCE_SECONDS:.0f} s."
+            ) from error
+        raise
+    finally:
+        del _watcher.waiting[key]
+
+
+def _answers(connection: Patient) -> bool:
+    parameters: dict[str, Any] = {**connection.info.dsn_parameters, "password": connection.info.password}
+    parameters |= {"connect_timeout": str(PROBE_SECONDS), "application_name": "airlock"}
+    try:
+        psycopg2.connect(**parameters).close()
+    except psycopg2.Error as error:
+        return "FATAL:" in str(error)
+    return True
+
+
+def sever(connection: Any) -> None:
+    """Shut down the socket under a psycopg2 connection, from another thread than its own."""
+    shut_down(_under(connection))
+
+
+def peer_of(connection: Any) -> Any:
+    """Tell the address at the other end of a psycopg2 connection."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as twin:
+        return twin.getpeername()
+
+
+def sockets_to(peer: Any, connections: Iterable[Any] = ()) -> list[socket.socket]:
+    """Duplicate every socket of this process that leads to the address `peer`, and those under `connections`.
+
+    Also those that nobody has told of: a connection that env.py or a revision opens by itself, or is about to. What
+    is opened afterwards is not among them, whatever becomes of the numbers of the descriptors.
+    """
+    found = [twin for connection in connections for twin in _under(connection)]
+    with contextlib.suppress(OSError):
+        for path in list(Path("/dev/fd").iterdir()):
+            with contextlib.suppress(OSError):
+                if stat.S_ISSOCK(os.fstat(int(path.name)).st_mode):
+                    with socket.socket(fileno=os.dup(int(path.name))) as other:
+                        if other.getpeername() == peer:
+                            found.append(other.dup())
+    return found
+
+
+def shut_down(sockets: Iterable[socket.socket]) -> None:
+    """Shut down the connections behind these duplicates, and close them: whoever waits for an answer is woken."""
+    for twin in sockets:
+        with contextlib.suppress(OSError), twin:
+            twin.shutdown(socket.SHUT_RDWR)
+
+
+def _under(connection: Any) -> list[socket.socket]:
+    """Duplicate the socket under a connection of psycopg2, psycopg or asyncpg; none where it is closed."""
+    with contextlib.suppress(Exception):
+        inner = getattr(connection, "driver_connection", connection)
+        transport = getattr(inner, "_transport", None)
+        if transport is not None:
+            return [transport.get_extra_info("socket").dup()]
+        return [socket.socket(fileno=os.dup(inner.fileno()))]
+    return []

@@ -1,0 +1,1 @@
+"""What differs between psycopg2, psycopg and asyncpg; imports records."""

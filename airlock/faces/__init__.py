@@ -1,1 +1,0 @@
-"""Floor 3: records to strings; no database."""

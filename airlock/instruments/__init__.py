@@ -1,1 +1,0 @@
-"""Floor 1: what observes and drives PostgreSQL and Alembic; imports only words."""

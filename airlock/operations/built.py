@@ -1,0 +1,79 @@
+"""Build a history in a scratch database, and look at what it made."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airlock.database import missing
+from airlock.records.errors import AirlockError, NotExamined
+from airlock.scratch.isolation import ChildFailed, isolated
+from airlock.scratch.servers import scratch_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airlock.scratch.servers import ScratchDatabase, ScratchServer
+
+_MOST_ROLES = 50
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a child reports when the history stands: where env.py keeps its version rows."""
+
+    version_table: str
+    version_table_schema: str | None
+    heads: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def built(
+    config: Path, x_arguments: Sequence[str], heads: Sequence[str], *, scratch: str, like_major: int | None
+) -> Iterator[tuple[ScratchServer, ScratchDatabase, Built]]:
+    """Bring a scratch database to `heads` by the history and lend it until the block ends.
+
+    Roles that the history names and the scratch server lacks are made there. Raises NotExamined where there is
+    no scratch server, or the history does not build on it.
+    """
+    with scratch_server(scratch, like_major) as server, server.database() as database:
+        arguments = {"config": str(config), "x_arguments": tuple(x_arguments), "heads": tuple(heads)}
+        yield server, database, _build(server, database, arguments)
+
+
+def _build(server: ScratchServer, database: ScratchDatabase, arguments: dict[str, Any]) -> Built:
+    made: set[str] = set()
+    while True:
+        try:
+            (report,) = isolated("airlock.operations.built:build", arguments, scratch=database)
+            if isinstance(report, Built):
+                return report
+        except (AirlockError, ChildFailed) as error:
+            role = missing.role(str(error))
+            if role is not None and role not in made and len(made) < _MOST_ROLES:
+                made |= {role, *server.ensure_roles((role,))}
+                continue
+            said = error.line if isinstance(error, ChildFailed) else error
+            raise NotExamined(
+                f"The history does not build in scratch (PostgreSQL {server.version}): {said}",
+                then="--scratch container, or --scratch with the URL of a server like the target",
+            ) from error
+
+
+def build(config: str, x_arguments: Sequence[str], heads: Sequence[str]) -> Iterator[Built]:
+    """Upgrade the database of this process's environment to `heads`. Runs in an isolated child."""
+    from airlock.project import environment
+    from airlock.project.project import Project
+
+    # "Running upgrade ..." of a scratch database reads like the target's.
+    logging.disable(logging.INFO)
+    project = Project.open(Path(config), x_arguments)
+    table, schema = "alembic_version", None
+    for head in heads or ("base",):
+        direction = "up" if head != "base" else "down"
+        ran = environment.run(project, None, head, direction)
+        table, schema = ran.version_table, ran.version_table_schema
+    yield Built(table, schema, tuple(heads))

@@ -1,0 +1,124 @@
+"""From what happened in scratch to questions for the target: each loss, with the query that counts it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.fingerprint.model import plain
+from airlock.records.review import COLUMN_DROPPED, TABLE_DROPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airlock.operations.downgrade.rehearse import Rehearsed
+    from airlock.operations.downgrade.snapshot import Column, Snapshot, type_identity
+
+# A default whose value never varies: a literal, perhaps cast. now() or a sequence makes every value one's own.
+_CONSTANT = re.compile(r"(?:'(?:[^']|'')*'|[-+]?[\d.]+|\(-[\d.]+\)|true|false|NULL)(?:::[\w \[\]\".(),]+)?")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing a step takes away.
+
+    `at_start` counts it under the names that the target has now, `at_step` under those it has when the step begins;
+    `where` is the condition alone, for the export. None: it is not there yet (an earlier step down makes it).
+    """
+
+    revision: str
+    object: str
+    why: str
+    table_at_start: tuple[str, str] | None
+    table_at_step: tuple[str, str]
+    column_at_start: str | None = None
+    column_at_step: str | None = None
+    condition: str = "true"
+
+    def count_sql(self, *, at_step: bool) -> str:
+        """Spell the query that counts."""
+        table = self.table_at_step if at_step else self.table_at_start
+        return f"SELECT count(*) FROM ONLY {quoted(table or self.table_at_step)} WHERE {self.where(at_step=at_step)}"  # noqa: S608
+
+    def where(self, *, at_step: bool) -> str:
+        """Spell the condition of a row that loses something."""
+        column = self.column_at_step if at_step else self.column_at_start
+        return self.condition.replace("{column}", quoted((column,))) if column is not None else self.condition
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Quote and join the parts of a name."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def items(steps: Sequence[Rehearsed]) -> Iterator[Item]:
+    """List what each step drops or narrows, in order."""
+    start = steps[0].before if steps else None
+    for step in steps:
+        for oid, table in sorted(step.before.tables.items(), key=lambda entry: entry[1]):
+            if oid not in step.after.tables:
+                known = start.tables.get(oid) if start is not None else None
+                yield Item(step.revision, ".".join(map(plain, table)), TABLE_DROPPED, known, table)
+        for identity, column in sorted(step.before.columns.items(), key=lambda entry: entry[1].full_name):
+            if identity[0] in step.after.tables and not column.generated:
+                yield from _of_column(step, identity, column, start)
+
+
+def unknowns(steps: Sequence[Rehearsed]) -> Iterator[tuple[str, str]]:
+    """List (object, why) that no query can count: rows a statement may change, types that only the steps make."""
+    start = steps[0].before if steps else None
+    for step in steps:
+        survive = {".".join(map(plain, table)) for table in step.after.tables.values()}
+        for name, word in step.writes:
+            if name in survive:
+                yield name, f"{step.revision}: {word} may change its rows"
+        for name in step.recast:
+            if name in survive:
+                yield name, f"{step.revision}: ALTER ... USING computes new values"
+        for identity, column in sorted(step.before.columns.items()):
+            now = step.after.columns.get(identity)
+            if now is not None and now.type != column.type and not _castable(now, start):
+                yield column.full_name, f"{step.revision}: its type becomes {now.type}"
+        for identity, attribute in sorted(step.before.attributes.items()):
+            if identity[0] in step.after.types and identity not in step.after.attributes:
+                yield attribute, f"{step.revision}: the attribute is dropped, from every value of its type"
+
+
+def _of_column(
+    step: Rehearsed, identity: type_identity, column: Column, start: Snapshot | None
+) -> Iterator[Item]:
+    known = start.columns.get(identity) if start is not None else None
+    now = step.after.columns.get(identity)
+    if now is None:
+        why, condition = COLUMN_DROPPED, _not_default(column)
+    elif now.type == column.type and now.labels == column.labels:
+        return
+    elif now.labels is not None:
+        labels = ", ".join("'" + label.replace("'", "''") + "'" for label in now.labels)
+        why, condition = (
+            f"values that {now.type} does not have",
+            f"{{column}} IS NOT NULL AND {{column}}::text NOT IN ({labels})",
+        )
+    elif not _castable(now, start):
+        return
+    else:
+        why = f"values that {now.type} does not hold"
+        condition = f"({{column}}::{now.type}::{column.type})::text IS DISTINCT FROM {{column}}::text"
+    yield Item(
+        step.revision, column.full_name, why,
+        (known.schema, known.table) if known is not None else None, (column.schema, column.table),
+        known.name if known is not None else None, column.name, condition,
+    )  # fmt: skip
+
+
+def _castable(column: Column, start: Snapshot | None) -> bool:
+    """Tell whether the target has the column's type already, so that values can be cast to it there."""
+    return column.custom_type is None or (start is not None and column.custom_type in start.types)
+
+
+def _not_default(column: Column) -> str:
+    if column.default is None or not _CONSTANT.fullmatch(column.default):
+        return "{column} IS NOT NULL"
+    # As text: json and the like have no equality.
+    return f"{{column}} IS NOT NULL AND {{column}}::text IS DISTINCT FROM ({column.default})::text"

@@ -1,0 +1,104 @@
+"""Tables and columns by identity, not by name: a renamed column is still there, a re-created one is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.fingerprint.model import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airlock.database.server import type_connection
+
+# (table's oid, column's number); number 0 is the table itself.
+type_identity = tuple[int, int]
+
+_QUERY = """
+SELECT c.oid::bigint, n.nspname, c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
+  CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.attgenerated <> '',
+  CASE WHEN t.typtype = 'e' THEN
+    (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) END,
+  CASE WHEN a.atttypid >= 16384 AND t.typtype <> 'e' THEN t.oid::bigint END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+  AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+"""
+_TABLES = """
+SELECT c.oid::bigint, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+"""
+# Without a lock on any table that has a column of the type, and without a trace in that column.
+_ATTRIBUTES = """
+SELECT t.oid::bigint, n.nspname, t.typname, a.attnum, a.attname
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of one table, as the catalogue spells it."""
+
+    schema: str
+    table: str
+    name: str
+    type: str
+    default: str | None
+    generated: bool
+    labels: tuple[str, ...] | None
+    # The number of a type that is neither PostgreSQL's own nor an enum: a domain, an extension's, a range.
+    custom_type: int | None
+
+    @property
+    def table_name(self) -> str:
+        """Name its table for a reader."""
+        return f"{plain(self.schema)}.{plain(self.table)}"
+
+    @property
+    def full_name(self) -> str:
+        """Name it for a reader."""
+        return f"{self.table_name}.{plain(self.name)}"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Every table (partitioned ones too) and its columns at one moment; the types that are not PostgreSQL's; the schemas.
+
+    `attributes` are those of composite types: (type's oid, attribute's number), with the name for a reader.
+    """
+
+    tables: Mapping[int, tuple[str, str]]
+    columns: Mapping[type_identity, Column]
+    types: frozenset[int]
+    schemas: Mapping[int, str]
+    attributes: Mapping[type_identity, str]
+
+
+def take(connection: type_connection) -> Snapshot:
+    """Read tables, columns, types and schemas of a database. Queries of the catalogue, no lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TABLES)
+        tables = {oid: (schema, name) for oid, schema, name in cursor.fetchall()}
+        cursor.execute(_QUERY)
+        columns = {
+            (oid, number): Column(
+                schema, table, name, kind, default, generated, tuple(labels) if labels else None, custom
+            )
+            for oid, schema, table, number, name, kind, default, generated, labels, custom in cursor.fetchall()
+        }
+        cursor.execute("SELECT oid::bigint FROM pg_type WHERE oid >= 16384")
+        types = frozenset(row[0] for row in cursor.fetchall())
+        cursor.execute("SELECT oid::bigint, nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%'")
+        schemas = dict(cursor.fetchall())
+        cursor.execute(_ATTRIBUTES)
+        attributes = {
+            (oid, number): f"{plain(schema)}.{plain(kind)}.{plain(name)}"
+            for oid, schema, kind, number, name in cursor.fetchall()
+        }
+    return Snapshot(tables, columns, types, schemas, attributes)

@@ -1,0 +1,166 @@
+"""Hold two states against each other, and tell a fault from what a revision says it keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airlock import samples
+from airlock.catalogue import fingerprint
+from airlock.operations.drill import comparisons
+from airlock.records.difference import Difference
+from airlock.records.drill import Kept
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from airlock.operations.drill.state import State
+    from airlock.records.drill import Broken, Cut
+    from airlock.records.rows import RowDifference
+
+
+def structure(before: State, after: State) -> tuple[list[Difference], list[str]]:
+    """Compare catalogues; return differences, and notes of what no statement can tell."""
+    found = comparisons.catalogue(fingerprint.differences(before.catalogue, after.catalogue))
+    notes = [
+        f"the {it.kind} of {it.object} is another: {it.after} (was: {it.before})"
+        for it in found
+        if it.is_note
+    ]
+    return [it for it in found if not it.is_note], notes
+
+
+def sequences(before: State, after: State) -> list[Difference]:
+    """Compare what sequences hand out next."""
+    if not comparisons.SEQUENCES:
+        return []
+    return list(samples.compare_sequences(dict(before.sequences), dict(after.sequences)))
+
+
+def values(
+    before: State,
+    after: State,
+    changed_by_others: Collection[tuple[str, str, str]] = (),
+    *,
+    steady: Collection[str] | None = None,
+    blurred: Collection[str] = (),
+) -> list[Difference]:
+    """Compare rows: those that were there must be there, value for value.
+
+    `steady`, where given, holds the columns (`table.column`) that are compared; rows always are. Tables in `blurred`
+    are left out.
+    """
+    found: list[Difference] = []
+    for table, then in before.digests.items():
+        now = after.digests.get(table)
+        if now is None or now is then or table in blurred:
+            continue
+        others = {(key, column) for name, key, column in changed_by_others if name == table}
+        for one in samples.compare(then, now, table, changed_by_others=others):
+            difference = _in_words(one, then)
+            if comparisons.lets(one) and (
+                steady is None or one.column is None or f"{table}.{one.column}" in steady
+            ):
+                found.append(difference)
+    return found
+
+
+def rows_more(
+    before: State, after: State, kind: str = "rows", blurred: Collection[str] = ()
+) -> list[Difference]:
+    """List tables that hold more rows than before, where nobody but the step has written."""
+    return [
+        Difference(table, kind, f"{then.count} rows", f"{after.digests[table].count} rows")
+        for table, then in before.digests.items()
+        if table in after.digests and after.digests[table].count > then.count
+        and comparisons.ROWS and table not in blurred
+    ]  # fmt: skip
+
+
+def of_before(before: State, after: State) -> State:
+    """Keep of a state the rows that were there before the step: what it inserts may get another key the next time.
+
+    Of tables that the step makes only the number of rows is kept.
+    """
+    digests = {}
+    for table, now in after.digests.items():
+        then = before.digests.get(table)
+        if then is None:
+            digests[table] = replace(now, sums={}, rows=None)
+        elif then.rows is not None and now.rows is not None and then.key == now.key:
+            rows_then = {key: row for key, row in now.rows.items() if key in then.rows}
+            digests[table] = replace(now, rows=rows_then, count=len(rows_then))
+        else:
+            digests[table] = now
+    return replace(after, digests=digests)
+
+
+def steady(before: State, after: State) -> frozenset[str]:
+    """Name the columns that the upgrade left alone: a second upgrade must leave them alone as well.
+
+    What it computes (now(), random()) may come out differently each time.
+    """
+    found = {f"{name}.{column}" for name, one in before.digests.items() for column in one.columns}
+    for one in values(before, after):
+        found.discard(one.object)
+    for name, then in before.digests.items():
+        now = after.digests.get(name)
+        if then.rows is None and now is not None and now.count != then.count:
+            # Sums with the step's own rows in them.
+            found -= {f"{name}.{column}" for column in then.columns}
+    return frozenset(found)
+
+
+def incomparable(before: State, after: State, blurred: Collection[str]) -> list[str]:
+    """Name the tables of which too little is known to compare them: big ones that others wrote to as well."""
+    return sorted(
+        table
+        for table, then in before.digests.items()
+        if table in after.digests
+        and (table in blurred or not samples.can_be_compared(then, after.digests[table]))
+    )
+
+
+def _in_words(one: RowDifference, then: samples.TableDigest) -> Difference:
+    if one.column is None:
+        example = f", one of them {one.key}" if one.key else ""
+        return Difference(one.table, "rows", f"{then.count} rows", f"{one.rows} of them gone{example}")
+    if one.key is None and one.before is None and one.after is None:
+        # Sums tell that rows differ, not which.
+        some = f"value of some of {one.rows} rows"
+        return Difference(f"{one.table}.{one.column}", some, "as it was", "something else")
+    counted = f"value of {one.rows} row" + ("s" if one.rows != 1 else "")
+    where = f" (row {one.key})" if one.key else ""
+    shown = [("NULL" if value is None else f"'{value}'") + where for value in (one.before, one.after)]
+    return Difference(f"{one.table}.{one.column}", counted, shown[0], shown[1])
+
+
+def keep(differences: list[Difference], kept: Mapping[str, str]) -> tuple[list[Difference], list[Kept]]:
+    """Take out what the revision says its downgrade keeps; return the rest and the sentences that were needed."""
+    used: dict[str, Kept] = {}
+    rest = []
+    for one in differences:
+        name = next((name for name in kept if _is_about(one.object, name)), None)
+        if name is None:
+            rest.append(one)
+        else:
+            used[name] = Kept(name, kept[name])
+    return rest, [used[name] for name in sorted(used)]
+
+
+def _is_about(thing: str, name: str) -> bool:
+    """Match an object's full name, or the same without the word of its kind."""
+    return thing == name or thing.partition(" ")[2] == name
+
+
+def counted(differences: list[Difference], broken: list[Broken], cuts: list[Cut]) -> str:
+    """Say in numbers why a revision is refused."""
+    parts = []
+    if differences:
+        parts.append(f"{len(differences)} difference{'s' if len(differences) != 1 else ''} after down")
+    if broken:
+        parts.append(f"{len(broken)} statement{'s' if len(broken) != 1 else ''} of the other schema fail")
+    lost = sum(not cut.converged for cut in cuts)
+    if lost:
+        parts.append(f"{lost} crash{'es' if lost != 1 else ''} without recovery")
+    return ", ".join(parts)

@@ -1,0 +1,83 @@
+"""What a step's exception means: a refusal of its own, the sample rows, the server, or a fault."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from alembic.util.exc import CommandError
+from sqlalchemy.exc import SQLAlchemyError
+
+from airlock.database import missing
+from airlock.records.secrets import scrub
+
+# Cardinality, data, integrity, CHECK OPTION, program limits (a long key of an index), PL/pgSQL's own.
+_OF_ROWS = frozenset({"21", "22", "23", "44", "54", "P0"})
+_NEVER_OF_ROWS = (CommandError, ImportError, NotImplementedError)
+_BUGS = (AttributeError, KeyError, TypeError, NameError, ImportError, IndexError, RecursionError)
+
+
+def origin(error: BaseException) -> Any:
+    """Find the driver's own error under SQLAlchemy's, else the error itself."""
+    return getattr(error, "orig", None) or error
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Read the SQLSTATE of a driver's error, whichever driver it is."""
+    found = origin(error)
+    state = getattr(found, "sqlstate", None) or getattr(found, "pgcode", None)
+    return str(state) if state else None
+
+
+def _text(error: Any) -> str:
+    """Give an exception's message in characters that every report can be written in: no lone surrogates."""
+    return str(error).encode("utf-8", "backslashreplace").decode()
+
+
+def one_line(error: BaseException) -> str:
+    """Say what the server or the revision said, in one line without SQL or values."""
+    text = scrub(_text(origin(error))).strip()
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    first = lines[0] if lines else ""
+    # asyncpg's adapted errors repeat their class: <class '...'>: message
+    first = re.sub(r"^<class '[^']*'>: ", "", first)
+    if sqlstate(error) is None and not isinstance(error, (NotImplementedError, RuntimeError, CommandError)):
+        return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return first or type(error).__name__
+
+
+def is_about_rows(error: BaseException) -> bool:
+    """Tell whether other rows might have gone through: what PostgreSQL says of data, and what is raised in code.
+
+    A revision that reads rows into Python breaks on them there (a text that is no JSON, a NULL).
+    """
+    state = sqlstate(error)
+    if state is None:
+        return isinstance(error, Exception) and not isinstance(error, (SQLAlchemyError, *_NEVER_OF_ROWS))
+    return state[:2] in _OF_ROWS
+
+
+def missing_role(error: BaseException) -> str | None:
+    """Name the role that the scratch server lacks."""
+    return missing.role(str(origin(error)))
+
+
+def beyond_scratch(error: BaseException) -> str | None:
+    """Say what the scratch server cannot offer: an extension, a superuser's right."""
+    extension = missing.extension(str(origin(error)))
+    if extension:
+        return f"the extension {extension} is not on the scratch server; try --scratch URL"
+    if sqlstate(error) == "42501":
+        return f"{one_line(error)}: the drill runs as an ordinary owner; try --scratch with the URL of a server like the target"
+    return None
+
+
+def own_refusal(error: BaseException, irreversible: str | None) -> str | None:
+    """Say why the revision itself refuses to go down, None where it broke instead of refusing."""
+    if sqlstate(error) is not None or isinstance(error, _BUGS):
+        return None
+    if irreversible:
+        return irreversible
+    if isinstance(error, NotImplementedError | RuntimeError):
+        return _text(error).strip() or f"its downgrade raises {type(error).__name__} without a reason"
+    return None

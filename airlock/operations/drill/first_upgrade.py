@@ -1,0 +1,75 @@
+"""The first upgrade: where sample rows are what stops it, rows are made that fit what it demands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.operations.drill import compare, failures
+
+if TYPE_CHECKING:
+    from airlock.operations.drill.examination import Examination
+    from airlock.operations.drill.step import StepTaken
+
+
+def first_up(one: Examination) -> StepTaken | None:
+    """Upgrade; where the sample rows are what refuses, learn what the upgrade demands and make them anew."""
+    try:
+        return one.take("up")
+    except Exception as error:  # noqa: BLE001  a revision may raise anything
+        if not failures.is_about_rows(error) or not any(
+            digest.count for digest in one.state.digests.values()
+        ):
+            _cannot_go_up(one, error)
+            return None
+        first = failures.one_line(error)
+    try:
+        return _on_fitting_rows(one, first)
+    except Exception as error:  # noqa: BLE001
+        if one.verdict is None:
+            one.pass_over(f"the upgrade fails on sample rows: {failures.one_line(error)}")
+        _move_on_without_rows(one)
+        return None
+
+
+def _on_fitting_rows(one: Examination, first: str) -> StepTaken | None:
+    names = {name for name, digest in one.state.digests.items() if digest.count}
+    one.ledger.empty(names)
+    one.take("up")
+    above = one.ledger.read()
+    one.required = {table.label: table for table in one.ledger.tables(names & above.tables())}
+    try:
+        one.take("down")
+    except Exception as error:  # noqa: BLE001
+        one.did_not_go_down(error, above)
+        return None
+    below = one.ledger.read()
+    found, _ = compare.structure(one.state, below)
+    found, one.kept = compare.keep(found, one.facts.kept)
+    one.differences += found
+    one.ledger.fill(names & below.tables(), required=one.required)
+    one.state = one.ledger.read()
+    one.notes.append(f"sample rows were made anew to fit what the upgrade demands ({first})")
+    return one.take("up")
+
+
+def _cannot_go_up(one: Examination, error: Exception) -> None:
+    one.wants_role = failures.missing_role(error)
+    beyond = failures.beyond_scratch(error)
+    if beyond is not None:
+        one.pass_over(beyond)
+    else:
+        one.refuse(f"the upgrade fails: {failures.one_line(error)}")
+    one.dead_end = True
+
+
+def _move_on_without_rows(one: Examination) -> None:
+    """Upgrade on empty tables, so that later revisions can still be examined."""
+    try:
+        one.ledger.empty({name for name, digest in one.ledger.read().digests.items() if digest.count})
+        one.take("up")
+        one.state = one.ledger.read()
+        one.ledger.fill(one.state.tables())
+        one.state = one.ledger.read()
+    except Exception as error:  # noqa: BLE001
+        one.refuse(f"the upgrade fails, also on empty tables: {failures.one_line(error)}")
+        one.dead_end = True

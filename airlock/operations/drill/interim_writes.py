@@ -1,0 +1,182 @@
+"""What other clients write between the upgrade and the downgrade, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airlock import samples
+from airlock.records.drill import Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from airlock.operations.drill.state import Ledger, State
+
+_ROWS = 3
+_CHANGED = """SELECT format('%I.%I', schemaname, relname) FROM pg_stat_xact_user_tables
+WHERE n_tup_upd + n_tup_del + n_tup_hot_upd > 0"""
+
+
+@dataclass(slots=True)
+class Meanwhile:
+    """The rows written, by table and key, and the old rows that those writes changed through triggers."""
+
+    state: State
+    written: dict[str, frozenset[str]] = field(default_factory=dict)
+    changed: set[tuple[str, str, str]] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    blurred: set[str] = field(default_factory=set)
+
+
+def write(
+    ledger: Ledger,
+    before: State,
+    after: State,
+    touched: Collection[str],
+    turn: int,
+    older: Mapping[str, samples.Table],
+) -> Meanwhile:
+    """Write into the tables that the step made or touched: copies of rows, sample rows where there are none.
+
+    What the `older` form of a table demands is respected as well: a client that writes duplicates because a unique
+    key is gone makes the key's return impossible, and that is no fault of the downgrade. Commits. Returns the state
+    afterwards, with the digests of what was written.
+    """
+    # A partition that the step detaches is neither: nobody writes what its bounds would not let in again.
+    new = after.tables() - before.catalogue.objects.keys() - {ledger.version_table}
+    old = sorted((set(touched) & after.tables() & before.tables()) - {ledger.version_table})
+    ledger.fill(new, min(ledger.wanted, 5))
+    # Their triggers may have written anywhere.
+    stirred = ledger.stirs(new)
+    tables = [samples.with_requirements(table, older.get(table.label)) for table in ledger.tables(old)]
+    fresh = {name for name in after.catalogue.objects if name not in before.catalogue.objects}
+    connection = ledger.writing
+    connection.autocommit = False
+    try:
+        done = samples.write_clones(
+            connection, tables, rows=_ROWS, turn=turn, search_path=ledger.search_path, new=fresh
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(_CHANGED)
+            others = {row[0] for row in cursor.fetchall()}
+        by_sql = (
+            {table.sql.replace('"', ""): table.label for table in ledger.tables(after.tables())}
+            if others
+            else {}
+        )
+        moved = [by_sql[name.replace('"', "")] for name in others if name.replace('"', "") in by_sql]
+        # The reading connection does not see the writes yet: this is how the rows were before.
+        undisturbed = ledger.digest(moved, after.digests)
+        if stirred:
+            moved = sorted({*moved, *after.digests.keys() & after.tables()})
+            undisturbed = dict(after.digests)
+        connection.commit()
+    finally:
+        connection.rollback()
+        connection.autocommit = True
+    wrote = {one.table for one in done if one.rows}
+    ledger.strangers = {one.table: one.strangers for one in done if one.strangers is not None}
+    state = ledger.read(after, {*new, *old, *moved})
+    result = Meanwhile(state)
+    result.notes = [
+        f"no row could be written into {one.table} after the upgrade: {one.reason}"
+        for one in done
+        if not one.rows
+    ]
+    for table in {*wrote, *new}:
+        now, then = state.digests.get(table), after.digests.get(table)
+        if now is not None and now.rows is not None:
+            known = then.rows if then is not None and then.rows is not None else {}
+            result.written[table] = frozenset(set(now.rows) - set(known))
+        elif now is not None:
+            strangers = ledger.strangers.get(table)
+            result.written[table] = frozenset(strangers.keys if strangers is not None else ())
+    # Too big to be remembered row by row: what triggers changed there cannot be told from what the step changes.
+    result.blurred = {
+        table
+        for table in moved
+        if table in undisturbed
+        and undisturbed[table].rows is None
+        and undisturbed[table].columns
+        and undisturbed[table] != state.digests.get(table)
+    }
+    for table in moved:
+        result.changed |= _changed(table, undisturbed.get(table), state.digests.get(table))
+    return result
+
+
+def _changed(
+    table: str, before: samples.TableDigest | None, after: samples.TableDigest | None
+) -> set[tuple[str, str, str]]:
+    if before is None or after is None or before.rows is None or after.rows is None:
+        return set()
+    gone: set[tuple[str, str, str]] = {
+        (table, key, samples.GONE) for key in before.rows if key not in after.rows
+    }
+    return gone | {
+        (table, key, name)
+        for key, row in before.rows.items()
+        if key in after.rows
+        for name, old, new in zip(before.columns, row, after.rows[key], strict=False)
+        if old != new
+    }
+
+
+def leftovers(before: State, after: State, meanwhile: Meanwhile, below: State) -> list[str]:
+    """Say which tables hold more rows after the downgrade than before the upgrade, those written meanwhile aside."""
+    return [
+        f"{table} holds {'1 row' if more == 1 else f'{more} rows'} more than before the upgrade, "
+        "and not from those written meanwhile"
+        for table, more in left(before, after, meanwhile, below).items()
+    ]
+
+
+def left(before: State, after: State, meanwhile: Meanwhile, below: State) -> dict[str, int]:
+    """Count by table the rows that the upgrade brought and the downgrade left there."""
+    found = {}
+    for table, then in before.digests.items():
+        if table in below.digests and table in after.digests and table in meanwhile.state.digests:
+            written = meanwhile.state.digests[table].count - after.digests[table].count
+            keys, now = meanwhile.written.get(table), below.digests[table]
+            if keys is not None and now.rows is not None and now.key == meanwhile.state.digests[table].key:
+                written = len(keys & now.rows.keys())  # some of them may have gone
+            if now.count - then.count - written > 0 and table not in meanwhile.blurred:
+                found[table] = now.count - then.count - written
+    return found
+
+
+def losses(meanwhile: Meanwhile, after_down: State) -> tuple[Loss, ...]:
+    """List what of the writes is not there after the downgrade."""
+    found: list[Loss] = []
+    remaining = after_down.tables()
+    for table, keys in sorted(meanwhile.written.items()):
+        written = meanwhile.state.digests[table]
+        if not keys:
+            continue
+        now = after_down.digests.get(table)
+        if table not in remaining or now is None:
+            found.append(Loss(table, len(keys), "the table goes"))
+            continue
+        if now.rows is None or written.rows is None:
+            gone_columns = [name for name in written.columns if name not in now.columns]
+            found += [Loss(f"{table}.{name}", len(keys), "the column goes") for name in gone_columns]
+            continue
+        comparable = written.key == now.key and set(written.key) <= set(now.columns)
+        gone = [key for key in keys if key not in now.rows] if comparable else []
+        if gone:
+            found.append(Loss(table, len(gone), "the rows go"))
+        for place, name in enumerate(written.columns):
+            if name not in now.columns:
+                valued = sum(written.rows[key][place] is not None for key in keys)
+                if valued:
+                    found.append(Loss(f"{table}.{name}", valued, "the column goes"))
+            elif comparable:
+                there = now.columns.index(name)
+                differing = Counter(
+                    written.rows[key][place] != now.rows[key][there] for key in keys if key in now.rows
+                )[True]
+                if differing:
+                    found.append(Loss(f"{table}.{name}", differing, "the values change"))
+    return tuple(sorted(found))

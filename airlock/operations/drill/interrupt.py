@@ -1,0 +1,255 @@
+"""Cut a step at every statement by ending its server process, run again, and see where that leads."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from airlock.drivers import raw
+from airlock.operations.drill import compare, failures
+from airlock.operations.drill.mid_statement import Hold, places
+from airlock.operations.drill.step import take
+from airlock.project import environment
+from airlock.records.drill import Cut
+from airlock.records.errors import AirlockError, HalfApplied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.operations.drill.examination import Examination
+    from airlock.operations.drill.state import State
+
+_MOST_CUTS = 200
+_UP, _DOWN = "up", "down"
+
+
+@dataclass
+class _Listener:
+    """Counts the statements that env.py's connections send, and acts on one of them."""
+
+    at: int = 0
+    seen: int = 0
+    sql: str = ""
+    alone: list[tuple[int, str]] = field(default_factory=list)
+    one: Examination | None = None
+    hold: Hold | None = None
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        listeners = (("before_cursor_execute", self._before), ("after_cursor_execute", self._after))
+        for name, function in listeners:
+            event.listen(Engine, name, function)
+        try:
+            yield
+        finally:
+            for name, function in listeners:
+                event.remove(Engine, name, function)
+            if self.hold is not None:
+                self.hold.release()
+
+    def _before(self, connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        self.seen += 1
+        if raw.autocommits(connection):
+            self.alone.append((self.seen, " ".join(statement.split())))
+        if self.seen != self.at:
+            return
+        pid = _backend_pid(connection)
+        if pid is None:
+            return
+        if self.hold is not None:
+            self.hold.wait_for(pid)
+        elif self.one is not None:
+            self.sql = " ".join(statement.split())
+            with self.one.ledger.reading.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+
+    def _after(self, *_rest: Any) -> None:
+        if self.hold is not None and self.seen == self.at:
+            self.hold.release()
+
+
+def _backend_pid(connection: Any) -> int | None:
+    """Ask the driver for the server process, without a statement."""
+    driver = connection.connection.driver_connection
+    info = getattr(driver, "info", None)
+    if info is not None:
+        return int(info.backend_pid)
+    ask = getattr(driver, "get_server_pid", None)
+    return int(ask()) if ask is not None else None
+
+
+def cut_everywhere(one: Examination, below: State, above: State) -> None:
+    """Cut the upgrade and the downgrade at each statement; after each, the rerun must arrive.
+
+    Where a step leaves its transaction, each of its statements is cut inside as well: while it waits for a row or for
+    another transaction, with what it has committed until then. Cut steps and reruns go through the runner, as
+    `airlock upgrade` and `downgrade` do, but count no losses. The database stands above the revision, before and
+    after. A rerun that stops with exit 41 is what the design promises for a revision that left its transaction
+    without being `resumable`; then the cuts of that revision end.
+    """
+    target, standing = _below(one), _UP
+    for direction, goal in ((_DOWN, below), (_UP, above)):
+        course = _Course(one, direction, goal, target, standing)
+        if course.leaves and not course.learn():
+            return
+        for number in range(1, _MOST_CUTS + 1):
+            course.start()
+            listener = _Listener(number, one=one)
+            failed = course.cut(listener)
+            if not listener.sql:
+                break  # past the last statement: the step went through whole
+            one.cuts.append(course.rerun(number, listener.sql, failed=failed))
+            if one.stuck:
+                return
+        else:
+            one.notes.append(f"going {direction}, only its first {_MOST_CUTS} statements were cut")
+        for number, sql in course.alone:
+            for place in places(one, sql):
+                course.start()
+                listener = _Listener(number, hold=(hold := Hold(one.ledger.url, place)))
+                failed = course.cut(listener)
+                if hold.waited_for is None:
+                    continue
+                inside = f"{sql} [while it waits for {hold.waited_for}]"
+                one.cuts.append(course.rerun(number, inside, failed=failed))
+                if one.stuck:
+                    return
+        standing = course.standing
+    if standing == _DOWN:
+        take(one.project, one.facts.revision, _UP)
+
+
+@dataclass
+class _Course:
+    """One direction of a step, taken from the same start again and again."""
+
+    one: Examination
+    direction: str
+    goal: State
+    target: str | None
+    standing: str
+    reference: State | None = None
+    whole: State | None = None
+    steady: frozenset[str] = frozenset()
+    unsteady: set[str] = field(default_factory=set)
+    alone: list[tuple[int, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        taken = self.one.up if self.direction == _UP else self.one.down
+        self.leaves = taken is None or taken.touched is None
+
+    def learn(self) -> bool:
+        """Take the step twice, uncut, on equal rows: what comes out the same both times must come out so after a crash.
+
+        Returns whether it could be taken so.
+        """
+        try:
+            listener = _Listener()
+            self.start()
+            before = self.one.ledger.read()
+            with listener.listening():
+                self.go()
+            self.whole = self.one.ledger.read(None, None, before)
+            self.reference = compare.of_before(before, self.whole)
+            self.start()
+            self.go()
+            again = self.one.ledger.read(None, None, self.reference)
+        except Exception as error:
+            if not failures.is_about_rows(error):
+                raise
+            self.one.notes.append(f"not cut: it fails on rows made anew: {failures.one_line(error)}")
+            self.one.stuck = True
+            return False
+        self.steady = compare.steady(self.reference, again)
+        self.unsteady = {one.object for one in compare.rows_more(self.whole, again)}
+        self.alone = [(number, sql) for number, sql in listener.alone if not _only_reads(sql)]
+        return True
+
+    def start(self) -> None:
+        """Stand where the step begins; where it leaves its transaction, on rows made anew."""
+        if self.standing == _DOWN and self.direction == _DOWN and not self.leaves:
+            self._move(_UP)
+        if self.standing == _UP and (self.direction == _UP or self.leaves):
+            self._move(_DOWN)
+        if self.leaves:
+            self.one.renew()
+            if self.direction == _DOWN:
+                self._move(_UP)
+
+    def _move(self, direction: str) -> None:
+        take(self.one.project, self.one.facts.revision, direction)
+        self.standing = direction
+
+    def go(self) -> None:
+        """Take the step as the commands do; by itself where no target says just this step."""
+        from airlock.database.target import resolve_target
+        from airlock.operations.upgrade import migrate
+        from airlock.records.upgrade import Request
+
+        revision = self.one.facts.revision
+        goal = revision if self.direction == _UP else self.target
+        if goal is None:
+            take(self.one.project, revision, self.direction)
+        else:
+            target = resolve_target(self.one.ledger.url, {}, lambda: None)
+            migrate(self.one.project, target, Request(goal, self.direction, wait_s=30.0, count_losses=False))
+        self.standing = self.direction
+
+    def cut(self, listener: _Listener) -> bool:
+        """Take the step with its cut; return whether it failed."""
+        try:
+            with listener.listening():
+                self.go()
+        except Exception:  # noqa: BLE001  it was made to fail
+            return True
+        return False
+
+    def rerun(self, number: int, sql: str, *, failed: bool) -> Cut:
+        """Run again after a cut, and say how that ended."""
+        expected = self.leaves and not self.one.facts.resumable
+        outcome, converged = "the rerun arrived", True
+        try:
+            if failed:
+                self.go()
+        except HalfApplied as error:
+            outcome, converged = f"the rerun stops with exit 41: {error.message}", expected
+        except Exception as error:  # noqa: BLE001
+            words = error.message if isinstance(error, AirlockError) else failures.one_line(error)
+            outcome, converged = f"the rerun fails: {type(error).__name__}: {words}", False
+            if expected and self.direction == _DOWN and self.target is None:
+                outcome, converged = f"half applied and not resumable: {words}", True
+        else:
+            now = self.one.ledger.read(None, None, self.reference)
+            found, _ = compare.structure(self.goal, now)
+            if self.reference is not None and self.whole is not None:
+                found += compare.values(self.reference, now, steady=self.steady)
+                found += [
+                    one for one in compare.rows_more(self.whole, now) if one.object not in self.unsteady
+                ]
+            if not found:
+                return Cut(self.direction, number, sql, outcome, converged)
+            outcome, converged = f"the rerun ends elsewhere: {found[0].object}, {found[0].kind}", False
+        self.one.stuck = True
+        return Cut(self.direction, number, sql, outcome, converged)
+
+
+def _below(one: Examination) -> str | None:
+    """Find the target that takes a downgrade over this revision and no other, None where branches leave none."""
+    heads = environment.learn(one.project, None).heads_before
+    below: tuple[str, ...] = one.facts.down_revisions or ("base",)
+    for target in (*below[: len(below) == 1], "-1"):
+        try:
+            steps = environment.plan_steps(one.project, heads, target, _DOWN)
+        except AirlockError:
+            continue
+        if [step.revision.revision for step in steps] == [one.facts.revision]:
+            return target
+    return None
+
+
+def _only_reads(sql: str) -> bool:
+    return sql.split(" ", 1)[0].upper() in {"SELECT", "SHOW", "SET", "RESET", "COMMENT"}

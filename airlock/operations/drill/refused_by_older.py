@@ -1,0 +1,72 @@
+"""What the older schema refuses by itself: nothing that a step breaks."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+
+from airlock.operations.drill.clients import FIRST_NUMBER, TableStatements, statements_for
+from airlock.operations.drill.traffic import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from airlock.samples import Table
+
+_KEYS = 20
+
+
+def refused_anyway(url: str, tables: Iterable[Table], search_path: str | None) -> frozenset[tuple[str, str]]:
+    """List the statements that fail while the older schema stands, with their errors: append-only tables, rules.
+
+    Tries each on some rows, inside a transaction that is undone.
+    """
+    found: set[tuple[str, str]] = set()
+    with contextlib.closing(psycopg2.connect(url, application_name="airlock-drill-client")) as connection:
+        for table in tables:
+            with connection.cursor() as cursor:
+                if search_path is not None:
+                    cursor.execute("SELECT set_config('search_path', %s, true)", (search_path,))
+                found |= set(_refusals(cursor, statements_for(table)))
+            connection.rollback()
+    return frozenset(found)
+
+
+def _refusals(cursor: Any, one: TableStatements) -> Iterator[tuple[str, str]]:
+    cursor.execute("DEALLOCATE ALL")  # no transaction's end does that
+    cursor.execute("SAVEPOINT airlock_anyway")
+    try:
+        cursor.execute(one.keys)
+        keys = [row[0] for row in cursor.fetchmany(_KEYS)]
+    except psycopg2.Error as error:
+        yield f"select {one.table}", one_line(error)
+        return
+    named = one.named()
+    for name, sql in named.items():
+        word = name.partition(" ")[0]
+        try:
+            cursor.execute(f"PREPARE {word} (text{', bigint' if word == 'insert' else ''}) AS {sql}")
+        except psycopg2.Error as error:
+            yield name, one_line(error)
+            cursor.execute("ROLLBACK TO SAVEPOINT airlock_anyway")
+            continue
+        for number, key in enumerate(keys):
+            # Numbers below those of any client.
+            fresh = FIRST_NUMBER - 1 - number
+            cursor.execute("SAVEPOINT airlock_key")
+            try:
+                if word == "delete" and one.gives_rows:
+                    # Clients delete what they have inserted themselves.
+                    cursor.execute("EXECUTE insert (%s, %s)", (key, fresh))
+                    for row in cursor.fetchall():
+                        cursor.execute("EXECUTE delete (%s)", (row[0],))
+                else:
+                    cursor.execute(
+                        f"EXECUTE {word} ({'%s, %s' if word == 'insert' else '%s'})",
+                        (key, fresh)[: 1 + (word == "insert")],
+                    )
+            except psycopg2.Error as error:
+                yield name, one_line(error)
+            cursor.execute("ROLLBACK TO SAVEPOINT airlock_key")

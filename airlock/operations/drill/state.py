@@ -1,0 +1,197 @@
+"""What is known of the scratch database between steps, re-read only where a step may have changed it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import psycopg2.extensions
+
+from airlock import samples
+from airlock.catalogue import fingerprint
+from airlock.records.rows import Rate, Strangers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from airlock.catalogue.fingerprint import Fingerprint
+    from airlock.records.rows import Fill
+    from airlock.scratch.servers import ScratchDatabase
+
+# Without statistics prepared statements scan big tables.
+_WORTH_STATISTICS = 1_000
+# From so many rows on their making is compared with a hand-written INSERT: of the slowest tables filled together, and
+# of no more than so many tables altogether.
+_WORTH_COMPARING = 10_000
+_MOST_TOGETHER, _MOST_COMPARED = 3, 6
+_TABLES = frozenset({"table", "partitioned table"})
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One moment: the catalogue, the rows, and what sequences hand out next."""
+
+    catalogue: Fingerprint
+    digests: Mapping[str, samples.TableDigest]
+    sequences: Mapping[str, samples.Next]
+
+    def tables(self) -> frozenset[str]:
+        """Name the tables, without partitions."""
+        return frozenset(
+            name
+            for name, thing in self.catalogue.objects.items()
+            if thing.kind in _TABLES and "partition bound" not in thing.attributes
+        )
+
+
+def _connect(database: ScratchDatabase) -> psycopg2.extensions.connection:
+    """Connect as the administrator, from whom row security hides nothing; as the owner where the server is lent.
+
+    Triggers and casts of the project run with the rights of whoever writes and reads: on somebody's server that must
+    not be a superuser.
+    """
+    driver: Any = psycopg2._psycopg  # past every redirect of this process
+    url = database.admin_url if database.throwaway else database.url
+    connection: psycopg2.extensions.connection = driver._connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SET application_name = 'airlock-drill'")
+    return connection
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Reads and writes one scratch database, over two connections that are idle while a step runs."""
+
+    reading: psycopg2.extensions.connection
+    writing: psycopg2.extensions.connection
+    reader: fingerprint.Reader
+    version_table: str
+    wanted: int
+    url: str = field(repr=False)
+    search_path: str | None = None
+    made: dict[str, str] = field(default_factory=dict)
+    fills: dict[str, Fill] = field(default_factory=dict)
+    known: dict[str, samples.Table] = field(default_factory=dict)
+    rows_made: int = 0
+    fill_ms: float = 0.0
+    rates: dict[str, Rate] = field(default_factory=dict)
+    strangers: dict[str, Strangers] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, database: ScratchDatabase, version_table: str, wanted: int) -> Ledger:
+        """Connect twice."""
+        reading, writing = _connect(database), _connect(database)
+        return cls(reading, writing, fingerprint.Reader(reading), version_table, wanted, database.url)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.reading.close()
+        self.writing.close()
+
+    def read(
+        self,
+        before: State | None = None,
+        touched: Collection[str] | None = None,
+        compared_with: State | None = None,
+    ) -> State:
+        """Read the state; rows only of tables in `touched` (None: of all), the rest as it was `before`.
+
+        Digests take the form of those in `compared_with`, else of those `before`.
+        """
+        catalogue = self.reader.read()
+        names = State(catalogue, {}, {}).tables() - {self.version_table}
+        kept: dict[str, samples.TableDigest] = {}
+        if before is not None and touched is not None:
+            kept = {
+                name: digest
+                for name, digest in before.digests.items()
+                if name in names and name not in touched
+            }
+        unread = names - kept.keys()
+        form = compared_with or before
+        digests = {**kept, **self.digest(unread, form.digests if form is not None else None)}
+        digests |= samples.digest_large_objects(self.reading)
+        return State(catalogue, digests, samples.read_sequences(self.reading))
+
+    def digest(
+        self, names: Collection[str], earlier: Mapping[str, samples.TableDigest] | None = None
+    ) -> samples.Digests:
+        """Digest some tables as they are now, in the form of an earlier digest; sums leave out the strangers."""
+        if not names:
+            return {}
+        return samples.digests(self.reading, self.tables(names), earlier=earlier, without=self.strangers)
+
+    def tables(self, names: Collection[str]) -> tuple[samples.Table, ...]:
+        """Read what must be known of some tables to write into them, and remember it in `known`."""
+        if not names:
+            return ()
+        found = samples.read_tables(self.reading, names=sorted(names), exclude=[self.version_table])
+        self.known.update({table.label: table for table in found})
+        return found
+
+    def fill(
+        self,
+        names: Iterable[str],
+        count: int | None = None,
+        required: Mapping[str, samples.Table] | None = None,
+    ) -> tuple[Fill, ...]:
+        """Bring tables to the number of sample rows, and remember which could not be brought there."""
+        wanted = sorted(set(names) - {self.version_table})
+        if not wanted:
+            return ()
+        began = time.perf_counter()
+        done = samples.fill(
+            self.writing,
+            self.wanted if count is None else count,
+            tables=wanted,
+            exclude=[self.version_table],
+            search_path=self.search_path,
+            made=self.made,
+            required=required,
+            analyze=self.wanted >= _WORTH_STATISTICS,
+        )
+        self.fill_ms += (time.perf_counter() - began) * 1000
+        self.rows_made += sum(one.made for one in done)
+        self.fills.update({one.table: one for one in done})
+        self._compare_with_hand(done)
+        return done
+
+    def add(self, name: str, count: int, required: Mapping[str, samples.Table] | None = None) -> None:
+        """Bring a table that has sample rows to more of them, where it takes more."""
+        done = samples.fill(
+            self.writing, count, tables=[name], exclude=[self.version_table], search_path=self.search_path,
+            required=required,
+        )  # fmt: skip
+        self.rows_made += sum(one.made for one in done)
+
+    def _compare_with_hand(self, done: Iterable[Fill]) -> None:
+        """Time a hand-written INSERT beside what filled big tables, each the first time."""
+        big = [one for one in done if one.made >= _WORTH_COMPARING and one.table not in self.rates]
+        room = min(_MOST_TOGETHER, _MOST_COMPARED - len(self.rates))
+        for fill in sorted(big, key=lambda it: -it.ms)[: max(room, 0)]:
+            known = samples.read_tables(self.writing, names=[fill.table], targets=True)
+            tables = {table.oid: table for table in known}
+            table = next(table for table in known if table.label == fill.table)
+            took, why = samples.time_by_hand(self.writing, table, tables, fill.made, self.search_path)
+            self.rates[fill.table] = Rate(fill.table, fill.made, fill.ms, took, why)
+
+    def transactions(self) -> str:
+        """Tell how many writing transactions have ended on the server: the same while nobody else ends one."""
+        with self.reading.cursor() as cursor:
+            cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+            return str((cursor.fetchone() or ("",))[0])
+
+    def stirs(self, names: Iterable[str]) -> bool:
+        """Tell whether filling these tables may have written into others: by triggers, or by rules."""
+        return any(table.has_triggers or table.has_rules for table in self.tables(set(names)))
+
+    def empty(self, names: Iterable[str], *, restart: bool = False) -> None:
+        """Remove all rows of some tables, and of those that refer to them; `restart` their sequences too."""
+        found = self.tables(set(names))
+        if found:
+            how = " RESTART IDENTITY" if restart else ""
+            with self.writing.cursor() as cursor:
+                cursor.execute(f"TRUNCATE {', '.join(table.sql for table in found)}{how} CASCADE")

@@ -1,0 +1,125 @@
+"""Take one step of the history and nothing else, and note what it locked."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from alembic.runtime.migration import MigrationStep
+
+from airlock.catalogue.fingerprint.model import plain
+from airlock.project import environment
+from airlock.project.environment import Hooks
+from airlock.records.drill import Held
+from airlock.records.locks import LockMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alembic.runtime.migration import MigrationContext, RevisionStep
+
+    from airlock.project.project import Project
+
+_LOCKS = """
+SELECT n.nspname, c.relname, c.relkind::text, l.mode
+FROM pg_locks l JOIN pg_class c ON c.oid = coalesce(pg_partition_root(l.relation), l.relation)
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode NOT IN ('AccessShareLock', 'SIReadLock')
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND c.relkind IN ('r', 'p', 'm', 'S', 'i') AND n.nspname NOT LIKE 'pg\\_%'
+"""
+# Holds until the transaction ends, and takes no snapshot: SET TRANSACTION may still come after it.
+_MARK = "SET LOCAL airlock.step = '{}'"
+_MARKED = "SELECT current_setting('airlock.step', true)"
+
+
+@dataclass(slots=True)
+class StepTaken:
+    """What one step did: how long, what it locked at its end; `touched` None where it left its transaction."""
+
+    ms: float = 0.0
+    touched: frozenset[str] | None = frozenset()
+    held: tuple[Held, ...] = ()
+    search_path: str | None = None
+
+
+@dataclass(slots=True)
+class _Look(Hooks):
+    """Hooks that run one step, whatever Alembic would have planned, and read its locks before it commits."""
+
+    project: Project
+    revision: str
+    direction: str
+    at_end: Callable[[MigrationContext], None] | None = None
+    around: Callable[[MigrationContext], None] | None = None
+    taken: StepTaken = field(default_factory=StepTaken)
+    began: float = 0.0
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def plan(self, _steps: list[RevisionStep]) -> list[RevisionStep]:
+        script = self.project.script.get_revision(self.revision)
+        make: Any = (
+            MigrationStep.upgrade_from_script
+            if self.direction == "up"
+            else MigrationStep.downgrade_from_script
+        )
+        return [make(self.project.script.revision_map, script)]
+
+    def begun(self, _step: RevisionStep, context: MigrationContext) -> None:
+        if context.connection is not None:
+            context.connection.exec_driver_sql(_MARK.format(self.mark))
+        self.taken.search_path = _first(context, "SHOW search_path")
+        if self.around is not None:
+            self.around(context)
+        self.began = time.perf_counter()
+
+    def done(self, _step: RevisionStep, context: MigrationContext) -> None:
+        self.taken.ms = (time.perf_counter() - self.began) * 1000
+        if _first(context, _MARKED) != self.mark:
+            self.taken.touched = None
+        else:
+            rows = _rows(context, _LOCKS)
+            self.taken.touched = frozenset(
+                f"{plain(row[0])}.{plain(row[1])}" for row in rows if row[2] != "i"
+            )
+            self.taken.held = tuple(
+                sorted({
+                    Held(f"{plain(row[0])}.{plain(row[1])}", str(LockMode.observed(row[3])), self.direction)
+                    for row in rows
+                    if row[2] in {"r", "p", "m"}
+                })
+            )  # fmt: skip
+        if self.at_end is not None:
+            self.at_end(context)
+
+    def after(self, _step: RevisionStep, _context: MigrationContext) -> None:
+        self.taken.ms = (time.perf_counter() - self.began) * 1000
+
+
+def take(
+    project: Project,
+    revision: str,
+    direction: str,
+    *,
+    at_end: Callable[[MigrationContext], None] | None = None,
+    around: Callable[[MigrationContext], None] | None = None,
+) -> StepTaken:
+    """Run env.py for one step of one revision, `direction` "up" or "down"; raise whatever it raises.
+
+    `around` is called inside the step before the revision's function, `at_end` after it, before the commit.
+    """
+    look = _Look(project, revision, direction, at_end, around)
+    environment.run(project, None, revision, "up", look)
+    return look.taken
+
+
+def _first(context: MigrationContext, query: str) -> Any:
+    rows = _rows(context, query)
+    return rows[0][0] if rows else None
+
+
+def _rows(context: MigrationContext, query: str) -> list[Any]:
+    connection = context.connection
+    return [] if connection is None else list(connection.exec_driver_sql(query.replace("%", "%%")).fetchall())

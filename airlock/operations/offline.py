@@ -1,0 +1,38 @@
+"""`--sql`: what Alembic's own offline mode writes, with our errors."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.util.exc import CommandError
+
+from airlock.database.server import classify, first_line
+from airlock.records.errors import AirlockError, HistoryFault, Usage
+from airlock.records.upgrade import UP
+
+if TYPE_CHECKING:
+    from airlock.project.project import Project
+
+
+def write_sql(project: Project, target: str, direction: str) -> str:
+    """Write the SQL of a run. No database is contacted; env.py runs in offline mode."""
+    buffer = io.StringIO()
+    project.config.output_buffer = buffer
+    if direction == UP and target == "head" and len(project.heads) > 1:
+        raise HistoryFault(
+            f"The history has {len(project.heads)} heads: {', '.join(project.heads)}.",
+            then="airlock upgrade heads",
+        )
+    try:
+        (command.upgrade if direction == UP else command.downgrade)(project.config, target, sql=True)
+    except CommandError as error:
+        raise Usage(f"{first_line(error).rstrip('.')}.") from error
+    except SystemExit as stopped:
+        raise Usage(f"env.py stopped by itself: {stopped.code}") from stopped
+    except AirlockError:
+        raise
+    except Exception as error:
+        raise classify(error) from error
+    return buffer.getvalue()

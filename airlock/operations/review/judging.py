@@ -1,0 +1,132 @@
+"""Put what was seen of each revision together, and judge it by the one test of what is dangerous."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airlock.database import sizes
+from airlock.records.review import COLUMN_DROPPED, TABLE_DROPPED, Danger, Loss, ReviewedRevision, Script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from airlock.operations.review.second_reader import Said
+    from airlock.project.offline import Written
+    from airlock.project.project import Project
+    from airlock.records.review import TableSize
+    from airlock.records.trace import StatementRecord, TracedRevision, TraceReport
+
+_ANSWERS = re.compile(r"^(Why|Locks|Undo):\s*(.*?)(?=^\w+:|\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def reviewed(
+    project: Project, report: TraceReport, written: Iterable[Written], said: Said, revision: str
+) -> ReviewedRevision:
+    """Gather one revision: its own answers, both traces, its scripts, the linter's words, what down drops."""
+    facts = project.revision(revision)
+    steps = {one.direction: one for one in report.revisions if one.revision == revision}
+    answers = {name: " ".join(text.split()) for name, text in _ANSWERS.findall(facts.doc)}
+    up, down = steps["up"], steps.get("down")
+    return ReviewedRevision(
+        revision=revision,
+        title=facts.title,
+        path=up.path,
+        why=answers.get("Why", ""),
+        locks=answers.get("Locks", ""),
+        undo=answers.get("Undo", ""),
+        up=up,
+        down=down,
+        scripts=tuple(_script(one, steps, facts.title) for one in written if one.revision == revision),
+        seconds_up=said.get((revision, "up"), ()),
+        seconds_down=said.get((revision, "down"), ()),
+        losses=_losses(down),
+        kept=tuple(sorted(facts.kept.items())),
+    )
+
+
+def losses(connection: Any, revisions: Sequence[ReviewedRevision]) -> tuple[ReviewedRevision, ...]:
+    """Put the target's numbers beside the tables and columns that going down drops. Reads statistics."""
+    named = {(loss.object, loss.why) for revision in revisions for loss in revision.losses}
+    tables = sizes.sizes(connection, {name for name, why in named if why == TABLE_DROPPED})
+    columns = sizes.values(connection, {name for name, why in named if why == COLUMN_DROPPED})
+
+    def counted(loss: Loss) -> Loss:
+        if loss.why == TABLE_DROPPED:
+            return replace(loss, rows=tables[loss.object].rows if loss.object in tables else 0)
+        return replace(loss, rows=columns.get(loss.object, 0)) if loss.why == COLUMN_DROPPED else loss
+
+    return tuple(
+        replace(revision, losses=tuple(counted(loss) for loss in revision.losses)) for revision in revisions
+    )
+
+
+def _losses(down: TracedRevision | None) -> tuple[Loss, ...]:
+    if down is None:
+        return ()
+    if down.losses:
+        return tuple(Loss(name, why) for name, why in down.losses)
+    return tuple(Loss(name, TABLE_DROPPED if name.count(".") == 1 else COLUMN_DROPPED) for name in down.drops)
+
+
+def dangers(
+    connection: Any, revisions: Sequence[ReviewedRevision], report: TraceReport
+) -> tuple[Danger, ...]:
+    """List the dangerous statements with their excuses and, of a target, sizes and the time to expect."""
+    found = report.dangerous
+    known: dict[str, TableSize] = {}
+    if connection is not None and found:
+        names = {name for _, statement in found for name in (*statement.scans, *statement.rewrites)}
+        known = sizes.sizes(connection, names)
+    titles = {revision.revision: revision.title for revision in revisions}
+    return tuple(
+        Danger(
+            revision=step.revision,
+            title=titles[step.revision],
+            direction=step.direction,
+            statement=statement,
+            findings=statement.findings,
+            accepted=_accepted(step, statement),
+            sizes=(of := _sizes(statement, known)),
+            expected_ms=_expected(statement, of),
+        )
+        for step, statement in found
+    )
+
+
+def _accepted(step: TracedRevision, statement: StatementRecord) -> tuple[tuple[str, str], ...]:
+    """Match findings with the revision's `accepted`: by their whole text, or by their first word for all tables."""
+    excuses = []
+    for finding in statement.findings:
+        reason = step.accepted.get(finding) or step.accepted.get(finding.partition(" ")[0])
+        if reason:
+            excuses.append((finding, reason))
+    return tuple(excuses)
+
+
+def _sizes(statement: StatementRecord, known: dict[str, TableSize]) -> tuple[TableSize, ...]:
+    return tuple(known[name] for name in sorted({*statement.scans, *statement.rewrites}) if name in known)
+
+
+def _expected(statement: StatementRecord, of: Sequence[TableSize]) -> float | None:
+    """Extrapolate: the time measured here, times as many rows as the largest table has more than its sample."""
+    sample = {read.object: read.of for read in statement.reads if read.of > 0}
+    ratios = [size.rows / sample[size.table] for size in of if size.table in sample]
+    return statement.ms / statement.times * max(ratios) if ratios else None
+
+
+def _script(one: Written, steps: dict[str, TracedRevision], title: str) -> Script:
+    name = f"{one.revision}.{one.direction}.sql"
+    note = ""
+    body = one.sql.strip()
+    if one.failed:
+        note = f"needs a database to be written ({one.failed}); this is what was executed in scratch"
+        body = "\n\n".join(
+            f"{statement.sql.strip().rstrip(';')};" for statement in steps[one.direction].statements
+        )
+    elif steps[one.direction].depends_on_rows:
+        note = "depends on rows: this is one path"
+    head = [f"-- {one.revision} {title} ({one.direction})", f"-- psql --file {name}"]
+    head += [f"-- {note}"] if note else []
+    return Script(name, "\n".join([*head, "\\set ON_ERROR_STOP on", "", body, ""]), note)

@@ -1,0 +1,141 @@
+"""The child's side of `airlock revision`: env.py with the models, on a scratch database at head."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic.autogenerate import RevisionContext
+from alembic.util.exc import CommandError
+
+from airlock.operations.revision import directives
+from airlock.operations.revision.rendering import open_questions
+from airlock.operations.revision.shadow import create
+from airlock.project import environment
+from airlock.project.project import Project
+from airlock.records.errors import NotExamined, Refused, Usage
+from airlock.records.revision import Likely, Remark, WrittenRevision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from alembic.runtime.migration import MigrationContext
+
+    from airlock.operations.revision.parts import Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a comparison found: what would be written, what is only said, what may have been renamed."""
+
+    what: tuple[str, ...]
+    remarks: tuple[Remark, ...]
+    likely: tuple[Likely, ...]
+    schemas: tuple[str, ...]
+
+
+def write(
+    config: str, message: str | None, renames: Sequence[str], x_arguments: Sequence[str], *, ask: bool
+) -> Iterator[Any]:
+    """Compare and write; yields Found, then each WrittenRevision. Writes files only where nothing is open.
+
+    Stops after Found where a rename is likely and `ask` says that somebody will be asked. Raises Refused where
+    it is likely and nobody can be.
+    """
+    logging.disable(logging.INFO)
+    project = Project.open(Path(config), x_arguments)
+    plans: list[tuple[Plan, Found]] = []
+    arguments: dict[str, Any] = {
+        "message": message, "autogenerate": True, "sql": False, "head": "head", "splice": False, "branch_label": None,
+        "version_path": None, "rev_id": None, "depends_on": None,
+    }  # fmt: skip
+
+    def directed(context: MigrationContext, _heads: object, scripts: list[Any]) -> None:
+        context.opts[directives.PLANNED] = True
+        found = _compared(context, tuple(renames))
+        plans.append(found)
+        if found[0].parts and not found[1].likely:
+            directives.rewrite(context, scripts, found[0])
+
+    revision = RevisionContext(
+        project.config, project.script, arguments, process_revision_directives=directed
+    )
+
+    def retrieve(heads: Any, context: MigrationContext) -> list[Any]:
+        # Alembic's own comparison is not asked: some catalogues make it raise, and ours sees more.
+        revision.run_no_autogenerate(heads, context)
+        return []
+
+    environment.autogenerate(
+        project, retrieve, template_args=revision.template_args, revision_context=revision
+    )
+    if not plans:
+        raise Usage("env.py did not run the migrations.", then="call context.run_migrations() in env.py")
+    plan, found = plans[-1]
+    yield found
+    if found.likely:
+        if ask:
+            return
+        raise Refused(
+            directives.perhaps_renamed(plan).partition(" Say ")[0],
+            standing="Nothing was written.",
+            then=f"--rename {found.likely[0].option}, or --rename {directives.NO_RENAME}",
+        )
+    if not plan.parts:
+        return
+    scripts = revision.generated_revisions
+    # A hook of env.py may have given other ids.
+    for before, after in itertools.pairwise(scripts):
+        after.head = before.rev_id or ""
+    for script in revision.generate_scripts():
+        if script is not None:
+            path = Path(script.path)
+            title = (script.doc or "").splitlines()[0].strip().rstrip(".")
+            yield WrittenRevision(script.revision, title, str(path), tuple(open_questions(path.read_text())))
+
+
+def compare(config: str, x_arguments: Sequence[str], *, upgrade: bool) -> Iterator[Found]:
+    """Bring the database to head, where asked, and say what would be written."""
+    logging.disable(logging.INFO)
+    project = Project.open(Path(config), x_arguments)
+    if upgrade:
+        environment.run(project, None, "heads", "up")
+    results: list[Found] = []
+
+    def retrieve(_heads: Any, context: MigrationContext) -> list[Any]:
+        results.append(_compared(context, (directives.NO_RENAME,))[1])
+        return []
+
+    environment.autogenerate(project, retrieve)
+    yield from results[-1:]
+
+
+def create_all(config: str, x_arguments: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Create the models in an empty database and yield their schemas."""
+    logging.disable(logging.INFO)
+    project = Project.open(Path(config), x_arguments)
+    schemas: list[tuple[str, ...]] = []
+
+    def retrieve(_heads: Any, context: MigrationContext) -> list[Any]:
+        schemas.append(create(context))
+        return []
+
+    environment.autogenerate(project, retrieve)
+    yield from schemas[-1:]
+
+
+def _compared(context: MigrationContext, renames: tuple[str, ...]) -> tuple[Plan, Found]:
+    if context.opts.get("target_metadata") is None:
+        raise Usage("env.py gives no models.", then="target_metadata=… in context.configure of env.py")
+    try:
+        made, schemas = directives.compare(context, renames)
+    except CommandError as error:
+        raise Usage(str(error)) from error
+    except Exception as error:
+        text = (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0].strip()
+        raise NotExamined(f"The models cannot be created in scratch: {text}.".replace("..", ".")) from error
+    found = Found(tuple(part.what for part in made.parts), made.remarks, made.likely, schemas)
+    return made, found

@@ -1,0 +1,38 @@
+"""Changes of columns: added, altered, retyped, dropped, without blocking anybody where there is such a form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.operations.revision.columns.adding import added
+from airlock.operations.revision.columns.altering import altered
+from airlock.operations.revision.columns.dropping import dropped
+from airlock.operations.revision.columns.needs import Changes
+from airlock.records.revision import Likely
+
+if TYPE_CHECKING:
+    from airlock.catalogue.structure import Table
+    from airlock.operations.revision.shadow import Sides
+
+__all__ = ["Changes", "changes"]
+
+
+def changes(sides: Sides, live: Table, wanted: Table) -> Changes:
+    """Plan the columns of one table."""
+    found = Changes()
+    gone = [one for name, one in live.columns.items() if name not in wanted.columns]
+    come = [one for name, one in wanted.columns.items() if name not in live.columns]
+    for old in gone:
+        for new in come:
+            if (old.spelt_type, old.generated, bool(old.identity)) == (
+                new.spelt_type, new.generated, bool(new.identity),
+            ):  # fmt: skip
+                found.likely.append(Likely("column", f"{live.label}.{old.name}", f"{live.label}.{new.name}"))
+    for one in come:
+        added(sides, live, wanted, one, found)
+    for name, after in wanted.columns.items():
+        if name in live.columns and live.columns[name] != after:
+            altered(sides, live, wanted, live.columns[name], after, found)
+    if gone:
+        dropped(sides, live, gone, found)
+    return found

@@ -1,0 +1,94 @@
+"""Columns that go: first they may be NULL, last they are dropped, together; and how they come back."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.structure import quoted
+from airlock.operations.revision import ddl
+from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
+from airlock.operations.revision.stepwise import stand_in
+
+if TYPE_CHECKING:
+    from airlock.catalogue.structure import Column, Table
+    from airlock.operations.revision.columns.needs import Changes
+    from airlock.operations.revision.shadow import Sides
+
+
+def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> None:
+    """Plan the columns that the models no longer have."""
+    names = {one.name for one in gone}
+    with_them = [one for one in live.constraints.values() if names & set(one.columns)]
+    indexes = [one for one in live.indexes.values() if names & set(one.columns)]
+    found.settled |= {one.name for one in with_them} | {one.name for one in indexes}
+    lock = f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan"
+    freed: list[Column] = []
+    for one in gone:
+        kept_by_default = (
+            one.default is not None
+            and not sides.probe(
+                live, f"ADD COLUMN airlock_again {one.spelt_type} DEFAULT {one.default}"
+            ).rewritten
+        )
+        if one.not_null and not kept_by_default and not one.identity and not one.generated and not one.serial:
+            found.parts.append(_freed(sides, live, one))
+            freed.append(dataclasses.replace(one, not_null=False))
+        else:
+            freed.append(one)
+    up = sql(f"ALTER TABLE {live.sql} {', '.join(f'DROP COLUMN {quoted(one.name)}' for one in gone)}")
+    down: list[Sql] = list(alone(*(_again(live, one) for one in freed)))
+    down += alone(*(ddl.comment_on_column(live, one) for one in gone if one.comment is not None))
+    down += alone(*(grant.format(table=live.sql) for one in gone for grant in one.privileges))
+    for constraint in with_them:
+        down += ddl.constraint_again(live, constraint)
+    for index in indexes:
+        down += ddl.index_again(live, index.text, index.name)
+        down += alone(ddl.comment_on_index(live, index)) if index.comment is not None else ()
+    labels = [f"{live.label}.{one.name}" for one in gone]
+    found.parts.append(
+        Part(
+            Stage.DROP, f"drop {' and '.join(labels)}", up, tuple(down), locks=lock,
+            undo="the structure exactly (default, comment, constraints, indexes, grants); every value is lost",
+            loses=tuple((label, "dropped with its values; a downgrade makes it again, without them") for label in labels),
+        )
+    )  # fmt: skip
+
+
+def _again(live: Table, one: Column) -> str:
+    text = f"ALTER TABLE {live.sql} ADD COLUMN IF NOT EXISTS {ddl.column(one, default=not _volatile(one))}"
+    if _volatile(one):
+        # With the column, a volatile default would rewrite the table.
+        text += f", ALTER COLUMN {quoted(one.name)} SET DEFAULT {one.default}"
+    return text
+
+
+def _volatile(one: Column) -> bool:
+    return (
+        one.default is not None
+        and not one.not_null
+        and "(" in one.default
+        and not one.generated
+        and not one.identity
+    )
+
+
+def _freed(sides: Sides, live: Table, one: Column) -> Part:
+    """Let rows do without a column that is about to go: new code does not write it."""
+    name, label = quoted(one.name), f"{live.label}.{one.name}"
+    value = stand_in(sides, live, one) if not _tied(live, one.name) else "NULL"
+    filled: tuple[Sql, ...] = ()
+    undo = "exact, without blocking; refused while a row holds NULL"
+    if value != "NULL":
+        filled = (ddl.backfill(live, f"{name} = {value}", f"{name} IS NULL"),)
+        undo = f"exact, without blocking; rows without a value get {value}"
+    return Part(
+        Stage.EXPAND, f"let {label} be NULL", sql(f"ALTER TABLE {live.sql} ALTER COLUMN {name} DROP NOT NULL"),
+        filled + ddl.not_null_again(live, one.name), undo=undo,
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+    )  # fmt: skip
+
+
+def _tied(live: Table, column: str) -> bool:
+    """Tell whether a value cannot be made up: the column refers to another table, or is a key."""
+    return any(one.kind in "fpu" and column in one.columns for one in live.constraints.values())

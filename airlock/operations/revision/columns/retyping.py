@@ -1,0 +1,100 @@
+"""A column's other type: in place where PostgreSQL touches no row, else the long way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.structure import quoted
+from airlock.operations.revision import ddl
+from airlock.operations.revision.columns.swapping import swapped
+from airlock.operations.revision.parts import Part, Sql, Stage, sql
+from airlock.operations.revision.stepwise import validated
+
+if TYPE_CHECKING:
+    from airlock.catalogue.structure import Column, Table
+    from airlock.operations.revision.columns.needs import Changes
+    from airlock.operations.revision.probe import Probe
+    from airlock.operations.revision.shadow import Sides
+
+
+def retyped(sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> bool:
+    """Plan a change of type. True where the column stays itself and its other attributes are still to be compared."""
+    probe = sides.probe(live, *_clauses(before, after))
+    keys = {one.index.partition(" ON ")[2] for one in live.constraints.values() if one.index} | {
+        one.body for one in live.indexes.values() if one.unique
+    }
+    if not probe.rewritten and not probe.rebuilt & keys:
+        _in_place(sides, live, wanted, before, after, probe, found)
+        return True
+    swapped(sides, live, wanted, before, after, found)
+    return False
+
+
+def _clauses(before: Column, after: Column) -> list[str]:
+    alter = f"ALTER COLUMN {quoted(after.name)}"
+    clauses = [f"{alter} DROP DEFAULT"] if before.default is not None and not before.identity else []
+    clauses.append(f"{alter} TYPE {after.spelt_type}")
+    if after.default is not None and not after.identity:
+        clauses.append(f"{alter} SET DEFAULT {after.default}")
+    return clauses
+
+
+def _in_place(
+    sides: Sides, live: Table, wanted: Table, before: Column, after: Column, probe: Probe, found: Changes
+) -> None:
+    label = f"{live.label}.{after.name}"
+    checks = [one for one in live.constraints.values() if one.kind == "c" and after.name in one.columns]
+    again = [one for one in wanted.constraints.values() if one.kind == "c" and after.name in one.columns]
+    found.settled |= {one.name for one in (*checks, *again)}
+    found.respelt.update(probe.indexes)
+    table = f"ALTER TABLE {live.sql}"
+    # PostgreSQL verifies the CHECKs of a column that changes its type, under the same lock: they step aside.
+    aside = [f"{table} DROP CONSTRAINT {quoted(one.name)}" for one in checks]
+    back = [ddl.not_valid(live, one) for one in again]
+    back += [ddl.comment_on_constraint(live, one) for one in again if one.comment is not None]
+    clauses = [f"{table} {clause}" for clause in _clauses(before, after)]
+    undo_probe = _undo_rewrites(sides, live, before, after)
+    aside_down = [f"{table} DROP CONSTRAINT {quoted(one.name)}" for one in again]
+    back_down = [ddl.not_valid(live, one) for one in checks]
+    back_down += [ddl.comment_on_constraint(live, one) for one in checks if one.comment is not None]
+    down = sql(*aside_down, *(f"{table} {clause}" for clause in _clauses(after, before)), *back_down)
+    if checks:
+        valid = [one for one in checks if one.valid]
+        down += tuple(
+            Sql(f"{table} VALIDATE CONSTRAINT {quoted(one.name)}", autocommit=True) for one in valid
+        )
+    for index in live.indexes.values():
+        if index.body in probe.rebuilt:
+            found.parts.append(
+                Part(
+                    Stage.CLEAR, f"drop index {ddl.in_schema(live, index.name)} for the change of {label}",
+                    ddl.index_away(live, index.name), ddl.index_again(live, index.text, index.name), own=True,
+                    locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}",
+                )
+            )  # fmt: skip
+            other = wanted.indexes.get(index.name)
+            if other is not None:
+                found.parts.append(
+                    Part(
+                        Stage.INDEX, f"index {ddl.in_schema(live, index.name)}",
+                        ddl.index_again(live, other.text, index.name), ddl.index_away(live, index.name), own=True,
+                        locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} while it is built",
+                    )
+                )  # fmt: skip
+            found.settled.add(index.name)
+    found.parts.append(
+        Part(
+            Stage.EXPAND, f"change the type of {label} to {after.spelt_type}", sql(*aside, *clauses, *back), down,
+            own=bool(checks) or undo_probe, locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan, no rewrite",
+            undo=f"exact while every value fits {before.spelt_type}; it rewrites {live.label} under ACCESS EXCLUSIVE"
+            if undo_probe else "exact; nothing is lost",
+            accepted=((f"rewrite {live.label}", "only the downgrade rewrites: the narrower type has no other form"),)
+            if undo_probe else (),
+        )
+    )  # fmt: skip
+    for one in again:
+        found.parts.append(validated(live, one))
+
+
+def _undo_rewrites(sides: Sides, live: Table, before: Column, after: Column) -> bool:
+    return sides.probe(live, *_clauses(before, after), *_clauses(after, before)).rewritten

@@ -1,0 +1,147 @@
+"""The column of the new type beside the old one: its trigger, its values, its indexes, its constraints."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.structure import Constraint, quoted
+from airlock.operations.revision import ddl
+from airlock.operations.revision.parts import Part, Sql, Stage, sql
+from airlock.operations.revision.stepwise import beside_name, validated
+
+if TYPE_CHECKING:
+    from airlock.catalogue.structure import Column, Table
+    from airlock.operations.revision.columns.needs import Changes
+
+
+_LENGTH = re.compile(r"character varying\((\d+)\)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Names:
+    """How the column, its twin, the column it was, and what keeps two of them equal are called."""
+
+    column: str
+    new: str
+    old: str
+    function: str
+    trigger: str
+
+
+def fitting(live: Table, before: Column, after: Column) -> Constraint | None:
+    """Spell the CHECK that every value fits a shorter varchar; None for any other change."""
+    lengths = [_LENGTH.fullmatch(one.type) for one in (before, after)]
+    if lengths[1] is None or (lengths[0] is None and before.type not in {"text", "character varying"}):
+        return None
+    longest = int(lengths[1].group(1))
+    if lengths[0] is not None and int(lengths[0].group(1)) <= longest:
+        return None
+    name = f"ck_{live.name}_{after.name}_fits"[:63]
+    return Constraint(
+        name, "c", f"CHECK ((char_length({quoted(after.name)}) <= {longest}))", (after.name,), True, None
+    )
+
+
+def refused_first(live: Table, fits: Constraint) -> list[Part]:
+    """Refuse values that are too long in new rows, then look for older ones: before anything is copied."""
+    add = Part(
+        Stage.EXPAND, f"refuse longer values: {fits.name} of {live.label}", sql(ddl.not_valid(live, fits)),
+        sql(f"ALTER TABLE {live.sql} DROP CONSTRAINT {quoted(fits.name)}"),
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+    )  # fmt: skip
+    return [add, dataclasses.replace(validated(live, fits), stage=Stage.FIT)]
+
+
+def sync(live: Table, names: Names, target: str, source: str, column: Column) -> tuple[Sql, ...]:
+    """Keep one column equal to another in every row that is written."""
+    body = f"NEW.{quoted(target)} := {cast(f'NEW.{quoted(source)}', column)};"
+    return sql(
+        # On one line: the catalogue keeps its text, indentation and all.
+        f"CREATE OR REPLACE FUNCTION {names.function}() RETURNS trigger LANGUAGE plpgsql"
+        f" AS $sync$BEGIN {body} RETURN NEW; END$sync$",
+        f"CREATE OR REPLACE TRIGGER {names.trigger} BEFORE INSERT OR UPDATE ON {live.sql}"
+        f" FOR EACH ROW EXECUTE FUNCTION {names.function}()",
+    )
+
+
+def cast(value: str, column: Column) -> str:
+    """Spell a value as one of the column's type, as an assignment would convert it."""
+    # Into a shorter varchar a plain assignment refuses what is too long, an explicit cast cuts it off.
+    if column.type.startswith("character"):
+        return f"{value}::text"
+    return f"{value}::text::{column.type}"
+
+
+def unsync(live: Table, names: Names) -> tuple[Sql, ...]:
+    """Stop keeping two columns equal."""
+    return sql(f"DROP TRIGGER {names.trigger} ON {live.sql}", f"DROP FUNCTION {names.function}()")
+
+
+def expand(live: Table, after: Column, names: Names, found: Changes) -> None:
+    """Add the twin with its trigger, then fill it."""
+    new, label = quoted(names.new), f"{live.label}.{after.name}"
+    found.parts.append(
+        Part(
+            Stage.EXPAND, f"add {live.label}.{names.new} of type {after.spelt_type} beside {after.name}",
+            (*sql(f"ALTER TABLE {live.sql} ADD COLUMN {new} {after.spelt_type}"),
+             *sync(live, names, names.new, names.column, after)),
+            (*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {new}")), own=True,
+            locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan; a trigger keeps the two columns equal",
+        )
+    )  # fmt: skip
+    value = cast(quoted(names.column), after)
+    found.parts.append(
+        Part(
+            Stage.BACKFILL, f"fill {live.label}.{names.new}",
+            (ddl.backfill(live, f"{new} = {value}", f"{quoted(names.column)} IS NOT NULL AND {new} IS NULL"),), (), own=True,
+            locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
+            undo="the structure is untouched; the values stay in the column that the previous revision drops",
+            loses=((f"{live.label}.{names.new}", f"a copy of {label}"),),
+        )
+    )  # fmt: skip
+
+
+def index_beside(live: Table, of: str, definition: str, found: Changes) -> None:
+    """Build what will be an index of the column, on its twin."""
+    name = beside_name(of)
+    found.parts.append(
+        Part(
+            # After the backfill: rows are indexed once.
+            Stage.TWIN, f"index {ddl.in_schema(live, name)}",
+            ddl.index_again(live, definition, name), ddl.index_away(live, name), own=True,
+            locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} while it is built: reads and writes go on",
+        )
+    )  # fmt: skip
+
+
+def require_beside(
+    live: Table, after: Column, names: Names, constraints: list[Constraint], found: Changes
+) -> None:
+    """Hold the twin to the CHECKs and foreign keys that the column will have, and to NOT NULL."""
+    table = f"ALTER TABLE {live.sql}"
+    checks = [
+        dataclasses.replace(one, name=beside_name(one.name), comment=None)
+        for one in constraints
+        if one.kind in "cf"
+    ]
+    if after.not_null:
+        checks.append(not_null(live, names.new))
+    if not checks:
+        return
+    found.parts.append(
+        Part(
+            Stage.REQUIRE, f"require {live.label}.{names.new} of new rows", sql(*(ddl.not_valid(live, one) for one in checks)),
+            sql(*(f"{table} DROP CONSTRAINT {quoted(one.name)}" for one in checks)),
+            locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+        )
+    )  # fmt: skip
+    for one in checks:
+        found.parts.append(validated(live, one))
+
+
+def not_null(live: Table, column: str) -> Constraint:
+    """Make the CHECK that stands for NOT NULL until the column says so itself."""
+    definition = f"CHECK (({quoted(column)} IS NOT NULL))"
+    return Constraint(ddl.present(live, column), "c", definition, (column,), True, None)

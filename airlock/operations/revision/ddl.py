@@ -1,0 +1,230 @@
+"""Statements as text: how to make, and how to make again without blocking anybody, what the catalogue holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.structure import quoted
+from airlock.operations.revision.parts import Sql, alone, sql
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airlock.catalogue.structure import Column, Constraint, Index, Table
+
+BATCH = 2000
+
+
+def literal(text: str | None) -> str:
+    """Spell a string constant, or NULL."""
+    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+def column(one: Column, *, not_null: bool | None = None, default: bool = True) -> str:
+    """Spell a column for CREATE TABLE or ADD COLUMN."""
+    if one.serial and default:
+        return f"{quoted(one.name)} {one.serial}" + (" NOT NULL" if one.not_null else "")
+    parts = [quoted(one.name), one.spelt_type]
+    if one.generated:
+        parts.append(f"GENERATED ALWAYS AS ({one.default}) {'STORED' if one.generated == 's' else 'VIRTUAL'}")
+    elif one.identity:
+        parts.append(identity(one))
+    elif one.default is not None and default:
+        parts.append(f"DEFAULT {one.default}")
+    if one.not_null if not_null is None else not_null:
+        parts.append("NOT NULL")
+    return " ".join(parts)
+
+
+def identity(one: Column) -> str:
+    """Spell GENERATED … AS IDENTITY with the parameters that are not the usual ones."""
+    how = "ALWAYS" if one.identity == "a" else "BY DEFAULT"
+    options = f" ({one.sequence.options()})" if one.sequence and not one.sequence.usual() else ""
+    return f"GENERATED {how} AS IDENTITY{options}"
+
+
+def create_table(table: Table, *, foreign_keys: bool = True) -> tuple[Sql, ...]:
+    """Make a table as it is: columns, constraints, indexes, comments, and what models do not know."""
+    lines = [column(one) for one in table.columns.values()]
+    lines += [
+        f"CONSTRAINT {quoted(one.name)} {one.text}"
+        for one in sorted(table.constraints.values(), key=lambda it: ("puxc".find(it.kind), it.name))
+        if one.kind != "f"
+    ]
+    options = f" WITH ({', '.join(table.options)})" if table.options else ""
+    partitioned = f" PARTITION BY {table.partition_key}" if table.partition_key else ""
+    unlogged = "UNLOGGED " if table.persistence == "u" else ""
+    body = ",\n    ".join(lines)
+    made = [f"CREATE {unlogged}TABLE {table.sql} (\n    {body}\n){partitioned}{options}"]
+    made += [one.text for one in table.indexes.values()]
+    made += comments(table)
+    made += [grant.format(table=table.sql) for one in table.columns.values() for grant in one.privileges]
+    if foreign_keys:
+        made += foreign_key_statements(table)
+    return sql(*made, *table.extras)
+
+
+def foreign_key_statements(table: Table) -> list[str]:
+    """Add the foreign keys of a new table."""
+    keys = [one for one in table.constraints.values() if one.kind == "f"]
+    made = [f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(one.name)} {one.definition}" for one in keys]
+    return made + [comment_on_constraint(table, one) for one in keys if one.comment is not None]
+
+
+def comments(table: Table) -> list[str]:
+    """Comment a new table and everything in it but its foreign keys."""
+    made = [f"COMMENT ON TABLE {table.sql} IS {literal(table.comment)}"] if table.comment is not None else []
+    made += [comment_on_column(table, one) for one in table.columns.values() if one.comment is not None]
+    made += [
+        comment_on_constraint(table, one)
+        for one in table.constraints.values()
+        if one.comment is not None and one.kind != "f"
+    ]
+    return made + [comment_on_index(table, one) for one in table.indexes.values() if one.comment is not None]
+
+
+def comment_on_column(table: Table, one: Column) -> str:
+    """Set a column's comment to what it is."""
+    return f"COMMENT ON COLUMN {table.sql}.{quoted(one.name)} IS {literal(one.comment)}"
+
+
+def comment_on_constraint(table: Table, one: Constraint) -> str:
+    """Set a constraint's comment to what it is."""
+    return f"COMMENT ON CONSTRAINT {quoted(one.name)} ON {table.sql} IS {literal(one.comment)}"
+
+
+def comment_on_index(table: Table, one: Index) -> str:
+    """Set an index's comment to what it is."""
+    return f"COMMENT ON INDEX {in_schema(table, one.name)} IS {literal(one.comment)}"
+
+
+def in_schema(table: Table, name: str) -> str:
+    """Qualify a name as the table's is."""
+    return f"{quoted(table.schema)}.{quoted(name)}" if table.schema else quoted(name)
+
+
+def build(definition: str, name: str) -> str:
+    """Spell CREATE INDEX CONCURRENTLY from a definition, under a name."""
+    head, _, body = definition.partition(" ON ")
+    unique = "UNIQUE " if head.startswith("CREATE UNIQUE") else ""
+    return f"CREATE {unique}INDEX CONCURRENTLY {quoted(name)} ON {body}"
+
+
+def index_again(table: Table, definition: str, name: str) -> tuple[Sql, ...]:
+    """Build an index while everybody works on; whatever an earlier, interrupted build left goes first."""
+    leftover = Sql(
+        f"DROP INDEX CONCURRENTLY IF EXISTS {in_schema(table, name)}",
+        autocommit=True,
+        note="A build that was cut short leaves an INVALID index of this name behind.",
+    )
+    return (leftover, Sql(build(definition, name), autocommit=True))
+
+
+def index_away(table: Table, name: str) -> tuple[Sql, ...]:
+    """Drop an index while everybody works on."""
+    return alone(f"DROP INDEX CONCURRENTLY IF EXISTS {in_schema(table, name)}")
+
+
+def not_valid(table: Table, one: Constraint) -> str:
+    """Add a CHECK or foreign key that only new rows must meet."""
+    return f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(one.name)} {one.text} NOT VALID"
+
+
+def constraint_again(table: Table, one: Constraint) -> tuple[Sql, ...]:
+    """Make a constraint of an existing table again without blocking anybody, each statement by itself."""
+    gone = f"ALTER TABLE {table.sql} DROP CONSTRAINT IF EXISTS {quoted(one.name)}"
+    add = f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(one.name)}"
+    comment = alone(comment_on_constraint(table, one)) if one.comment is not None else ()
+    if one.kind in "cf":
+        valid = alone(f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT {quoted(one.name)}") if one.valid else ()
+        return alone(gone, not_valid(table, one)) + valid + comment
+    if one.kind in "pu" and one.index is not None and using_index(one) is not None:
+        made = index_again(table, one.index, one.name)
+        return (*alone(gone), *made, *alone(f"{add} {using_index(one)}"), *comment)
+    return alone(gone, f"{add} {one.definition}") + comment
+
+
+def using_index(one: Constraint, name: str | None = None) -> str | None:
+    """Spell a key as UNIQUE or PRIMARY KEY USING INDEX; None where that form does not exist."""
+    if "WITHOUT OVERLAPS" in one.definition:
+        return None
+    kind = "PRIMARY KEY" if one.kind == "p" else "UNIQUE"
+    tail = "".join(
+        f" {word}" for word in ("DEFERRABLE", "INITIALLY DEFERRED") if f" {word}" in one.definition
+    )
+    return f"{kind} USING INDEX {quoted(name or one.name)}{tail}"
+
+
+def present(table: Table, name: str) -> str:
+    """Name the CHECK that stands for NOT NULL until the column says so itself."""
+    return f"ck_{table.name}_{name}_present"[:63]
+
+
+def not_null_again(table: Table, name: str) -> tuple[Sql, ...]:
+    """Require a column's values again without blocking anybody, each statement by itself."""
+    check, column_ = quoted(present(table, name)), quoted(name)
+    return alone(
+        f"ALTER TABLE {table.sql} DROP CONSTRAINT IF EXISTS {check}",
+        f"ALTER TABLE {table.sql} ADD CONSTRAINT {check} CHECK ({column_} IS NOT NULL) NOT VALID",
+        f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT {check}",
+        f"ALTER TABLE {table.sql} ALTER COLUMN {column_} SET NOT NULL",
+        f"ALTER TABLE {table.sql} DROP CONSTRAINT {check}",
+    )
+
+
+def backfill(table: Table, assignment: str, condition: str, *, note: str | None = None) -> Sql:
+    """Update a table batch by batch along its primary key, each batch committed by itself."""
+    key = table.key
+    if key is None:
+        return Sql(_by_place(table, assignment, condition), autocommit=True, note=note)
+    names = [quoted(name) for name in key.columns]
+    types = [table.columns[name].type for name in key.columns]
+    columns = ", ".join(names)
+    first = [f"first_{number}" for number in range(len(names))] if len(names) > 1 else ["first"]
+    beyond = [one.replace("first", "beyond") for one in first]
+    declared = "\n".join(
+        f"    {variable} {kind};"
+        for variables in (first, beyond)
+        for variable, kind in zip(variables, types, strict=True)
+    )
+    row, low, high = _row(names), _row(first), _row(beyond)
+    text = f"""DO $backfill$
+DECLARE
+{declared}
+BEGIN
+    SELECT {columns} INTO {", ".join(first)} FROM {table.sql} ORDER BY {columns} LIMIT 1;
+    LOOP
+        SELECT {columns} INTO {", ".join(beyond)} FROM {table.sql}
+            WHERE {row} >= {low} ORDER BY {columns} OFFSET {BATCH} LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        UPDATE {table.sql} SET {assignment}
+            WHERE {row} >= {low} AND {row} < {high} AND {condition};
+        COMMIT;
+        {" ".join(f"{one} := {other};" for one, other in zip(first, beyond, strict=True))}
+    END LOOP;
+    UPDATE {table.sql} SET {assignment} WHERE {row} >= {low} AND {condition};
+    COMMIT;
+END
+$backfill$"""
+    return Sql(text, autocommit=True, note=note)
+
+
+def _row(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"({', '.join(names)})"
+
+
+def _by_place(table: Table, assignment: str, condition: str) -> str:
+    # No key to walk along: the pages that are there now. New versions of rows land behind them or meet the condition no more.
+    return f"""DO $backfill$
+DECLARE
+    pages bigint := pg_relation_size({literal(table.sql)}) / current_setting('block_size')::bigint;
+    page bigint := 0;
+BEGIN
+    WHILE page <= pages LOOP
+        UPDATE {table.sql} SET {assignment}
+            WHERE ctid >= format('(%s,0)', page)::tid AND ctid < format('(%s,0)', page + 64)::tid AND {condition};
+        COMMIT;
+        page := page + 64;
+    END LOOP;
+END
+$backfill$"""

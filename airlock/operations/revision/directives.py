@@ -1,0 +1,117 @@
+"""What env.py and `airlock revision` hand to Alembic: its directives replaced by the zero-downtime form."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import itertools
+import logging
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from alembic.util import CommandError
+
+from airlock.operations.revision.plan import plan
+from airlock.operations.revision.renames import rename_statements
+from airlock.operations.revision.scripts import scripts
+from airlock.operations.revision.shadow import sides
+
+if TYPE_CHECKING:
+    from alembic.operations.ops import MigrationScript
+    from alembic.runtime.migration import MigrationContext
+
+    from airlock.operations.revision.parts import Part, Plan
+
+
+log = logging.getLogger(__name__)
+
+
+NO_RENAME = "none"
+# Of a context whose revisions `airlock revision` writes itself: the hook of env.py then has nothing to say.
+PLANNED = "airlock_planned"
+
+
+def process_revision_directives(
+    context: MigrationContext, _revision: object, directives: list[MigrationScript]
+) -> None:
+    """Replace what autogenerate found by the zero-downtime form; for env.py's `context.configure`.
+
+    `--rename` comes as `-x rename=old:new` (`-x rename=none`: nothing is renamed). Raises CommandError where a rename is
+    likely and nothing was said about it. Reads and compares in a savepoint that is rolled back.
+    """
+    if not directives or context.opts.get("target_metadata") is None or context.opts.get(PLANNED):
+        return
+    asked = [
+        value for key, _, value in (one.partition("=") for one in _x_arguments(context)) if key == "rename"
+    ]
+    try:
+        made, _ = compare(context, tuple(asked))
+    except sa.exc.DBAPIError as error:
+        reason = str(error.orig).splitlines()[0].strip()
+        log.warning("Left as Alembic found it, not in the zero-downtime form: %s", reason)
+        return
+    if made.likely and not asked:
+        raise CommandError(perhaps_renamed(made))
+    for remark in made.remarks:
+        log.warning("%s: %s", remark.object, remark.text)
+    rewrite(context, directives, made)
+
+
+def perhaps_renamed(made: Plan) -> str:
+    """Ask, in one line, whether something was renamed."""
+    pairs = "; ".join(f"{one.old} -> {one.new}" for one in made.likely)
+    return f"Renamed, or dropped and added? {pairs}. Say --rename {made.likely[0].option} or --rename {NO_RENAME}."
+
+
+def compare(context: MigrationContext, renames: tuple[str, ...] = ()) -> tuple[Plan, tuple[str, ...]]:
+    """Plan what leads from the connected database to the models, and name the models' schemas.
+
+    Leaves the database as it was. Raises CommandError for a rename of nothing that is there.
+    """
+    asked = tuple(one for one in renames if one != NO_RENAME)
+    parts: tuple[Part, ...] = ()
+    if asked:
+        with sides(context) as both:
+            try:
+                parts = rename_statements(asked, iter(both.live.tables.values()))
+            except ValueError as error:
+                raise CommandError(f"{error}.") from error
+    with sides(context, tuple(it.text for one in parts for it in one.up)) as both:
+        made = plan(both)
+        schemas = tuple(both.real.values())
+    if asked or NO_RENAME in renames:
+        made = dataclasses.replace(made, likely=())
+    return dataclasses.replace(made, parts=parts + made.parts), schemas
+
+
+def rewrite(context: MigrationContext, directives: list[MigrationScript], made: Plan) -> None:
+    """Put one script per revision into `directives`; none where there is nothing to do."""
+    first = directives[0]
+    if not made.parts:
+        first.upgrade_ops_list[-1].ops[:] = []
+        first.downgrade_ops_list[-1].ops[:] = []
+        if getattr(getattr(context.config, "cmd_opts", None), "autogenerate", False):
+            log.info("The models and the history agree: there is nothing to write.")
+            directives[:] = []
+        return
+    directives[:] = scripts(first, made.parts)
+    _date_in_order(context)
+
+
+def _x_arguments(context: MigrationContext) -> list[str]:
+    return list(getattr(getattr(context.config, "cmd_opts", None), "x", None) or ())
+
+
+def _date_in_order(context: MigrationContext) -> None:
+    """Date each revision of one call a second after the one before: file names then sort as the chain runs."""
+    script: Any = getattr(context.environment_context, "script", None)
+    if script is None or getattr(script, "_airlock_dates", False):
+        return
+    make, number = script._generate_create_date, itertools.count()
+    start: list[dt.datetime] = []
+
+    def dated() -> dt.datetime:
+        start.append(make())
+        return start[0] + dt.timedelta(seconds=next(number))
+
+    script._generate_create_date, script._airlock_dates = dated, True

@@ -1,0 +1,162 @@
+"""The parent's side of `airlock revision`: write, look again, trace, drill, and fill in what was seen."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+
+from airlock.catalogue import fingerprint
+from airlock.operations.built import Built, built
+from airlock.operations.revision.docstrings import observed
+from airlock.project.project import Project
+from airlock.records.errors import AirlockError, HistoryFault, NotExamined
+from airlock.records.revision import Likely, Proof, Remark, Revised, WrittenRevision
+from airlock.scratch.isolation import isolated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from airlock.operations.revision.child import Found
+    from airlock.records.difference import Difference
+    from airlock.scratch.servers import ScratchDatabase, ScratchServer
+
+_CHILD = "airlock.operations.revision.child"
+ROWS = 2_000
+
+
+def revise(
+    config: Path,
+    message: str | None,
+    *,
+    renames: Sequence[str] = (),
+    scratch: str = "embedded",
+    rows: int = ROWS,
+    x_arguments: Sequence[str] = (),
+    ask: Callable[[Likely], bool] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Revised:
+    """Write the revisions that lead from head to the models, and prove them in scratch.
+
+    Writes files into the project's versions directory; contacts no target. `ask` answers whether a likely rename is one;
+    without it, a likely rename that `renames` does not settle is refused and nothing is written. Raises HistoryFault
+    where the history has several heads, NotExamined where scratch or the models cannot be had.
+    """
+    project = Project.open(config, x_arguments)
+    heads = project.heads
+    if len(heads) > 1:
+        raise HistoryFault(
+            f"The history has {len(heads)} heads: {', '.join(heads)}.", standing="Nothing was written.",
+            then=f'alembic merge -m "Merge" {" ".join(heads)}',
+        )  # fmt: skip
+    progress("bringing a scratch database to head")
+    with built(config, x_arguments, heads, scratch=scratch, like_major=None) as (server, database, history):
+        progress("comparing it with the models")
+        found, written = _write(config, message, list(renames), x_arguments, database, ask)
+        if not written:
+            return Revised(server.version, (), found.remarks)
+        progress("looking again after what was written")
+        left, differences = _again(config, x_arguments, server, database, history)
+        remarks = found.remarks
+    low = heads[0] if heads else "base"
+    high = written[-1].revision
+    revised = Revised(server.version, tuple(written), remarks, left, differences)
+    return _proved(config, x_arguments, f"{low}:{high}", scratch, rows, revised, progress)
+
+
+def _write(
+    config: Path,
+    message: str | None,
+    renames: list[str],
+    x_arguments: Sequence[str],
+    database: ScratchDatabase,
+    ask: Callable[[Likely], bool] | None,
+) -> tuple[Found, list[WrittenRevision]]:
+    while True:
+        arguments: dict[str, Any] = {
+            "config": str(config), "message": message, "renames": renames, "x_arguments": tuple(x_arguments),
+            "ask": ask is not None,
+        }  # fmt: skip
+        found, *written = isolated(f"{_CHILD}:write", arguments, scratch=database)
+        if not found.likely or ask is None:
+            return found, written
+        said = [one.option for one in found.likely if ask(one)]
+        renames += said or ["none"]
+
+
+def _again(
+    config: Path, x_arguments: Sequence[str], server: ScratchServer, database: ScratchDatabase, history: Built
+) -> tuple[tuple[str, ...], tuple[Difference, ...]]:
+    """Run what was written and compare again: with the models, and catalogue with catalogue."""
+    arguments = {"config": str(config), "x_arguments": tuple(x_arguments)}
+    (found,) = isolated(f"{_CHILD}:compare", {**arguments, "upgrade": True}, scratch=database)
+    return found.what, compared(config, x_arguments, server, database, history)
+
+
+def compared(
+    config: Path, x_arguments: Sequence[str], server: ScratchServer, database: ScratchDatabase, history: Built
+) -> tuple[Difference, ...]:
+    """Compare the catalogue that the history made with what the models alone make, but for the version table."""
+    arguments = {"config": str(config), "x_arguments": tuple(x_arguments)}
+    with server.database() as models:
+        (schemas,) = isolated(f"{_CHILD}:create_all", arguments, scratch=models)
+        migrated, made = (_fingerprint(one, schemas) for one in (database, models))
+    # The version table belongs to the history alone.
+    versions = {f"{schema}.{history.version_table}" for schema in schemas}
+    return tuple(
+        one for one in fingerprint.differences(made, migrated)
+        if one.object not in versions and not one.object.startswith(tuple(f"{name}." for name in versions))
+    )  # fmt: skip
+
+
+def _fingerprint(database: ScratchDatabase, schemas: Sequence[str]) -> fingerprint.Fingerprint:
+    with contextlib.closing(psycopg2.connect(database.url)) as connection:
+        return fingerprint.read(connection, schemas=schemas)
+
+
+def _proved(
+    config: Path,
+    x_arguments: Sequence[str],
+    from_to: str,
+    scratch: str,
+    rows: int,
+    revised: Revised,
+    progress: Callable[[str], None],
+) -> Revised:
+    from dataclasses import replace
+
+    from airlock.operations.trace import trace
+
+    progress(f"tracing {from_to}")
+    unproved = ""
+    try:
+        seen = trace(config, from_to=from_to, scratch=scratch, rows=rows, x_arguments=x_arguments)
+        revised = replace(revised, trace=seen)
+        for one in revised.written:
+            observed(Path(one.path), one.revision, seen)
+    except AirlockError as error:
+        unproved = f"the trace stopped: {error}"
+    progress(f"drilling {from_to}")
+    try:
+        revised = replace(revised, proofs=drilled(config, x_arguments, from_to, scratch, rows))
+    except AirlockError as error:
+        unproved = " ".join(part for part in (unproved, f"the drill stopped: {error}") if part)
+    return replace(revised, unproved=unproved)
+
+
+def drilled(
+    config: Path, x_arguments: Sequence[str], from_to: str | None, scratch: str, rows: int
+) -> tuple[Proof, ...]:
+    """Drill a range and give each revision's verdict. Raises NotExamined where there is no drill."""
+    if importlib.util.find_spec("airlock.operations.drill") is None:
+        raise NotExamined("this airlock has no drill")
+    drill = importlib.import_module("airlock.operations.drill").drill
+    report = drill(config, from_to=from_to, scratch=scratch, rows=rows, x_arguments=x_arguments)
+    return tuple(Proof(one.revision, one.verdict, one.reason or "") for one in report.revisions)
+
+
+__all__ = ["Remark", "compared", "drilled", "revise"]

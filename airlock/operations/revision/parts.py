@@ -1,0 +1,92 @@
+"""What a plan is made of: statements, parts that belong together, and the stages that parts run in."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airlock.records.revision import Likely, Remark
+
+
+class Stage(enum.IntEnum):
+    """When a part runs. Parts of one stage may share a revision; a later stage sees the earlier committed."""
+
+    RENAME = 1
+    CLEAR = 5
+    EXPAND = 10
+    FIT = 15
+    INDEX = 20
+    BACKFILL = 30
+    TWIN = 35
+    REQUIRE = 40
+    REFILL = 45
+    VALIDATE = 50
+    KEY = 55
+    SWAP = 60
+    RETIRE = 65
+    DROP = 70
+
+    @property
+    def phase(self) -> str:
+        """Name the phase for a title."""
+        if self in (Stage.BACKFILL, Stage.REFILL):
+            return "backfill"
+        if self is Stage.RENAME:
+            return "contract"
+        return "expand" if self < Stage.BACKFILL else "contract"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sql:
+    """One statement. `autocommit`: outside a transaction, and harmless to run twice. `note` says why, above it."""
+
+    text: str
+    autocommit: bool = False
+    note: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What one change does in one stage, and how that is undone.
+
+    `last` and `undo_last` run after every part's `up` and `down` of the same revision: what locks a table against
+    everybody comes after what scans it. `loses` is what the upgrade destroys, by object; `accepted` the findings
+    that nothing can be done about, with the reason.
+    """
+
+    stage: Stage
+    what: str
+    up: tuple[Sql, ...]
+    down: tuple[Sql, ...]
+    last: tuple[Sql, ...] = ()
+    own: bool = False
+    locks: str = ""
+    undo: str = "exact; nothing is lost"
+    loses: tuple[tuple[str, str], ...] = ()
+    accepted: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def leaves_transaction(self) -> bool:
+        """Tell whether a statement of either direction runs outside a transaction."""
+        return any(one.autocommit for one in (*self.up, *self.last, *self.down))
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Everything that leads from the database to the models."""
+
+    parts: tuple[Part, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    likely: tuple[Likely, ...] = ()
+
+
+def sql(*texts: str) -> tuple[Sql, ...]:
+    """Make statements that run inside the revision's transaction."""
+    return tuple(Sql(text) for text in texts)
+
+
+def alone(*texts: str) -> tuple[Sql, ...]:
+    """Make statements that commit one by one."""
+    return tuple(Sql(text, autocommit=True) for text in texts)

@@ -1,0 +1,131 @@
+"""Compare the two sides and plan every change in its zero-downtime form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.operations.revision import columns, constraints, ddl, indexes, standalone
+from airlock.operations.revision.parts import Part, Plan, Stage, sql
+from airlock.records.revision import Likely, Remark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.catalogue.structure import Table
+    from airlock.operations.revision.shadow import Sides
+
+
+def plan(sides: Sides) -> Plan:
+    """Plan what leads from the live side to the wanted one. Pure but for probes on empty copies."""
+    live, wanted = sides.live.tables, sides.wanted.tables
+    made = [wanted[key] for key in wanted if key not in live]
+    gone = [live[key] for key in live if key not in wanted]
+    both = [(live[key], wanted[key]) for key in wanted if key in live]
+    parts: list[Part] = list(standalone.changes(sides))
+    remarks: list[Remark] = list(standalone.remarks(sides, gone))
+    likely = [*_likely_tables(gone, made)]
+    if made:
+        parts.append(_new_tables(made))
+    for before, after in both:
+        changes = columns.changes(sides, before, after)
+        parts += [*_table(before, after), *changes.parts]
+        parts += constraints.changes(sides, before, after, changes)
+        parts += indexes.changes(before, after, changes)
+        remarks += [*changes.remarks, *_table_remarks(before, after)]
+        likely += changes.likely
+    if gone:
+        parts.append(_dropped_tables(sides, gone))
+    return Plan(tuple(parts), tuple(remarks), tuple(likely))
+
+
+def _new_tables(tables: list[Table]) -> Part:
+    up = [one for table in tables for one in ddl.create_table(table, foreign_keys=False)]
+    up += sql(*(text for table in tables for text in ddl.foreign_key_statements(table)))
+    names = [table.label for table in tables]
+    referred = sorted(
+        {str(one.references) for table in tables for one in table.constraints.values() if one.references}
+    )
+    older = [name for name in referred if name not in {table.sql for table in tables}]
+    return Part(
+        Stage.EXPAND,
+        f"create {' and '.join(names)}",
+        tuple(up),
+        sql(f"DROP TABLE {', '.join(table.sql for table in tables)}"),
+        locks=f"SHARE ROW EXCLUSIVE on {', '.join(older)} for a moment (new foreign keys of empty tables)"
+        if older
+        else "none on what was there",
+        undo="exact; the rows written meanwhile are gone",
+    )
+
+
+def _dropped_tables(sides: Sides, tables: list[Table]) -> Part:
+    names = ", ".join(table.sql for table in tables)
+    back = [one for table in tables for one in ddl.create_table(table, foreign_keys=False)]
+    back += sql(*(text for table in tables for text in ddl.foreign_key_statements(table)))
+    up, down = list(sql(f"DROP TABLE {names}")), back
+    for enum in standalone.orphans(sides, tables):
+        up += sql(f"DROP TYPE {enum}")
+        labels = ", ".join(ddl.literal(label) for label in sides.live.enums[enum])
+        down = [*sql(f"CREATE TYPE {enum} AS ENUM ({labels})"), *down]
+    labels_ = [table.label for table in tables]
+    return Part(
+        Stage.DROP,
+        f"drop {' and '.join(labels_)}",
+        tuple(up),
+        tuple(down),
+        locks=f"ACCESS EXCLUSIVE on {names}, no scan",
+        undo="the structure exactly (defaults, constraints, indexes, comments, grants); every row is lost",
+        loses=tuple(
+            (label, "dropped with every row; a downgrade makes it again, empty") for label in labels_
+        ),
+    )
+
+
+def _table(live: Table, wanted: Table) -> Iterator[Part]:
+    if live.comment != wanted.comment:
+        yield Part(
+            Stage.EXPAND,
+            f"comment on {live.label}",
+            sql(f"COMMENT ON TABLE {live.sql} IS {ddl.literal(wanted.comment)}"),
+            sql(f"COMMENT ON TABLE {live.sql} IS {ddl.literal(live.comment)}"),
+            locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}",
+        )
+    if live.options != wanted.options and live.persistence == wanted.persistence:
+        yield Part(
+            Stage.EXPAND,
+            f"set storage parameters of {live.label}",
+            sql(*_options(live, wanted)),
+            sql(*_options(wanted, live)),
+            locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}",
+        )
+
+
+def _options(before: Table, after: Table) -> list[str]:
+    old, new = (dict(option.split("=", 1) for option in table.options) for table in (before, after))
+    reset = sorted(set(old) - set(new))
+    changed = [f"{name} = {value}" for name, value in sorted(new.items()) if old.get(name) != value]
+    made = [f"ALTER TABLE {before.sql} RESET ({', '.join(reset)})"] if reset else []
+    return made + ([f"ALTER TABLE {before.sql} SET ({', '.join(changed)})"] if changed else [])
+
+
+def _table_remarks(live: Table, wanted: Table) -> Iterator[Remark]:
+    if live.persistence != wanted.persistence:
+        how = {"p": "LOGGED", "u": "UNLOGGED"}
+        yield Remark(
+            live.label,
+            f"the models want it {how.get(wanted.persistence)}, it is {how.get(live.persistence)}:"
+            " the change rewrites the table under ACCESS EXCLUSIVE; write it by hand",
+        )
+    if live.partition_key != wanted.partition_key:
+        yield Remark(
+            live.label, "partitioned differently: an existing table cannot change that; write it by hand"
+        )
+
+
+def _likely_tables(gone: list[Table], made: list[Table]) -> Iterator[Likely]:
+    for old in gone:
+        for new in made:
+            if old.schema == new.schema and [(one.name, one.spelt_type) for one in old.columns.values()] == [
+                (one.name, one.spelt_type) for one in new.columns.values()
+            ]:
+                yield Likely("table", old.label, new.label)

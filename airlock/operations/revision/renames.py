@@ -1,0 +1,78 @@
+"""Renames that were asked for: statements both ways, with what PostgreSQL itself named after the old name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.structure import quoted
+from airlock.operations.revision import ddl
+from airlock.operations.revision.parts import Part, Sql, Stage, sql
+from airlock.operations.revision.stepwise import name_not_null
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.catalogue.structure import Table
+
+
+_BESIDE = "exact; nothing is lost. Code that knows only one of the names fails beside it: deploy both at once"
+
+
+def rename_statements(renames: tuple[str, ...], sides_live: Iterator[Table]) -> tuple[Part, ...]:
+    """Turn `old:new` into statements. Raises ValueError where `old` is no table or column of the live side."""
+    live = list(sides_live)
+    tables = {table.name: table for table in live if not table.schema} | {
+        table.label: table for table in live
+    }
+    return tuple(_rename(one, tables) for one in renames)
+
+
+def _rename(text: str, tables: dict[str, Table]) -> Part:
+    old, colon, new = text.partition(":")
+    new = new.rpartition(".")[2]
+    if not colon or not new:
+        raise ValueError(f"{text!r} is no rename: old:new, as in phase2.task.title:heading")
+    if old in tables:
+        table = tables[old]
+        renamed = ddl.in_schema(table, new)
+        up, down = _named_after(table, renamed, [(name, name) for name in table.columns], new)
+        return Part(
+            Stage.RENAME,
+            f"rename {old} to {new}",
+            (*sql(f"ALTER TABLE {table.sql} RENAME TO {quoted(new)}"), *up),
+            (*down, *sql(f"ALTER TABLE {renamed} RENAME TO {quoted(table.name)}")),
+            locks=f"ACCESS EXCLUSIVE on {table.sql} for a moment",
+            undo=_BESIDE,
+        )
+    label, _, column = old.rpartition(".")
+    if label not in tables or column not in tables[label].columns:
+        raise ValueError(f"{old!r} is no table and no column of the database")
+    table = tables[label]
+    up, down = _named_after(table, table.sql, [(column, new)], table.name)
+    return Part(
+        Stage.RENAME,
+        f"rename {old} to {new}",
+        (*sql(f"ALTER TABLE {table.sql} RENAME COLUMN {quoted(column)} TO {quoted(new)}"), *up),
+        (*down, *sql(f"ALTER TABLE {table.sql} RENAME COLUMN {quoted(new)} TO {quoted(column)}")),
+        locks=f"ACCESS EXCLUSIVE on {table.sql} for a moment",
+        undo=_BESIDE,
+    )
+
+
+def _named_after(
+    table: Table, now: str, columns: list[tuple[str, str]], new: str
+) -> tuple[list[Sql], list[Sql]]:
+    """Rename what PostgreSQL itself named after a table and its columns: NOT NULL constraints and sequences."""
+    up: list[Sql] = []
+    down: list[Sql] = []
+    for before, after in columns:
+        one = table.columns[before]
+        names = f"{table.name}_{before}", f"{new}_{after}"
+        if one.not_null and one.not_null_name in {None, f"{names[0]}_not_null"}:
+            up.append(name_not_null(now, f"{names[0]}_not_null", f"{names[1]}_not_null"))
+            down.insert(0, name_not_null(now, f"{names[1]}_not_null", f"{names[0]}_not_null"))
+        if one.sequence is not None and one.sequence.name == ddl.in_schema(table, f"{names[0]}_seq"):
+            old, other = (ddl.in_schema(table, f"{name}_seq") for name in names)
+            up += sql(f"ALTER SEQUENCE {old} RENAME TO {quoted(f'{names[1]}_seq')}")
+            down[:0] = sql(f"ALTER SEQUENCE {other} RENAME TO {quoted(f'{names[0]}_seq')}")
+    return up, down

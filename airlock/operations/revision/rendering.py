@@ -1,0 +1,94 @@
+"""Statements as the Python of a revision: plain `op.execute` lines, as a formatter would leave them."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from alembic.autogenerate import renderers
+from alembic.operations import ops
+
+from airlock.operations.revision.stepwise import FILL_IN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alembic.autogenerate.api import AutogenContext
+
+    from airlock.operations.revision.parts import Sql
+
+
+# A colon before a word would be taken for a bound value.
+_BIND = re.compile(r"(?<![:\w\\]):(?=[\w$]+(?![:\w$]))|(?<=\\):(?=[\w$]*(?![:\w$]))")
+
+
+WIDTH = 110
+
+
+class StatementsOp(ops.MigrateOperation):
+    """Statements of one direction of one revision, as SQL that PostgreSQL itself spelt."""
+
+    def __init__(self, what: str, statements: tuple[Sql, ...]) -> None:
+        self.what = what
+        self.statements = statements
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        """Count as a difference, so that `alembic check` fails."""
+        return ("airlock", self.what, tuple(one.text for one in self.statements))
+
+
+@renderers.dispatch_for(StatementsOp)
+def _render(_context: AutogenContext, operation: StatementsOp) -> str:
+    return "\n".join(_lines(operation.statements)) or "pass"
+
+
+def _lines(statements: tuple[Sql, ...]) -> Iterator[str]:
+    for autocommit, group in itertools.groupby(statements, key=lambda one: one.autocommit):
+        inner = [line for one in group for line in _statement(one, indent=8 if autocommit else 4)]
+        if autocommit:
+            yield "with op.get_context().autocommit_block():"
+            yield from ("    " + line if line else line for line in "\n".join(inner).split("\n"))
+        else:
+            yield from inner
+
+
+def _statement(one: Sql, indent: int) -> Iterator[str]:
+    """Spell one statement as a formatter would leave it."""
+    if one.note:
+        yield f"# {one.note}"
+    text = _BIND.sub(r"\\:", one.text)
+    if "\n" in text and not _literal_newline(text):
+        body = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+        yield 'op.execute(\n    """\n' + textwrap.indent(body, "    ") + '\n    """\n)'
+    elif len(f"op.execute({python(text)})") <= WIDTH - indent:
+        yield f"op.execute({python(text)})"
+    elif len(python(text)) <= WIDTH - indent - 4:
+        yield f"op.execute(\n    {python(text)}\n)"
+    else:
+        yield _long(text)
+
+
+def _literal_newline(text: str) -> bool:
+    """Tell whether a line ends inside a string constant, which indentation would change."""
+    return any(text[: found.start()].count("'") % 2 for found in re.finditer(r"\n", text))
+
+
+def _long(text: str) -> str:
+    pieces = textwrap.wrap(text, 90, break_long_words=False, break_on_hyphens=False, drop_whitespace=False)
+    if "".join(pieces) != text:
+        return f"op.execute({python(text)})"
+    return "op.execute(\n" + "\n".join(f"    {python(piece)}" for piece in pieces) + "\n)"
+
+
+def python(text: str) -> str:
+    """Spell a Python string: in double quotes, or in single ones where that takes fewer backslashes."""
+    quote = "'" if text.count('"') > text.count("'") else '"'
+    plain = text.replace("\\", "\\\\").replace(quote, f"\\{quote}").replace("\n", "\\n").replace("\t", "\\t")
+    return f"{quote}{plain}{quote}"
+
+
+def open_questions(text: str) -> list[str]:
+    """List the lines of a revision that a person has to fill in."""
+    return [line.strip(" #") for line in text.splitlines() if FILL_IN in line]

@@ -1,0 +1,208 @@
+"""Both sides of the comparison as real catalogues: the database, and what the models would create.
+
+The models are created under other schema names inside a savepoint that is rolled back, in the same database:
+PostgreSQL itself then spells every default, CHECK, predicate and type of both sides in one way, and answers
+what a change would rewrite on an empty copy of the table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from alembic.autogenerate.api import AutogenContext
+
+from airlock.catalogue import structure
+from airlock.catalogue.structure import Structure, Table, quoted
+from airlock.operations.revision import sources
+from airlock.operations.revision.probe import Probe, probed, rolled_back, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from alembic.runtime.migration import MigrationContext
+
+
+@dataclasses.dataclass(frozen=True)
+class Sides:
+    """The database as it is and as the models want it, spelt alike; and a place to try changes on."""
+
+    connection: sa.Connection
+    live: Structure
+    wanted: Structure
+    shadows: Mapping[str, str]
+    real: Mapping[str, str]
+
+    def probe(self, table: Table, *clauses: str) -> Probe:
+        """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
+        shadow = next(iter(self.shadows.values()))
+        return probed(self.connection, shadow, self.real[table.schema], table, clauses)
+
+    def renamed(self, table: Table, column: str, name: str) -> Table:
+        """Spell a wanted table as if one of its columns had another name. Rolled back."""
+        shadow = f"{quoted(self.shadows[table.schema])}.{quoted(table.name)}"
+        with rolled_back(self.connection):
+            run(self.connection, f"ALTER TABLE {shadow} RENAME COLUMN {quoted(column)} TO {quoted(name)}")
+            read = structure.read(
+                self.connection, {value: key for key, value in self.shadows.items()}, table.home
+            )
+            return read.tables[table.schema, table.name]
+
+    def accepts(self, table: Table, column: str, expression: str) -> bool:
+        """Tell whether a value passes the wanted table's CHECKs on that one column, and its type."""
+        wanted = self.wanted.tables.get((table.schema, table.name))
+        schemas = self.shadows if wanted is not None and column in wanted.columns else self.real
+        source = f"{quoted(schemas[table.schema])}.{quoted(table.name)}"
+        copy = f"{next(iter(self.shadows.values()))}.airlock_value"
+        checks = " AND ".join(
+            f"coalesce({one.bare.removeprefix('CHECK ')}, true)"
+            for one in table.constraints.values()
+            if one.kind == "c" and one.columns == (column,)
+        )
+        name = quoted(column)
+        try:
+            with rolled_back(self.connection):
+                run(self.connection, f"CREATE TABLE {copy} (LIKE {source})")
+                for other in table.columns.values():
+                    if other.not_null and other.name != column:
+                        run(self.connection, f"ALTER TABLE {copy} ALTER {quoted(other.name)} DROP NOT NULL")
+                run(self.connection, f"INSERT INTO {copy} ({name}) VALUES ({expression})")
+                if not checks:
+                    return True
+                found = run(self.connection, f"SELECT {checks} FROM {copy}")
+                return bool(found.scalar_one())
+        except sa.exc.DBAPIError:
+            return False
+
+
+@contextlib.contextmanager
+def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Sides]:
+    """Read both sides in a savepoint. Leaves the database as it was; `renames` are run first.
+
+    Locks nothing but what renames need; the schemas' tables are only read. Raises DBAPIError where the models
+    cannot be created.
+    """
+    connection = context.connection
+    if connection is None:
+        raise RuntimeError("models are compared with a database, and this run has none")
+    autogen = AutogenContext(context, autogenerate=False)
+    metadatas = _metadatas(context)
+    default = str(connection.dialect.default_schema_name)
+    keys: set[str | None] = {table.schema for metadata in metadatas for table in metadata.tables.values()}
+    keys |= {metadata.schema for metadata in metadatas if metadata.schema is not None}
+    keys = {None if key == default and None in keys else key for key in keys} | (
+        {None} if not keys else set()
+    )
+    mark = secrets.token_hex(4)
+    shadows = {key or "": f"airlock_{mark}_{number}" for number, key in enumerate(sorted(keys, key=str))}
+    real = {key: key or default for key in shadows}
+    with rolled_back(connection):
+        for statement in renames:
+            run(connection, statement)
+        for shadow in shadows.values():
+            run(connection, f"CREATE SCHEMA {shadow}")
+        translated: dict[str | None, str] = {key or None: shadow for key, shadow in shadows.items()}
+        if "" in shadows:
+            translated[default] = shadows[""]
+        _create(connection, metadatas, translated)
+        live = structure.read(connection, {name: key for key, name in real.items()}, default)
+        wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()}, default)
+        wanted = sources.given(wanted, metadatas, connection.dialect, default)
+        live, wanted = _filtered(autogen, context, metadatas, live, wanted, default)
+        yield Sides(connection, live, wanted, shadows, real)
+
+
+def _create(
+    connection: sa.Connection, metadatas: list[sa.MetaData], translated: Mapping[str | None, str]
+) -> None:
+    before = connection.get_execution_options().get("schema_translate_map")
+    connection.execution_options(schema_translate_map=dict(translated))
+    try:
+        for metadata in metadatas:
+            metadata.create_all(connection, checkfirst=False)
+    finally:
+        connection.execution_options(schema_translate_map=before)
+
+
+def create(context: MigrationContext) -> tuple[str, ...]:
+    """Create the models under their own names in the connected database, commit, and name their schemas."""
+    connection = context.connection
+    if connection is None:
+        raise RuntimeError("there is no database to create the models in")
+    metadatas = _metadatas(context)
+    default = str(connection.dialect.default_schema_name)
+    schemas = {
+        name or default
+        for metadata in metadatas
+        for name in (*(table.schema for table in metadata.tables.values()), metadata.schema)
+        if name is not None
+        or not metadata.tables
+        or None in {table.schema for table in metadata.tables.values()}
+    }
+    for name in sorted(schemas):
+        run(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
+    for metadata in metadatas:
+        metadata.create_all(connection, checkfirst=True)
+    # env.py may hold the transaction, and roll back what only looked.
+    connection.connection.dbapi_connection.commit()  # type: ignore[union-attr]
+    return tuple(sorted(schemas))
+
+
+def _metadatas(context: MigrationContext) -> list[sa.MetaData]:
+    target = context.opts.get("target_metadata")
+    if target is None:
+        return []
+    return list(target) if isinstance(target, (list, tuple)) else [target]
+
+
+def _filtered(
+    autogen: AutogenContext,
+    context: MigrationContext,
+    metadatas: list[sa.MetaData],
+    live: Structure,
+    wanted: Structure,
+    default: str,
+) -> tuple[Structure, Structure]:
+    """Leave out what env.py's include_name and include_object leave out, and Alembic's own table."""
+    version = (context.version_table_schema or "", context.version_table)
+    models = {
+        (
+            ""
+            if table.schema in {None, default} and ("", table.name) in wanted.tables
+            else table.schema or "",
+            table.name,
+        ): table
+        for metadata in metadatas
+        for table in metadata.tables.values()
+    }
+
+    def included(key: tuple[str, str], *, reflected: bool) -> bool:
+        schema, name = key
+        if key == version or (
+            name == version[1] and schema in {version[0], ""} and version[0] in {"", default}
+        ):
+            return False
+        parents: Any = {"schema_name": schema or None}
+        if reflected and not autogen.run_name_filters(name, "table", parents):
+            return False
+        table = models.get(key)
+        if table is None:
+            table = sa.Table(name, sa.MetaData(), schema=schema or None)
+        compare_to = None
+        if reflected and key in models:
+            return True
+        return bool(autogen.run_object_filters(table, name, "table", reflected, compare_to))
+
+    kept = {key for key in wanted.tables if included(key, reflected=False)}
+    there = {
+        key
+        for key in live.tables
+        if (key in kept or key not in wanted.tables) and included(key, reflected=True)
+    }
+    return (
+        dataclasses.replace(live, tables={key: live.tables[key] for key in live.tables if key in there}),
+        dataclasses.replace(wanted, tables={key: wanted.tables[key] for key in wanted.tables if key in kept}),
+    )

@@ -1,0 +1,112 @@
+"""Parts that many changes are made of: a NOT NULL in steps, values in batches, a validation by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.structure import quoted
+from airlock.operations.revision import ddl
+from airlock.operations.revision.parts import Part, Sql, Stage, sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.catalogue.structure import Column, Constraint, Table
+    from airlock.operations.revision.shadow import Sides
+
+
+FILL_IN = "FILL IN"
+
+
+def required(live: Table, column: str) -> Iterator[Part]:
+    """Require a column's values: a CHECK that new rows meet, then, committed, the scan, then NOT NULL."""
+    check, name, label = quoted(ddl.present(live, column)), quoted(column), f"{live.label}.{column}"
+    add = f"ALTER TABLE {live.sql} ADD CONSTRAINT {check} CHECK ({name} IS NOT NULL) NOT VALID"
+    drop = f"ALTER TABLE {live.sql} DROP CONSTRAINT {check}"
+    yield Part(
+        Stage.REQUIRE, f"require {label} of new rows", sql(add), sql(drop),
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+    )  # fmt: skip
+    yield Part(
+        Stage.VALIDATE, f"require {label} of every row",
+        sql(f"ALTER TABLE {live.sql} VALIDATE CONSTRAINT {check}"),
+        sql(add, f"ALTER TABLE {live.sql} ALTER COLUMN {name} DROP NOT NULL"),
+        # PostgreSQL 12+: a validated CHECK spares SET NOT NULL its scan.
+        last=sql(f"ALTER TABLE {live.sql} ALTER COLUMN {name} SET NOT NULL", drop),
+        locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} during the scan, then ACCESS EXCLUSIVE for a moment",
+    )  # fmt: skip
+
+
+def filled(live: Table, one: Column, value: str, note: str | None) -> Part:
+    """Give rows without a value one, batch by batch, in a revision of its own."""
+    label = f"{live.label}.{one.name}"
+    name = quoted(one.name)
+    return Part(
+        Stage.BACKFILL, f"fill {label}", (ddl.backfill(live, f"{name} = {value}", f"{name} IS NULL", note=note),), (),
+        own=True,
+        locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
+        undo="the structure is untouched; the values stay, for nobody can tell filled-in ones from chosen ones",
+        loses=((label, "NULL in rows that had no value"),),
+    )  # fmt: skip
+
+
+def value_for(sides: Sides, wanted: Table, one: Column) -> tuple[str, str | None]:
+    """Choose what rows without a value get: the column's default, else a stand-in and the line that says so."""
+    if one.default is not None:
+        return "DEFAULT", None
+    value = stand_in(sides, wanted, one)
+    return value, f"{FILL_IN}: {value} is a stand-in for the value that rows without one shall have."
+
+
+def stand_in(sides: Sides, table: Table, one: Column) -> str:
+    """Choose a value that the column's type and CHECKs take; NULL where none is found."""
+    literals = [
+        f"'{text}'"
+        for check in table.constraints.values()
+        if check.kind == "c" and check.columns == (one.name,)
+        for text in check.definition.split("'")[1::2]
+    ]
+    usual = {
+        "boolean": "false", "uuid": "gen_random_uuid()", "date": "CURRENT_DATE", "json": "'{}'", "jsonb": "'{}'",
+        "bytea": "''", "interval": "'0'", "inet": "'0.0.0.0'", "time without time zone": "'00:00'",
+    }  # fmt: skip
+    first = usual.get(one.type) or (
+        "now()" if one.type.startswith("timestamp") else "'{}'" if one.type.endswith("[]") else "''"
+    )
+    enums = [ddl.literal(label) for label in sides.wanted.enums.get(one.type, ())]
+    for candidate in (first, *enums, "0", "1", *literals, "'x'", "'-'", "'unknown'"):
+        if sides.accepts(table, one.name, candidate):
+            return candidate
+    return "NULL"
+
+
+def name_not_null(table: str, old: str, new: str) -> Sql:
+    """Rename a column's NOT NULL. PostgreSQL 18 keeps it as a named constraint; before, there is nothing to rename."""
+    return Sql(
+        f"""DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = {ddl.literal(table)}::regclass
+               AND contype = 'n' AND conname = {ddl.literal(old)}) THEN
+        ALTER TABLE {table} RENAME CONSTRAINT {quoted(old)} TO {quoted(new)};
+    END IF;
+END
+$$"""
+    )
+
+
+def validated(live: Table, one: Constraint) -> Part:
+    """Validate a constraint that stands NOT VALID; undone by replacing it, for it cannot be made NOT VALID again."""
+    name = quoted(one.name)
+    down = [f"ALTER TABLE {live.sql} DROP CONSTRAINT {name}", ddl.not_valid(live, one)]
+    down += [ddl.comment_on_constraint(live, one)] if one.comment is not None else []
+    other = f" and ROW SHARE on {one.references}" if one.references else ""
+    return Part(
+        Stage.VALIDATE, f"validate {one.name} of {live.label}", sql(f"ALTER TABLE {live.sql} VALIDATE CONSTRAINT {name}"),
+        sql(*down), locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}{other} during the scan: reads and writes go on",
+        undo="exact; the constraint is NOT VALID again. Nothing is lost",
+    )  # fmt: skip
+
+
+def beside_name(name: str) -> str:
+    """Name what stands beside the thing that it will take the place of."""
+    return f"{name[:59]}_new"

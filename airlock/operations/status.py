@@ -1,0 +1,95 @@
+"""Say where a database stands. Only reads it: env.py runs in scratch alone."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from airlock.database import lease, server
+from airlock.operations import built, versions
+from airlock.operations.drift import drift_from
+from airlock.operations.upgrade import marks, plan
+from airlock.records.errors import AirlockError, HistoryFault, NotExamined
+from airlock.records.status import Drifted, Pending, Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airlock.database.server import type_connection
+    from airlock.database.target import Target
+    from airlock.project.project import Project
+
+_NOT_VALIDATED = (
+    "SELECT format('%I.%I.%I', n.nspname, r.relname, c.conname) FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid "
+    "JOIN pg_namespace n ON n.oid = r.relnamespace WHERE NOT c.convalidated AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1"
+)
+
+
+def status(
+    project: Project, target: Target, *, config: Path, x_arguments: tuple[str, ...], scratch: str
+) -> Status:
+    """Read a target's facts, version rows, leftovers and drift. Writes nothing, locks nothing but the catalogue.
+
+    Where a scratch server is missing the drift is not examined, and the record says why.
+    """
+    with contextlib.closing(
+        server.connect(target, application_name="airlock-status", autocommit=True)
+    ) as connection:
+        facts = server.facts(connection)
+        table, built_reason = versions.version_table(connection)
+        rows = versions.version_rows(connection, table)
+        fault = ""
+        try:
+            plan.check_rows(project, rows)
+        except HistoryFault as error:
+            fault = str(error)
+        current = tuple(sorted(str(row) for row in rows if row is not None))
+        mark = marks.read_mark(marks.read_comment(connection, table)) if table is not None else None
+        holder = lease.holder(connection)
+        drift: tuple[Drifted, ...] | None = None
+        reason = built_reason or fault
+        if not reason:
+            try:
+                with built.built(config, x_arguments, current, scratch=scratch, like_major=facts.major) as (
+                    _,
+                    made,
+                    _,
+                ):
+                    drift = drift_from(connection, made)
+            except (NotExamined, AirlockError) as error:
+                reason = str(error)
+        return Status(
+            database=target.label,
+            server_version=facts.version,
+            user=facts.user,
+            pooled=server.pooled(connection, target),
+            read_only=facts.read_only,
+            standby=facts.standby,
+            lease=str(holder) if holder is not None else None,
+            half_applied=f"{mark.revision} ({mark.direction}, run {mark.run})" if mark is not None else None,
+            current=current,
+            heads=project.heads,
+            pending=() if fault else _pending(project, current),
+            invalid_indexes=tuple(index.index for index in marks.invalid_indexes(connection)),
+            not_validated=_column(connection, _NOT_VALIDATED),
+            drift=drift,
+            drift_reason=reason,
+            fault=fault,
+        )
+
+
+def _pending(project: Project, current: tuple[str, ...]) -> tuple[Pending, ...]:
+    applied = (
+        {one.revision for one in project.script.iterate_revisions(current, "base", implicit_base=True)}
+        if current
+        else set()
+    )
+    return tuple(
+        Pending(one.revision, one.title) for one in project.revisions() if one.revision not in applied
+    )
+
+
+def _column(connection: type_connection, query: str) -> tuple[str, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return tuple(str(row[0]) for row in cursor.fetchall())

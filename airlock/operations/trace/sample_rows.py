@@ -1,0 +1,73 @@
+"""Rows in scratch tables, kept up between steps: without them no scan would show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from airlock.catalogue.fingerprint.model import plain
+from airlock.records.trace import JUDGED_FROM_ROWS, Unfilled
+from airlock.samples import Table, fill, read_tables
+
+# Tables that were made, emptied or rebuilt empty since they were last looked at.
+_WANTING = """
+SELECT c.oid::bigint, c.relfilenode::bigint, n.nspname, c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384 AND c.reltuples < %s
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%%'
+ORDER BY 3, 4
+"""
+
+
+@dataclass
+class Samples:
+    """Fills each table once for each file it has, through `airlock.samples`.
+
+    Writes rows and statistics (ANALYZE) through `connection`, which is in autocommit mode. What cannot be
+    filled is kept in `unfilled`, by name.
+    """
+
+    connection: Any
+    rows: int
+    _tried: set[tuple[int, int]] = field(default_factory=set)
+    _unfilled: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def unfilled(self) -> tuple[Unfilled, ...]:
+        """Name the tables that stayed short of rows, sorted."""
+        return tuple(Unfilled(table, reason) for table, reason in sorted(self._unfilled.items()))
+
+    def empty(self, *, except_for: str) -> None:
+        """Remove every row that was made, so that all tables want rows again."""
+        found = [table.sql for table in read_tables(self.connection, exclude=(except_for,))]
+        if found:
+            with self.connection.cursor() as cursor:
+                cursor.execute(f"TRUNCATE {', '.join(found)} CASCADE")
+
+    def demands(self, *, except_for: str) -> dict[str, Table]:
+        """Read what every table asks of its rows as it is now."""
+        return {table.label: table for table in read_tables(self.connection, exclude=(except_for,))}
+
+    def fill(self, *, except_for: str, required: dict[str, Table] | None = None) -> None:
+        """Fill and analyse what wants rows; `except_for` is the version table, `required` tables as they will be."""
+        if self.rows <= 0:
+            return
+        with self.connection.cursor() as cursor:
+            cursor.execute(_WANTING, (self.rows,))
+            wanting = [row for row in cursor.fetchall() if (row[0], row[1]) not in self._tried]
+        self._tried |= {(row[0], row[1]) for row in wanting}
+        names = [name for row in wanting if (name := f"{plain(row[2])}.{plain(row[3])}") != except_for]
+        if not names:
+            return
+        for filled in fill(
+            self.connection, self.rows, tables=names, exclude=(except_for,), required=required
+        ):
+            self._unfilled.pop(filled.table, None)
+            # A table whose key has room for few rows only will never be a large one.
+            small = filled.rows > 0 and (filled.reason or "").startswith("its unique key")
+            if filled.reason and filled.rows < min(self.rows, JUDGED_FROM_ROWS) and not small:
+                self._unfilled[filled.table] = filled.reason
+        with self.connection.cursor() as cursor:
+            for row in wanting:
+                schema, table = (part.replace('"', '""') for part in row[2:4])
+                cursor.execute(f'ANALYZE "{schema}"."{table}"')

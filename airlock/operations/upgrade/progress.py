@@ -1,0 +1,29 @@
+"""What is known of a run so far; shared by its attempts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airlock.operations.upgrade.marks import VersionTable
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where the run began and stands, the step it is in, and what it has left in the database.
+
+    `pending` is what is left of the plan that was announced, once there is one (`planned`).
+    """
+
+    table: VersionTable | None = None
+    before: tuple[str, ...] | None = None
+    heads: tuple[str, ...] = ()
+    done: int = 0
+    pending: tuple[str, ...] = ()
+    planned: bool = False
+    pooled: bool = False
+    step: str | None = None
+    left_transaction: bool = False
+    comment: str | None = None
+    single: bool = False

@@ -1,0 +1,36 @@
+"""The proof that a session of env.py stands on the leased server, in the leased database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airlock.records.errors import WrongTarget
+from airlock.scratch.redirect import ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airlock.database.lease import Lease
+
+
+def prove(lease: Lease) -> Callable[[Any], None]:
+    """Make the check that a worker's new session runs before any statement of env.py."""
+
+    def verify(dbapi_connection: Any) -> None:
+        lease.sever_with(dbapi_connection)
+        row = ask(dbapi_connection, lease.proof_sql)
+        if row is None or row[0] is not True:
+            raise WrongTarget(
+                "env.py connected to another database than the leased one.",
+                standing="It was stopped before its first statement. Nothing changed.",
+                then="--url with the database that env.py migrates",
+            )
+        cursor = dbapi_connection.cursor()
+        try:
+            # Under creator= or pool= no redirect has named the session; its orphan must be recognised.
+            cursor.execute(f"SET application_name = '{lease.worker_name}'")
+        finally:
+            cursor.close()
+        dbapi_connection.commit()
+
+    return verify

@@ -1,0 +1,268 @@
+"""One run: lease, orphans, attempts, verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from typing import TYPE_CHECKING
+
+from airlock.database import server
+from airlock.database.lease import Lease, new_run, take
+from airlock.database.observer import Budget, Observer
+from airlock.database.orphans import end_abandoned, end_orphans
+from airlock.database.signals import Stopped, Watch, watching
+from airlock.operations.upgrade import marks, plan, position, surroundings
+from airlock.operations.upgrade.judge import judge
+from airlock.operations.upgrade.leftovers import invalid_left
+from airlock.operations.upgrade.progress import Progress
+from airlock.operations.upgrade.proof import prove
+from airlock.operations.upgrade.steps import Steps
+from airlock.project import environment
+from airlock.records.errors import (
+    AirlockError,
+    ConnectionLost,
+    Interrupted,
+    LeaseHeld,
+    LockBudgetSpent,
+    WrongTarget,
+)
+from airlock.records.upgrade import DOWN, UP, Blocked, Leased, Noted, OrphansEnded, Retrying, Verdict, Waiting
+from airlock.scratch.redirect import redirected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.database.observer import Blocker
+    from airlock.database.target import Target
+    from airlock.operations.downgrade import Counted
+    from airlock.project.project import Project
+    from airlock.records.upgrade import Request
+
+# Full jitter: the n-th sleep is drawn from 0 to 1, 2, 4, ... 30 seconds.
+_LONGEST_SLEEP = 30.0
+_FIRST_SLEEP = 1.0
+
+
+def migrate(project: Project, target: Target, request: Request) -> Verdict:
+    """Bring the target database to the requested revision and return the verdict.
+
+    Takes the lease and holds it to the end; commits once per revision; retries a revision that got no lock.
+    Every event, the verdict last, goes to `request.emit`, also when an AirlockError is raised.
+    """
+    run = _Run(project, target, request)
+    try:
+        run.go()
+    except AirlockError as error:
+        request.emit(run.verdict(error))
+        raise
+    verdict = run.verdict(None)
+    request.emit(verdict)
+    return verdict
+
+
+class _Run:
+    def __init__(self, project: Project, target: Target, request: Request) -> None:
+        self.project = project
+        self.target = target
+        self.request = request
+        self.progress = Progress()
+        self.started = time.monotonic()
+        self.deadline = self.started + request.wait_s
+        self.longest_block_s = 0.0
+        self.losses: Counted | None = None
+
+    def go(self) -> None:
+        plan.check_arguments(self.project, self.request.target, self.request.direction)
+        for note in self.target.notes:
+            self.request.emit(Noted(note))
+        run = new_run()
+        with (
+            watching() as watch,
+            self._leased(run, watch) as lease,
+            self._naming_losses(lease),
+            self._observed(run, lease) as observer,
+        ):
+            watch.on_signal = lambda: observer.cancel("signal")
+            lease.on_loss = lambda: observer.cancel("lease")
+            lease.sever_with(observer.connection)
+            self._announce(lease, observer)
+            ended = end_orphans(observer.connection, run)
+            if ended:
+                self.request.emit(OrphansEnded(ended))
+            observer.start()
+            if self.request.direction == DOWN and self.request.count_losses:
+                self._count_losses(lease, observer, watch)
+            self._attempt_all(lease, observer, watch)
+            self.progress.heads = position.read_heads(observer.connection, self.progress.table)
+            self._look_afterwards(observer)
+
+    @contextlib.contextmanager
+    def _leased(self, run: str, watch: Watch) -> Iterator[Lease]:
+        try:
+            lease = take(
+                self.target,
+                run=run,
+                what=f"{self.request.direction} {self.request.target}",
+                wait_s=self.request.wait_s,
+                on_wait=lambda holder: self.request.emit(Waiting(str(holder or "a run that is just ending"))),
+                wake=watch.arrived,
+            )
+        except LeaseHeld:
+            if watch.number:
+                raise Interrupted(watch.number, standing="Nothing changed.") from None
+            raise
+        with lease:
+            yield lease
+
+    @contextlib.contextmanager
+    def _naming_losses(self, lease: Lease) -> Iterator[None]:
+        """Put into the tree what befalls airlock's own connections between two attempts."""
+        try:
+            yield
+        except Exception as error:
+            if not server.is_drivers(error):
+                raise
+            lost = ConnectionLost(f"The lease was lost: {lease.reason}.") if lease.lost.is_set() else None
+            failure = lost or server.classify(error)
+            failure.standing = "Nothing changed." if not self.progress.done else f"{self.progress.done} done."
+            raise failure from error
+
+    @contextlib.contextmanager
+    def _observed(self, run: str, lease: Lease) -> Iterator[Observer]:
+        budget = Budget(self.request.lock_s, self.request.statement_s, self.deadline)
+        observer = Observer(self.target, run, budget, self._blocked)
+        try:
+            # Proved like any worker: an address that leads to two servers must not be trusted here either.
+            with observer.connection.cursor() as cursor:
+                cursor.execute(lease.proof_sql)
+                if cursor.fetchone()[0] is not True:
+                    raise WrongTarget(
+                        "The lease is not to be seen from a second connection: the address leads to several servers."
+                    )
+            yield observer
+        finally:
+            observer.close()
+            self.longest_block_s = observer.longest_block_s
+
+    def _announce(self, lease: Lease, observer: Observer) -> None:
+        pooled = self.progress.pooled = server.pooled(observer.connection, self.target)
+        facts = lease.server
+        waited = (time.monotonic() - self.started) * 1000
+        self.request.emit(Leased(lease.run, self.target.label, facts.version, facts.user, pooled, waited))
+        if pooled:
+            self.request.emit(
+                Noted(
+                    "This is a transaction pooler; it works, but a direct host (DATABASE_URL_UNPOOLED) is better for revisions."
+                )
+            )
+
+    def _blocked(self, blockers: tuple[Blocker, ...]) -> None:
+        step = self.progress.step or ""
+        self.request.emit(
+            Blocked(step, self.request.direction, tuple(str(one) for one in blockers), blockers[0].waited_for)
+        )
+
+    def _attempt_all(self, lease: Lease, observer: Observer, watch: Watch) -> None:
+        tries, done_before = 0, 0
+        while True:
+            steps = Steps(self.project, self.request, lease, observer, watch, self.progress, self.losses)
+            # Of a later attempt the target only has to be one: the steps are what is left of the plan.
+            end = "heads" if self.request.direction == UP else "base"
+            target = end if self.progress.planned else self.request.target
+            error = self._attempt(steps, lease, watch, target)
+            if error is None:
+                if steps.left_over == 0:
+                    return
+                continue
+            failure = judge(error, steps, lambda: position.standing(self.progress, self.target, observer))
+            if self.progress.done > done_before:
+                tries, done_before = 0, self.progress.done
+            tries += 1
+            sleep = random.uniform(0, min(_LONGEST_SLEEP, _FIRST_SLEEP * 2 ** (tries - 1)))  # noqa: S311
+            if not self._may_retry(failure, sleep):
+                raise failure from error
+            self.request.emit(
+                Retrying(
+                    self.progress.step or "", self.request.direction, failure.message, tries, sleep * 1000
+                )
+            )
+            observer.clear()
+            # After a failure one env.py run per step: what a run has left in env.py's memory must not spread.
+            self.progress.single = True
+            if watch.arrived.wait(sleep):
+                raise Interrupted(
+                    watch.number, standing=position.standing(self.progress, self.target, observer)
+                )
+
+    def _count_losses(self, lease: Lease, observer: Observer, watch: Watch) -> None:
+        """Learn where the database stands, then count what the way down takes away; touch nothing."""
+        steps = Steps(self.project, self.request, lease, observer, watch, self.progress, None)
+        error = self._attempt(steps, lease, watch, None)
+        if error is not None:
+            raise judge(
+                error, steps, lambda: position.standing(self.progress, self.target, observer)
+            ) from error
+        heads = self.progress.heads
+        planned = environment.plan_steps(self.project, heads, self.request.target, DOWN)
+        names = tuple(step.revision.revision for step in planned)
+        plan.check_target(self.project, heads, self.request.target, DOWN, names)
+        if names:
+            # The losing act loads the recorder and the fingerprint: only a downgrade pays for them.
+            from airlock.operations.downgrade import count
+
+            table = self.progress.table.name if self.progress.table is not None else ""
+            try:
+                with watch.arm():
+                    self.losses = count(
+                        self.target, self.request, heads=heads, major=lease.server.major, version_table=table
+                    )
+            except Stopped:
+                raise Interrupted(watch.number, standing="Nothing changed.") from None
+
+    def _attempt(self, steps: Steps, lease: Lease, watch: Watch, target: str | None) -> BaseException | None:
+        error: BaseException | None = None
+        try:
+            with (
+                surroundings.environment_of(self.target),
+                surroundings.quiet(),
+                redirected(self.target.url, prove(lease), application_name=lease.worker_name),
+                steps.listening(),
+                watch.arm(),
+            ):
+                environment.run(self.project, None, target, self.request.direction, steps)
+                steps.ended()
+        except BaseException as raised:  # noqa: BLE001 - whatever env.py raises is judged, asyncio's CancelledError too
+            error = raised
+        # A connection that is lost is found to be so by whoever needs it next.
+        with contextlib.suppress(Exception):
+            end_abandoned(steps.observer.connection, lease.run)
+        return error
+
+    def _may_retry(self, failure: AirlockError, sleep: float) -> bool:
+        left = self.deadline - time.monotonic()
+        if not isinstance(failure, LockBudgetSpent) or left <= 0:
+            return False
+        return sleep < left or left > self.request.lock_s
+
+    def _look_afterwards(self, observer: Observer) -> None:
+        if self.progress.done == 0:
+            return
+        invalid = marks.invalid_indexes(observer.connection)
+        if invalid:
+            raise invalid_left(
+                invalid,
+                f"The revisions are recorded; the database is at {position.names(self.progress.heads)}.",
+            )
+
+    def verdict(self, error: AirlockError | None) -> Verdict:
+        return Verdict(
+            direction=self.request.direction,
+            before=self.progress.before or (),
+            after=self.progress.heads,
+            exit_code=error.exit_code if error else 0,
+            longest_block_ms=round(self.longest_block_s * 1000, 1),
+            revisions=self.progress.done,
+            ms=(time.monotonic() - self.started) * 1000,
+            message=str(error) if error else "",
+        )

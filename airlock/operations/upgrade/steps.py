@@ -1,0 +1,247 @@
+"""What happens around each step of env.py's run: budgets, marks, the lease's proof, events."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from airlock.drivers import raw
+from airlock.operations.upgrade import leftovers, marks, plan
+from airlock.operations.upgrade.transaction_end import ends_transaction
+from airlock.project import environment
+from airlock.project.environment import Hooks
+from airlock.records.errors import ConnectionLost, RevisionFailed, WrongTarget
+from airlock.records.upgrade import Planned, StepBegun, StepDone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from alembic.runtime.migration import MigrationContext, RevisionStep
+    from sqlalchemy.engine import Connection
+
+    from airlock.database.lease import Lease
+    from airlock.database.observer import Observer
+    from airlock.database.signals import Watch
+    from airlock.operations.downgrade import Counted
+    from airlock.operations.upgrade.progress import Progress
+    from airlock.project.project import Project
+    from airlock.records.upgrade import Request
+
+# The server is asked for the lease before a version row is written, but for revisions that follow within this
+# time: a lease lost in between is noticed by its heartbeat, and its next holder ends this session as an orphan.
+_PROOF_SECONDS = 0.25
+_UNBOUND = "airlock_unbound"
+_WHERE_IT_IS = (
+    "SELECT n.nspname FROM pg_catalog.pg_class c"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = "
+)
+
+
+class Steps(Hooks):
+    """One attempt of env.py: every check between its steps."""
+
+    def __init__(
+        self, project: Project, request: Request, lease: Lease, observer: Observer, watch: Watch, progress: Progress,
+        losses: Counted | None,
+    ) -> None:  # fmt: skip
+        self.project = project
+        self.request = request
+        self.lease = lease
+        self.observer = observer
+        self.watch = watch
+        self.progress = progress
+        self.losses = losses
+        self.left_over = 0
+        self.started = False
+        self.inside = False
+        self._external = False
+        self._connection: Connection | None = None
+        self._rolled_back = False
+        self._unfinished: RevisionStep | None = None
+        self._since = 0.0
+        self._proved = 0.0
+
+    def start(self, context: MigrationContext, heads: tuple[str, ...]) -> None:
+        """Check the version rows against the history."""
+        self.started = True
+        self._external = context._in_external_transaction
+        self.progress.table = _resolved(context)
+        plan.check_rows(self.project, heads)
+        self.progress.heads = tuple(sorted(heads))
+        if self.progress.before is None:
+            self.progress.before = self.progress.heads
+        self.progress.comment = marks.read_comment(self.observer.connection, self.progress.table)
+
+    def plan(self, steps: list[RevisionStep]) -> list[RevisionStep]:
+        """Check the plan and announce it once; cut it to one step where all would share a transaction.
+
+        A later attempt goes on with what is left of that plan, whatever its target would mean by now.
+        """
+        self.watch.check()
+        if self.progress.planned:
+            steps = environment.steps_of(self.project, self.progress.pending, self.request.direction)
+        names = tuple(step.revision.revision for step in steps)
+        if not self.progress.planned:
+            plan.check_target(
+                self.project, self.progress.heads, self.request.target, self.request.direction, names
+            )
+            self.request.emit(Planned(self.request.direction, self.progress.heads, names))
+            self.progress.planned, self.progress.pending = True, names
+        leftovers.look(self.project, self.request, self.observer, self.progress, names)
+        kept = steps[:1] if self._external or self.progress.single else steps
+        self.left_over = len(steps) - len(kept)
+        return kept
+
+    def before(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002  the hooks' signature
+        """Announce the step; begin nothing once the lease is lost or a signal has arrived."""
+        self.watch.check()
+        self.lease.require()
+        self._since = time.monotonic()
+        self.progress.step = step.revision.revision
+        self.progress.left_transaction = False
+        self.observer.blockers = ()
+        self.request.emit(StepBegun(step.revision.revision, self.request.direction, _title(step)))
+
+    def begun(self, step: RevisionStep, context: MigrationContext) -> None:
+        """Count again what is lost; then mark at once where the connection commits every statement by itself."""
+        connection = context.connection
+        if connection is None:
+            raise WrongTarget("env.py gave Alembic no connection.")
+        alone = raw.autocommits(connection)
+        if self.losses is not None:
+            # Before the mark: what is refused here has left nothing half applied.
+            self.losses.recount(step.revision.revision, connection, locking=not alone)
+        self.inside, self._connection, self._rolled_back = True, connection, False
+        if alone:
+            self._leave(connection)
+
+    def done(self, step: RevisionStep, context: MigrationContext) -> None:
+        """Ask the server for the lease before the version row is written; clear the mark with it."""
+        self.inside = False
+        self.observer.outside_transaction = False
+        if context.connection is None:
+            raise WrongTarget("env.py gave Alembic no connection.")
+        if self._rolled_back:
+            raise RevisionFailed(f"{step.revision.revision} rolled back its own transaction, and went on.")
+        if self.losses is not None and not self.progress.left_transaction:
+            self.losses.settle(step.revision.revision, context.connection)
+        self.lease.require()
+        if time.monotonic() - self._proved > _PROOF_SECONDS:
+            if context.connection.exec_driver_sql(self.lease.proof_sql).scalar() is not True:
+                raise ConnectionLost("The lease was lost: its session is gone.")
+            self._proved = time.monotonic()
+        # Also a mark that an earlier run left and that this one has made good.
+        if self.progress.table is not None and (
+            self.progress.left_transaction or marks.read_mark(self.progress.comment) is not None
+        ):
+            mark = marks.read_mark(self.progress.comment)
+            before = mark.comment if mark is not None else self.progress.comment
+            raw.execute(context.connection, marks.comment_sql(self.progress.table, before))
+            self.progress.comment = before
+
+    def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
+        """Announce the end of the step, unless env.py itself has yet to commit it."""
+        if not self._external:
+            self._finish(step)
+        else:
+            self._unfinished = step
+
+    def ended(self) -> None:
+        """Follow the regular end of env.py: what it has committed itself is announced now."""
+        if self._unfinished is not None:
+            self._finish(self._unfinished)
+
+    def _finish(self, step: RevisionStep) -> None:
+        ms = (time.monotonic() - self._since) * 1000
+        transactional = not self.progress.left_transaction
+        self.progress.done += 1
+        self.progress.pending = self.progress.pending[1:]
+        self.progress.step = None
+        self.progress.left_transaction = False
+        self.request.emit(
+            StepDone(step.revision.revision, self.request.direction, _title(step), ms, transactional)
+        )
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Set budgets when a transaction begins, and mark before a revision's own commit, on any connection."""
+        listeners: tuple[tuple[str, Callable[..., None]], ...] = (
+            ("begin", self._on_begin),
+            ("commit", self._on_commit),
+            ("rollback", self._on_rollback),
+            ("before_cursor_execute", self._on_execute),
+        )
+        for name, function in listeners:
+            event.listen(Engine, name, function)
+        try:
+            yield
+        finally:
+            for name, function in listeners:
+                event.remove(Engine, name, function)
+
+    def _on_begin(self, connection: Connection) -> None:
+        if raw.autocommits(connection):
+            if self.inside:
+                self._leave(connection)
+                self._unbind(connection)
+            return
+        raw.execute(connection, f"SET LOCAL lock_timeout = {max(1, round(self.request.lock_s * 1000))}")
+        if self.request.statement_s is not None:
+            raw.execute(
+                connection, f"SET LOCAL statement_timeout = {max(1, round(self.request.statement_s * 1000))}"
+            )
+
+    def _unbind(self, connection: Connection) -> None:
+        """Take off the role's own timeouts, once a session: outside a transaction they leave INVALID indexes.
+
+        The observer keeps our budgets there. Not behind a pooler, where the session is others' too.
+        """
+        if self.progress.pooled or connection.info.get(_UNBOUND):
+            return
+        connection.info[_UNBOUND] = True
+        raw.execute(connection, "SET lock_timeout = 0")
+        if self.request.statement_s is not None:
+            raw.execute(connection, "SET statement_timeout = 0")
+
+    def _on_commit(self, connection: Connection) -> None:
+        if self.inside:
+            self._leave(connection)
+
+    def _on_rollback(self, connection: Connection) -> None:
+        if self.inside and connection is self._connection and not self.progress.left_transaction:
+            self._rolled_back = True
+
+    def _on_execute(self, connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if self.inside and ends_transaction(statement):
+            self._leave(connection)
+
+    def _leave(self, connection: Connection) -> None:
+        """Write the mark into the transaction that is about to be committed."""
+        self.observer.outside_transaction = True
+        if self.progress.left_transaction or self.progress.table is None or self.progress.step is None:
+            return
+        found = marks.read_mark(self.progress.comment)
+        own = found.comment if found is not None else self.progress.comment
+        mark = marks.Mark(self.progress.step, self.request.direction, self.lease.run, own)
+        raw.execute(connection, marks.comment_sql(self.progress.table, mark.text()))
+        self.progress.left_transaction = True
+        self.progress.comment = mark.text()
+
+
+def _resolved(context: MigrationContext) -> marks.VersionTable:
+    """Name the version table with its schema, as env.py's session finds it: it may have a search_path of its own."""
+    table = marks.VersionTable(context.version_table, context.version_table_schema)
+    if table.schema is not None or context.connection is None:
+        return table
+    literal = table.sql.replace("'", "''")
+    schema = raw.scalar(context.connection, _WHERE_IT_IS + f"pg_catalog.to_regclass('{literal}')")
+    return table if schema is None else marks.VersionTable(table.name, str(schema))
+
+
+def _title(step: RevisionStep) -> str:
+    lines = (step.doc or "").strip().splitlines()
+    return lines[0] if lines else str(step.revision.revision)

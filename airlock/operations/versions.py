@@ -1,0 +1,66 @@
+"""Where a database stands, read without running env.py: env.py may write before it says where its table is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.database import server
+from airlock.operations.upgrade import marks
+from airlock.records.errors import LockBudgetSpent
+
+if TYPE_CHECKING:
+    from airlock.database.server import type_connection
+
+_MANY_TABLES = (
+    "SELECT n.nspname, c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND a.attname = 'version_num' "
+    "AND a.attnum = 1 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema') "
+    "AND (SELECT count(*) FROM pg_attribute o WHERE o.attrelid = c.oid AND o.attnum > 0 AND NOT o.attisdropped) = 1 "
+    "ORDER BY n.nspname = current_schema() DESC, 1, 2"
+)
+
+_PATIENCE = "2s"
+_HOLDERS = (
+    "SELECT l.pid, concat_ws(', ', a.usename, nullif(a.application_name, '')) FROM pg_locks l "
+    "JOIN pg_stat_activity a USING (pid) WHERE l.relation = to_regclass(%s) AND l.granted "
+    "AND l.mode = 'AccessExclusiveLock' ORDER BY 1"
+)
+
+
+def version_table(connection: type_connection) -> tuple[marks.VersionTable | None, str]:
+    """Find Alembic's version table by its shape: env.py, which knows its name, may write and is not run here."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MANY_TABLES)
+        found = cursor.fetchall()
+    if not found:
+        return None, ""
+    named = [row for row in found if row[1] == "alembic_version"] or found
+    several = ", ".join(f"{schema}.{name}" for schema, name in named)
+    reason = f"several tables look like version tables: {several}" if len(named) > 1 else ""
+    return marks.VersionTable(named[0][1], named[0][0]), reason
+
+
+def version_rows(connection: type_connection, table: marks.VersionTable | None) -> list[str | None]:
+    """Read the version table's rows, sorted; none where there is no table.
+
+    Raises LockBudgetSpent, naming the holder, where the table stays locked: an env.py may lock it for a whole run.
+    """
+    if table is None:
+        return []
+    with connection.cursor() as cursor:
+        try:
+            # One message: in autocommit mode too it is one transaction, which is what LOCAL needs.
+            cursor.execute(
+                f"SET LOCAL lock_timeout = '{_PATIENCE}'; SELECT version_num FROM {table.sql} ORDER BY 1"  # noqa: S608  quoted by VersionTable
+            )
+        except Exception as error:
+            if server.sqlstate(error) != "55P03":
+                raise
+            connection.rollback()
+            cursor.execute(_HOLDERS, (table.sql,))
+            who = ", ".join(f"pid {pid} ({name})" for pid, name in cursor.fetchall()) or "another session"
+            raise LockBudgetSpent(
+                f"{table.sql}, the version table, has been locked for {_PATIENCE} by {who}.",
+                then="again when that session has ended its transaction",
+            ) from error
+        return [row[0] for row in cursor.fetchall()]

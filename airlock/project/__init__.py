@@ -1,0 +1,1 @@
+"""An Alembic project: its ini, its history, and runs of its env.py."""

@@ -1,0 +1,248 @@
+"""Run a project's env.py for one target, with a look at every step.
+
+env.py runs as Alembic runs it, in this process, under any driver, synchronous or not. Two things are
+Alembic's own options, set from outside: one transaction per revision, and the list of steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any
+
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import RevisionStep
+from alembic.util.exc import CommandError
+
+from airlock.project.ini import ini_url
+from airlock.project.output import to_standard_error
+from airlock.records.errors import AirlockError, HistoryFault, RevisionFailed, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from alembic.runtime.migration import MigrationContext
+
+    from airlock.project.project import Project
+
+
+class Hooks:
+    """What a caller may do around the steps; every method here does nothing.
+
+    `context` is Alembic's MigrationContext, `context.connection` env.py's SQLAlchemy connection.
+    """
+
+    def start(self, context: MigrationContext, heads: tuple[str, ...]) -> None:
+        """Follow env.py's connecting and the reading of the version table."""
+
+    def plan(self, steps: list[RevisionStep]) -> list[RevisionStep]:
+        """Return the steps to run: all, or fewer."""
+        return steps
+
+    def before(self, step: RevisionStep, context: MigrationContext) -> None:
+        """Stand outside the step's transaction, before it begins."""
+
+    def begun(self, step: RevisionStep, context: MigrationContext) -> None:
+        """Stand inside the step, before the revision's own function."""
+
+    def done(self, step: RevisionStep, context: MigrationContext) -> None:
+        """Stand inside the step, after the revision's own function, before the version row is written."""
+
+    def after(self, step: RevisionStep, context: MigrationContext) -> None:
+        """Follow the end of the step's transaction."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Environment:
+    """What one run of env.py told: where its version table is, and how it holds its transaction."""
+
+    heads_before: tuple[str, ...]
+    steps: tuple[str, ...]
+    version_table: str
+    version_table_schema: str | None
+    external_transaction: bool
+
+
+def run(
+    project: Project,
+    url: str | None,
+    target: str | None,
+    direction: str,
+    hooks: Hooks | None = None,
+    *,
+    transaction_per_migration: bool = True,
+) -> Environment:
+    """Run env.py and take the steps to `target` (none for None); `direction` is "up" or "down".
+
+    `url` (libpq) becomes `sqlalchemy.url` in memory, under the driver that the ini asks for; `None`
+    leaves the ini alone. Where connections really go is the redirect's business, not this function's.
+    Commits per revision. Raises whatever env.py or a revision raises, Usage where the target is none of
+    this history or env.py never commits, HistoryFault where version rows and history do not fit. What env.py prints goes to
+    standard error: standard output carries airlock's data alone.
+    """
+    hooks = hooks or Hooks()
+    seen: list[Environment] = []
+    taken: list[RevisionStep] = []
+    connection: Any = None
+
+    def steps(heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
+        nonlocal connection
+        connection = context.connection
+        current = tuple(heads)
+        hooks.start(context, current)
+        plan = hooks.plan(plan_steps(project, current, target, direction)) if target is not None else []
+        seen.append(
+            Environment(
+                heads_before=current,
+                steps=tuple(step.revision.revision for step in plan),
+                version_table=context.version_table,
+                version_table_schema=context.version_table_schema,
+                external_transaction=context._in_external_transaction,
+            )
+        )
+        taken[:] = plan
+        for step in plan:
+            hooks.before(step, context)
+            yield _hooked(step, hooks, context)
+            _commit_the_rest(context)
+            hooks.after(step, context)
+
+    _execute(project, url, steps, destination=target or "heads", forced=transaction_per_migration)
+    if not seen:
+        raise Usage("env.py did not run the migrations.", then="call context.run_migrations() in env.py")
+    ran = seen[-1]
+    if ran.external_transaction and len({step.is_upgrade for step in taken}) == 1:
+        _require_commit(project, url, ran, connection)
+    return ran
+
+
+# In the configuration's attributes, Alembic's place for what is not in the ini.
+_COMMITS = "airlock_env_commits"
+
+
+def _require_commit(project: Project, url: str | None, ran: Environment, connection: Any) -> None:
+    """Look once whether env.py commits the transaction that it holds by itself: if not, nothing ever happens.
+
+    Bare Alembic ends such a run with exit code 0. Raises Usage.
+    """
+    if not project.config.attributes.get(_COMMITS):
+        with contextlib.suppress(Exception):
+            # Left open it would keep its locks, on the version table too. Under asyncio its loop has ended with it.
+            connection.close()
+        if learn(project, url).heads_before == ran.heads_before:
+            raise Usage(
+                "env.py begins a transaction before it configures Alembic, and ends without committing it: "
+                f"what {ran.steps[0]} did is rolled back.",
+                then="connection.commit() before context.configure() in env.py",
+            )
+        project.config.attributes[_COMMITS] = True
+
+
+def _commit_the_rest(context: MigrationContext) -> None:
+    """Commit what stands open behind a revision that has committed by itself: its last statements and its version row.
+
+    With op.get_bind().commit() it has ended Alembic's transaction, which then commits nothing any more.
+    """
+    connection = context.connection
+    if connection is not None and not context._in_external_transaction and connection.in_transaction():
+        connection.commit()
+
+
+def plan_steps(project: Project, heads: tuple[str, ...], target: str, direction: str) -> list[RevisionStep]:
+    """Ask Alembic for the steps from `heads` to `target`. Reads the history only.
+
+    Raises HistoryFault where a head is unknown to this code, Usage where the target does not fit.
+    """
+    for head in heads:
+        try:
+            known = project.script.get_revision(head)
+        except CommandError:
+            known = None
+        if known is None:
+            raise HistoryFault(
+                f"The database is at revision {head!r}, which this code does not know.",
+                then="deploy the code that made it, or downgrade with that code first",
+            )
+    script: Any = project.script
+    take = script._upgrade_revs if direction == "up" else script._downgrade_revs
+    try:
+        return list(take(target, heads))
+    except CommandError as error:
+        raise Usage(f"{str(error).rstrip('.')}.") from error
+
+
+def steps_of(project: Project, names: Sequence[str], direction: str) -> list[RevisionStep]:
+    """Make the steps of exactly these revisions, in this order.
+
+    For a plan that takes more than one run of env.py: asked again for the same target half way, Alembic may
+    answer with other revisions, such as those of a second branch.
+    """
+    up = direction == "up"
+    return [
+        RevisionStep(project.script.revision_map, project.script.get_revision(name), is_upgrade=up)
+        for name in names
+    ]
+
+
+def learn(project: Project, url: str | None) -> Environment:
+    """Run env.py without a step, to learn its version table and the heads it stands at."""
+    return run(project, url, None, "up")
+
+
+def _hooked(step: RevisionStep, hooks: Hooks, context: MigrationContext) -> RevisionStep:
+    function = step.migration_fn
+
+    @functools.wraps(function)
+    def with_hooks(**arguments: Any) -> Any:
+        hooks.begun(step, context)
+        try:
+            result = function(**arguments)
+        except (SystemExit, GeneratorExit) as stopped:
+            name = step.revision.revision
+            raise RevisionFailed(f"{name} stopped the program ({type(stopped).__name__}).") from stopped
+        hooks.done(step, context)
+        return result
+
+    step.migration_fn = with_hooks
+    return step
+
+
+def _execute(project: Project, url: str | None, steps: Any, *, destination: str, forced: bool) -> None:
+    config = project.config
+    with ini_url(project, url):
+        environment = EnvironmentContext(
+            config, project.script, fn=steps, as_sql=False, destination_rev=destination
+        )
+        if forced:
+            _force_transaction_per_migration(environment)
+        with environment, to_standard_error():
+            try:
+                project.script.run_env()
+            except (AirlockError, CommandError):
+                raise
+            except SystemExit as stopped:
+                raise Usage(f"env.py stopped by itself: {stopped.code}") from stopped
+
+
+def _force_transaction_per_migration(environment: EnvironmentContext) -> None:
+    # On the instance, not in a subclass: Alembic's module proxy knows the one class only.
+    configure = environment.configure
+
+    def forced(*arguments: Any, **options: Any) -> None:
+        configure(*arguments, **{**options, "transaction_per_migration": True})
+
+    setattr(environment, "configure", forced)  # noqa: B010  mypy forbids assigning to a method
+
+
+def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
+    """Run env.py as `alembic revision --autogenerate` does: no step, `retrieve(heads, context)` in their place.
+
+    env.py's models are then in `context.opts["target_metadata"]`. Raises Usage where env.py stops by itself.
+    """
+    environment = EnvironmentContext(project.config, project.script, fn=retrieve, as_sql=False, **given)
+    with ini_url(project, None), environment, to_standard_error():
+        try:
+            project.script.run_env()
+        except SystemExit as stopped:
+            raise Usage(f"env.py stopped by itself: {stopped.code}") from stopped

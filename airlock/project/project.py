@@ -1,0 +1,215 @@
+"""An Alembic project: its ini, its history, and the ranges a command may name.
+
+Reads files and imports revision modules; touches no database and does not run env.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RevisionError
+from alembic.util.exc import CommandError
+
+from airlock.records.errors import HistoryFault, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# Alembic's template writes these lines below the docstring's own text.
+_TEMPLATE_LINES = re.compile(r"^(Revision ID|Revises|Create Date|Branch Labels|Depends On):.*$", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class RevisionFacts:
+    """One revision file: what it is, and what it says of itself.
+
+    `irreversible`, `resumable`, `kept` and `accepted` are plain module-level names of the revision:
+    why it cannot be undone; whether it may be rerun half-way; what its downgrade keeps, by object;
+    which findings are excused, by finding.
+    """
+
+    revision: str
+    down_revisions: tuple[str, ...]
+    depends_on: tuple[str, ...]
+    branch_labels: tuple[str, ...]
+    title: str
+    doc: str
+    path: Path
+    irreversible: str | None = None
+    resumable: bool = False
+    kept: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    accepted: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+# Alembic reads these as places, wherever a revision may stand.
+_RESERVED = {"base", "head", "heads", "current"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Project:
+    """One ini (or `[tool.alembic]` in pyproject.toml) and its scripts."""
+
+    directory: Path
+    config: Config
+    script: ScriptDirectory
+
+    @classmethod
+    def open(cls, config_file: Path, x_arguments: Sequence[str] = ()) -> Project:
+        """Read the configuration and load every revision.
+
+        Raises Usage where the configuration is missing or wrong, HistoryFault where a revision file cannot
+        be loaded or the chain is broken. The caller stands in the configuration's directory: relative
+        `script_location` and `prepend_sys_path` count from there, as they do for Alembic.
+        """
+        if not config_file.is_file():
+            raise Usage(
+                f"There is no Alembic configuration at {config_file}.",
+                then="airlock -c path/to/alembic.ini …",
+            )
+        path = config_file.resolve()
+        # As Alembic does: each is read with the other beside it, where there is one.
+        ini, toml = (
+            (path.with_name("alembic.ini"), path)
+            if path.suffix == ".toml"
+            else (path, path.with_name("pyproject.toml"))
+        )
+        try:
+            config = Config(
+                str(ini) if ini.is_file() else None, toml_file=str(toml) if toml.is_file() else None
+            )
+            config.cmd_opts = _options(x_arguments)
+            # Where env.py asks (Alembic's cookbook spells it so), airlock's own lines are the log.
+            config.attributes["configure_logger"] = False
+            script = ScriptDirectory.from_config(config)
+        except CommandError as error:
+            raise Usage(f"{path.name}: {error}") from error
+        except Exception as error:
+            raise Usage(f"{path.name} cannot be read: {type(error).__name__}: {error}") from error
+        project = cls(path.parent, config, script)
+        project._load()
+        return project
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Return the revisions that no other revises, sorted."""
+        return tuple(sorted(self.script.get_heads()))
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """Return the revisions that revise no other, sorted."""
+        return tuple(sorted(self.script.get_bases()))
+
+    def ini_url(self) -> str | None:
+        """Read `sqlalchemy.url` of the ini; None where it has none. Raises Usage where it does not interpolate."""
+        try:
+            return self.config.get_main_option("sqlalchemy.url")
+        except Exception:  # noqa: BLE001 - configparser's message quotes the value, password and all
+            raise Usage(
+                "sqlalchemy.url of the ini does not interpolate; write a percent sign as %%."
+            ) from None
+
+    def revision(self, name: str) -> RevisionFacts:
+        """Resolve a full or abbreviated id, `head` or a label. Raises HistoryFault where it is unknown."""
+        try:
+            found = self.script.get_revision(name)
+        except (CommandError, RevisionError) as error:
+            raise HistoryFault(f"{error}.".replace("..", ".")) from error
+        if found is None:
+            raise HistoryFault(f"No revision is called {name!r} in {self.script.versions}.")
+        return _facts(found)
+
+    def revisions(self, from_to: str | None = None) -> tuple[RevisionFacts, ...]:
+        """List a range in the order of upgrading.
+
+        `FROM:TO` leaves out FROM and includes TO; `None` is base to every head. An empty side is base
+        or heads. Raises Usage for a malformed range or one that runs downwards.
+        """
+        low, high = "base", "heads"
+        if from_to is not None:
+            low, colon, high = from_to.partition(":")
+            if not colon:
+                raise Usage(f"{from_to!r} is no range.", then="FROM:TO, both revisions, base or head")
+            low, high = low or "base", high or "heads"
+        try:
+            scripts = list(self.script.iterate_revisions(high, low, implicit_base=True))
+        except (CommandError, RevisionError) as error:
+            raise Usage(f"{low}:{high} is no range of this history: {error}") from error
+        if not scripts and low != high and self.script.get_revisions(low) != self.script.get_revisions(high):
+            raise Usage(f"{low}:{high} runs downwards or across branches; a range runs from base to head.")
+        return tuple(_facts(script) for script in reversed(scripts))
+
+    def _load(self) -> None:
+        versions = self.script.dir
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", message=r"Revision .* is present more than once")
+                warnings.filterwarnings("error", message=r"Revision .* referenced from .* is not present")
+                warnings.filterwarnings("ignore", category=DeprecationWarning)
+                self.script.revision_map.heads  # noqa: B018  loads every module, so that errors come here
+        except UserWarning as warning:
+            raise HistoryFault(f"The history is broken: {warning}.") from warning
+        except CommandError as error:
+            raise HistoryFault(f"The history is broken: {error}") from error
+        except KeyError as error:
+            raise HistoryFault(
+                f"A revision revises or depends on {error}, which is not in {versions}."
+            ) from error
+        except SyntaxError as error:
+            raise HistoryFault(f"{error.filename}:{error.lineno} does not parse: {error.msg}.") from error
+        except Exception as error:
+            raise HistoryFault(
+                f"A revision in {versions} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
+        for name in _RESERVED & self.script.revision_map._revision_map.keys():
+            raise HistoryFault(f"A revision is called {name!r}, which Alembic keeps for itself.")
+        for script in self.script.walk_revisions():
+            if len(script.revision) > 32:
+                raise HistoryFault(
+                    f"Revision id {script.revision!r} has {len(script.revision)} characters; the version table holds 32."
+                )
+
+
+def _facts(script: Script) -> RevisionFacts:
+    module: Any = script.module
+    doc = _TEMPLATE_LINES.sub("", module.__doc__ or "").strip()
+    title = doc.splitlines()[0].strip() if doc else ""
+    irreversible = getattr(module, "irreversible", None)
+    return RevisionFacts(
+        revision=script.revision,
+        down_revisions=_tuple(script.down_revision),
+        depends_on=_tuple(script.dependencies),
+        branch_labels=tuple(sorted(script.branch_labels or ())),
+        title=title or script.revision,
+        doc=doc,
+        path=Path(script.path),
+        irreversible=str(irreversible) if irreversible else None,
+        resumable=getattr(module, "resumable", False) is True,
+        kept=_said(module, "kept"),
+        accepted=_said(module, "accepted"),
+    )
+
+
+def _said(module: Any, name: str) -> dict[str, str]:
+    value = getattr(module, name, None) or {}
+    if not isinstance(value, dict):
+        raise HistoryFault(f"{Path(module.__file__).name}: `{name}` must be a dict of object to sentence.")
+    return {str(key): str(sentence) for key, sentence in value.items()}
+
+
+def _tuple(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _options(x_arguments: Sequence[str]) -> Any:
+    """Build what `context.get_x_argument()` and a few env.py files read from Alembic's own command line."""
+    import argparse
+
+    return argparse.Namespace(x=list(x_arguments), name="alembic", raiseerr=True, quiet=False)

@@ -1,0 +1,267 @@
+"""The recorder: one record for each statement of a step, made around its execution by a tap."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from airlock.recorder.counters import can_flush
+from airlock.recorder.hold_up import Bench, Outside
+from airlock.recorder.observe import PREPARE, Transaction
+from airlock.recorder.source import call_site, command
+from airlock.records.trace import Observation, Read, StatementRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airlock.recorder.counters import Query
+
+# A revision that loops over ten thousand INSERTs is observed after the first ones of a kind and then after
+# every power of two: locks and counters stay until the transaction ends, so nothing is missed.
+_EQUAL_OBSERVED = 4
+
+# SHOW is what SQLAlchemy asks around an autocommit block, the rest its savepoints; they do nothing to anybody.
+# What a savepoint's end gives back shows at the next statement.
+_SILENT = frozenset({"SHOW", "SAVEPOINT", "RELEASE", "ROLLBACK"})
+# SET TRANSACTION must come before any query, also one of ours; they read no rows.
+_FIRST = frozenset({"SET", "BEGIN", "START", "COMMIT", "END"})
+
+_DROPS = re.compile(r"\bdrop\b|^\s*(do|call|select)\b", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Running:
+    """A statement between its start and its end."""
+
+    sql: str
+    line: int
+    follower: Transaction
+    own: Query
+    outside: Outside | None
+    skipped: bool = False
+    started: float = 0.0
+
+
+class Recorder:
+    """Records the statements of the step between `begin` and `end`; reads catalogues, writes nothing.
+
+    `connect` opens a psycopg2 connection in autocommit mode to the same scratch database, with the right to
+    lock its tables. Taps (`airlock.recorder.interception`) call `before` and `after`.
+    """
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._observer: Any = None
+        self._bench: Bench | None = None
+        # The session is kept beside its follower, so that its id() is not given to another one.
+        self._followers: dict[int, tuple[Any, Transaction]] = {}
+        self._path = ""
+        self._shown = ""
+        self._records: list[StatementRecord] = []
+        self._equal = 0
+        self._pending: Running | None = None
+        self._unseen = 0
+        self._droppers: dict[int, Callable[[], tuple[str, ...]]] = {}
+        self._busy = False
+        self.depends_on_rows = False
+        self.active = False
+        # Shown names of tables whose locks and reads are not a revision's.
+        self.ignored: frozenset[str] = frozenset()
+        # True while the recorder connects for itself: such a connection is not to be tapped.
+        self.opening = False
+
+    def begin(self, path: str, shown: str) -> None:
+        """Record from now on, for the revision in the file `path`, which records name `shown`."""
+        self._path, self._shown = path, shown
+        self._records, self._equal, self._pending = [], 0, None
+        self._droppers.clear()
+        self.depends_on_rows = False
+        for _, follower in self._followers.values():
+            follower.forget()
+        self.active = True
+
+    def end(self) -> tuple[StatementRecord, ...]:
+        """Stop recording and hand over the records of this step."""
+        self._catch_up()
+        self.active = False
+        return tuple(self._records)
+
+    def abandon(self) -> tuple[StatementRecord, ...]:
+        """Stop recording after an error, and hand over what there is; asks the server nothing."""
+        self._pending, self._busy, self.active = None, False, False
+        return tuple(self._records)
+
+    def drops(self) -> tuple[str, ...]:
+        """Name tables and columns that the open transactions of this step have dropped; outside one, nothing.
+
+        Asked of the server only where a statement could have dropped something: one that says so, or one
+        whose text does not say what it does.
+        """
+        self._catch_up()
+        if not any(_DROPS.search(record.sql) for record in self._records):
+            return ()
+        return tuple(sorted({name for drops in self._droppers.values() for name in drops()}))
+
+    def close(self) -> None:
+        """Close the observing connections and forget every session."""
+        self._followers.clear()
+        if self._observer is not None:
+            self._observer.close()
+            self._observer = None
+        if self._bench is not None:
+            self._bench.close()
+            self._bench = None
+
+    def line_now(self) -> int:
+        """Tell the line of the revision that is being executed; 0 where no line of it is."""
+        return call_site(self._path)
+
+    def before(
+        self, session: Any, own: Query, sql: str, *, outside: bool, line: int | None = None
+    ) -> Running | None:
+        """Prepare to observe a statement on `session`; None where it is not to be recorded.
+
+        `own` runs a query on the statement's own connection, unseen by taps; `outside` says that no
+        transaction will surround the statement.
+        """
+        if not self.active or self._busy or command(sql) in _SILENT:
+            return None
+        line = self.line_now() if line is None else line
+        _, follower = self._followers.setdefault(
+            id(session), (session, Transaction(self.committed, self.ignored, flushes=self._flushes()))
+        )
+        running = Running(sql, line, follower, own, None)
+        last = self._records[-1] if self._records else None
+        if last is not None and (last.sql, last.line, last.transactional) == (sql, line, not outside):
+            self._equal += 1
+            running.skipped = not outside and self._equal >= _EQUAL_OBSERVED and self._equal.bit_count() != 1
+        else:
+            self._catch_up()
+            self._equal = 0
+        self._busy = True
+        if outside:
+            self._bench = self._bench or Bench(self._open)
+            running.outside = Outside(self._bench, self.committed, own, sql, flushes=self._flushes())
+            running.outside.start()
+        elif not running.skipped and command(sql) not in _FIRST:
+            follower.start(own)
+        running.started = time.perf_counter()
+        return running
+
+    def after(self, running: Running, *, rows: int, returns_rows: bool) -> None:
+        """Observe what the statement did and keep a record of it."""
+        seconds = time.perf_counter() - running.started
+        try:
+            if running.skipped:
+                self._pending = running
+                self._unseen += 1
+                seen = Observation()
+            elif running.outside is not None:
+                seen = running.outside.finish()
+                seconds = max(0.0, seconds - running.outside.held_seconds)
+            else:
+                seen = self._observed(running)
+                follower, own = running.follower, running.own
+                self._droppers[id(follower)] = lambda: follower.drops(own)
+        finally:
+            self._busy = False
+        # Rows handed to Python: from here on another database may see other statements.
+        if returns_rows and (seen.locks or seen.reads):
+            self.depends_on_rows = True
+        self._keep(running, seen, seconds * 1000, max(rows, 0))
+
+    def failed(self, running: Running) -> None:
+        """Let go after a statement that raised; it leaves no record."""
+        self._busy = False
+        if running.outside is not None:
+            running.outside.abandon()
+
+    def committed(self, query: str) -> list[Any]:
+        """Run a query on the observer's connection, which sees committed rows only."""
+        with self._observing().cursor() as cursor:
+            cursor.execute(query)
+            rows: list[Any] = cursor.fetchall()
+            return rows
+
+    def _flushes(self) -> bool:
+        return can_flush(self._observing().server_version)
+
+    def _observing(self) -> Any:
+        if self._observer is None:
+            self._observer = self._open()
+            with self._observer.cursor() as cursor:
+                cursor.execute(PREPARE)
+        return self._observer
+
+    def _open(self) -> Any:
+        self.opening = True
+        try:
+            return self._connect()
+        finally:
+            self.opening = False
+
+    def _keep(self, running: Running, seen: Observation, ms: float, rows: int) -> None:
+        record = StatementRecord(
+            sql=running.sql, file=self._shown, line=running.line, ms=ms, rows=rows,
+            transactional=running.outside is None, locks=seen.locks, held=seen.held, rewrites=seen.rewrites,
+            scans=seen.scans, blocks=seen.blocks, dangerous=seen.dangerous, reads=seen.reads,
+        )  # fmt: skip
+        if self._equal:
+            last = self._records.pop()
+            record = _joined(last, record)
+        self._records.append(record)
+
+    def _observed(self, running: Running) -> Observation:
+        seen = running.follower.observe(running.own, truncates=command(running.sql) == "TRUNCATE")
+        each, self._unseen, self._pending = self._unseen + 1, 0, None
+        # What several equal statements read is shared out: a thousand look-ups of one row are no scan.
+        return replace(seen, reads=tuple(replace(read, rows=read.rows // each) for read in seen.reads))
+
+    def _catch_up(self) -> None:
+        """Observe what was skipped last, so that it is not put down to the next statement."""
+        running, self._pending = self._pending, None
+        if running is None:
+            return
+        self._busy = True
+        try:
+            self._unseen -= 1
+            seen = self._observed(running)
+        finally:
+            self._busy = False
+        last = self._records.pop()
+        now = replace(
+            last, ms=0.0, rows=0, times=0, locks=seen.locks, rewrites=seen.rewrites, scans=seen.scans,
+            reads=seen.reads, blocks=seen.blocks, dangerous=seen.dangerous,
+        )  # fmt: skip
+        self._records.append(_joined(last, now))
+
+
+def _joined(first: StatementRecord, second: StatementRecord) -> StatementRecord:
+    """Make one record of two equal statements in a row."""
+    strongest = max((first, second), key=lambda record: _WORDS.index(record.blocks))
+    return replace(
+        first,
+        ms=first.ms + second.ms,
+        rows=first.rows + second.rows,
+        times=first.times + second.times,
+        locks=_union(first.locks, tuple(lock for lock in second.locks if lock not in first.held)),
+        rewrites=_union(first.rewrites, second.rewrites),
+        scans=_union(first.scans, second.scans),
+        reads=_most(first.reads + second.reads),
+        blocks=strongest.blocks,
+        dangerous=first.dangerous or second.dangerous,
+    )
+
+
+def _most(reads: tuple[Read, ...]) -> tuple[Read, ...]:
+    most = {read.object: read for read in sorted(reads, key=lambda read: read.rows)}
+    return tuple(most[name] for name in sorted(most))
+
+
+def _union(first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[Any, ...]:
+    return first + tuple(item for item in second if item not in first)
+
+
+_WORDS = ("nothing", "DDL only", "writes", "reads and writes")

@@ -1,0 +1,92 @@
+"""psycopg: cursors that report, COPY included."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import TYPE_CHECKING, Any
+
+from airlock.recorder.interception.report import around, fail, finish, reports, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.recorder.core import Recorder, Running
+
+
+class PsycopgCursor:
+    """Marks cursors that report by themselves."""
+
+    connection: Any
+
+    def _start(self, recorder: Recorder, query: Any) -> Running | None:
+        connection = self.connection
+        if not recorder.active:
+            return None
+        outside = connection.autocommit and connection.info.transaction_status == 0
+        text = query.as_string(connection) if hasattr(query, "as_string") else text_of(query)
+        return recorder.before(
+            connection, functools.partial(_psycopg_rows, connection), text, outside=outside
+        )
+
+
+@functools.cache
+def psycopg_cursor(base: Any, recorder: Recorder) -> type:
+    """Make a class of cursors like `base` that report to `recorder`."""
+
+    class Observed(PsycopgCursor, base):  # type: ignore[misc]
+        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            running = self._start(recorder, query)
+            return around(recorder, running, lambda: base.execute(self, query, *args, **kwargs), self)
+
+        def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            running = self._start(recorder, query)
+            return around(recorder, running, lambda: base.executemany(self, query, *args, **kwargs), self)
+
+        @contextlib.contextmanager
+        def copy(self, statement: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+            running = self._start(recorder, statement)
+            try:
+                with base.copy(self, statement, *args, **kwargs) as copy:
+                    yield copy
+            except BaseException:
+                fail(recorder, running)
+                raise
+            finish(recorder, running, self)
+
+    return Observed
+
+
+def tap_psycopg(connection: Any, recorder: Recorder) -> None:
+    """Give a connection cursor classes that report, unless it has them."""
+    for name in ("cursor_factory", "server_cursor_factory"):
+        factory = getattr(connection, name)
+        if not reports(factory, PsycopgCursor):
+            setattr(connection, name, psycopg_cursor(factory, recorder))
+
+
+@contextlib.contextmanager
+def psycopg_connections(recorder: Recorder) -> Iterator[None]:
+    """Tap every connection when it is first asked for a cursor, whoever has opened it."""
+    from psycopg import Connection
+
+    plain: Any = Connection.cursor
+
+    @functools.wraps(plain)
+    def cursor(self: Any, *args: Any, **kwargs: Any) -> Any:
+        tap_psycopg(self, recorder)
+        return plain(self, *args, **kwargs)
+
+    Connection.cursor = cursor  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Connection.cursor = plain  # type: ignore[method-assign]
+
+
+def _psycopg_rows(connection: Any, query: str) -> list[Any]:
+    import psycopg
+
+    with psycopg.Cursor(connection) as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()

@@ -1,0 +1,1 @@
+"""Records, enums and errors with their exit codes; import nothing of airlock."""

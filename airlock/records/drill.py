@@ -1,0 +1,155 @@
+"""What a drill tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airlock.records.difference import Difference
+    from airlock.records.rows import Fill, Rate
+
+PROVED, REFUSED, NOT_EXAMINED = "proved", "refused", "not examined"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something that the downgrade leaves behind on purpose, with the revision's own sentence."""
+
+    object: str
+    sentence: str
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Loss:
+    """What was written between up and down and did not survive: no fault, but worth knowing."""
+
+    object: str
+    rows: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long the step took: up, down, and up again; None where it did not run."""
+
+    up: float | None = None
+    down: float | None = None
+    again: float | None = None
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Held:
+    """A lock that the step held on a relation that existed before, at its end."""
+
+    object: str
+    mode: str
+    direction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """How long one client's statements took while a step ran, in milliseconds."""
+
+    direction: str
+    statements: int
+    p50: float
+    p99: float
+    longest: float
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Broken:
+    """A statement of the schema before the step that fails on the schema after it."""
+
+    direction: str
+    statement: str
+    error: str
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One crash: where the step was cut, and how the rerun ended."""
+
+    direction: str
+    statement: int
+    sql: str
+    outcome: str
+    converged: bool
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Touched:
+    """A table that the step locked or changed, and the rows that it held before the step."""
+
+    table: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionProof:
+    """One revision's verdict and everything it rests on."""
+
+    revision: str
+    title: str
+    verdict: str
+    reason: str = ""
+    differences: tuple[Difference, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    notes: tuple[str, ...] = ()
+    ms: Timings = field(default_factory=Timings)
+    held: tuple[Held, ...] = ()
+    stalls: tuple[Stall, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+    touched: tuple[Touched, ...] = ()
+
+    @property
+    def rows_touched(self) -> int:
+        """Give the rows of all the tables that the step locked or changed."""
+        return sum(one.rows for one in self.touched)
+
+    def longest_stall(self, direction: str) -> float | None:
+        """Give the longest that a client waited in one direction, None where there was no traffic."""
+        return max((stall.longest for stall in self.stalls if stall.direction == direction), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class DrillProgress:
+    """Where the drill is: revision `number` of `total`, in which phase."""
+
+    number: int
+    total: int
+    revision: str
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrillReport:
+    """The whole drill. Never better than its worst revision."""
+
+    server_version: str
+    revisions: tuple[RevisionProof, ...]
+    fills: tuple[Fill, ...] = ()
+    roles: tuple[str, ...] = ()
+    rows: int = 0
+    traffic: int = 0
+    crash: bool = False
+    elapsed_ms: float = 0.0
+    rows_made: int = 0
+    fill_ms: float = 0.0
+    rates: tuple[Rate, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """Give the worst verdict of all."""
+        verdicts = {revision.verdict for revision in self.revisions}
+        return next((one for one in (REFUSED, NOT_EXAMINED) if one in verdicts), PROVED)
+
+    @property
+    def longest_stall_ms(self) -> float | None:
+        """Give the longest time that any client waited, None where there was no traffic."""
+        found = [stall.longest for revision in self.revisions for stall in revision.stalls]
+        return max(found) if found else None

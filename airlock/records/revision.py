@@ -1,0 +1,89 @@
+"""What `airlock revision` wrote, and what it says about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airlock.records.difference import Difference
+    from airlock.records.trace import TraceReport
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A difference that is said, not written, or written and worth saying; and why."""
+
+    object: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """A column or table out and one in, of the same type or columns: perhaps one renamed."""
+
+    kind: str
+    old: str
+    new: str
+
+    @property
+    def option(self) -> str:
+        """Spell the value of `--rename` that says so."""
+        return f"{self.old}:{self.new.rpartition('.')[2]}"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenRevision:
+    """One file that was written; `open` are the lines that a person has to fill in."""
+
+    revision: str
+    title: str
+    path: str
+    open: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The drill's verdict on one new revision, in its words."""
+
+    revision: str
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """Everything one call wrote and found out.
+
+    `left` is what would be written again by a second call (nothing, unless something is at fault), `differences`
+    where the migrated catalogue is not the models' own.
+    """
+
+    server_version: str
+    written: tuple[WrittenRevision, ...]
+    remarks: tuple[Remark, ...] = ()
+    left: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    trace: TraceReport | None = None
+    proofs: tuple[Proof, ...] = ()
+    unproved: str = ""
+    excused: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def dangerous(self) -> tuple[tuple[str, str, str], ...]:
+        """List (revision, direction, finding) that no `accepted` excuses."""
+        if self.trace is None:
+            return ()
+        return tuple(
+            (step.revision, step.direction, finding)
+            for step, statement in self.trace.dangerous
+            for finding in statement.findings
+            if finding not in step.accepted and finding.partition(" ")[0] not in step.accepted
+        )
+
+    @property
+    def sound(self) -> bool:
+        """Tell whether nothing dangerous, nothing unproved and no difference is left."""
+        return not (
+            self.dangerous or self.left or self.unproved or any(not one.is_note for one in self.differences)
+        ) and all(one.verdict == "proved" for one in self.proofs)

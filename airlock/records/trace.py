@@ -1,0 +1,135 @@
+"""What was observed of a revision's statements, and the one test of what is dangerous."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from airlock.records.locks import Blocks, LockMode, blocks_at_most, harms
+
+# Below so few rows PostgreSQL's counters and planner say nothing about what a large table would see.
+JUDGED_FROM_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A mode held on an object that existed before the transaction."""
+
+    object: str
+    mode: LockMode
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Rows that a statement read of a table, by sequence and by index, and how many the table had."""
+
+    object: str
+    rows: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one statement did, as the server showed it."""
+
+    locks: tuple[Lock, ...] = ()
+    held: tuple[Lock, ...] = ()
+    rewrites: tuple[str, ...] = ()
+    reads: tuple[Read, ...] = ()
+
+    @property
+    def scans(self) -> tuple[str, ...]:
+        """Name the tables of at least 1,000 rows of which at least every row was read."""
+        return tuple(
+            read.object for read in self.reads if read.of >= JUDGED_FROM_ROWS and read.rows >= read.of
+        )
+
+    @property
+    def blocks(self) -> Blocks:
+        """Say what others cannot do while this statement runs."""
+        return blocks_at_most(lock.mode for lock in (*self.locks, *self.held))
+
+    @property
+    def dangerous(self) -> bool:
+        """Judge: work that grows with the table while an older table is locked against reads or writes."""
+        return bool(self.rewrites or self.scans) and any(
+            harms(lock.mode) for lock in (*self.locks, *self.held)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRecord:
+    """One statement of a revision (or `times` equal ones in a row), where it was called and what it did."""
+
+    sql: str
+    file: str
+    line: int
+    ms: float
+    rows: int
+    transactional: bool
+    locks: tuple[Lock, ...] = ()
+    held: tuple[Lock, ...] = ()
+    rewrites: tuple[str, ...] = ()
+    scans: tuple[str, ...] = ()
+    blocks: Blocks = "nothing"
+    dangerous: bool = False
+    times: int = 1
+    reads: tuple[Read, ...] = ()
+    created: tuple[str, ...] = ()
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Name what makes it dangerous: "rewrite phase2.task", "scan phase2.task"; these can be accepted."""
+        if not self.dangerous:
+            return ()
+        scans = tuple(f"scan {name}" for name in self.scans if name not in self.rewrites)
+        return (*(f"rewrite {name}" for name in self.rewrites), *scans)
+
+
+@dataclass(frozen=True, slots=True)
+class TracedRevision:
+    """One step: a revision in one direction, with what its statements did."""
+
+    revision: str
+    title: str
+    direction: str
+    transactional: bool
+    depends_on_rows: bool
+    statements: tuple[StatementRecord, ...]
+    path: str = ""
+    ms: float = 0.0
+    refused: str = ""
+    accepted: dict[str, str] = field(default_factory=dict)
+    # Tables and columns that were there before the step and are not after it.
+    drops: tuple[str, ...] = ()
+    # What going down takes away: (object, why). Filled for a review only.
+    losses: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unfilled:
+    """A table that could not be given sample rows, and why: what would scan it was not seen."""
+
+    table: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TraceReport:
+    """Everything one trace saw, on which server and with how many rows in each table."""
+
+    server_version: str
+    rows: int
+    revisions: tuple[TracedRevision, ...]
+    unfilled: tuple[Unfilled, ...] = ()
+    # Roles that the history names and scratch lacked; they were made there, unable to log in.
+    roles_made: tuple[str, ...] = ()
+
+    @property
+    def dangerous(self) -> tuple[tuple[TracedRevision, StatementRecord], ...]:
+        """List the dangerous statements with their revisions, in order."""
+        return tuple(
+            (revision, statement)
+            for revision in self.revisions
+            for statement in revision.statements
+            if statement.dangerous
+        )

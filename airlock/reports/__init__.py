@@ -1,0 +1,1 @@
+"""Records to text, Markdown, HTML, SARIF, JUnit and JSON; no database."""

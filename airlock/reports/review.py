@@ -1,0 +1,24 @@
+"""What `airlock review` says on a terminal: every danger, where the bundle is, the verdict last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.reports import phrases
+from airlock.reports.text import count, near
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airlock.records.review import Review
+
+
+def lines(review: Review, out: Path, files: int) -> Iterator[str]:
+    """Tell each danger and what would excuse it, how many files are in `out`, and the verdict."""
+    for danger in review.dangers:
+        for sentence in (*phrases.danger_sentences(danger), phrases.answer(danger)):
+            yield f"{danger.revision} ({danger.direction})  {sentence}"
+    yield f"{count(files, 'file')} in {near(out)}"
+    sentence = phrases.headline(review).rstrip(".")
+    yield f"{review.verdict}: {sentence[:1].lower()}{sentence[1:]} (PostgreSQL {review.server_version})"

@@ -1,0 +1,68 @@
+"""The status of a database on one screen, and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from airlock.reports.text import count
+
+if TYPE_CHECKING:
+    from airlock.records.status import Status
+
+_MOST_LINES = 12
+
+
+def document(status: Status) -> dict[str, Any]:
+    """Turn the status into what `--json` writes."""
+    return dataclasses.asdict(status)
+
+
+def text(status: Status) -> str:
+    """Lay the status out: server, position, then only what is not as it should be."""
+    kind = [word for word, there in (("standby", status.standby), ("read-only", status.read_only)) if there]
+    kind += ["through a pooler"] if status.pooled else []
+    lines = [
+        f"database   {status.database}",
+        f"server     PostgreSQL {status.server_version} as {status.user}"
+        + "".join(f", {word}" for word in kind),
+        f"current    {', '.join(status.current) or 'base'}",
+        f"heads      {', '.join(status.heads) or 'none'}",
+    ]
+    if status.fault:
+        lines.append(f"fault      {status.fault}")
+    else:
+        lines.append(f"pending    {count(len(status.pending), 'revision') if status.pending else 'none'}")
+        lines += _listed(f"  + {one.revision}  {one.title}" for one in status.pending)
+    lines.append(f"lease      {'held by ' + status.lease if status.lease else 'free'}")
+    if status.half_applied:
+        lines.append(f"half done  {status.half_applied}")
+    if status.invalid_indexes:
+        lines.append(f"INVALID    {', '.join(status.invalid_indexes)}")
+    if status.not_validated:
+        lines.append(f"NOT VALID  {', '.join(status.not_validated)}")
+    lines += _drift(status)
+    return "\n".join(lines)
+
+
+def _drift(status: Status) -> list[str]:
+    if status.drift is None:
+        return [f"drift      not examined: {status.drift_reason}"]
+    if not status.drift:
+        return ["drift      none: the catalogue is what the history makes"]
+    lines = [f"drift      {count(len(status.drift), 'difference')}"]
+    return lines + _listed(
+        f"  {one.object}: {one.kind}: {_change(one.expected, one.found)}" for one in status.drift
+    )
+
+
+def _change(expected: str | None, found: str | None) -> str:
+    if expected is None:
+        return f"unknown to the history ({found})"
+    return f"missing ({expected})" if found is None else f"{expected} -> {found}"
+
+
+def _listed(lines: Any) -> list[str]:
+    listed = list(lines)
+    rest = len(listed) - _MOST_LINES
+    return listed if rest <= 0 else [*listed[:_MOST_LINES], f"  and {rest} more (--json lists them)"]

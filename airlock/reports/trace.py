@@ -1,0 +1,128 @@
+"""A trace as text and as the JSON document of `airlock trace --json`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airlock.records.trace import JUDGED_FROM_ROWS
+from airlock.reports.text import count, duration, enumeration, number, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airlock.records.trace import Lock, StatementRecord, TracedRevision, TraceReport
+
+SIGNS = {"up": "+", "down": "-"}
+
+
+def document(report: TraceReport) -> dict[str, Any]:
+    """Build the JSON document; `revisions` is its contract, the rest says what it is worth."""
+    return {
+        "server_version": report.server_version,
+        "rows": report.rows,
+        "revisions": [revision_document(revision) for revision in report.revisions],
+        "not_filled": [{"table": one.table, "reason": one.reason} for one in report.unfilled],
+        "roles_made": list(report.roles_made),
+        "dangerous": len(report.dangerous),
+    }
+
+
+def revision_document(revision: TracedRevision) -> dict[str, Any]:
+    """Build one revision's part, in one direction."""
+    return {
+        "revision": revision.revision,
+        "title": revision.title,
+        "direction": revision.direction,
+        "transactional": revision.transactional,
+        "depends_on_rows": revision.depends_on_rows,
+        "refused": revision.refused or None,
+        "ms": round(revision.ms, 3),
+        "drops": list(revision.drops),
+        "statements": [statement_document(statement) for statement in revision.statements],
+    }
+
+
+def statement_document(statement: StatementRecord) -> dict[str, Any]:
+    """Build one statement's part."""
+    return {
+        "sql": statement.sql,
+        "file": statement.file,
+        "line": statement.line,
+        "ms": round(statement.ms, 3),
+        "rows": statement.rows,
+        "times": statement.times,
+        "transactional": statement.transactional,
+        "locks": [{"object": lock.object, "mode": str(lock.mode)} for lock in statement.locks],
+        "held": [{"object": lock.object, "mode": str(lock.mode)} for lock in statement.held],
+        "rewrites": list(statement.rewrites),
+        "scans": list(statement.scans),
+        "reads": [{"object": read.object, "rows": read.rows, "of": read.of} for read in statement.reads],
+        "blocks": statement.blocks,
+        "dangerous": statement.dangerous,
+        "findings": list(statement.findings),
+    }
+
+
+def lines(report: TraceReport) -> Iterator[str]:
+    """Write the trace for a terminal: a header, each statement with what it did, the verdict last."""
+    told = f"{number(report.rows)} rows in every table" if report.rows else "no sample rows"
+    yield f"trace on PostgreSQL {report.server_version}, {told}"
+    for revision in report.revisions:
+        yield ""
+        yield (
+            f"{SIGNS[revision.direction]} {revision.revision}  {revision.title}  {duration(revision.ms)}"
+            f"{'' if revision.transactional else '  (outside a transaction)'}"
+        )
+        if revision.refused:
+            yield f"    refused: {revision.refused}"
+        if revision.depends_on_rows:
+            yield "    depends on rows: this is one path"
+        for statement in revision.statements:
+            yield from _statement(statement)
+    yield ""
+    yield from (f"not filled: {one.table}: {one.reason}" for one in report.unfilled)
+    if report.roles_made:
+        yield f"roles made in scratch, unable to log in: {enumeration(report.roles_made)}"
+    yield verdict(report)
+
+
+def verdict(report: TraceReport) -> str:
+    """Say in one sentence what was found."""
+    where = f"seen on PostgreSQL {report.server_version}"
+    found = report.dangerous
+    if not found:
+        doubt = "; tables that could not be filled were not judged" if report.unfilled else ""
+        if report.rows < JUDGED_FROM_ROWS:
+            doubt = f"; scans show from {number(JUDGED_FROM_ROWS)} sample rows on"
+        return f"Nothing dangerous in {count(len(report.revisions), 'step')}, {where}{doubt}."
+    places = enumeration(sorted({f"{revision.revision} ({revision.direction})" for revision, _ in found}))
+    return f"{count(len(found), 'dangerous statement')} in {places}, {where}."
+
+
+def told_locks(locks: Sequence[Lock]) -> str:
+    """Name locks by mode: `ACCESS EXCLUSIVE on phase2.task, phase2.user`."""
+    by_mode: dict[str, list[str]] = {}
+    for lock in locks:
+        by_mode.setdefault(str(lock.mode), []).append(lock.object)
+    return "; ".join(f"{mode} on {', '.join(objects)}" for mode, objects in by_mode.items())
+
+
+def effects(statement: StatementRecord) -> str:
+    """Say what the statement did besides its locks: rewrites, scans, rows."""
+    parts = [
+        f"rewrites {enumeration(statement.rewrites)}" if statement.rewrites else "",
+        f"scans {enumeration(statement.scans)}" if statement.scans else "",
+        count(statement.rows, "row") if statement.rows else "",
+        f"{number(statement.times)} times" if statement.times > 1 else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _statement(statement: StatementRecord) -> Iterator[str]:
+    mark = "DANGEROUS " if statement.dangerous else ""
+    place = f"{statement.file}:{statement.line}" if statement.line else statement.file
+    yield f"    {mark}{shorten(statement.sql, 96)}"
+    blocked = "blocks nothing" if statement.blocks == "nothing" else f"blocks {statement.blocks}"
+    held = f"still held: {told_locks(statement.held)}" if statement.held else ""
+    facts = (blocked, told_locks(statement.locks), held, effects(statement), duration(statement.ms), place)
+    yield f"        {' · '.join(fact for fact in facts if fact)}"

@@ -1,0 +1,42 @@
+"""Rows: made by the server from its own catalogue, told apart by digests, copied as another client would write.
+
+for table in rows.fill(connection, 1000): ...          # sample rows, and why a table has fewer
+before = rows.digests(connection, rows.read_tables(connection))
+...
+rows.compare(before["phase2.task"], after["phase2.task"], "phase2.task")
+"""
+
+from airlock.samples.by_hand import time_by_hand
+from airlock.samples.clones import Written, write_clones
+from airlock.samples.digests import (
+    GONE,
+    Digests,
+    TableDigest,
+    can_be_compared,
+    compare,
+    digest_large_objects,
+    digests,
+)
+from airlock.samples.fill import fill, with_requirements
+from airlock.samples.sequences import Next, compare_sequences, read_sequences
+from airlock.samples.tables import Table, read_tables
+
+__all__ = [
+    "GONE",
+    "Digests",
+    "Next",
+    "Table",
+    "TableDigest",
+    "Written",
+    "can_be_compared",
+    "compare",
+    "compare_sequences",
+    "digest_large_objects",
+    "digests",
+    "fill",
+    "read_sequences",
+    "read_tables",
+    "time_by_hand",
+    "with_requirements",
+    "write_clones",
+]

@@ -1,0 +1,286 @@
+"""Sample rows for whole databases, made by the server itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import psycopg2.extensions
+
+from airlock.records.rows import Fill
+from airlock.samples.fit import fit
+from airlock.samples.order import can_be_null, fill_order
+from airlock.samples.plan import insert_sql, make_plan
+from airlock.samples.tables import Check, Table, quoted, read_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from airlock.samples.tables import Column
+
+
+# A table that takes rows one by one only: no more than so many.
+_ONE_BY_ONE = 1_000
+# Rows that a revision inserts have small keys: where sample rows were in its way, theirs begin here.
+_OUT_OF_THE_WAY = 8_000
+_NUMBERS = frozenset({"smallint", "integer", "bigint", "real", "double precision", "numeric"})
+
+
+def fill(
+    connection: psycopg2.extensions.connection,
+    rows: int,
+    *,
+    tables: Collection[str] | None = None,
+    exclude: Collection[str] = (),
+    search_path: str | None = None,
+    made: Mapping[str, str] | None = None,
+    required: Mapping[str, Table] | None = None,
+    analyze: bool = False,
+) -> tuple[Fill, ...]:
+    """Bring tables to at least `rows` rows each; report each table, with the reason where there are fewer.
+
+    `tables` are labels (`phase2.task`), None for all; tables outside them are referred to, not written.
+    `search_path` is the project's own, for its triggers; None leaves the session's. `made` maps a table to SQL that
+    the project wrote to fill it. `required` gives tables as they will be after a revision that refused other rows:
+    their CHECKs, uniques and NOT NULLs are satisfied as well, and small keys are left to the revision. Every table is
+    one transaction, committed; a table that refuses its rows is reported, not raised. Triggers fire as for anybody.
+    """
+    known = read_tables(connection, names=tables, exclude=exclude, targets=True)
+    return Filler(connection, known, search_path, dict(made or {}), dict(required or {})).fill(
+        [table for table in known if tables is None or table.label in tables], rows, analyze=analyze
+    )
+
+
+class Filler:
+    """Fills tables in the order of their foreign keys, twice where they refer to themselves."""
+
+    def __init__(
+        self,
+        connection: psycopg2.extensions.connection,
+        known: Sequence[Table],
+        search_path: str | None,
+        made: dict[str, str],
+        required: dict[str, Table],
+    ) -> None:
+        self.connection = connection
+        self.tables = {table.oid: with_requirements(table, required.get(table.label)) for table in known}
+        self.search_path = search_path
+        self.made = made
+        self.first_key = _OUT_OF_THE_WAY if required else 0
+        self.counts: dict[int, int] = {}
+        self.reasons: dict[int, str] = {}
+        self.microseconds: Counter[int] = Counter()
+
+    def fill(self, wanted: Sequence[Table], rows: int, *, analyze: bool) -> tuple[Fill, ...]:
+        """Fill, and report in the order of names."""
+        if not wanted:
+            return ()
+        ordered = fill_order([self.tables[table.oid] for table in wanted])
+        autocommit, self.connection.autocommit = self.connection.autocommit, False
+        try:
+            self._count(self._concerned(ordered))
+            before = dict(self.counts)
+            again = []
+            for table in ordered:
+                unready = [key for key in table.foreign_keys if not self.counts.get(key.target)]
+                target = max(rows // 3, 1) if any(can_be_null(table, key) for key in unready) else rows
+                self._fill(table, target)
+                if target < rows:
+                    again.append(table)
+            for table in again:
+                if self.counts[table.oid]:
+                    self._fill(table, rows)
+            self._count([table.oid for table in ordered])
+            if analyze:
+                with self.connection.cursor() as cursor:
+                    for table in ordered:
+                        cursor.execute(f"ANALYZE {table.sql}")
+                self.connection.commit()
+        finally:
+            self.connection.rollback()
+            self.connection.autocommit = autocommit
+        return tuple(sorted(self._report(table, rows, before[table.oid]) for table in ordered))
+
+    def _report(self, table: Table, rows: int, before: int) -> Fill:
+        there = self.counts[table.oid]
+        reason = None
+        if there < rows:
+            reason = self.reasons.get(table.oid, "its triggers, rules or CHECKs let no more rows through")
+        return Fill(table.label, there, rows, reason, there - before, self.microseconds[table.oid] / 1000)
+
+    def _concerned(self, ordered: Sequence[Table]) -> list[int]:
+        """List the tables themselves and those they refer to."""
+        found = dict.fromkeys(table.oid for table in ordered)
+        found |= dict.fromkeys(
+            key.target for table in ordered for key in table.foreign_keys if key.target in self.tables
+        )
+        return list(found)
+
+    def _count(self, oids: Sequence[int]) -> None:
+        with self.connection.cursor() as cursor:
+            self._settle(cursor)
+            for part in range(0, len(oids), 200):
+                some = oids[part : part + 200]
+                cursor.execute(
+                    "SELECT "
+                    + ", ".join(f"(SELECT count(*) FROM {self.tables[oid].rows_sql})" for oid in some)
+                )
+                self.counts.update(zip(some, cursor.fetchone() or (), strict=True))
+        self.connection.commit()
+
+    def _settle(self, cursor: Any) -> None:
+        if self.search_path is not None:
+            cursor.execute("SELECT set_config('search_path', %s, true)", (self.search_path,))
+
+    def _fill(self, table: Table, rows: int) -> None:
+        """Add what is missing, and note what that took, in microseconds."""
+        began = time.perf_counter()
+        self._add(table, rows)
+        self.microseconds[table.oid] += round((time.perf_counter() - began) * 1_000_000)
+
+    def _add(self, table: Table, rows: int) -> None:
+        """Add what is missing, in ever plainer attempts: with edges, without, without NULLs, one by one."""
+        if self._project_made(table):
+            return
+        attempts = [(True, True, False), (False, True, True), (False, False, True)]
+        for edges, nulls, skip in attempts:
+            missing = rows - self.counts[table.oid]
+            if missing <= 0:
+                return
+            self._attempt(table, missing, edges=edges, nulls=nulls, skip=skip)
+        missing = rows - self.counts[table.oid]
+        if missing > 0 and table.oid in self.reasons and not self.counts[table.oid]:
+            self._attempt(
+                table, min(missing, _ONE_BY_ONE), edges=False, nulls=False, skip=False, one_by_one=True
+            )
+
+    def _attempt(
+        self, table: Table, missing: int, *, edges: bool, nulls: bool, skip: bool, one_by_one: bool = False
+    ) -> None:
+        plan = make_plan(table, self.counts, edges=edges, nulls=nulls)
+        if plan.unknown:
+            self.reasons[table.oid] = f"no value can be made for {'; '.join(plan.unknown)}"
+            return
+        plan.first_key = self.first_key
+        start = self.counts[table.oid]
+        if plan.room is not None:
+            missing = min(missing, plan.room - start)
+            if missing <= 0:
+                self.reasons[table.oid] = f"its unique key ({plan.room_of}) has room for {plan.room}"
+                return
+        skip = skip and not table.has_rules and not any(one.deferrable for one in table.uniques)
+        try:
+            with self.connection.cursor() as cursor:
+                fit(cursor, plan)
+                self._settle(cursor)
+                if any(key.deferrable for key in table.foreign_keys):
+                    cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+                statement = insert_sql(plan, start, missing, self.counts, self.tables, skip=skip)
+                inserted = (
+                    _insert_one_by_one(cursor, statement, missing)
+                    if one_by_one
+                    else _insert(cursor, statement)
+                )
+            self.connection.commit()
+        except psycopg2.Error as error:
+            self.connection.rollback()
+            self.reasons[table.oid] = _first_line(error)
+            return
+        self.counts[table.oid] += inserted
+        if inserted >= missing and plan.room is None:
+            self.reasons.pop(table.oid, None)
+        elif plan.room is not None:
+            self.reasons[table.oid] = f"its unique key ({plan.room_of}) has room for {plan.room}"
+
+    def _project_made(self, table: Table) -> bool:
+        statement = self.made.pop(table.label, None)
+        if statement is None:
+            return False
+        try:
+            with self.connection.cursor() as cursor:
+                self._settle(cursor)
+                cursor.execute(statement)
+            self.connection.commit()
+        except psycopg2.Error as error:
+            self.connection.rollback()
+            self.reasons[table.oid] = f"the project's own rows: {_first_line(error)}"
+            return False
+        self._count([table.oid])
+        return self.counts[table.oid] > 0
+
+
+def _insert(cursor: Any, statement: str) -> int:
+    cursor.execute(statement)
+    return max(int(cursor.rowcount), 0)
+
+
+def _insert_one_by_one(cursor: Any, statement: str, rows: int) -> int:
+    """Insert each row by itself and keep those that are taken. Triggers that refuse some rows end up here."""
+    kept = 0
+    # The one place where the number of rows stands in the statement: the series.
+    head, _, tail = statement.partition("generate_series(")
+    bounds, _, tail = tail.partition(") AS g(i)")
+    start = int(bounds.split("::")[0])
+    for number in range(start, start + min(rows, 50)):
+        cursor.execute("SAVEPOINT airlock_one")
+        try:
+            cursor.execute(f"{head}generate_series({number}::bigint, {number}::bigint) AS g(i){tail}")
+            kept += max(int(cursor.rowcount), 0)
+        except psycopg2.Error:
+            cursor.execute("ROLLBACK TO SAVEPOINT airlock_one")
+    return kept
+
+
+def _first_line(error: psycopg2.Error) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def with_requirements(table: Table, later: Table | None) -> Table:
+    """Add what a later form of the table demands of the columns that are there already."""
+    if later is None:
+        return table
+    here = {column.name for column in table.columns}
+    demanding = {column.name: column for column in later.columns}
+    columns = tuple(
+        dataclasses.replace(
+            column,
+            nullable=column.nullable and demanding[column.name].nullable,
+            length=min(
+                (one for one in (column.length, demanding[column.name].length) if one is not None),
+                default=None,
+            )
+            if column.category == "S" and demanding[column.name].category == "S"
+            else column.length,
+        )
+        if column.name in demanding
+        else column
+        for column in table.columns
+    )
+    checks = [one for one in later.checks if one.columns and set(one.columns) <= here]
+    uniques = [one for one in later.uniques if one.columns and set(one.columns) <= here]
+    referring = {one.columns for one in table.foreign_keys}
+    keys = [one for one in later.foreign_keys if set(one.columns) <= here and one.columns not in referring]
+    # What is called the same may be another: a primary key on other columns, a CHECK of other values.
+    return dataclasses.replace(
+        table,
+        columns=columns,
+        checks=tuple(dict.fromkeys([*table.checks, *checks, *_narrower(table, demanding)])),
+        uniques=tuple(dict.fromkeys([*table.uniques, *uniques])),
+        foreign_keys=(*table.foreign_keys, *keys),
+    )
+
+
+def _narrower(table: Table, later: Mapping[str, Column]) -> Iterator[Check]:
+    """Demand of each number whose type will change that it fits the later type."""
+    for column in table.columns:
+        then = later.get(column.name)
+        if then is None or not {column.type, then.type} <= _NUMBERS:
+            continue
+        if (column.type, column.length, column.scale) != (then.type, then.length, then.scale):
+            modifier = f"({then.length}, {then.scale or 0})" if then.type == "numeric" and then.length else ""
+            name = quoted(column.name)
+            fits = f"({name})::{then.type}{modifier} IS NOT NULL OR {name} IS NULL"
+            yield Check(f"later type of {column.name}", (column.name,), fits)

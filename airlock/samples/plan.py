@@ -1,0 +1,274 @@
+"""One table's rows as one INSERT … SELECT: which expression each column gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airlock.samples.order import can_be_null
+from airlock.samples.tables import quoted
+from airlock.samples.values import Generator, Values, null_of, values_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airlock.samples.tables import Column, ForeignKey, Table
+
+# A foreign key takes turns with so many rows over there; more would only make the join slower.
+POOL = 10_000
+_CYCLE = 23
+_FIRST_EDGE = 8
+_SPARSE_FROM = 1_000
+
+
+@dataclass(slots=True)
+class Plan:
+    """What each column of one table gets. Changed while CHECKs are fitted, then spelt."""
+
+    table: Table
+    values: dict[str, Values] = field(default_factory=dict)
+    usual: dict[str, Generator] = field(default_factory=dict)
+    edges: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    nulls: set[str] = field(default_factory=set)
+    left_out: set[str] = field(default_factory=set)
+    keys: list[ForeignKey] = field(default_factory=list)
+    self_keys: list[ForeignKey] = field(default_factory=list)
+    by_key: dict[str, ForeignKey] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    filters: list[str] = field(default_factory=list)
+    room: int | None = None
+    room_of: str = ""
+    first_key: int = 0
+
+    def column_sql(self, column: Column, number: str = "g.i") -> str:
+        """Spell one column's value, with its NULLs and edges."""
+        unique = self._is_unique(column.name)
+        usual = self.usual[column.name].at(f"({number} + {self.first_key})" if unique else f"({number})")
+        arms = []
+        place = f"(({number}) + {column.number}) % {_CYCLE}"
+        if column.name in self.nulls:
+            arms.append(f"WHEN {place} = 5 THEN NULL")
+        edges = self.edges.get(column.name, ())
+        if edges and unique:
+            arms += [
+                f"WHEN ({number}) = {_FIRST_EDGE + column.number + turn} THEN {edge}"
+                for turn, edge in enumerate(edges)
+            ]
+        elif edges:
+            few = f"({number}) < {_SPARSE_FROM} AND "
+            arms += [
+                f"WHEN {few}{place} = {_FIRST_EDGE + turn} THEN {edge}" for turn, edge in enumerate(edges)
+            ]
+        return f"CASE {' '.join(arms)} ELSE {usual} END" if arms else usual
+
+    def _is_unique(self, name: str) -> bool:
+        return any(name in one.columns for one in self.table.uniques)
+
+
+def make_plan(
+    table: Table,
+    parents: Mapping[int, int],
+    *,
+    edges: bool = True,
+    nulls: bool = True,
+) -> Plan:
+    """Choose values for every column. `parents` counts the rows of the tables that already have some."""
+    plan = Plan(table)
+    _choose_keys(plan, parents)
+    for column in table.columns:
+        if column.name in plan.by_key:
+            continue
+        if column.sequence is not None or column.identity:
+            plan.left_out.add(column.name)
+            continue
+        found = values_for(column, table.label)
+        if found is None:
+            if column.nullable and column.default is None:
+                plan.usual[column.name] = Generator(null_of(column), 1)
+            elif column.default is not None:
+                plan.left_out.add(column.name)
+            else:
+                plan.unknown.append(f"{column.name} {column.type}")
+            continue
+        plan.values[column.name] = found
+        plan.usual[column.name] = found.generators[0]
+        if edges and _may_stand_at_the_edge(table, column):
+            plan.edges[column.name] = found.edges
+        if nulls and column.nullable:
+            plan.nulls.add(column.name)
+    _make_room(plan, parents)
+    return plan
+
+
+def _may_stand_at_the_edge(table: Table, column: Column) -> bool:
+    unique = any(column.name in one.columns for one in table.uniques)
+    if unique and any(one.expressions for one in table.uniques):
+        return False
+    return not unique or column.category in {"S", "D"}
+
+
+def _choose_keys(plan: Plan, parents: Mapping[int, int]) -> None:
+    """Give columns to the foreign keys that fill them: the widest first, the rest agree with it."""
+    table = plan.table
+    for key in sorted(table.foreign_keys, key=lambda it: (-len(it.columns), it.name)):
+        names = set(key.columns)
+        if names <= plan.by_key.keys() or names & table.generated:
+            continue
+        if key.target == table.oid and not parents.get(table.oid):
+            if not can_be_null(table, key):
+                plan.self_keys.append(key)
+            _leave_null(plan, key)
+            continue
+        if not parents.get(key.target):
+            if not can_be_null(table, key):
+                plan.unknown.append(f"{', '.join(key.columns)} refers to a table without rows ({key.name})")
+            _leave_null(plan, key)
+            continue
+        plan.keys.append(key)
+        for name in key.columns:
+            plan.by_key.setdefault(name, key)
+
+
+def _leave_null(plan: Plan, key: ForeignKey) -> None:
+    if key in plan.self_keys:
+        for name in key.columns:
+            plan.by_key.setdefault(name, key)
+        return
+    for column in plan.table.columns:
+        if column.name in key.columns and column.nullable and column.name not in plan.by_key:
+            plan.usual[column.name] = Generator(null_of(column), 1)
+            plan.by_key[column.name] = key
+            if not key.full:
+                return
+
+
+def _make_room(plan: Plan, parents: Mapping[int, int]) -> None:
+    """Where no column of a unique key is different in every row, let its columns take turns like digits."""
+    for unique in plan.table.uniques:
+        if not unique.columns or (unique.expressions and not unique.columns):
+            continue
+        digits: list[tuple[str, int]] = []
+        free = False
+        for name in unique.columns:
+            if name in plan.left_out or name in plan.unknown:
+                free = True
+            elif name in plan.by_key:
+                key = plan.by_key[name]
+                if key in plan.keys:
+                    if not any(digit[0] == f"key {key.name}" for digit in digits):
+                        digits.append((f"key {key.name}", parents[key.target]))
+                elif key not in plan.self_keys:
+                    free = True  # NULL is different from NULL
+            elif name in plan.usual:
+                size = plan.usual[name].cardinality
+                free = free or size is None
+                digits.append((name, size or 1))
+            else:
+                free = True  # generated: whatever it is made of
+        if not free and not unique.partial and digits:
+            _take_turns(plan, unique.columns, digits)
+
+
+def _take_turns(plan: Plan, columns: tuple[str, ...], digits: list[tuple[str, int]]) -> None:
+    size = 1
+    for turn, (name, cardinality) in enumerate(digits):
+        number = "($i)" if turn == 0 else f"(($i) / {size})"
+        # Shifted by the first digit, so that the second does not stand still while the first goes round.
+        digit = number if turn != 1 else f"(({number}) + ($i) % {size})"
+        if name.startswith("key "):
+            plan.usual.setdefault(name, Generator(f"({digit}) % {cardinality}", cardinality))
+        elif name in plan.usual and turn:
+            plan.usual[name] = Generator(plan.usual[name].at(f"({digit})"), cardinality)
+        plan.edges.pop(name, None)
+        plan.nulls.discard(name)
+        size *= max(cardinality, 1)
+    if plan.room is None or size < plan.room:
+        plan.room, plan.room_of = size, ", ".join(columns)
+
+
+def insert_sql(
+    plan: Plan, start: int, rows: int, parents: Mapping[int, int], tables: Mapping[int, Table], *, skip: bool
+) -> str:
+    """Spell the INSERT. `skip` leaves out rows that break a unique key instead of failing."""
+    table = plan.table
+    with_, joins, expressions = [], [], {}
+    assigned: dict[str, str] = {}
+    for place, key in enumerate(plan.keys):
+        alias = f"k{place}"
+        with_.append(_parent_rows(alias, key, tables[key.target], shared := _shared(key, assigned), plan))
+        joins.append(_join(plan, key, alias, shared, assigned, parents))
+        optional = can_be_null(table, key) and not any(
+            key.columns[0] in one.columns for one in table.uniques if one.primary
+        )
+        for here, there in zip(key.columns, key.target_columns, strict=True):
+            if here in assigned:
+                continue
+            value = f"{alias}.{quoted(there)}"
+            column = next((one for one in table.columns if one.name == here), None)
+            if (
+                optional
+                and column is not None
+                and (column.nullable or key.full)
+                and f"key {key.name}" not in plan.usual
+            ):
+                value = f"CASE WHEN (g.i + {place}) % {_CYCLE} <> 3 THEN {value} END"
+            expressions[here] = value
+            assigned[here] = value
+    for column in table.columns:
+        if column.name in plan.usual and column.name not in expressions:
+            expressions[column.name] = plan.column_sql(column)
+    outer = {name: f"c.{quoted(name)}" for name in expressions}
+    for key in plan.self_keys:
+        for here, there in zip(key.columns, key.target_columns, strict=True):
+            sequence = next((one.sequence for one in table.columns if one.name == there), None)
+            if there not in expressions and sequence is not None:
+                expressions[there] = f"nextval('{sequence}')"
+                outer[there] = f"c.{quoted(there)}"
+            outer[here] = f"c.{quoted(there)}"
+    inner = ", ".join(f"{expression} AS {quoted(name)}" for name, expression in expressions.items())
+    source = f"generate_series({start}::bigint, {start + rows - 1}::bigint) AS g(i) {' '.join(joins)}"
+    where = f" WHERE {' AND '.join(plan.filters)}" if plan.filters else ""
+    # Without a column to name, rows of no columns are selected: each gets its defaults.
+    names = f" ({', '.join(quoted(name) for name in outer)})" if outer else ""
+    return (
+        f"{'WITH ' + ', '.join(with_) if with_ else ''} INSERT INTO {table.sql}{names} OVERRIDING SYSTEM VALUE "
+        f"SELECT {', '.join(outer.values())} "
+        f"FROM (SELECT {inner or 'g.i'} FROM {source}) AS c{where}{' ON CONFLICT DO NOTHING' if skip else ''}"
+    )
+
+
+def _shared(key: ForeignKey, assigned: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [
+        (here, there) for here, there in zip(key.columns, key.target_columns, strict=True) if here in assigned
+    ]
+
+
+def _parent_rows(
+    alias: str, key: ForeignKey, target: Table, shared: list[tuple[str, str]], plan: Plan
+) -> str:
+    columns = ", ".join(quoted(name) for name in dict.fromkeys(key.target_columns))
+    within = ", ".join(quoted(there) for _, there in shared)
+    window = f"PARTITION BY {within}" if within else ""
+    whole = f"key {key.name}" in plan.usual
+    total = f", count(*) OVER ({window}) AS airlock_t" if within else ""
+    return (
+        f"{alias} AS MATERIALIZED (SELECT {columns}, row_number() OVER ({window}) - 1 AS airlock_n{total} "
+        f"FROM (SELECT * FROM {target.rows_sql}{'' if whole else f' LIMIT {POOL}'}) AS p)"
+    )
+
+
+def _join(
+    plan: Plan,
+    key: ForeignKey,
+    alias: str,
+    shared: list[tuple[str, str]],
+    assigned: Mapping[str, str],
+    parents: Mapping[int, int],
+) -> str:
+    digit = plan.usual.get(f"key {key.name}")
+    if shared:
+        same = " AND ".join(f"{alias}.{quoted(there)} = {assigned[here]}" for here, there in shared)
+        return f"JOIN {alias} ON {same} AND {alias}.airlock_n = g.i % {alias}.airlock_t"
+    size = min(parents[key.target], POOL)
+    number = digit.at("g.i") if digit else f"g.i % {size}"
+    return f"JOIN {alias} ON {alias}.airlock_n = {number}"

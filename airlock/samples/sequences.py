@@ -1,0 +1,108 @@
+"""What sequences would hand out next, and whether somebody has it already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.fingerprint.model import plain
+from airlock.records.difference import Difference
+from airlock.samples.tables import quoted
+
+if TYPE_CHECKING:
+    import psycopg2.extensions
+
+_OWNED = """
+SELECT n.nspname, c.relname, q.seqincrement, rn.nspname, r.relname, a.attname,
+  CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 'whole' WHEN t.typname IN ('numeric', 'float4', 'float8') OR
+       t.typtype = 'd' AND t.typcategory = 'N' THEN 'number' END
+FROM pg_sequence q JOIN pg_class c ON c.oid = q.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
+  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
+LEFT JOIN pg_class r ON r.oid = d.refobjid LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace
+LEFT JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = d.refobjsubid
+LEFT JOIN pg_type t ON t.oid = a.atttypid
+WHERE c.oid >= 16384 AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+  AND c.relpersistence <> 't'
+ORDER BY n.nspname, c.relname
+"""
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What a sequence hands out next, and the furthest value in the column it serves."""
+
+    value: int
+    step: int
+    column: str | None
+    furthest: int | None
+
+    @property
+    def is_used(self) -> bool:
+        """Tell whether the next value is one that its column has gone past."""
+        if self.furthest is None:
+            return False
+        return self.value <= self.furthest if self.step > 0 else self.value >= self.furthest
+
+    def behind(self, other: Next) -> bool:
+        """Tell whether this hands out again what the other had already handed out."""
+        return self.value < other.value if other.step > 0 else self.value > other.value
+
+
+def read_sequences(connection: psycopg2.extensions.connection) -> dict[str, Next]:
+    """Read every sequence's next value, without taking one. Reads the served columns' furthest values."""
+    found: dict[str, Next] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_OWNED)
+        owned = cursor.fetchall()
+        for part in range(0, len(owned), 100):
+            some = owned[part : part + 100]
+            cursor.execute(" UNION ALL ".join(_one(place, *row) for place, row in enumerate(some)))
+            for place, last, called, furthest in cursor.fetchall():
+                schema, name, step, table_schema, table, column, _ = some[place]
+                serves = f"{plain(table_schema)}.{plain(table)}.{plain(column)}" if table else None
+                label = f"sequence {plain(schema)}.{plain(name)}"
+                found[label] = Next(last + step if called else last, step, serves, furthest)
+    return found
+
+
+def _one(
+    place: int,
+    schema: str,
+    name: str,
+    step: int,
+    table_schema: str | None,
+    table: str | None,
+    column: str | None,
+    type_: str | None,
+) -> str:
+    furthest = "NULL::bigint"
+    if table and table_schema and column and type_:
+        best = "max" if step > 0 else "min"
+        value, whole = quoted(column), ""
+        if type_ == "number":
+            # What no sequence reaches (NaN, 1e40) says nothing about it.
+            value = f"{value}::numeric"
+            whole = f" WHERE {value} BETWEEN {_LEAST} AND {_MOST}"
+        furthest = f"(SELECT {best}({value})::bigint FROM {quoted(table_schema)}.{quoted(table)}{whole})"
+    return f"SELECT {place}, last_value, is_called, {furthest} FROM {quoted(schema)}.{quoted(name)}"
+
+
+def compare_sequences(before: dict[str, Next], after: dict[str, Next]) -> tuple[Difference, ...]:
+    """List sequences that would hand out a used key, or hand out again what they have handed out."""
+    found = []
+    for name, now in after.items():
+        then = before.get(name)
+        if now.is_used and not (then is not None and then.is_used):
+            found.append(
+                Difference(
+                    name,
+                    "next value",
+                    str(then.value) if then else None,
+                    f"{now.value}, but {now.column} holds up to {now.furthest}",
+                )
+            )
+        elif then is not None and now.behind(then):
+            found.append(Difference(name, "next value", str(then.value), f"{now.value}, handed out before"))
+    return tuple(found)

@@ -1,0 +1,346 @@
+"""What must be known of a table to write rows into it: read from the catalogue in four queries."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airlock.catalogue.fingerprint.model import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import psycopg2.extensions
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column that a statement may write; `type` is the domain's base type where it has one."""
+
+    name: str
+    number: int
+    type: str
+    kind: str
+    category: str
+    is_array: bool
+    nullable: bool
+    length: int | None
+    scale: int | None
+    default: str | None
+    sequence: str | None
+    identity: str
+    labels: tuple[str, ...] = ()
+    subtype: str | None = None
+    parts: tuple[str, ...] = ()
+    domain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """Columns here that must be found together over there."""
+
+    name: str
+    columns: tuple[str, ...]
+    target: int
+    target_columns: tuple[str, ...]
+    deferrable: bool
+    full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A condition on a row, as qualified SQL over its columns."""
+
+    name: str
+    columns: tuple[str, ...]
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """Columns that are unique together; `expressions` where the index computes something of them."""
+
+    name: str
+    columns: tuple[str, ...]
+    primary: bool
+    deferrable: bool
+    expressions: bool
+    partial: bool
+    exclusion: bool
+    not_null: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table (or the root of a partitioned one) and everything that a new row must satisfy."""
+
+    oid: int
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    checks: tuple[Check, ...] = ()
+    uniques: tuple[Unique, ...] = ()
+    bounds: tuple[str, ...] = ()
+    partition_check: str | None = None
+    has_triggers: bool = False
+    has_rules: bool = False
+    generated: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def label(self) -> str:
+        """The name for people."""
+        return f"{plain(self.schema)}.{plain(self.name)}"
+
+    @property
+    def sql(self) -> str:
+        """The name for statements."""
+        return f"{quoted(self.schema)}.{quoted(self.name)}"
+
+    @property
+    def rows_sql(self) -> str:
+        """The name for statements about its own rows: not those of tables that inherit from it."""
+        return self.sql if self.partition_check else f"ONLY {self.sql}"
+
+    @property
+    def every_column(self) -> tuple[str, ...]:
+        """The names of all columns, the generated ones last."""
+        return (*(column.name for column in self.columns), *sorted(self.generated))
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that tell a row: the primary key, else a unique key without NULLs, else none."""
+        return next(iter(self.keys), ())
+
+    @property
+    def keys(self) -> tuple[tuple[str, ...], ...]:
+        """All that tell a row, the best first."""
+        plain_keys = [one for one in self.uniques if not (one.expressions or one.partial or one.exclusion)]
+        ordered = sorted(plain_keys, key=lambda it: (not it.primary, len(it.columns), it.name))
+        return tuple(one.columns for one in ordered if one.primary or one.not_null)
+
+
+def quoted(identifier: str) -> str:
+    """Quote one identifier for a statement."""
+    doubled = identifier.replace('"', '""')
+    return f'"{doubled}"'
+
+
+_TABLES = """
+SELECT c.oid, n.nspname, c.relname,
+  (SELECT count(*) > 0 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'),
+  EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type IN ('2', '3')),
+  CASE WHEN c.relkind = 'p' THEN (
+    SELECT string_agg('(' || coalesce(pg_get_partition_constraintdef(t.relid), 'true') || ')', ' OR ')
+    FROM pg_partition_tree(c.oid) t WHERE t.isleaf AND t.relid <> c.oid) END,
+  CASE WHEN c.relkind = 'p' THEN (
+    SELECT array_agg(pg_get_expr(l.relpartbound, l.oid)) FROM pg_partition_tree(c.oid) t
+    JOIN pg_class l ON l.oid = t.relid WHERE t.level > 0) END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND c.oid >= 16384
+  AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid
+                  AND e.deptype = 'e')
+  AND (%(names)s::text[] IS NULL OR c.oid = ANY (%(names)s::text[]::regclass[]::oid[]) OR EXISTS (
+    SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid
+      AND k.conrelid = ANY (%(names)s::text[]::regclass[]::oid[])))
+ORDER BY n.nspname, c.relname
+"""
+_COLUMNS = """
+SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL),
+  coalesce(b.typtype, t.typtype), coalesce(b.typcategory, t.typcategory),
+  NOT (a.attnotnull OR t.typnotnull),
+  CASE WHEN coalesce(nullif(t.typtypmod, -1), a.atttypmod) >= 0 THEN coalesce(nullif(t.typtypmod, -1), a.atttypmod) END,
+  CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault) END,
+  pg_get_serial_sequence(a.attrelid::regclass::text, a.attname), a.attidentity, a.attgenerated,
+  (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = coalesce(x.oid, b.oid, t.oid)),
+  coalesce((SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE coalesce(b.oid, t.oid) IN (r.rngtypid, r.rngmultitypid)),
+           format_type(x.oid, NULL)),
+  (SELECT array_agg(format_type(f.atttypid, f.atttypmod) ORDER BY f.attnum) FROM pg_attribute f
+   WHERE f.attrelid = coalesce(b.typrelid, t.typrelid) AND f.attnum > 0 AND NOT f.attisdropped AND t.typrelid <> 0),
+  CASE WHEN t.typtype = 'd' THEN t.oid END,
+  (SELECT array_agg(pg_get_expr(k.conbin, 0) ORDER BY k.conname) FROM pg_constraint k
+   WHERE k.contypid = t.oid AND k.contype = 'c')
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN LATERAL (
+  WITH RECURSIVE base (oid, typtype, typbasetype) AS (
+    SELECT y.oid, y.typtype, y.typbasetype FROM pg_type y WHERE y.oid = t.typbasetype AND t.typtype = 'd'
+    UNION ALL SELECT y.oid, y.typtype, y.typbasetype FROM base, pg_type y
+    WHERE y.oid = base.typbasetype AND base.typtype = 'd')
+  SELECT y.* FROM base JOIN pg_type y ON y.oid = base.oid WHERE base.typtype <> 'd') b ON t.typtype = 'd'
+LEFT JOIN pg_type x ON x.oid = coalesce(b.typelem, t.typelem) AND coalesce(b.typcategory, t.typcategory) = 'A'
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum
+"""
+_CONSTRAINTS = """
+SELECT k.conrelid, k.conname, k.contype,
+  (SELECT array_agg(a.attname ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u (m, n)
+   JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.m),
+  k.confrelid,
+  (SELECT array_agg(a.attname ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u (m, n)
+   JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.m),
+  k.condeferrable, k.confmatchtype = 'f', pg_get_expr(k.conbin, k.conrelid)
+FROM pg_constraint k
+WHERE k.conrelid = ANY (%(oids)s::oid[]) AND k.contype IN ('c', 'f') AND k.conparentid = 0
+ORDER BY k.conrelid, k.conname
+"""
+_UNIQUES = """
+SELECT i.indrelid, x.relname, i.indisprimary, NOT i.indimmediate,
+  0 = ANY (i.indkey::int2[]), i.indpred IS NOT NULL, i.indisexclusion,
+  CASE WHEN 0 = ANY (i.indkey::int2[]) THEN (
+    SELECT array_agg(DISTINCT a.attname ORDER BY a.attname) FROM pg_depend d
+    JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid)
+  ELSE (SELECT array_agg(a.attname ORDER BY u.n) FROM unnest(i.indkey::int2[]) WITH ORDINALITY u (m, n)
+   JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.m WHERE u.n <= i.indnkeyatts) END,
+  (SELECT bool_and(a.attnotnull) FROM unnest(i.indkey::int2[]) u (m)
+   JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.m)
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+WHERE i.indrelid = ANY (%(oids)s::oid[]) AND (i.indisunique OR i.indisexclusion) AND i.indislive
+ORDER BY i.indrelid, x.relname
+"""
+NEUTRAL = "SELECT set_config('search_path', 'pg_catalog', true)"
+
+
+def read_tables(
+    connection: psycopg2.extensions.connection,
+    *,
+    names: Collection[str] | None = None,
+    exclude: Collection[str] = (),
+    targets: bool = False,
+) -> tuple[Table, ...]:
+    """Read all tables, or those of these labels (`phase2.task`), without partitions and extensions' tables.
+
+    `targets` adds the tables that their foreign keys refer to.
+
+    Reads the catalogue inside the caller's transaction, or in one of its own that it ends.
+    """
+    with connection.cursor() as cursor:
+        opened = connection.info.transaction_status == 0
+        if opened and connection.autocommit:
+            cursor.execute("BEGIN READ ONLY")
+        cursor.execute("SELECT current_setting('search_path')")
+        search_path = (cursor.fetchone() or ("",))[0]
+        cursor.execute(NEUTRAL)
+        try:
+            return _read(cursor, names, exclude, targets=targets)
+        finally:
+            if opened:
+                cursor.execute("ROLLBACK")
+            elif connection.info.transaction_status == 2:
+                cursor.execute("SELECT set_config('search_path', %s, true)", (search_path,))
+
+
+def _existing(cursor: Any, names: Collection[str]) -> list[str]:
+    """Leave out names of tables that are not there: a regclass must exist. Labels are valid spellings of names."""
+    cursor.execute(
+        "SELECT array_agg(name) FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL",
+        ([_spelled(name) for name in names],),
+    )
+    return list((cursor.fetchone() or ([],))[0] or [])
+
+
+def _spelled(label: str) -> str:
+    """Quote a label's parts that stand bare in it: keywords are names too."""
+    parts = re.findall(r'"(?:[^"]|"")*"|[^.]+', label)
+    return ".".join(part if part.startswith('"') else f'"{part}"' for part in parts)
+
+
+def _read(
+    cursor: Any, names: Collection[str] | None, exclude: Collection[str], *, targets: bool
+) -> tuple[Table, ...]:
+    cursor.execute(_TABLES, {"names": None if names is None else _existing(cursor, names)})
+    found = cursor.fetchall()
+    labels = {row[0]: f"{plain(row[1])}.{plain(row[2])}" for row in found}
+    everything = targets or names is None
+    rows = [
+        row
+        for row in found
+        if labels[row[0]] not in exclude and (everything or labels[row[0]] in (names or ()))
+    ]
+    oids = {"oids": [row[0] for row in rows]}
+    columns: dict[int, list[Column]] = {row[0]: [] for row in rows}
+    generated: dict[int, set[str]] = {row[0]: set() for row in rows}
+    checks: dict[int, list[Check]] = {row[0]: [] for row in rows}
+    keys: dict[int, list[ForeignKey]] = {row[0]: [] for row in rows}
+    uniques: dict[int, list[Unique]] = {row[0]: [] for row in rows}
+    cursor.execute(_COLUMNS, oids)
+    for row in cursor.fetchall():
+        column, is_generated, conditions = _column(row)
+        if is_generated:
+            generated[row[0]].add(column.name)
+            continue
+        columns[row[0]].append(column)
+        for number, condition in enumerate(conditions):
+            checks[row[0]].append(_domain_check(column, number, condition))
+    cursor.execute(_CONSTRAINTS, oids)
+    for oid, name, kind, names_here, target, names_there, deferrable, full, expression in cursor.fetchall():
+        if kind == "c":
+            checks[oid].append(Check(name, tuple(names_here or ()), expression))
+        else:
+            keys[oid].append(
+                ForeignKey(name, tuple(names_here), target, tuple(names_there), deferrable, full)
+            )
+    cursor.execute(_UNIQUES, oids)
+    for (
+        oid,
+        name,
+        primary,
+        deferrable,
+        expressions,
+        partial,
+        exclusion,
+        names_here,
+        not_null,
+    ) in cursor.fetchall():
+        uniques[oid].append(
+            Unique(
+                name,
+                tuple(names_here or ()),
+                primary,
+                deferrable,
+                expressions,
+                partial,
+                exclusion,
+                bool(not_null),
+            )
+        )
+    return tuple(
+        Table(
+            oid, schema, name, tuple(columns[oid]), tuple(keys[oid]), tuple(checks[oid]), tuple(uniques[oid]),
+            tuple(bounds or ()), partition_check, triggers, rules, frozenset(generated[oid]),
+        )
+        for oid, schema, name, triggers, rules, partition_check, bounds in rows
+    )  # fmt: skip
+
+
+def _column(row: Any) -> tuple[Column, bool, list[str]]:
+    (_, name, number, type_, kind, category, nullable, modifier, default, sequence, identity, generated,
+     labels, subtype, parts, domain, conditions) = row  # fmt: skip
+    length = scale = None
+    if modifier is not None:
+        if type_ in {"character varying", "character"} or type_.startswith(
+            ("character varying", "character")
+        ):
+            length = modifier - 4
+        elif type_ in {"numeric", "numeric[]"}:
+            length, scale = (modifier - 4) >> 16, ((modifier - 4) & 0x7FF ^ 0x400) - 0x400
+        else:
+            length = modifier
+    if default is not None and sequence is None and default.startswith("nextval("):
+        sequence = default.split("'")[1]
+    return (
+        Column(
+            name, number, type_, kind, category, category == "A", nullable, length, scale, default, sequence,
+            identity, tuple(labels or ()), subtype, tuple(parts or ()), str(domain) if domain else None,
+        ),
+        bool(generated),
+        list(conditions or ()),
+    )  # fmt: skip
+
+
+def _domain_check(column: Column, number: int, condition: str) -> Check:
+    spelled = re.sub(r"\bVALUE\b", quoted(column.name).replace("\\", r"\\"), condition)
+    return Check(f"domain of {column.name} {number}", (column.name,), spelled)

@@ -1,0 +1,1 @@
+"""Scratch servers and databases, and the isolation of what runs in them."""

