@@ -20,7 +20,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from airlock.database import liveness
-from airlock.database.server import ServerFacts, classify, connect, facts, first_line, refuse_unwritable
+from airlock.database.server import (
+    ServerFacts,
+    classify,
+    connect,
+    facts,
+    first_line,
+    naming_a_statement_pooler,
+    refuse_unwritable,
+)
 from airlock.records.errors import AirlockError, ConnectionLost, LeaseHeld
 
 if TYPE_CHECKING:
@@ -203,7 +211,8 @@ def take(
     name = f"{LEASE_NAME}:{run} {what}".strip().encode()[:_NAME_BYTES].decode(errors="ignore")
     connection = connect(target, application_name=name)
     try:
-        server = facts(connection)
+        with naming_a_statement_pooler(target):
+            server = facts(connection)
         # Advisory locks succeed on a standby too: say no before one is taken.
         refuse_unwritable(server, target.label)
         deadline = time.monotonic() + wait_s

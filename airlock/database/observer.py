@@ -39,10 +39,19 @@ class Blocker:
     state: str
     query: str
     waited_for: str
+    gid: str | None = None
 
     def __str__(self) -> str:
-        """Say who holds what, and since when."""
+        """Say who holds what, and since when; of what has no session, how it is ended."""
+        if self.gid is not None:
+            literal = self.gid.replace("'", "''")
+            return (
+                f"the prepared transaction {self.gid} ({self.user}, prepared {self.seconds:.0f} s ago; "
+                f"no session holds it: COMMIT PREPARED '{literal}' or ROLLBACK PREPARED '{literal}' ends it)"
+            )
         name = ", ".join(part for part in (self.user, self.application) if part)
+        if "(to prevent wraparound)" in self.query:
+            name += " to prevent wraparound, which gives way to nobody"
         since = f"{self.state}, {self.seconds:.0f} s" if self.state else "its state is hidden from this role"
         return f"pid {self.pid} ({name}, {since})"
 
@@ -56,6 +65,20 @@ class Budget:
     deadline: float
 
 
+# The locks of a prepared transaction belong to no session: pg_blocking_pids gives 0 for them (PostgreSQL manual,
+# 9.27), and pg_locks no pid. Their virtual transaction is -1/xid up to 16 and the dead session's own from 17 on
+# (measured on 15 and 18): the lock that each holds on its own transaction id tells which transaction it is.
+_PREPARED = """
+SELECT DISTINCT x.gid, x.owner::text, extract(epoch FROM clock_timestamp() - x.prepared)::float8
+FROM pg_locks w JOIN pg_locks g ON g.pid IS NULL AND g.granted AND (
+    (g.locktype = w.locktype AND g.database IS NOT DISTINCT FROM w.database AND g.relation = w.relation)
+    OR g.transactionid = w.transactionid OR g.virtualtransaction = w.virtualxid)
+JOIN pg_locks own ON own.pid IS NULL AND own.locktype = 'transactionid' AND own.virtualtransaction = g.virtualtransaction
+JOIN pg_prepared_xacts x ON x.transaction = own.transactionid
+WHERE w.pid = %s AND NOT w.granted ORDER BY 1
+"""
+
+
 class Observer:
     """Sample the worker of one run in a thread, from `start` to `stop`."""
 
@@ -67,6 +90,8 @@ class Observer:
         self.blockers: tuple[Blocker, ...] = ()
         self.cancelled = ""
         self.outside_transaction = False
+        self.unreplicated_s = 0.0
+        self._syncs_since: float | None = None
         self._worker = f"{WORKER_NAME}:{run}"
         self._budget = budget
         self._on_blockers = on_blockers
@@ -130,12 +155,15 @@ class Observer:
         with self.connection.cursor() as cursor:
             cursor.execute(
                 as_login(
-                    "SELECT a.pid, extract(epoch FROM clock_timestamp() - a.query_start)::float8 FROM pg_stat_activity a "
+                    "SELECT a.pid, extract(epoch FROM clock_timestamp() - a.query_start)::float8, "
+                    "coalesce(a.wait_event = 'SyncRep', false) FROM pg_stat_activity a "
                     "WHERE a.application_name = %s AND a.datname = current_database() AND a.state <> 'idle'"
                 ),
                 (self._worker,),
             )
-            workers = dict(cursor.fetchall())
+            active = cursor.fetchall()
+            workers = {pid: seconds for pid, seconds, _ in active}
+            self._watch_replication([pid for pid, _, syncs in active if syncs])
             if not workers:
                 return
             cursor.execute(
@@ -150,7 +178,7 @@ class Observer:
         self._enforce(workers, waits)
         for pid, _mode, object_name, blocking, seconds in waits:
             if pid in workers:
-                self._name_blockers(blocking, object_name)
+                self._name_blockers(pid, blocking, object_name)
             elif workers.keys() & set(blocking) and seconds > self.longest_block_s:
                 self.longest_block_s = seconds
 
@@ -172,27 +200,62 @@ class Observer:
         if stalled or time.monotonic() > self._budget.deadline:
             self.cancel("lock budget")
 
-    def _name_blockers(self, pids: list[int], object_name: str) -> None:
+    def _watch_replication(self, pids: list[int]) -> None:
+        """Let a commit go that has waited for a synchronous standby to the run's deadline.
+
+        It is committed here by then; a cancel ends only the wait (PostgreSQL manual, 26.2.8.3).
+        """
+        now = time.monotonic()
+        if not pids:
+            self._syncs_since = None
+            return
+        self._syncs_since = self._syncs_since or now
+        if now < self._budget.deadline:
+            return
+        self.unreplicated_s = max(now - self._syncs_since, SAMPLE_SECONDS)
+        with self.connection.cursor() as cursor:
+            cursor.execute(as_login("SELECT pg_cancel_backend(pid) FROM unnest(%s) AS pid"), (pids,))
+
+    def _name_blockers(self, waiting: int, pids: list[int], object_name: str) -> None:
         with self.connection.cursor() as cursor:
             cursor.execute(
                 as_login(
                     "SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), "
                     "coalesce(extract(epoch FROM clock_timestamp() - coalesce(xact_start, backend_start)), 0)::float8, "
-                    "coalesce(state, backend_type, ''), coalesce(query, '') "
+                    "coalesce(state, backend_type, ''), coalesce(query, ''), coalesce(backend_type, '') "
                     "FROM pg_stat_activity WHERE pid = ANY(%s) ORDER BY pid"
                 ),
                 (pids,),
             )
             found = tuple(
-                Blocker(row[0], row[1], row[2], row[3], row[4], _shape(row[5]), object_name)
+                Blocker(
+                    row[0],
+                    row[1] or _unless_client(row[6]),
+                    row[2],
+                    row[3],
+                    row[4],
+                    _shape(row[5]),
+                    object_name,
+                )
                 for row in cursor.fetchall()
             )
-        known = {blocker.pid for blocker in self.blockers}
+            if 0 in pids:
+                cursor.execute(as_login(_PREPARED), (waiting,))
+                found += tuple(
+                    Blocker(0, owner, "", seconds, "prepared", "", object_name, gid)
+                    for gid, owner, seconds in cursor.fetchall()
+                )
+        known = {(blocker.pid, blocker.gid) for blocker in self.blockers}
         self.blockers = found or self.blockers
-        if found and {blocker.pid for blocker in found} - known:
+        if found and {(blocker.pid, blocker.gid) for blocker in found} - known:
             self._on_blockers(found)
 
 
+def _unless_client(backend_type: str) -> str:
+    """Name a session of the server's own by its kind: it has no user."""
+    return "" if backend_type == "client backend" else backend_type
+
+
 def _shape(query: str) -> str:
-    """Keep the first 80 characters of a query, its literals taken out."""
-    return scrub(re.sub(r"'(?:[^']|'')*'?", "'...'", " ".join(query.split()))[:80])
+    """Keep the first 120 characters of a query, its literals taken out."""
+    return scrub(re.sub(r"'(?:[^']|'')*'?", "'...'", " ".join(query.split()))[:120])

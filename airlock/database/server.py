@@ -333,3 +333,48 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if type(current).__name__ != "PendingRollbackError":
             yield current
         queue += [getattr(current, "orig", None), current.__cause__, current.__context__]
+
+
+def role_timeouts(connection: type_connection) -> tuple[dict[str, str], dict[str, str]]:
+    """Read the timeouts that this session has been given from outside: those that end a run, and the others. Locks nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, current_setting(name) FROM pg_settings WHERE setting <> '0' AND name IN "
+            "('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout') ORDER BY name"
+        )
+        found = dict(cursor.fetchall())
+    kept = {name: found.pop(name) for name in ("statement_timeout",) if name in found}
+    return found, kept
+
+
+@contextlib.contextmanager
+def naming_a_statement_pooler(target: targets.Target) -> Iterator[None]:
+    """Raise WrongTarget in place of a lost connection where a pooler in statement mode is what cut it.
+
+    PgBouncer ends a client that begins a transaction there, and the reason stays in its own log (measured on 1.18):
+    a query by itself is answered, the same one in a transaction is cut off.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(classify(error), ConnectionLost) and _pools_statements(target):
+            raise WrongTarget(
+                f"{target.label} is a pooler in statement mode, which ends whoever begins a transaction.",
+                standing="Nothing changed.",
+                then="the server's own URL, or a pool in transaction or session mode",
+            ) from error
+        raise
+
+
+def _pools_statements(target: targets.Target) -> bool:
+    try:
+        with contextlib.closing(connect(target, application_name="airlock", autocommit=True)) as connection:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                try:
+                    cursor.execute("BEGIN")
+                except Exception as error:  # noqa: BLE001  any driver's own
+                    return isinstance(classify(error), ConnectionLost)
+    except Exception:  # noqa: BLE001  it is gone altogether
+        return False
+    return False

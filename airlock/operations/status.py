@@ -32,9 +32,12 @@ def status(
 
     Where a scratch server is missing the drift is not examined, and the record says why.
     """
-    with contextlib.closing(
-        server.connect(target, application_name="airlock-status", autocommit=True)
-    ) as connection:
+    with (
+        server.naming_a_statement_pooler(target),
+        contextlib.closing(
+            server.connect(target, application_name="airlock-status", autocommit=True)
+        ) as connection,
+    ):
         facts = server.facts(connection)
         table, built_reason = versions.version_table(connection)
         rows = versions.version_rows(connection, table)

@@ -24,6 +24,7 @@ class Progress:
     planned: bool = False
     pooled: bool = False
     step: str | None = None
+    lifted: tuple[str, ...] = ()
     left_transaction: bool = False
     comment: str | None = None
     single: bool = False

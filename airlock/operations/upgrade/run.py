@@ -17,7 +17,7 @@ from airlock.operations.upgrade.judge import judge
 from airlock.operations.upgrade.leftovers import invalid_left
 from airlock.operations.upgrade.progress import Progress
 from airlock.operations.upgrade.proof import prove
-from airlock.operations.upgrade.steps import Steps
+from airlock.operations.upgrade.steps import Steps, require_replicated
 from airlock.project import environment
 from airlock.records.errors import (
     AirlockError,
@@ -95,6 +95,7 @@ class _Run:
                 self._count_losses(lease, observer, watch)
             self._attempt_all(lease, observer, watch)
             self.progress.heads = position.read_heads(observer.connection, self.progress.table)
+            self._require_replicated(observer)
             self._look_afterwards(observer)
 
     @contextlib.contextmanager
@@ -154,6 +155,20 @@ class _Run:
             self.request.emit(
                 Noted(
                     "This is a transaction pooler; it works, but a direct host (DATABASE_URL_UNPOOLED) is better for revisions."
+                )
+            )
+
+        lifted, kept = server.role_timeouts(observer.connection)
+        self.progress.lifted = tuple(lifted)
+        for name, value in lifted.items():
+            self.request.emit(
+                Noted(f"{name} = {value} stands on this role or database; lifted for this run.")
+            )
+        if "statement_timeout" in kept and self.request.statement_s is None:
+            self.request.emit(
+                Noted(
+                    f"statement_timeout = {kept['statement_timeout']} stands on this role or database, and holds for each "
+                    "statement of a transaction; --statement-timeout takes its place."
                 )
             )
 
@@ -244,6 +259,13 @@ class _Run:
         if not isinstance(failure, LockBudgetSpent) or left <= 0:
             return False
         return sleep < left or left > self.request.lock_s
+
+    def _require_replicated(self, observer: Observer) -> None:
+        try:
+            require_replicated(observer)
+        except AirlockError as error:
+            error.standing = position.standing(self.progress, self.target, observer)
+            raise
 
     def _look_afterwards(self, observer: Observer) -> None:
         if self.progress.done == 0:

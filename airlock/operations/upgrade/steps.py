@@ -14,7 +14,7 @@ from airlock.operations.upgrade import leftovers, marks, plan
 from airlock.operations.upgrade.transaction_end import ends_transaction
 from airlock.project import environment
 from airlock.project.environment import Hooks
-from airlock.records.errors import ConnectionLost, RevisionFailed, WrongTarget
+from airlock.records.errors import ConnectionLost, RevisionFailed, StatementBudgetSpent, WrongTarget
 from airlock.records.upgrade import Planned, StepBegun, StepDone
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class Steps(Hooks):
         """Announce the step; begin nothing once the lease is lost or a signal has arrived."""
         self.watch.check()
         self.lease.require()
+        require_replicated(self.observer)
         self._since = time.monotonic()
         self.progress.step = step.revision.revision
         self.progress.left_transaction = False
@@ -190,6 +191,9 @@ class Steps(Hooks):
                 self._unbind(connection)
             return
         raw.execute(connection, f"SET LOCAL lock_timeout = {max(1, round(self.request.lock_s * 1000))}")
+        # A revision may think between two statements, and take its time as a whole: a role's own limits would end it.
+        for name in self.progress.lifted:
+            raw.execute(connection, f"SET LOCAL {name} = 0")
         if self.request.statement_s is not None:
             raw.execute(
                 connection, f"SET LOCAL statement_timeout = {max(1, round(self.request.statement_s * 1000))}"
@@ -204,6 +208,7 @@ class Steps(Hooks):
             return
         connection.info[_UNBOUND] = True
         raw.execute(connection, "SET lock_timeout = 0")
+        raw.execute(connection, "SET idle_session_timeout = 0")
         if self.request.statement_s is not None:
             raw.execute(connection, "SET statement_timeout = 0")
 
@@ -230,6 +235,16 @@ class Steps(Hooks):
         raw.execute(connection, marks.comment_sql(self.progress.table, mark.text()))
         self.progress.left_transaction = True
         self.progress.comment = mark.text()
+
+
+def require_replicated(observer: Observer) -> None:
+    """Raise StatementBudgetSpent where a commit was let go without its synchronous standby's word."""
+    if observer.unreplicated_s:
+        raise StatementBudgetSpent(
+            f"A commit waited {observer.unreplicated_s:.0f} s for a synchronous standby, past --wait, and was let go: "
+            "it is committed on this server, and no standby has confirmed it.",
+            then="to bring the standby back, or take it out of synchronous_standby_names; then the same again",
+        )
 
 
 def _resolved(context: MigrationContext) -> marks.VersionTable:
