@@ -54,6 +54,7 @@ _START = insert_for_user(CONVERSATION, "title").returning(*_COLUMNS)
 _GET = select(*_COLUMNS).where(*_OWN)
 _BUMP = update(CONVERSATION).where(*_OWN).values(updated_at=CLOCK).returning(CONVERSATION.c.id)
 _APPEND = insert(MESSAGE).returning(*_MESSAGE_COLUMNS)
+_RENAME = update(CONVERSATION).where(*_OWN).values(title=bindparam("new_title")).returning(*_COLUMNS)
 _DELETE = delete_from(CONVERSATION).where(*_OWN).returning(CONVERSATION.c.id)
 
 
@@ -106,6 +107,16 @@ def list_page(
     statement = _list(further=after is not None)
     rows = session.execute(statement, {"mine": user_id} | bounds(limit, after)).all()
     return cut([ConversationRecord(*row) for row in rows], limit, lambda item: (item.updated_at, item.id))
+
+
+@either
+def rename(session: Session, user_id: UUID, conversation_id: UUID, title: str | None) -> ConversationRecord:
+    """Give a conversation another title, or none, and renew its `updated_at`. Raises NotFound."""
+    values = {"mine": user_id, "own_id": conversation_id, "new_title": title}
+    row = session.execute(_RENAME, values).one_or_none()
+    if row is None:
+        raise NotFound("conversation")
+    return ConversationRecord(*row)
 
 
 @either

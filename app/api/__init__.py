@@ -1,1 +1,1 @@
-"""The tasks API: HTTP in front of the data access. The application object is `app.api.main:app`."""
+"""The API of tasks and conversations: HTTP in front of the data access. The application object is `app.api.main:app`."""

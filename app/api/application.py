@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 
-from app.api import errors, standing, tasks
+from app.api import conversations, errors, standing, tasks
 from app.api.errors import UNAVAILABLE, Unavailable, database_faults
 from app.api.schemas import Health
 from app.database import async_session, make_async_engine, retrying
@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> Application:
     app = Application(
         title="Tasks",
         version="1.0.0",
-        summary="What users mean to do.",
+        summary="What users mean to do, and what they talk about.",
         description='Every endpoint under `/api/{user_id}` needs that user\'s bearer token. Errors are `{"detail": …}`.',
         lifespan=_lifespan,
     )
@@ -66,6 +66,7 @@ def create_app(settings: Settings) -> Application:
     errors.install(app)
     app.include_router(_health)
     app.include_router(tasks.router)
+    app.include_router(conversations.router)
     return app
 
 

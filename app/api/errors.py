@@ -44,6 +44,9 @@ FOR_USER: dict[int | str, dict[str, Any]] = UNAVAILABLE | {
 FOR_TASK: dict[int | str, dict[str, Any]] = FOR_USER | {
     404: {"model": Problem, "description": "The user has no such task."}
 }
+FOR_CONVERSATION: dict[int | str, dict[str, Any]] = FOR_USER | {
+    404: {"model": Problem, "description": "The user has no such conversation."}
+}
 WITH_BODY: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body cannot be read."},
 }

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.models import Role
+
 # PostgreSQL's text has no NUL; a title has something to read in it.
 Title = Annotated[
     str,
@@ -17,6 +19,11 @@ Description = Annotated[
     str, Field(max_length=10_000, pattern=r"^[^\x00]*$", examples=["The ones on the balcony too."])
 ]
 Priority = Annotated[int, Field(ge=1, le=4, description="From 1, usual, to 4, urgent.")]
+
+
+Content = Annotated[
+    str, Field(min_length=1, max_length=100_000, pattern=r"^[^\x00]*$", examples=["What grows in the shade?"])
+]
 
 
 class _Request(BaseModel):
@@ -66,6 +73,79 @@ class TaskPage(BaseModel):
     next: Annotated[
         str | None, Field(description="Give it as `after` to read the page that follows; null at the end.")
     ]
+
+
+_NEXT = Field(description="Give it as `after` to read the page that follows; null at the end.")
+
+
+class ConversationCreate(_Request):
+    """A conversation to be."""
+
+    title: Title | None = None
+
+
+class ConversationRename(_Request):
+    """A conversation's other title; null takes it away."""
+
+    title: Title | None
+
+
+class ConversationRead(BaseModel):
+    """A conversation, as it is stored, without its messages."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    user_id: UUID
+    title: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ConversationPage(BaseModel):
+    """Some of a user's conversations, the last used first."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[ConversationRead]
+    next: Annotated[str | None, _NEXT]
+
+
+class MessageCreate(_Request):
+    """What to add to a conversation."""
+
+    # Not strict: JSON has no enumerations, a role arrives as its text.
+    role: Annotated[Role, Field(strict=False)]
+    content: Content
+
+
+class MessageRead(BaseModel):
+    """A message, as it is stored."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    user_id: UUID
+    conversation_id: UUID
+    role: Role
+    content: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class MessagePage(BaseModel):
+    """Some of a conversation's messages, in the order they were written or, backwards, the other way."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[MessageRead]
+    next: Annotated[str | None, _NEXT]
+
+
+class ConversationWithMessages(ConversationRead):
+    """A conversation and a page of its messages."""
+
+    messages: MessagePage
 
 
 class Health(BaseModel):

@@ -44,7 +44,7 @@ def subject(token: str, secret: SecretStr) -> UUID:
 
 async def _own_id(
     request: Request,
-    user_id: Annotated[UUID, Path(description="Whose tasks; the token's subject.")],
+    user_id: Annotated[UUID, Path(description="Whose they are; the token's subject.")],
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> UUID:
     """Let a user pass to what is their own: 401 without a valid token, 403 with another user's."""

@@ -35,6 +35,10 @@ class Person:
     def tasks(self) -> str:
         return f"/api/{self.id}/tasks"
 
+    @property
+    def conversations(self) -> str:
+        return f"/api/{self.id}/conversations"
+
 
 def client_of(app: Application) -> httpx.AsyncClient:
     """Talk to the application within this process; what it did not foresee is raised here."""

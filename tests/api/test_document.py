@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as configured
 from hypothesis import strategies as st
 
-from app import tasks
+from app import conversations, tasks
 from app.api.application import create_app
 from app.database import make_engine, session
 from app.settings import Settings
@@ -82,6 +82,12 @@ LABELS = [
     "PUT /api/{user_id}/tasks/{task_id}",
     "DELETE /api/{user_id}/tasks/{task_id}",
     "PATCH /api/{user_id}/tasks/{task_id}/complete",
+    "GET /api/{user_id}/conversations",
+    "POST /api/{user_id}/conversations",
+    "GET /api/{user_id}/conversations/{conversation_id}",
+    "PUT /api/{user_id}/conversations/{conversation_id}",
+    "DELETE /api/{user_id}/conversations/{conversation_id}",
+    "POST /api/{user_id}/conversations/{conversation_id}/messages",
 ]
 
 
@@ -118,13 +124,16 @@ def test_answers_are_as_the_document_says(
         suppress_health_check=list(HealthCheck),
     )
     @given(operation.as_strategy(generation_mode=GenerationMode(mode)), st.booleans(), st.booleans())
-    def ask(case: Any, as_owner: bool, for_a_task: bool) -> None:
+    def ask(case: Any, as_owner: bool, for_one_of_theirs: bool) -> None:
         if as_owner and "{user_id}" in label:
             case.path_parameters["user_id"] = str(alice.id)
             case.headers.update(alice.headers)
-            if for_a_task and "{task_id}" in label:
+            if for_one_of_theirs and "{task_id}" in label:
                 with session(engine) as lent:
                     case.path_parameters["task_id"] = str(tasks.create(lent, alice.id, "one").id)
+            if for_one_of_theirs and "{conversation_id}" in label:
+                with session(engine) as lent:
+                    case.path_parameters["conversation_id"] = str(conversations.start(lent, alice.id).id)
         answer = case.call_and_validate(checks=wanted)
         seen.add(answer.status_code)
 

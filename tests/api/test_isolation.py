@@ -26,6 +26,17 @@ ENDPOINTS = {
 }
 
 
+# What is below a user's conversations, and what a request for it carries.
+OF_CONVERSATIONS: dict[tuple[str, str], dict[str, str] | None] = {
+    ("GET", ""): None,
+    ("POST", ""): {"title": "taken"},
+    ("GET", "/{conversation_id}"): None,
+    ("PUT", "/{conversation_id}"): {"title": "taken"},
+    ("DELETE", "/{conversation_id}"): None,
+    ("POST", "/{conversation_id}/messages"): {"role": "user", "content": "taken"},
+}
+
+
 async def ask(
     client: httpx.AsyncClient, endpoint: str, asking: Person, path: str, task: object
 ) -> httpx.Response:
@@ -53,16 +64,42 @@ async def test_every_endpoint_is_closed_to_another_user(
     assert stored(engine) == before
 
 
-def test_the_table_above_has_every_endpoint(settings: Settings) -> None:
-    """An endpoint that is added must be added to ENDPOINTS."""
+async def test_conversations_are_closed_to_another_user(
+    client: httpx.AsyncClient, alice: Person, bob: Person, engine: sa.Engine
+) -> None:
+    """Her path is 403 for him; her conversation on his own path is 404, like one that never was; no row changes."""
+    hers = (await client.post(alice.conversations, headers=alice.headers, json={"title": "hers"})).json()
+    said = {"role": "user", "content": "a secret"}
+    where = f"{alice.conversations}/{hers['id']}"
+    assert (await client.post(f"{where}/messages", headers=alice.headers, json=said)).status_code == 201
+    before = (await client.get(where, headers=alice.headers)).json()
+    for (method, tail), body in OF_CONVERSATIONS.items():
+
+        async def answer(base: str, id_: object) -> httpx.Response:
+            path = base + tail.format(conversation_id=id_)  # noqa: B023  (awaited within this turn)
+            return await client.request(method, path, headers=bob.headers, json=body)  # noqa: B023
+
+        assert (await answer(alice.conversations, hers["id"])).status_code == 403
+        if tail:
+            on_his = await answer(bob.conversations, hers["id"])
+            nowhere = await answer(bob.conversations, uuid4())
+            assert (on_his.status_code, on_his.content) == (nowhere.status_code, nowhere.content)
+            assert on_his.status_code == 404
+    assert (await client.get(where, headers=alice.headers)).json() == before
+    assert (await client.get(bob.conversations, headers=bob.headers)).json()["items"] == []
+
+
+def test_the_tables_above_have_every_endpoint(settings: Settings) -> None:
+    """An endpoint that is added must be added to ENDPOINTS or OF_CONVERSATIONS."""
     paths = create_app(settings).openapi()["paths"]
     under_user = {
-        (method.upper(), path.removeprefix("/api/{user_id}/tasks").replace("task_id", "task"))
+        (method.upper(), path.removeprefix("/api/{user_id}").replace("task_id", "task"))
         for path, item in paths.items()
         if path.startswith("/api/")
         for method in item
     }
-    assert under_user == set(ENDPOINTS.values())
+    of_tasks = {(method, f"/tasks{tail}") for method, tail in ENDPOINTS.values()}
+    assert under_user == of_tasks | {(method, f"/conversations{tail}") for method, tail in OF_CONVERSATIONS}
 
 
 async def test_random_requests_of_three_users_never_show_a_foreign_task(
