@@ -1,4 +1,4 @@
-"""`airlock trace`: see what each statement of a revision locks, rewrites and scans. Always exits 0."""
+"""`airlock trace`: see what each statement of a revision locks, rewrites and scans; 0, or 3 where something was not seen."""
 
 from __future__ import annotations
 
@@ -22,14 +22,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Trace in scratch, contacting no target, and print what was seen."""
     from airlock.commands.answer import answer
     from airlock.operations.trace import trace
+    from airlock.records.errors import NOT_EXAMINED, RevisionFailed
     from airlock.reports import trace as face
 
-    report = trace(
-        arguments.config,
-        from_to=arguments.range,
-        scratch=arguments.scratch,
-        rows=arguments.rows,
-        x_arguments=arguments.x,
-    )
+    try:
+        report = trace(
+            arguments.config,
+            from_to=arguments.range,
+            scratch=arguments.scratch,
+            rows=arguments.rows,
+            x_arguments=arguments.x,
+        )
+    except RevisionFailed as error:
+        # What was seen below it is worth as much as ever.
+        if error.seen is not None:
+            answer(arguments, face.document(error.seen), face.lines(error.seen))
+        raise
     answer(arguments, face.document(report), face.lines(report))
-    return 0
+    return NOT_EXAMINED if report.unexamined else 0

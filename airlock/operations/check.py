@@ -166,6 +166,7 @@ class _Run:
                     f"{finding} while others wait ({step.direction}): rewrite it, or say why: accepted = {{{finding!r}: …}}",
                 )  # fmt: skip
         self.unseen += [f"trace of {one.table}: {one.reason}" for one in report.unfilled]
+        self.unseen += [f"trace of {said}" for said in report.unexamined]
 
     def proved(self) -> Iterator[Fault]:
         """Ask whether every revision's downgrade is proved."""

@@ -6,6 +6,11 @@ next command. The door prints them as one line and exits with the error's code.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airlock.records.trace import TraceReport
+
 DONE = 0
 REFUSED = 1
 NOT_EXAMINED = 3
@@ -95,9 +100,10 @@ class HistoryFault(AirlockError):
 
 
 class RevisionFailed(AirlockError):
-    """A revision failed and was undone."""
+    """A revision failed and was undone. `seen` is what a trace had seen before, a TraceReport, else None."""
 
     exit_code = 40
+    seen: TraceReport | None = None
 
 
 class HalfApplied(AirlockError):

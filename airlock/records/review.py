@@ -129,4 +129,6 @@ class Review:
         """Answer in one of three words: refused, not examined, or "nothing dangerous seen"."""
         if self.refusals:
             return "refused"
-        return "not examined" if self.unseen else "nothing dangerous seen"
+        steps = (step for one in self.revisions for step in (one.up, one.down) if step is not None)
+        unseen = self.unseen or any(step.unexamined for step in steps)
+        return "not examined" if unseen else "nothing dangerous seen"

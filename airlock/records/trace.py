@@ -28,6 +28,14 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Met:
+    """A table that a statement touched while it had too few rows for a judgement, and how many."""
+
+    object: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What one statement did, as the server showed it."""
 
@@ -75,6 +83,8 @@ class StatementRecord:
     times: int = 1
     reads: tuple[Read, ...] = ()
     created: tuple[str, ...] = ()
+    # Why it is not examined: tables of too few rows, touched under a lock that others feel.
+    few: tuple[Met, ...] = ()
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -103,6 +113,8 @@ class TracedRevision:
     drops: tuple[str, ...] = ()
     # What going down takes away: (object, why). Filled for a review only.
     losses: tuple[tuple[str, str], ...] = ()
+    # Why the step was not seen, or seen in part; empty where it was.
+    unexamined: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +144,21 @@ class TraceReport:
             for revision in self.revisions
             for statement in revision.statements
             if statement.dangerous
+        )
+
+    @property
+    def unexamined(self) -> tuple[str, ...]:
+        """Say what was not seen and why: whole steps, and statements that met too few rows."""
+        return tuple(
+            said
+            for step in self.revisions
+            for said in (
+                *((f"{step.revision} ({step.direction}): {step.unexamined}",) if step.unexamined else ()),
+                *(
+                    f"{step.revision} ({step.direction}), line {one.line}: met "
+                    + ", ".join(f"{met.rows} rows of {met.object}" for met in one.few)
+                    for one in step.statements
+                    if one.few
+                ),
+            )
         )

@@ -24,6 +24,7 @@ def document(report: TraceReport) -> dict[str, Any]:
         "not_filled": [{"table": one.table, "reason": one.reason} for one in report.unfilled],
         "roles_made": list(report.roles_made),
         "dangerous": len(report.dangerous),
+        "not_examined": list(report.unexamined),
     }
 
 
@@ -36,6 +37,7 @@ def revision_document(revision: TracedRevision) -> dict[str, Any]:
         "transactional": revision.transactional,
         "depends_on_rows": revision.depends_on_rows,
         "refused": revision.refused or None,
+        "not_examined": revision.unexamined or None,
         "ms": round(revision.ms, 3),
         "drops": list(revision.drops),
         "statements": [statement_document(statement) for statement in revision.statements],
@@ -60,12 +62,16 @@ def statement_document(statement: StatementRecord) -> dict[str, Any]:
         "blocks": statement.blocks,
         "dangerous": statement.dangerous,
         "findings": list(statement.findings),
+        "too_few_rows": [{"object": met.object, "rows": met.rows} for met in statement.few],
     }
 
 
 def lines(report: TraceReport) -> Iterator[str]:
     """Write the trace for a terminal: a header, each statement with what it did, the verdict last."""
-    told = f"{number(report.rows)} rows in every table" if report.rows else "no sample rows"
+    every = (
+        "up to {} rows in each table" if report.unexamined or report.unfilled else "{} rows in every table"
+    )
+    told = every.format(number(report.rows)) if report.rows else "no sample rows"
     yield f"trace on PostgreSQL {report.server_version}, {told}"
     for revision in report.revisions:
         yield ""
@@ -75,6 +81,8 @@ def lines(report: TraceReport) -> Iterator[str]:
         )
         if revision.refused:
             yield f"    refused: {revision.refused}"
+        if revision.unexamined:
+            yield f"    not examined: {revision.unexamined}"
         if revision.depends_on_rows:
             yield "    depends on rows: this is one path"
         for statement in revision.statements:
@@ -90,13 +98,21 @@ def verdict(report: TraceReport) -> str:
     """Say in one sentence what was found."""
     where = f"seen on PostgreSQL {report.server_version}"
     found = report.dangerous
+    unseen = f"; {count(len(report.unexamined), 'place')} not examined" if report.unexamined else ""
+    if not found and unseen:
+        return f"Not examined: {report.unexamined[0]}{_others(report)}; nothing dangerous in what was seen, {where}."
     if not found:
         doubt = "; tables that could not be filled were not judged" if report.unfilled else ""
         if report.rows < JUDGED_FROM_ROWS:
             doubt = f"; scans show from {number(JUDGED_FROM_ROWS)} sample rows on"
         return f"Nothing dangerous in {count(len(report.revisions), 'step')}, {where}{doubt}."
     places = enumeration(sorted({f"{revision.revision} ({revision.direction})" for revision, _ in found}))
-    return f"{count(len(found), 'dangerous statement')} in {places}, {where}."
+    return f"{count(len(found), 'dangerous statement')} in {places}, {where}{unseen}."
+
+
+def _others(report: TraceReport) -> str:
+    more = len(report.unexamined) - 1
+    return f" (and {count(more, 'other')})" if more else ""
 
 
 def told_locks(locks: Sequence[Lock]) -> str:
@@ -124,5 +140,14 @@ def _statement(statement: StatementRecord) -> Iterator[str]:
     yield f"    {mark}{shorten(statement.sql, 96)}"
     blocked = "blocks nothing" if statement.blocks == "nothing" else f"blocks {statement.blocks}"
     held = f"still held: {told_locks(statement.held)}" if statement.held else ""
-    facts = (blocked, told_locks(statement.locks), held, effects(statement), duration(statement.ms), place)
+    few = ", ".join(f"{count(met.rows, 'row')} in {met.object}" for met in statement.few)
+    facts = (
+        f"NOT EXAMINED: {few}" if few else "",
+        blocked,
+        told_locks(statement.locks),
+        held,
+        effects(statement),
+        duration(statement.ms),
+        place,
+    )
     yield f"        {' · '.join(fact for fact in facts if fact)}"

@@ -9,7 +9,7 @@ from airlock.catalogue.diagram import marked
 from airlock.database import server, sizes
 from airlock.operations import versions
 from airlock.operations.review import second_reader
-from airlock.operations.review.judging import dangers, losses, reviewed
+from airlock.operations.review.judging import dangers, losses, reviewed, unseen
 from airlock.operations.trace import Catalogue, trace
 from airlock.project.offline import Written
 from airlock.records.diagram import Diagram
@@ -71,7 +71,7 @@ def review(
         dangers=seen,
         differences=made.differences if made is not None else (),
         diagram=marked(made.before, made.after) if made is not None else Diagram(),
-        unfilled=report.unfilled,
+        unfilled=(*report.unfilled, *unseen(report)),
         linter=linter,
     )
 

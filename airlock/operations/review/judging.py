@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.database import sizes
 from airlock.records.review import COLUMN_DROPPED, TABLE_DROPPED, Danger, Loss, ReviewedRevision, Script
+from airlock.records.trace import Unfilled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,6 +93,17 @@ def dangers(
             expected_ms=_expected(statement, of),
         )
         for step, statement in found
+    )
+
+
+def unseen(report: TraceReport) -> tuple[Unfilled, ...]:
+    """Name the tables of too few rows that statements met, but for those that could not be filled anyway."""
+    known = {one.table for one in report.unfilled}
+    met = {few.object: few.rows for step in report.revisions for one in step.statements for few in one.few}
+    return tuple(
+        Unfilled(name, f"a statement met {rows} rows there")
+        for name, rows in sorted(met.items())
+        if name not in known
     )
 
 

@@ -16,7 +16,7 @@ from airlock.operations.revision.docstrings import observed
 from airlock.project.project import Project
 from airlock.records.errors import AirlockError, HistoryFault, NotExamined
 from airlock.records.revision import Likely, Proof, Remark, Revised, WrittenRevision
-from airlock.scratch.isolation import isolated
+from airlock.scratch.isolation import ChildFailed, isolated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,10 +53,31 @@ def revise(
             f"The history has {len(heads)} heads: {', '.join(heads)}.", standing="Nothing was written.",
             then=f'alembic merge -m "Merge" {" ".join(heads)}',
         )  # fmt: skip
+    try:
+        return _revised(config, project, message, list(renames), scratch, rows, x_arguments, ask, progress)
+    except ChildFailed as error:
+        raise NotExamined(
+            f"env.py, a revision or the models failed in scratch: {error.line}",
+            then="the same with --debug; what was written lies in the versions directory",
+        ) from error
+
+
+def _revised(
+    config: Path,
+    project: Project,
+    message: str | None,
+    renames: list[str],
+    scratch: str,
+    rows: int,
+    x_arguments: Sequence[str],
+    ask: Callable[[Likely], bool] | None,
+    progress: Callable[[str], None],
+) -> Revised:
+    heads = project.heads
     progress("bringing a scratch database to head")
     with built(config, x_arguments, heads, scratch=scratch, like_major=None) as (server, database, history):
         progress("comparing it with the models")
-        found, written = _write(config, message, list(renames), x_arguments, database, ask)
+        found, written = _write(config, message, renames, x_arguments, database, ask)
         if not written:
             return Revised(server.version, (), found.remarks)
         progress("looking again after what was written")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from airlock.database import missing
-from airlock.records.errors import AirlockError, NotExamined
+from airlock.operations.trace.child import Begin
+from airlock.records.errors import AirlockError, NotExamined, RevisionFailed
 from airlock.records.trace import TracedRevision, TraceReport, Unfilled
 from airlock.scratch.isolation import ChildFailed, isolated
 from airlock.scratch.servers import scratch_server
@@ -14,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from airlock.scratch.servers import ScratchServer
+
 _MOST_ROLES = 50
+_CHILD = "airlock.operations.trace.child"
 
 
 def trace(
@@ -35,37 +41,90 @@ def trace(
     script. No target is contacted. Roles that the history names and the scratch server lacks are made there.
     Raises RevisionFailed where a revision cannot be applied.
     """
+    arguments = {"config": config, "x_arguments": tuple(x_arguments), "from_to": from_to, "start": start}
+    more = {"rows": rows, "bundle": bundle is not None}
     with scratch_server(scratch, like_major) as server:
         made: set[str] = set()
         while True:
-            revisions: list[TracedRevision] = []
-            unfilled: list[Unfilled] = []
-            others: list[object] = []
-            with server.database() as database:
-                arguments = {
-                    "config": config, "x_arguments": tuple(x_arguments), "from_to": from_to, "start": start,
-                    "rows": rows, "database": database, "bundle": bundle is not None,
-                }  # fmt: skip
-                try:
-                    for message in isolated(
-                        "airlock.operations.trace.child:observe", arguments, scratch=database
-                    ):
-                        if isinstance(message, TracedRevision):
-                            revisions.append(message)
-                        elif isinstance(message, Unfilled):
-                            unfilled.append(message)
-                        else:
-                            others.append(message)
-                except (AirlockError, ChildFailed) as error:
-                    role = missing.role(str(error))
-                    if role is None or role in made or len(made) >= _MOST_ROLES:
-                        raise _told(error, server.version) from error
-                    made |= {role, *server.ensure_roles((role,))}
-                    continue
+            seen = _Seen(server, rows, made)
+            try:
+                seen.follow(arguments, more)
+            except (AirlockError, ChildFailed) as error:
+                role = missing.role(str(error))
+                if role is None or role in made or len(made) >= _MOST_ROLES:
+                    told = _told(error, server.version)
+                    if isinstance(told, RevisionFailed) and seen.revisions:
+                        told.seen = seen.report
+                    raise told from error
+                made |= {role, *server.ensure_roles((role,))}
+                continue
             if bundle is not None:
-                for one in others:
+                for one in seen.others:
                     bundle(one)
-            return TraceReport(server.version, rows, tuple(revisions), tuple(unfilled), tuple(sorted(made)))
+            return seen.report
+
+
+class _Seen:
+    """What the children of one trace told, and the way from one to the next."""
+
+    def __init__(self, server: ScratchServer, rows: int, roles: set[str]) -> None:
+        self.server = server
+        self.rows = rows
+        self.roles = roles
+        self.revisions: list[TracedRevision] = []
+        self.unfilled: dict[str, Unfilled] = {}
+        self.others: list[object] = []
+
+    @property
+    def report(self) -> TraceReport:
+        unfilled = tuple(self.unfilled[name] for name in sorted(self.unfilled))
+        return TraceReport(
+            self.server.version, self.rows, tuple(self.revisions), unfilled, tuple(sorted(self.roles))
+        )
+
+    def follow(self, arguments: dict[str, Any], more: dict[str, Any]) -> None:
+        """Trace in one database after the other, until a child is through.
+
+        Each further one is a copy of a template that only ever goes up: every revision is built once more at most,
+        however many downgrades lead nowhere.
+        """
+        begin, stands, template = Begin(), 0, None
+        templates = contextlib.ExitStack()
+        try:
+            while True:
+                with self.server.database(template) as database:
+                    onward = self._child({**arguments, **more, "database": database, "begin": begin})
+                if onward is None or (onward.position == len(onward.order) and not more["bundle"]):
+                    return
+                downs = (
+                    one.revision for one in self.revisions if one.direction == "down" and not one.refused
+                )
+                begin = replace(onward, downs=tuple(downs))
+                if template is None or begin.position > stands:
+                    kept = contextlib.ExitStack()
+                    template = kept.enter_context(self.server.database(template))
+                    templates.close()
+                    templates = kept
+                    building = {
+                        **arguments, "database": template, "order": begin.order[: begin.position], "position": stands,
+                    }  # fmt: skip
+                    for _ in isolated(f"{_CHILD}:build", building, scratch=template):
+                        pass
+                    stands = begin.position
+        finally:
+            templates.close()
+
+    def _child(self, arguments: dict[str, Any]) -> Begin | None:
+        for message in isolated(f"{_CHILD}:observe", arguments, scratch=arguments["database"]):
+            if isinstance(message, TracedRevision):
+                self.revisions.append(message)
+            elif isinstance(message, Unfilled):
+                self.unfilled[message.table] = message
+            elif isinstance(message, Begin):
+                return message
+            else:
+                self.others.append(message)
+        return None
 
 
 def _told(error: AirlockError | ChildFailed, version: str) -> AirlockError:

@@ -19,6 +19,10 @@ ORDER BY 3, 4
 """
 
 
+# Whatever else is known of it: no more of a table is read than a judgement needs.
+_HELD = 'SELECT count(*) FROM (SELECT FROM "{}"."{}" LIMIT %s) AS held'
+
+
 @dataclass
 class Samples:
     """Fills each table once for each file it has, through `airlock.samples`.
@@ -31,6 +35,7 @@ class Samples:
     rows: int
     _tried: set[tuple[int, int]] = field(default_factory=set)
     _unfilled: dict[str, str] = field(default_factory=dict)
+    _small: set[str] = field(default_factory=set)
 
     @property
     def unfilled(self) -> tuple[Unfilled, ...]:
@@ -47,6 +52,22 @@ class Samples:
     def demands(self, *, except_for: str) -> dict[str, Table]:
         """Read what every table asks of its rows as it is now."""
         return {table.label: table for table in read_tables(self.connection, exclude=(except_for,))}
+
+    def few(self) -> dict[str, int]:
+        """Count the rows of every table that has too few for a scan to show, but for those that never hold many."""
+        counts: dict[str, int] = {}
+        with self.connection.cursor() as cursor:
+            cursor.execute(_WANTING, (JUDGED_FROM_ROWS,))
+            for _, _, schema, table in cursor.fetchall():
+                name = f"{plain(schema)}.{plain(table)}"
+                if name in self._small:
+                    continue
+                quoted = (part.replace('"', '""').replace("%", "%%") for part in (schema, table))
+                cursor.execute(_HELD.format(*quoted), (JUDGED_FROM_ROWS,))
+                (rows,) = cursor.fetchone()
+                if rows < JUDGED_FROM_ROWS:
+                    counts[name] = rows
+        return counts
 
     def fill(self, *, except_for: str, required: dict[str, Table] | None = None) -> None:
         """Fill and analyse what wants rows; `except_for` is the version table, `required` tables as they will be."""
@@ -65,6 +86,8 @@ class Samples:
             self._unfilled.pop(filled.table, None)
             # A table whose key has room for few rows only will never be a large one.
             small = filled.rows > 0 and (filled.reason or "").startswith("its unique key")
+            if small:
+                self._small.add(filled.table)
             if filled.reason and filled.rows < min(self.rows, JUDGED_FROM_ROWS) and not small:
                 self._unfilled[filled.table] = filled.reason
         with self.connection.cursor() as cursor:

@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 
+from airlock.catalogue import fingerprint
 from airlock.operations.downgrade import rehearse, snapshot
 from airlock.operations.downgrade.items import items, unknowns
 from airlock.operations.drill.failures import is_about_rows
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.recorder import Recorder, flush, tap
+from airlock.recorder.source import command
 from airlock.records.errors import AirlockError, RevisionFailed
+from airlock.records.locks import harms
 from airlock.records.secrets import scrub
-from airlock.records.trace import StatementRecord, TracedRevision
+from airlock.records.trace import Met, StatementRecord, TracedRevision
 
 if TYPE_CHECKING:
-    from alembic.runtime.migration import MigrationContext
+    from alembic.runtime.migration import MigrationContext, RevisionStep
 
     from airlock.operations.trace.sample_rows import Samples
     from airlock.project.project import Project
+    from airlock.samples import Table
+
+
+_NO_ROWS_FIT = "no sample rows fit what it demands: {}"
+
+
+class Stuck(Exception):
+    """The database is not fit for the next revision: another, standing before `position` of `order`, must go on.
+
+    `required` are what the upgrade there asks of rows; `empty` says that it goes through on empty tables only, and why.
+    """
+
+    def __init__(
+        self, position: int, order: tuple[str, ...], required: dict[str, Table] | None = None, empty: str = ""
+    ) -> None:
+        super().__init__(position, order, required, empty)
+        self.position = position
+        self.order = order
+        self.required = required
+        self.empty = empty
 
 
 @dataclass(frozen=True)
 class _Action:
-    """One step that is still to be taken; `script` is Alembic's record of the revision."""
+    """One step that is being taken; `script` is Alembic's record of the revision."""
 
     script: Any
     up: bool
@@ -38,43 +59,150 @@ class _Action:
 
 @dataclass
 class Tracing(Hooks):
-    """Takes every revision up, down and up again, in as many runs of env.py as it needs.
+    """Takes every revision up, down and up again, one run of env.py for each step.
 
-    One run takes all, but for two cases: env.py keeps a transaction of its own open (each step then gets
-    its own run, so that it is committed), or a downgrade failed (the rest goes on from where the rollback left
-    the database).
+    One run for all would hide steps from each other: a migration context remembers every enum type that it has created,
+    and sends no second CREATE TYPE after a downgrade dropped one by SQL. What comes back from down and up otherwise
+    than it was seen after the first upgrade is given up (Stuck): a revision is never seen on another's leftovers.
     """
 
     project: Project
     recorder: Recorder
     samples: Samples
+    reader: fingerprint.Reader
+    url: str
     # Where the catalogue is read around each downgrade, to tell its losses; None where nobody asks for them.
     losses_from: Any = None
+    # What the upgrade at the first position asks of rows, learnt in another database; or why it meets none.
+    required: dict[str, Table] | None = None
+    empty: str = ""
     traced: list[TracedRevision] = field(default_factory=list)
     version_table: str = ""
-    _todo: deque[_Action] | None = None
-    _one_by_one: bool = False
-    _fitted: str = ""
+    _external: bool = False
+    _action: _Action | None = None
     _before: snapshot.Snapshot | None = None
+    _few: dict[str, int] = field(default_factory=dict)
 
-    def run(self, url: str, target: str) -> None:
-        """Trace every step to `target`. Raises RevisionFailed where one cannot be applied."""
-        self._one_by_one = environment.learn(self.project, url).external_transaction
-        while self._todo is None or self._todo:
+    def run(self, order: tuple[str, ...], position: int) -> None:
+        """Trace `order` from `position` on; every revision is left applied.
+
+        Raises RevisionFailed where one cannot be applied, Stuck where another database must go on.
+        """
+        self._external = environment.learn(self.project, self.url).external_transaction
+        for now in range(position, len(order)):
+            script = self.project.script.get_revision(order[now])
+            self._up(script, now, order)
+            if self.project.revision(order[now]).irreversible:
+                continue
+            above = self.reader.read()
+            if self._down(script, now, order):
+                try:
+                    self._take(script, up=True, recorded=False)
+                except (AirlockError, CommandError):
+                    raise
+                except Exception as error:
+                    raise Stuck(now + 1, order) from error
+                if fingerprint.differences(above, self.reader.read()):
+                    raise Stuck(now + 1, order)
+
+    def _take(self, script: Any, *, up: bool, recorded: bool) -> None:
+        self._action = _Action(script, up, recorded)
+        environment.run(self.project, self.url, "heads", "up", self)
+
+    def _up(self, script: Any, now: int, order: tuple[str, ...]) -> None:
+        """Upgrade on sample rows; where they are what it refuses, on others that fit, else on none, unexamined."""
+        required, empty, self.required, self.empty = self.required, self.empty, None, ""
+        if not empty:
             try:
-                environment.run(self.project, url, target, "up", self)
+                if required is not None:
+                    self.samples.fill(except_for=self._named_version_table(), required=required)
+                self._take(script, up=True, recorded=True)
             except (AirlockError, CommandError):
                 raise
-            except Exception as error:  # noqa: BLE001  whatever a revision raises
-                if not self._rows_made_to_fit(url, error):
-                    self._failed(error)
+            except Exception as error:
+                statements = self.recorder.abandon()
+                if not is_about_rows(error) or self.samples.rows <= 0:
+                    raise self._fails(script, error) from error
+                whole = all(statement.transactional for statement in statements)
+                if required is None:
+                    self.required = self._learn(script, now, order, error, whole=whole)
+                    self._up(script, now, order)
+                    return
+                empty = _said(error)
+                if not whole:
+                    raise Stuck(now, order, None, empty) from error
+                self._keep(statements, unexamined=_NO_ROWS_FIT.format(empty))
+            else:
+                return
+        else:
+            self._action = _Action(script, up=True, recorded=True)
+            self._keep((), unexamined=_NO_ROWS_FIT.format(empty))
+        self.samples.empty(except_for=self._named_version_table())
+        try:
+            self._take(script, up=True, recorded=False)
+        except (AirlockError, CommandError):
+            raise
+        except Exception as error:
+            raise self._fails(script, error) from error
 
-    def plan(self, steps: list[RevisionStep]) -> list[RevisionStep]:
-        """Keep the upgrades asked for first; return what is left to do of them."""
-        if self._todo is None:
-            self._todo = deque(action for step in steps for action in self._actions(step.revision))
-        ready = list(self._todo)[: 1 if self._one_by_one else None]
-        return [RevisionStep(self.project.script.revision_map, one.script, one.up) for one in ready]
+    def _learn(
+        self, script: Any, now: int, order: tuple[str, ...], error: Exception, *, whole: bool
+    ) -> dict[str, Table]:
+        """Upgrade on empty tables to see what is asked of rows, and go back below it; `whole`: nothing of it is committed.
+
+        Raises Stuck, with what was learnt, where the way back does not lead there.
+        """
+        below = self.reader.read()
+        self.samples.empty(except_for=self._named_version_table())
+        try:
+            self._take(script, up=True, recorded=False)
+        except (AirlockError, CommandError):
+            raise
+        except Exception as second:
+            if whole:
+                raise self._fails(script, error) from second
+            # Half of the first attempt is committed: only a database that never saw it tells.
+            raise Stuck(now, order, None, _said(error)) from second
+        demands = self.samples.demands(except_for=self._named_version_table())
+        try:
+            self._take(script, up=False, recorded=False)
+        except (AirlockError, CommandError):
+            raise
+        except Exception as second:
+            raise Stuck(now, order, demands) from second
+        if not whole or fingerprint.differences(below, self.reader.read()):
+            raise Stuck(now, order, demands)
+        return demands
+
+    def _down(self, script: Any, now: int, order: tuple[str, ...]) -> bool:
+        """Downgrade; False where it was rolled back whole. Raises Stuck where half of it is committed."""
+        try:
+            self._take(script, up=False, recorded=True)
+        except (AirlockError, CommandError):
+            raise
+        except Exception as error:
+            statements = self.recorder.abandon()
+            self._before = None
+            if all(statement.transactional for statement in statements):
+                self._keep(statements, refused=_said(error))
+                return False
+            self._keep(statements, refused=f"{_said(error)} (half of it is committed)")
+            raise Stuck(now + 1, order) from error
+        return True
+
+    def _fails(self, script: Any, error: Exception) -> RevisionFailed:
+        return RevisionFailed(f"The upgrade of {script.revision} failed in scratch: {_said(error)}")
+
+    def _named_version_table(self) -> str:
+        if not self.version_table:
+            ran = environment.learn(self.project, self.url)
+            self.version_table = f"{ran.version_table_schema or 'public'}.{ran.version_table}"
+        return self.version_table
+
+    def plan(self, steps: list[RevisionStep]) -> list[RevisionStep]:  # noqa: ARG002
+        """Take the one step that is asked for."""
+        script = self._now.script
+        return environment.steps_of(self.project, (script.revision,), "up" if self._now.up else "down")
 
     def before(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Give tables their rows before a step that is recorded."""
@@ -83,7 +211,8 @@ class Tracing(Hooks):
             self.recorder.ignored = frozenset({self.version_table})
             self.samples.fill(except_for=self.version_table)
             # In a transaction of env.py's own nothing is committed when a step ends: nothing could be compared.
-            looks = self.losses_from is not None and not self._now.up and not self._one_by_one
+            self._few = self.samples.few()
+            looks = self.losses_from is not None and not self._now.up and not self._external
             self._before = snapshot.take(self.losses_from) if looks else None
 
     def begun(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
@@ -101,24 +230,16 @@ class Tracing(Hooks):
             flush(_driver_connection(context))
 
     def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
-        """Tell what a downgrade took away, and go on to the next."""
+        """Tell what a downgrade took away."""
         if self._before is not None:
             self.traced[-1] = _with_losses(self.traced[-1], self._before, snapshot.take(self.losses_from))
             self._before = None
-        if self._todo:
-            self._todo.popleft()
 
     @property
     def _now(self) -> _Action:
-        if not self._todo:  # no step is ever planned without its action
+        if self._action is None:  # no step is ever planned without its action
             raise AirlockError("A step ran that was not planned.")
-        return self._todo[0]
-
-    def _actions(self, script: Any) -> tuple[_Action, ...]:
-        up = _Action(script, up=True, recorded=True)
-        if self.project.revision(script.revision).irreversible:
-            return (up,)
-        return up, _Action(script, up=False, recorded=True), _Action(script, up=True, recorded=False)
+        return self._action
 
     def _keep(
         self,
@@ -126,7 +247,9 @@ class Tracing(Hooks):
         *,
         refused: str = "",
         drops: tuple[str, ...] = (),
+        unexamined: str = "",
     ) -> None:
+        statements = tuple(replace(one, few=_met(one, self._few)) for one in statements)
         facts = self.project.revision(self._now.script.revision)
         made = TracedRevision(
             revision=facts.revision, title=facts.title, direction="up" if self._now.up else "down",
@@ -134,58 +257,35 @@ class Tracing(Hooks):
             depends_on_rows=self.recorder.depends_on_rows, statements=statements, path=self._shown(),
             # The statements' own time: what observing them took is not the revision's.
             ms=sum(statement.ms for statement in statements), refused=refused, accepted=dict(facts.accepted), drops=drops,
+            unexamined=unexamined,
         )  # fmt: skip
         self.traced.append(made)
         if self._now.up and facts.irreversible:
             self.traced.append(
-                replace(made, direction="down", statements=(), ms=0.0, refused=facts.irreversible)
+                replace(
+                    made, direction="down", statements=(), ms=0.0, refused=facts.irreversible, unexamined=""
+                )
             )
-
-    def _rows_made_to_fit(self, url: str, error: Exception) -> bool:
-        """Where sample rows are what an upgrade refuses, make others that meet what it demands; once a revision.
-
-        The upgrade runs on empty tables to show its demands, and back; then rows are made that meet them.
-        """
-        if (
-            not self._todo
-            or not self._now.up
-            or not is_about_rows(error)
-            or self._fitted == self._now.script.revision
-        ):
-            return False
-        now = self._now.script
-        self._fitted = now.revision
-        self.recorder.abandon()
-        self.samples.empty(except_for=self.version_table)
-        environment.run(self.project, url, now.revision, "up")
-        demands = self.samples.demands(except_for=self.version_table)
-        try:
-            environment.run(self.project, url, now.down_revision or "base", "down")
-        except Exception:  # noqa: BLE001  without a way back nothing can be learnt
-            return False
-        self.samples.fill(except_for=self.version_table, required=demands)
-        return True
-
-    def _failed(self, error: Exception) -> None:
-        """Go on after a downgrade that was rolled back; raise for anything else."""
-        statements = self.recorder.abandon()
-        said = scrub(str(error).strip().partition("\n")[0]) or type(error).__name__
-        if not self._todo:
-            raise error
-        now = self._now
-        undone = all(statement.transactional for statement in statements)
-        if now.up or not now.recorded or not undone:
-            way = "upgrade" if now.up else "downgrade, half of which is committed,"
-            raise RevisionFailed(f"The {way} of {now.script.revision} failed in scratch: {said}") from error
-        self._keep(statements, refused=said)
-        # Neither the downgrade nor the second upgrade that was to follow it.
-        self._todo.popleft()
-        self._todo.popleft()
 
     def _shown(self) -> str:
         path = Path(self._now.script.path).resolve()
         directory = self.project.directory
         return path.relative_to(directory).as_posix() if path.is_relative_to(directory) else path.name
+
+
+def _said(error: Exception) -> str:
+    return scrub(str(error).strip().partition("\n")[0]) or type(error).__name__
+
+
+def _met(statement: StatementRecord, few: dict[str, int]) -> tuple[Met, ...]:
+    """Name the tables of few rows that a statement touched while it held a lock that others feel."""
+    locks = (*statement.locks, *statement.held)
+    # What goes is not read first, however large it is.
+    goes = command(statement.sql) == "DROP"
+    if statement.dangerous or goes or not any(harms(lock.mode) for lock in locks):
+        return ()
+    names = {lock.object for lock in statement.locks} | {read.object for read in statement.reads}
+    return tuple(Met(name, few[name]) for name in sorted(names & few.keys()))
 
 
 def _with_losses(step: TracedRevision, before: snapshot.Snapshot, after: snapshot.Snapshot) -> TracedRevision:

@@ -12,6 +12,7 @@ import pytest
 
 from airlock.operations.trace import trace
 from airlock.records.errors import NotExamined, RevisionFailed
+from airlock.reports.trace import verdict
 from tests.airlock.histories import BEGIN, HEADER, Revision, write_project
 
 if TYPE_CHECKING:
@@ -325,3 +326,123 @@ def test_savepoints_leave_no_record_and_their_locks_end_with_them(
     report = _traced(write_project(tmp_path, [BASE, nested]), monkeypatch, server)
     lock, create = _step(report, "0002", "up").statements
     assert (lock.blocks, create.blocks, create.held) == ("reads and writes", "nothing", ())
+
+
+TASK = Revision(
+    "0001",
+    'op.execute("CREATE TABLE task (id int PRIMARY KEY, note text)")',
+    'op.execute("DROP TABLE task")',
+)
+DEMANDS = 'op.execute("ALTER TABLE task ALTER note SET NOT NULL")'
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("down", ['op.execute("ALTER TABLE task ALTER note DROP NOT NULL")', "pass"])
+def test_set_not_null_meets_rows_that_it_lets_through_and_is_dangerous(
+    down: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """The sample rows hold NULLs at first; others are made without any, whatever the downgrade does."""
+    ini = write_project(tmp_path, [TASK, Revision("0002", DEMANDS, down)])
+    monkeypatch.chdir(ini.parent)
+    report = trace(ini, rows=2_000, scratch=server.admin_url)
+    (statement,) = _step(report, "0002", "up").statements
+    assert (statement.dangerous, statement.scans, statement.few) == (True, ("public.task",), ())
+    assert not report.unexamined
+
+
+@pytest.mark.proof
+def test_what_no_rows_fit_is_not_examined_and_the_rest_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """A revision that wants an empty table is not examined, by its error; the next meets full tables again."""
+    wants_none = Revision(
+        "0002",
+        """
+        op.execute("DO $$ BEGIN IF EXISTS (SELECT FROM task) THEN"
+                   " RAISE EXCEPTION 'too many'; END IF; END $$")
+        """,
+    )
+    widen = Revision("0003", 'op.execute("ALTER TABLE task ALTER id TYPE bigint")')
+    ini = write_project(tmp_path, [TASK, wants_none, widen])
+    monkeypatch.chdir(ini.parent)
+    report = trace(ini, rows=1_000, scratch=server.admin_url)
+    assert "too many" in _step(report, "0002", "up").unexamined
+    assert [one.dangerous for one in _step(report, "0003", "up").statements] == [True]
+    assert len(report.unexamined) == 1
+
+
+@pytest.mark.proof
+def test_a_statement_on_a_table_without_rows_is_never_called_harmless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """No rows were asked for: SET NOT NULL on the empty table is not examined, with the rows that it met."""
+    ini = write_project(tmp_path, [TASK, Revision("0002", DEMANDS)])
+    report = _traced(ini, monkeypatch, server)
+    (statement,) = _step(report, "0002", "up").statements
+    assert [(met.object, met.rows) for met in statement.few] == [("public.task", 0)]
+    assert verdict(report).startswith("Not examined: 0002 (up)")
+
+
+ENUM = """
+    op.create_table("{0}", sa.Column("id", sa.Integer, primary_key=True),
+                    sa.Column("s", sa.Enum("a", "b", name="state")))
+"""
+
+
+@pytest.mark.proof
+def test_no_downgrade_decides_whether_an_upgrade_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """Downgrades that do nothing, forget half or break half-way: the last revision's record is what it is alone."""
+    middle = [
+        Revision("0002", 'op.execute("CREATE TABLE u (id int)")', "pass"),
+        Revision("0003", ENUM.format("v"), 'op.drop_table("v"); op.execute("DROP TYPE state")'),
+        Revision(
+            "0004",
+            'op.execute("ALTER TABLE t ADD x int"); op.execute("CREATE INDEX IF NOT EXISTS ix ON t (a)")',
+            'op.execute("ALTER TABLE t DROP x")',
+        ),
+        Revision(
+            "0005",
+            'op.execute("CREATE TABLE w (id int)")',
+            """
+            with op.get_context().autocommit_block():
+                op.execute("DROP TABLE w")
+            op.execute("DROP TABLE nowhere")
+            """,
+        ),
+    ]
+    widen = Revision("0009", 'op.execute("ALTER TABLE t ALTER a TYPE bigint")', "pass")
+    alone = _traced(write_project(tmp_path / "alone", [BASE, widen]), monkeypatch, server)
+    report = _traced(write_project(tmp_path / "all", [BASE, *middle, widen]), monkeypatch, server)
+    assert [one for one in _steps(report) if one[1] == "up"] == [
+        (name, "up") for name in ("0001", "0002", "0003", "0004", "0005", "0009")
+    ]
+    (seen,), (expected,) = (_step(one, "0009", "up").statements for one in (report, alone))
+    assert seen.rewrites[0] == expected.rewrites[0] == "public.t"
+    assert (seen.locks[0], seen.dangerous) == (expected.locks[0], expected.dangerous)
+    assert "half of it is committed" in _step(report, "0005", "down").refused
+
+
+@pytest.mark.proof
+def test_what_was_seen_before_a_failure_is_printed(tmp_path: Path, server: Server) -> None:
+    """Exit code 40 for the upgrade that fails, and the statements of the one below it on standard output."""
+    ini = write_project(tmp_path, [BASE, Revision("0002", 'op.execute("ALTER TABLE nowhere ADD a int")')])
+    done = subprocess.run(
+        [sys.executable, "-m", "airlock", "trace", "-c", str(ini), "--rows", "0", "--scratch", server.admin_url],
+        capture_output=True, text=True, check=False, env={**os.environ, "DATABASE_URL": ""}, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 40, done.stderr
+    assert "CREATE TABLE t" in done.stdout
+
+
+@pytest.mark.proof
+def test_the_command_exits_3_where_something_was_not_examined(tmp_path: Path, server: Server) -> None:
+    """The last line says what, and that nothing dangerous was in the rest."""
+    ini = write_project(tmp_path, [TASK, Revision("0002", DEMANDS)])
+    done = subprocess.run(
+        [sys.executable, "-m", "airlock", "trace", "-c", str(ini), "--rows", "0", "--scratch", server.admin_url],
+        capture_output=True, text=True, check=False, env={**os.environ, "DATABASE_URL": ""}, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("Not examined: ")
