@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from app.api import conversations, errors, standing, tasks
 from app.api.errors import UNAVAILABLE, Unavailable, database_faults
-from app.api.schemas import Health
+from app.api.schemas import Health, Live
 from app.database import async_session, make_async_engine, retrying
 
 if TYPE_CHECKING:
@@ -98,6 +98,12 @@ async def _refuse_another_database(app: FastAPI, engine: AsyncEngine) -> None:
 async def _current(engine: AsyncEngine) -> tuple[str, ...]:
     async with async_session(engine) as session:
         return await standing.current(session)
+
+
+@_health.get("/live", summary="Ask whether the process runs")
+async def live() -> Live:
+    """Answer 200 without asking the database: restarting this process would not bring that back."""
+    return Live(status="ok")
 
 
 @_health.get("/health", summary="Ask whether requests can be served", responses=UNAVAILABLE)

@@ -148,6 +148,12 @@ class ConversationWithMessages(ConversationRead):
     messages: MessagePage
 
 
+class Live(BaseModel):
+    """The process runs and answers."""
+
+    status: Annotated[str, Field(examples=["ok"])]
+
+
 class Health(BaseModel):
     """The database answers, and is at the head this code expects."""
 

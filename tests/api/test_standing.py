@@ -44,6 +44,17 @@ async def test_health_says_which_revision_is_missing(client: httpx.AsyncClient, 
     assert (await client.get("/health")).status_code == 200
 
 
+async def test_a_process_is_alive_whatever_the_database_says(
+    client: httpx.AsyncClient, engine: sa.Engine
+) -> None:
+    """`/live` is 200 where `/health` is 503."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA phase2 CASCADE")
+    answers = [await client.get(path) for path in ("/live", "/health")]
+    assert [answer.status_code for answer in answers] == [200, 503]
+    assert answers[0].json() == {"status": "ok"}
+
+
 async def test_health_tells_a_database_that_is_ahead(client: httpx.AsyncClient, engine: sa.Engine) -> None:
     """A revision that this code does not know was applied by newer code."""
     with engine.begin() as connection:
