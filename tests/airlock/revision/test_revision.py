@@ -204,3 +204,18 @@ def test_a_file_is_read_without_being_run(tmp_path: Path, line: str, question: s
     found = list(read(facts))
     assert [(one.question, one.line) for one in found] == ([(question, 10)] if question else [])
     assert all(isinstance(one, Fault) for one in found)
+
+
+@pytest.mark.proof
+def test_a_template_that_breaks_while_writing_is_told_in_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The project's script.py.mako divides by zero: exit code 3 and what was raised, without a frame."""
+    mutate(project, next(iter(MUTATIONS)))
+    template = project / "alembic" / "script.py.mako"
+    template.write_text(template.read_text() + "${1 / 0}\n")
+    assert main(["revision", "-m", "Anything"]) == 3
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "failed in scratch: " in told
+    assert "File " not in told.partition("failed in scratch")[0]
+    assert "Traceback" not in told
