@@ -73,6 +73,8 @@ class Settings(DatabaseSettings):
     """Everything the application needs."""
 
     jwt_secret: SecretStr = Field(min_length=32)
+    # The one before, while its tokens run out: they are still accepted, none is issued with it.
+    jwt_secret_previous: SecretStr | None = Field(default=None, min_length=32)
     # Sites whose pages may call the API from a browser.
     cors_origins: Origins = ()
 
@@ -114,8 +116,8 @@ def _sentences(error: ValidationError) -> list[str]:
         variable = str(fault["loc"][0]).upper() if fault["loc"] else "the settings"
         if fault["type"] == "missing":
             sentences.append(f"{variable} is not set: set it in the environment or in .env (make env).")
-        elif variable == "JWT_SECRET":
-            sentences.append("JWT_SECRET is too short: at least 32 characters (make env writes one).")
+        elif variable in {"JWT_SECRET", "JWT_SECRET_PREVIOUS"}:
+            sentences.append(f"{variable} is too short: at least 32 characters (make env writes one).")
         elif fault["type"] == "value_error":
             sentences.append(f"{variable}: {fault['ctx']['error']}".replace(": it ", " "))
         else:

@@ -13,6 +13,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from app.settings import Settings
+
 # The only one: a token cannot choose its own algorithm, least of all "none".
 _ALGORITHM = "HS256"
 _bearer = HTTPBearer(
@@ -42,6 +44,16 @@ def subject(token: str, secret: SecretStr) -> UUID:
         raise InvalidToken("The token is not valid.") from None
 
 
+def _subject_by_either(token: str, settings: Settings) -> UUID:
+    """Read whose token it is, signed with today's secret or, during a rotation, the one before. Raises InvalidToken."""
+    try:
+        return subject(token, settings.jwt_secret)
+    except InvalidToken:
+        if settings.jwt_secret_previous is None:
+            raise
+    return subject(token, settings.jwt_secret_previous)
+
+
 async def _own_id(
     request: Request,
     user_id: Annotated[UUID, Path(description="Whose they are; the token's subject.")],
@@ -52,7 +64,7 @@ async def _own_id(
     if credentials is None:
         raise _unauthorized("A bearer token is needed.")
     try:
-        asking = subject(credentials.credentials, request.app.state.settings.jwt_secret)
+        asking = _subject_by_either(credentials.credentials, request.app.state.settings)
     except InvalidToken as error:
         raise _unauthorized(str(error)) from None
     if asking != user_id:
