@@ -7,6 +7,7 @@ import contextlib
 import sys
 from pathlib import Path
 
+from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.records.errors import AirlockError, NotExamined
 from airlock.scratch.embedded import Cluster, available, binaries
 
@@ -38,7 +39,9 @@ def start(directory: Path) -> None:
 def _create_database(server: Cluster) -> None:
     import psycopg2
 
-    with contextlib.closing(psycopg2.connect(server.url())) as connection:
+    with no_libpq_environment():
+        connected = psycopg2.connect(server.url())
+    with contextlib.closing(connected) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))

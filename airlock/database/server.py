@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.database import target as targets
+from airlock.drivers.libpq_environment import WHOLE
 from airlock.records.errors import (
     AirlockError,
     ConnectionLost,
@@ -156,7 +157,8 @@ def connect(
     deadline = time.monotonic() + min(WAKE_SECONDS, connect_timeout_s)
     while True:
         try:
-            connection: Any = psycopg2.connect(connection_factory=Patient, **parameters)
+            with WHOLE:
+                connection: Any = psycopg2.connect(connection_factory=Patient, **parameters)
         except psycopg2.Error as error:
             if _WAKING.search(str(error)) and time.monotonic() < deadline:
                 time.sleep(0.2)

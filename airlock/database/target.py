@@ -6,6 +6,7 @@ quote pieces of it. A target has a label that may be printed; nothing else of it
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -69,6 +70,18 @@ _DRIVER_ONLY = frozenset(
     | {"timeout", "async_fallback", "server_settings", "max_cached_statement_lifetime", "executemany_mode"}
     | {"max_cacheable_statement_size", "direct_tls", "prepare_threshold"}
 )
+# libpq's variables that decide which server, database or session it is, and the keyword that keeps each from counting.
+_PLACES = {
+    "PGHOST": "host",
+    "PGHOSTADDR": "hostaddr",
+    "PGPORT": "port",
+    "PGDATABASE": "dbname",
+    "PGUSER": "user",
+    "PGSERVICE": "service",
+    "PGTARGETSESSIONATTRS": "target_session_attrs",
+    "PGLOADBALANCEHOSTS": "load_balance_hosts",
+    "PGOPTIONS": "options",
+}
 _SSL_WORDS = {
     "true": "require",
     "1": "require",
@@ -153,11 +166,23 @@ def resolve_target(
     candidates = [("--url", explicit), *((name, environ.get(name)) for name in VARIABLES)]
     for source, value in candidates:
         if value and value.strip():
-            return parse(value, source)
+            return _beside(parse(value, source), environ)
     from_ini = ini_url()
     if from_ini and from_ini.strip():
-        return parse(from_ini, "sqlalchemy.url of the ini")
+        return _beside(parse(from_ini, "sqlalchemy.url of the ini"), environ)
     raise Usage("No database is named.", then="--url, or set DATABASE_URL")
+
+
+def _beside(target: Target, environ: Mapping[str, str]) -> Target:
+    """Note which of libpq's variables say where to connect, beside a URL that does not say it itself."""
+    adding = [
+        name for name, keyword in _PLACES.items() if environ.get(name) and (keyword not in target.parameters)
+    ]
+    if not adding:
+        return target
+    verb = "adds" if len(adding) == 1 else "add"
+    note = f"{' and '.join(adding)} of the environment {verb} to what {target.source} says."
+    return dataclasses.replace(target, notes=(*target.notes, note))
 
 
 def _shape(source: str) -> str:

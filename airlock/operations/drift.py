@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue import fingerprint
 from airlock.database import server
+from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.operations.upgrade import marks
 from airlock.records.errors import NotExamined
 from airlock.records.status import Drifted
@@ -35,9 +36,9 @@ def differences(connection: type_connection, scratch: ScratchDatabase) -> tuple[
 
     Raises NotExamined where a lock of somebody else's stands in the way.
     """
-    with contextlib.closing(
-        server.connect(scratch.admin_url, application_name="airlock-drift", autocommit=True)
-    ) as made:
+    with no_libpq_environment():
+        connected = server.connect(scratch.admin_url, application_name="airlock-drift", autocommit=True)
+    with contextlib.closing(connected) as made:
         whole = fingerprint.read(made)
         schemas = _schemas(whole)
         expected = fingerprint.read(made, schemas=schemas)

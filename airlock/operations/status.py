@@ -78,7 +78,16 @@ def status(
             drift=drift,
             drift_reason=reason,
             fault=fault,
+            address=_address(connection),
+            notes=target.notes,
         )
+
+
+def _address(connection: type_connection) -> str | None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT host(inet_server_addr()), inet_server_port()")
+        host, port = cursor.fetchone()
+    return None if host is None else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _pending(project: Project, current: tuple[str, ...]) -> tuple[Pending, ...]:

@@ -25,7 +25,10 @@ class Drifted:
 
 @dataclass(frozen=True)
 class Status:
-    """Where one database stands. `drift` is None, with `drift_reason`, where it was not examined."""
+    """Where one database stands. `drift` is None, with `drift_reason`, where it was not examined.
+
+    `address` is where the server itself says that it was reached, None on a Unix socket.
+    """
 
     database: str
     server_version: str
@@ -43,3 +46,5 @@ class Status:
     drift: tuple[Drifted, ...] | None
     drift_reason: str = ""
     fault: str = ""
+    address: str | None = None
+    notes: tuple[str, ...] = ()

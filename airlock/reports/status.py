@@ -25,7 +25,9 @@ def text(status: Status) -> str:
     lines = [
         f"database   {status.database}",
         f"server     PostgreSQL {status.server_version} as {status.user}"
+        + (f" at {status.address}" if status.address else "")
         + "".join(f", {word}" for word in kind),
+        *(f"note       {note}" for note in status.notes),
         f"current    {', '.join(status.current) or 'base'}",
         f"heads      {', '.join(status.heads) or 'none'}",
     ]

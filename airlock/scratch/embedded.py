@@ -17,6 +17,7 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers.libpq_environment import without_libpq_variables
 from airlock.records.errors import Denied, NotExamined, Unreachable
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ SCRATCH_DIRECTORY = "AIRLOCK_SCRATCH_DIRECTORY"
 # Directories of other installations (each with bin/postgres), separated as in PATH.
 INSTALLATIONS = "AIRLOCK_POSTGRES"
 START_SECONDS = 30.0
+_PORT_TRIES = 5
 _SERVER_USER = "nobody"
 
 
@@ -119,6 +122,16 @@ class Cluster:
         port = "" if self.port == 5432 else f"&port={self.port}"
         return f"postgresql://{urllib.parse.quote(user)}@/{urllib.parse.quote(database)}?host={host}{port}"
 
+    @property
+    def listening_url(self) -> str | None:
+        """Spell the loopback URL, without a login, where the server listens there; it needs a password.
+
+        Every reader of URLs takes it, `config.set_main_option` and pydantic's PostgresDsn too: a socket's directory in
+        a query is none of theirs, and a percent sign is an interpolation to an ini.
+        """
+        listens = self.settings.get("listen_addresses") == "127.0.0.1"
+        return f"postgresql://127.0.0.1:{self.port}/postgres" if listens else None
+
     def initialise(self) -> None:
         """Run `initdb` where the data directory is empty. Superuser `postgres`, trust on the socket."""
         if (self.data / "PG_VERSION").exists():
@@ -126,7 +139,7 @@ class Cluster:
         self._make_directories()
         command = [
             str(self.bindir / "initdb"), "--pgdata", str(self.data), "--username", "postgres",
-            "--auth", "trust", "--encoding", "UTF8", "--no-sync",
+            "--auth-local", "trust", "--auth-host", "scram-sha-256", "--encoding", "UTF8", "--no-sync",
         ]  # fmt: skip
         # C.UTF-8 knows letters beyond ASCII; where the system lacks it, plain C still starts.
         for locale in ("C.UTF-8", "C"):
@@ -189,7 +202,7 @@ class Cluster:
             + [str(self.data / "server.log"), str(self.socket_directory)]
             + [str(self.bindir / "postgres"), "-D", str(self.data), *self._options()],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            cwd="/", start_new_session=True, **self._as_user,
+            cwd="/", start_new_session=True, env=without_libpq_variables(os.environ), **self._as_user,
         )  # fmt: skip
         try:
             self._wait_ready(shell)
@@ -216,7 +229,7 @@ class Cluster:
 
     def _options(self, *, quoted: bool = False) -> list[str]:
         settings = {"listen_addresses": "", "unix_socket_directories": str(self.socket_directory)}
-        settings |= {"unix_socket_permissions": "0700", **self.settings}
+        settings |= {"unix_socket_permissions": "0700", "port": "5432", **self.settings}
         if quoted:
             return [f"-c {name}='{value}'" for name, value in settings.items()]
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -230,6 +243,7 @@ class Cluster:
                 stdout=out,
                 stderr=err,
                 cwd="/",
+                env=without_libpq_variables(os.environ),
                 check=False,
                 **self._as_user,
             )
@@ -252,18 +266,42 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def scratch_cluster(major: int, settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
-    """Serve a fresh, unsafe-and-fast PostgreSQL of this major until the block ends."""
-    directory = Path(tempfile.mkdtemp(prefix="airlock-", dir=os.environ.get(SCRATCH_DIRECTORY) or None))
-    if os.geteuid() == 0:
-        # The server's user removes it, when this process can no longer do so.
-        shutil.chown(directory, _SERVER_USER, _group())
-    try:
-        cluster = Cluster(directory / "data", binaries(major), {**SCRATCH_SETTINGS, **(settings or {})})
-        with cluster.serving(remove=directory):
+def scratch_cluster(
+    major: int, settings: Mapping[str, str] | None = None, *, identity: str = ""
+) -> Iterator[Cluster]:
+    """Serve a fresh, unsafe-and-fast PostgreSQL of this major until the block ends, on a socket and on the loopback.
+
+    `identity` becomes the server's setting `airlock.server`, by which a session proves where it is.
+    """
+    # Another process may take the port between its choice and its use.
+    for attempt in range(_PORT_TRIES):
+        directory = Path(tempfile.mkdtemp(prefix="airlock-", dir=os.environ.get(SCRATCH_DIRECTORY) or None))
+        if os.geteuid() == 0:
+            # The server's user removes it, when this process can no longer do so.
+            shutil.chown(directory, _SERVER_USER, _group())
+        with contextlib.ExitStack() as stack:
+            stack.callback(shutil.rmtree, directory, ignore_errors=True)
+            wanted = {**SCRATCH_SETTINGS, "listen_addresses": "127.0.0.1", "port": str(_free_port())}
+            if major >= 16:
+                # The password is random and the server short-lived: a login need not be slow to guess.
+                wanted["scram_iterations"] = "1"
+            if identity:
+                wanted["airlock.server"] = identity
+            cluster = Cluster(directory / "data", binaries(major), {**wanted, **(settings or {})})
+            try:
+                stack.enter_context(cluster.serving(remove=directory))
+            except Unreachable as error:
+                if "in use" not in str(error) or attempt == _PORT_TRIES - 1:
+                    raise
+                continue
             yield cluster
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+            return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _group() -> int:

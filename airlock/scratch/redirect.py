@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, Dialect, Engine, make_url
 from sqlalchemy.pool import Pool
 
 from airlock.database.server import CONNECT_SECONDS, KEEPALIVE
+from airlock.drivers.libpq_environment import without_libpq_variables
 from airlock.records.errors import WrongTarget
 
 if TYPE_CHECKING:
@@ -198,10 +199,11 @@ def database_environment(environ: Mapping[str, str], url: str) -> dict[str, str]
     """Copy an environment with every database variable pointing at `url`.
 
     Replaced: `DATABASE_URL` and `DATABASE_URL_UNPOOLED`; every variable whose value is a PostgreSQL URL
-    (its scheme is kept: a project that wants `+asyncpg` still gets it); libpq's own `PG…` variables.
+    (its scheme is kept: a project that wants `+asyncpg` still gets it); libpq's own `PG…` variables, so that psql or
+    pg_dump in a revision reach scratch too. No password or service file is read.
     """
     parsed = make_url(url)
-    changed = {name: value for name, value in environ.items() if not name.startswith("PG")}
+    changed = without_libpq_variables(environ)
     for name, value in environ.items():
         scheme = value.partition("://")[0]
         if "://" in value and scheme.partition("+")[0] in {"postgres", "postgresql"}:
@@ -216,4 +218,7 @@ def database_environment(environ: Mapping[str, str], url: str) -> dict[str, str]
         changed["PGPORT"] = str(port)
     if parsed.password:
         changed["PGPASSWORD"] = str(parsed.password)
+    sslmode = parsed.query.get("sslmode")
+    if isinstance(sslmode, str):
+        changed["PGSSLMODE"] = sslmode
     return changed

@@ -17,6 +17,7 @@ import psycopg2
 from psycopg2 import sql
 from sqlalchemy.engine import URL, make_url
 
+from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.records.errors import Denied, NotExamined, Unreachable, Usage, WrongTarget
 from airlock.records.secrets import remember, scrub
 from airlock.scratch import embedded
@@ -57,8 +58,34 @@ class ScratchDatabase:
 
 
 @dataclasses.dataclass(frozen=True)
+class Identity:
+    """What tells a server from any other: the random setting it was started with, its system_identifier."""
+
+    setting: str = ""
+    system_identifier: str = ""
+
+    def verify(self, cursor: Any) -> Identity:
+        """Refuse (WrongTarget) a session on another server; return what it says of itself. Reads only."""
+        cursor.execute(
+            "SELECT coalesce(current_setting('airlock.server', true), ''), system_identifier::text FROM pg_control_system()"
+        )
+        found = Identity(*cursor.fetchone())
+        for wanted, there in zip(dataclasses.astuple(self), dataclasses.astuple(found), strict=True):
+            if wanted and wanted != there:
+                raise WrongTarget(
+                    "The address of the scratch server leads to another server.",
+                    standing="Nothing was written there.",
+                    then="--scratch with a URL that names one host and port",
+                )
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
 class ScratchServer:
-    """A server on which scratch databases may be made and dropped. `owner` is the ordinary role."""
+    """A server on which scratch databases may be made and dropped. `owner` is the ordinary role.
+
+    `identity` is what it must say of itself before it is administered; `owner_url` leads the owner there.
+    """
 
     admin_url: str = dataclasses.field(repr=False)
     owner: str
@@ -66,6 +93,8 @@ class ScratchServer:
     version: str
     major: int
     kind: str
+    identity: Identity = dataclasses.field(repr=False)
+    owner_url: str = dataclasses.field(repr=False)
 
     @contextlib.contextmanager
     def database(self, template: ScratchDatabase | None = None) -> Iterator[ScratchDatabase]:
@@ -79,7 +108,7 @@ class ScratchServer:
         clause = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template.name)) if template else sql.SQL("")
         # Inside, so that a signal between making it and its first use leaves none behind.
         try:
-            with _administering(self.admin_url) as cursor:
+            with _administering(self.admin_url, self.identity) as cursor:
                 try:
                     cursor.execute(
                         sql.SQL("CREATE DATABASE {} OWNER {}{}").format(
@@ -97,13 +126,13 @@ class ScratchServer:
                 )
             yield ScratchDatabase(
                 name=name,
-                url=_at(self.admin_url, name, self.owner, self.password),
+                url=_at(self.owner_url, name, self.owner, self.password),
                 admin_url=_at(self.admin_url, name),
                 marker=marker,
                 throwaway=self.kind in _THROWAWAY,
             )
         finally:
-            with _administering(self.admin_url) as cursor:
+            with _administering(self.admin_url, self.identity) as cursor:
                 cursor.execute(
                     sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
                 )
@@ -118,7 +147,7 @@ class ScratchServer:
         The owner becomes a member of each, so that it may hand objects to them.
         """
         made: list[str] = []
-        with _administering(self.admin_url) as cursor:
+        with _administering(self.admin_url, self.identity) as cursor:
             for name in names:
                 cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,))
                 if cursor.fetchone() is None:
@@ -139,14 +168,16 @@ def scratch_server(spec: str = "embedded", like_major: int | None = None) -> Ite
     role may create databases. Raises NotExamined where the server cannot be had, Usage for another word.
     """
     if spec == "embedded" or spec.startswith("embedded:"):
-        with embedded.scratch_cluster(_embedded_major(spec, like_major)) as cluster:
-            with _owned(cluster.url(), "embedded") as server:
+        identity = Identity(setting=secrets.token_hex(16))
+        major = _embedded_major(spec, like_major)
+        with embedded.scratch_cluster(major, identity=identity.setting) as cluster:
+            with _owned(cluster.url(), "embedded", identity, cluster.listening_url) as server:
                 yield server
     elif spec == "container":
-        with _container(like_major) as url, _owned(url, "container") as server:
+        with _container(like_major) as url, _owned(url, "container", Identity()) as server:
             yield server
     elif spec.startswith(("postgresql://", "postgres://", "postgresql+")):
-        with _owned(_libpq(spec), "url") as server:
+        with _owned(_libpq(spec), "url", Identity()) as server:
             yield server
     else:
         raise Usage(
@@ -173,13 +204,17 @@ def _embedded_major(spec: str, like_major: int | None) -> int:
 
 
 @contextlib.contextmanager
-def _owned(admin_url: str, kind: str) -> Iterator[ScratchServer]:
+def _owned(
+    admin_url: str, kind: str, identity: Identity, owner_url: str | None = None
+) -> Iterator[ScratchServer]:
     """Make the ordinary owner role for as long as the block runs.
 
     A server given by URL whose role may not create roles is used with that role as the owner.
     """
     owner, password = f"airlock_owner_{secrets.token_hex(4)}", secrets.token_hex(16)
-    with _administering(admin_url) as cursor:
+    with _administering(admin_url, identity) as cursor:
+        # From here on every connection must show the server that the first one found.
+        identity = identity.verify(cursor)
         cursor.execute(
             "SELECT current_setting('server_version'), current_setting('server_version_num')::int / 10000,"
             " rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
@@ -192,13 +227,16 @@ def _owned(admin_url: str, kind: str) -> Iterator[ScratchServer]:
             cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(owner)))
     if not may_create_roles:
         url = make_url(admin_url)
-        yield ScratchServer(admin_url, str(url.username), url.password, version.split()[0], major, kind)
+        own = (str(url.username), url.password)
+        yield ScratchServer(admin_url, *own, version.split()[0], major, kind, identity, admin_url)
         return
     try:
-        yield ScratchServer(admin_url, owner, password, version.split()[0], major, kind)
+        yield ScratchServer(
+            admin_url, owner, password, version.split()[0], major, kind, identity, owner_url or admin_url
+        )
     finally:
         # The role may still own something outside its databases; then it stays, with no way to log in.
-        with contextlib.suppress(psycopg2.Error), _administering(admin_url) as cursor:
+        with contextlib.suppress(psycopg2.Error), _administering(admin_url, identity) as cursor:
             try:
                 cursor.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(owner)))
             except psycopg2.Error:
@@ -230,19 +268,25 @@ def _container(like_major: int | None) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _administering(admin_url: str) -> Iterator[Any]:
-    """Open an autocommit cursor for one moment: databases and roles are not made inside a transaction."""
+def _administering(admin_url: str, identity: Identity) -> Iterator[Any]:
+    """Open an autocommit cursor for one moment, on a server that has proved to be the one that is meant.
+
+    In autocommit mode, because databases and roles are not made inside a transaction. The URL alone says where: what it
+    leaves out is libpq's compiled-in default, whatever this process's environment holds.
+    """
     url = make_url(admin_url)
     remember(url.password)
     try:
-        connection = psycopg2.connect(
-            admin_url, connect_timeout=_CONNECT_SECONDS, application_name="airlock-scratch"
-        )
+        with no_libpq_environment():
+            connection = psycopg2.connect(
+                admin_url, connect_timeout=_CONNECT_SECONDS, application_name="airlock-scratch"
+            )
     except psycopg2.OperationalError as error:
         raise Unreachable(f"The scratch server does not answer: {scrub(str(error))}") from error
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
+            identity.verify(cursor)
             yield cursor
     finally:
         connection.close()

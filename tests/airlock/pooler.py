@@ -49,7 +49,8 @@ def pgbouncer(url: str, **settings: str) -> Iterator[str]:
         **settings,
     }
     lines = "\n".join(f"{name} = {value}" for name, value in wanted.items())
-    (directory / "pgbouncer.ini").write_text(f"[databases]\n* = host={host}\n[pgbouncer]\n{lines}\n")
+    behind = f"host={host} port={parsed.query.get('port', 5432)}"
+    (directory / "pgbouncer.ini").write_text(f"[databases]\n* = {behind}\n[pgbouncer]\n{lines}\n")
     # It refuses to run as root, and the server's socket belongs to the user whom the server runs as.
     as_user: dict[str, Any] = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
     log = (directory / "log").open("w")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 
 from airlock.catalogue import fingerprint
+from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.operations.built import Built, built
 from airlock.operations.revision.docstrings import observed
 from airlock.project.project import Project
@@ -135,7 +136,9 @@ def compared(
 
 
 def _fingerprint(database: ScratchDatabase, schemas: Sequence[str]) -> fingerprint.Fingerprint:
-    with contextlib.closing(psycopg2.connect(database.url)) as connection:
+    with no_libpq_environment():
+        connected = psycopg2.connect(database.url)
+    with contextlib.closing(connected) as connection:
         return fingerprint.read(connection, schemas=schemas)
 
 

@@ -37,7 +37,7 @@ def test_a_scratch_cluster_serves_its_major_and_leaves_no_files(major: int) -> N
 def test_a_killed_process_leaves_no_server_behind(tmp_path: Path) -> None:
     """SIGKILL to the owner: its server stops and its data directory goes."""
     script = (
-        "from airlock.instruments import embedded; import time\n"
+        "from airlock.scratch import embedded; import time\n"
         "with embedded.scratch_cluster(18) as c:\n"
         "    print(c.data, (c.data / 'postmaster.pid').read_text().split()[0], flush=True); time.sleep(600)\n"
     )

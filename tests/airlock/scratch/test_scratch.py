@@ -76,8 +76,9 @@ def test_a_space_in_a_url_stays_a_space(server: ScratchServer) -> None:
     # A socket's path has room for 107 bytes: less than many a directory of tests is long.
     with tempfile.TemporaryDirectory(dir="/tmp") as directory:
         place = Path(directory, "a b + ü")
-        place.symlink_to(parse_dsn(server.admin_url)["host"])
-        url = f"postgresql://postgres@/postgres?host={quote(str(place))}&options=-c%20work_mem%3D777kB"
+        there = parse_dsn(server.admin_url)
+        place.symlink_to(there["host"])
+        url = f"postgresql://postgres@/postgres?host={quote(str(place))}&port={there['port']}&options=-c%20work_mem%3D777kB"
         with scratch_server(url) as given, given.database() as database:
             assert one(database.url, "SHOW work_mem") == "777kB"
 
