@@ -41,6 +41,7 @@ def functions_of_one_row(task: UUID, talk: UUID) -> dict[str, Callable[..., Any]
             conversations.append, conversation_id=talk, role=Role.USER, content="taken"
         ),
         "conversations.history_page": partial(conversations.history_page, conversation_id=talk),
+        "conversations.rename": partial(conversations.rename, conversation_id=talk, title="taken"),
         "conversations.delete": partial(conversations.delete, conversation_id=talk),
     }
 
@@ -51,7 +52,7 @@ def contents(do: Do) -> list[list[Any]]:
 
 
 def test_a_row_of_another_user_is_not_found_by_any_function(do: Do, alice: UUID, bob: UUID) -> None:
-    """Eleven functions with the other's ids: each says not found, and no row of anybody changes."""
+    """Twelve functions with the other's ids: each says not found, and no row of anybody changes."""
     task = do(tasks.create, alice, "hers")
     talk = do(conversations.start, alice)
     do(conversations.append, alice, talk.id, Role.USER, "hers")

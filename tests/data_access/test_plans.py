@@ -128,6 +128,7 @@ def calls(session: Session) -> Iterator[tuple[str, Callable[[], object]]]:
     for after in (None, conversations.list_page(session, me, limit=2).next):
         yield "conversations.list_page", partial(conversations.list_page, session, me, limit=20, after=after)
     yield "conversations.append", partial(conversations.append, session, me, talk, Role.USER, "Hello")
+    yield "conversations.rename", partial(conversations.rename, session, me, talk, title="y")
     for backwards in (False, True):
         history: Callable[..., Any] = partial(
             conversations.history_page, session, me, talk, backwards=backwards

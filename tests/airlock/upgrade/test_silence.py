@@ -176,7 +176,7 @@ def namespace(empty_database: Database) -> Iterator[tuple[str, list[str]]]:
         parsed = make_url(empty_database.url)
         proxy = subprocess.Popen(
             [ip, "netns", "exec", name, sys.executable, "-m", "tests.airlock.blackhole", there]
-            + [f"{parsed.query['host']}/.s.PGSQL.5432"],
+            + [f"{parsed.query['host']}/.s.PGSQL.{parsed.query.get('port', 5432)}"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert proxy.stdin is not None and proxy.stdout is not None
