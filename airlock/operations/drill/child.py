@@ -53,7 +53,7 @@ class Finished:
 
 
 @dataclass
-class _Build(Hooks):
+class Build(Hooks):
     """Apply a list of revisions in its order, whatever Alembic would have planned."""
 
     project: Project
@@ -124,7 +124,7 @@ def prove(
     logging.disable(logging.INFO)
     project = Project.open(Path(config), x_arguments)
     before, examined = chosen(project, from_to, last, start)
-    build = _Build(project, (*before, *examined[:position]))
+    build = Build(project, (*before, *examined[:position]))
     try:
         if build.revisions:
             yield DrillProgress(position, len(examined), build.revisions[-1].revision, "building")

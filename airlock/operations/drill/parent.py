@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from airlock.operations.drill import whole_way
 from airlock.operations.drill.child import Finished, Stuck, WantsRole, chosen
 from airlock.operations.drill.examination import Options
 from airlock.project.project import Project
@@ -50,10 +51,13 @@ def drill(
     made = _project_rows(config.parent)
     with scratch_server(scratch, like_major) as server:
         run = _Run(server, progress or (lambda _: None))
-        run.go({
+        asked = {
             "config": str(config), "x_arguments": tuple(x_arguments), "from_to": from_to, "last": last, "start": start,
-            "options": Options(rows, traffic, blocker, crash), "made": made,
-        }, len(examined))  # fmt: skip
+        }  # fmt: skip
+        options = Options(rows, traffic, blocker, crash)
+        run.go({**asked, "options": options, "made": made}, len(examined))
+        if examined and run.dead_end is None:
+            run.proofs = list(whole_way.judged(server, asked, run.proofs))
         proofs = {proof.revision: proof for proof in run.proofs}
         complete = tuple(
             proofs.get(one.revision)
