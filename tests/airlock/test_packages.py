@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -132,6 +133,20 @@ def test_every_package_has_its_place() -> None:
 def test_no_circle_of_imports_stands_in_airlock() -> None:
     """Imports for type checking count: who needs another's type knows the other."""
     assert circles(airlock_edges()) <= {STANDING}
+
+
+def test_the_drawing_is_what_the_imports_say() -> None:
+    """docs/architecture.md draws every arrow between packages, and none that is not there."""
+    page = (ROOT / "docs/architecture.md").read_text()
+    drawn = set(re.findall(r"^    (\w+) --> (\w+)$", page, re.MULTILINE))
+    packages = {
+        (module.split(".")[1], other.split(".")[1])
+        for module, others in airlock_edges().items()
+        for other in others
+        if module.count(".") and other.count(".")
+    }
+    inside = {(one, other) for one, other in packages if one != other and (ROOT / "airlock" / one).is_dir()}
+    assert drawn == inside
 
 
 def test_a_circle_is_seen() -> None:

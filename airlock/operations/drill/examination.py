@@ -73,6 +73,7 @@ class Examination:
         if up is None:
             return
         self.up, before = up, self.state
+        self._look_for_unmet(up)
         older = dict(self.ledger.known)
         self.existing = before.tables() - {self.ledger.version_table}
         after = self.ledger.read(before, up.touched)
@@ -217,6 +218,7 @@ class Examination:
         self.losses = interim_writes.losses(written, below)
         self.notes += interim_writes.leftovers(before, after, written, below)
         self._look_for_unfilled(before, below)
+        self._look_for_unmet(self.down)
         return below
 
     def did_not_go_down(self, error: Exception, above: State) -> None:
@@ -229,6 +231,11 @@ class Examination:
         now = self.ledger.read()
         self.stuck = now.catalogue != above.catalogue
         settle(self, above, now)
+
+    def _look_for_unmet(self, taken: StepTaken) -> None:
+        """Nothing is proved of a data statement that met no row."""
+        if taken.unmet:
+            self.pass_over("; ".join(taken.unmet) + ": nothing is proved of it")
 
     def _look_for_unfilled(self, before: State, below: State) -> None:
         """Nothing is proved about the rows of a table that has none."""

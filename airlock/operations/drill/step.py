@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.migration import MigrationStep
 
 from airlock.catalogue.fingerprint.model import plain
+from airlock.operations.drill.reach import Reach
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.records.drill import Held
@@ -43,6 +44,7 @@ class StepTaken:
     touched: frozenset[str] | None = frozenset()
     held: tuple[Held, ...] = ()
     search_path: str | None = None
+    unmet: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -111,7 +113,10 @@ def take(
     `around` is called inside the step before the revision's function, `at_end` after it, before the commit.
     """
     look = _Look(project, revision, direction, at_end, around)
-    environment.run(project, None, revision, "up", look)
+    reach = Reach(project.revision(revision).path)
+    with reach.watching():
+        environment.run(project, None, revision, "up", look)
+    look.taken.unmet = reach.unmet()
     return look.taken
 
 

@@ -14,10 +14,14 @@ BY_ALEMBIC = 'import sqlalchemy as sa; op.create_table("{}", sa.Column("m", sa.E
 BY_SQL = "op.execute(\"CREATE TYPE mood AS ENUM ('x', 'y')\"); op.execute(\"CREATE TABLE {} (m mood)\")"
 GONE = 'op.execute("DROP TABLE {}"); op.execute("DROP TYPE mood")'
 TO_TEXT = (
-    "op.execute(\"ALTER TABLE first ALTER m TYPE text USING m::text, ADD CONSTRAINT known CHECK (m IN ('x', 'y'))\")"
-    '; op.execute("DROP TYPE mood")',
-    "op.execute(\"CREATE TYPE mood AS ENUM ('x', 'y')\")"
-    '; op.execute("ALTER TABLE first DROP CONSTRAINT known, ALTER m TYPE mood USING m::mood")',
+    (
+        "op.execute(\"ALTER TABLE first ALTER m TYPE text USING m::text, ADD CONSTRAINT known CHECK (m IN ('x', 'y'))\")"
+        '; op.execute("DROP TYPE mood")'
+    ),
+    (
+        "op.execute(\"CREATE TYPE mood AS ENUM ('x', 'y')\")"
+        '; op.execute("ALTER TABLE first DROP CONSTRAINT known, ALTER m TYPE mood USING m::mood")'
+    ),
 )
 
 
