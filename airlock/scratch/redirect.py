@@ -28,7 +28,25 @@ if TYPE_CHECKING:
 _LIBPQ_ONLY = frozenset(
     {"sslmode", "channel_binding", "options", "application_name", "connect_timeout", "target_session_attrs"}
     | {"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
-    | {"sslrootcert", "sslcert", "sslkey", "sslcrl", "gssencmode"}
+    | {
+        "sslrootcert",
+        "sslcert",
+        "sslkey",
+        "sslcrl",
+        "gssencmode",
+        "load_balance_hosts",
+        "require_auth",
+        "hostaddr",
+    }
+    | {
+        "sslnegotiation",
+        "sslcertmode",
+        "sslsni",
+        "client_encoding",
+        "fallback_application_name",
+        "service",
+        "passfile",
+    }
 )
 
 

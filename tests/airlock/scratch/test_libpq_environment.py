@@ -275,6 +275,58 @@ def test_a_lease_and_a_worker_on_two_servers_are_told_apart(
             assert rows(address, "SELECT to_regclass('made')") == [(None,)]
 
 
+@pytest.mark.proof
+@pytest.mark.parametrize("driver", ["psycopg2", "asyncpg"])
+def test_an_address_of_two_servers_never_splits_a_run(driver: str, tmp_path: Path) -> None:
+    """load_balance_hosts=random draws a server for each connection: a run is whole on one server, or exit 12."""
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(_listening_on("127.0.0.3", _free_port()))
+        second = stack.enter_context(_listening_on("127.0.0.4", first.port))
+        url = (
+            f"postgresql://postgres@/postgres?host=127.0.0.3,127.0.0.4&port={first.port},{first.port}"
+            "&target_session_attrs=read-write&load_balance_hosts=random"
+        )
+        codes = [
+            forked.airlock(project(tmp_path, driver), "upgrade", "--wait", "5s", url=url).code
+            for _ in range(8)
+        ]
+        assert set(codes) <= {0, 12}, codes
+        assert 12 in codes or driver == "psycopg2", codes
+        for server in (first, second):
+            found = rows(
+                server.url(), "SELECT to_regclass('made') IS NULL, to_regclass('alembic_version') IS NULL"
+            )
+            assert found in ([(True, True)], [(False, False)])
+            assert not rows(server.url(), "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    ("driver", "expected"), [("psycopg2", {0}), ("psycopg", {0}), ("asyncpg", {10, 11, 12})]
+)
+def test_a_service_file_leads_lease_and_worker_to_one_server(
+    driver: str, expected: set[int], tmp_path: Path, elsewhere: Elsewhere
+) -> None:
+    """Libpq's drivers read it alike; asyncpg reads none: it is stopped before its first statement, nothing is changed."""
+    values = elsewhere.values(tmp_path)
+    ran = forked.airlock(
+        project(tmp_path, driver), "upgrade", "--wait", "2s",
+        url="postgresql:///postgres?service=elsewhere", PGSERVICEFILE=values["PGSERVICEFILE"],
+    )  # fmt: skip
+    elsewhere.lines()
+    assert ran.code in expected, ran.err
+    there = rows(elsewhere.cluster.url(), "SELECT to_regclass('made') IS NULL")
+    rows(elsewhere.cluster.url(), "DROP TABLE IF EXISTS made, alembic_version")
+    elsewhere.lines()
+    assert there == [(ran.code != 0,)]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextlib.contextmanager
 def _listening_on(address: str, port: int) -> Iterator[embedded.Cluster]:
     directory = Path(tempfile.mkdtemp(prefix="airlock-second-"))

@@ -231,3 +231,19 @@ def test_this_projects_history_runs_where_icu_is_the_default(cluster: embedded.C
         history.downgrade("0d1d61926a55")
         assert differences(before, catalogue(database)) == []
         assert read_rows(database) == rows_before
+
+
+@pytest.mark.parametrize("extension", ["dblink", "postgres_fdw"])
+def test_what_leads_to_other_servers_may_not_be_made_by_an_ordinary_owner(
+    extension: str, tmp_path: Path
+) -> None:
+    """The history runs as no superuser: PostgreSQL refuses, and the report says why."""
+    step = Revision(
+        "r1", f'op.execute("CREATE EXTENSION {extension}")', f'op.execute("DROP EXTENSION {extension}")'
+    )
+    (proof,) = drill(write_project(tmp_path, [step]), scratch=f"embedded:{max(SYSTEM)}").revisions
+    assert proof.verdict == "not examined"
+    assert (
+        f'permission denied to create extension "{extension}": the drill runs as an ordinary owner'
+        in proof.reason
+    )
