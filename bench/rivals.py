@@ -29,7 +29,7 @@ from airlock.records.drill import REFUSED, RevisionProof
 from airlock.reports.text import table
 from airlock.scratch import embedded
 from airlock.scratch.servers import ScratchServer, scratch_server
-from tests.airlock.drill.projects import FAULTY, SOUND, TinyProject
+from tests.airlock.drill.projects import FAULTY, SOUND, UNMET, TinyProject
 from tests.airlock.trace.kinds import KINDS
 from tests.airlock.trace.test_kinds import _copy, _Lazy, _observe
 
@@ -64,7 +64,7 @@ def downgrades() -> None:
     """Print the first table."""
     counts = {name: [0, 0] for name in ("stairway (exit codes)", "airlock drill")}
     cases: list[tuple[TinyProject, bool]] = [(project, False) for project in FAULTY]
-    cases += [(project, True) for project in (*FAULTY, *SOUND)]
+    cases += [(project, True) for project in (*FAULTY, *SOUND, *UNMET)]
     with scratch_server("embedded") as server, tempfile.TemporaryDirectory() as directory:
         server.ensure_roles(("drill_reader",))
         for number, (project, sound) in enumerate(cases):

@@ -11,10 +11,10 @@ import pytest
 
 from airlock.catalogue.fingerprint import others
 from airlock.operations.drill import comparisons
-from airlock.records.drill import PROVED, REFUSED, RevisionProof
+from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED, RevisionProof
 from airlock.reports.drill import details
 from tests.airlock.drill.conftest import Examine
-from tests.airlock.drill.projects import FAULTY, SOUND, TinyProject
+from tests.airlock.drill.projects import FAULTY, SOUND, UNMET, TinyProject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +88,16 @@ def test_a_sound_revision_is_proved(project: TinyProject, examine: Examine, tmp_
     assert project.said in said(proof)
 
 
+@pytest.mark.parametrize("project", cases(UNMET))
+def test_a_sound_revision_whose_statement_met_no_row_is_not_examined(
+    project: TinyProject, examine: Examine, tmp_path: Path
+) -> None:
+    """It is not refused, and it is not proved either: the statement and its line are named."""
+    proof = examine(project.write(tmp_path, sound=True))
+    assert proof.verdict == NOT_EXAMINED, said(proof)
+    assert project.said in said(proof)
+
+
 # What only a superuser makes, or what not every server has.
 BEYOND_AN_OWNER = {
     "access method", "event trigger", "foreign data wrapper", "foreign server", "language", "operator class",
@@ -135,8 +145,8 @@ def test_without_its_comparison_the_fault_gets_through(
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("project", (*SOUND, *FAULTY[::5]), ids=lambda project: project.name)
+@pytest.mark.parametrize("project", (*SOUND, *UNMET, *FAULTY[::5]), ids=lambda project: project.name)
 def test_other_majors_say_the_same(project: TinyProject, examine_older: Examine, tmp_path: Path) -> None:
     """The verdict does not depend on the server's major version."""
-    proof = examine_older(project.write(tmp_path, sound=project.verdict == PROVED))
+    proof = examine_older(project.write(tmp_path, sound=project.verdict != REFUSED))
     assert proof.verdict == project.verdict, said(proof)
