@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from airlock.catalogue import fingerprint
 from airlock.operations.trace.child import connect
 from airlock.operations.trace.sample_rows import Samples
 from airlock.operations.trace.steps import Tracing
@@ -60,10 +61,13 @@ def measure(ini: Path, kind: type[Recorder] | None, rows: int) -> tuple[float, f
                 connection.cursor().execute(f'ALTER DATABASE "{database.name}" SET {setting} = 0')
             if kind is not None:
                 recorder = kind(lambda: connect(database))
-                tracing = Tracing(Project.open(ini), recorder, Samples(connection, rows))
+                project = Project.open(ini)
+                order = tuple(one.revision for one in project.revisions())
+                reader = fingerprint.Reader(connection)
+                tracing = Tracing(project, recorder, Samples(connection, rows), reader, database.url)
                 with contextlib.closing(recorder), installed(recorder):
                     started = time.perf_counter()
-                    tracing.run(database.url, "heads")
+                    tracing.run(order, 0)
                     wall = time.perf_counter() - started
     return _processor() - before, wall
 
