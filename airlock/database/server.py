@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.database import target as targets
-from airlock.drivers.libpq_environment import WHOLE
 from airlock.records.errors import (
     AirlockError,
     ConnectionLost,
@@ -157,8 +156,7 @@ def connect(
     deadline = time.monotonic() + min(WAKE_SECONDS, connect_timeout_s)
     while True:
         try:
-            with WHOLE:
-                connection: Any = psycopg2.connect(connection_factory=Patient, **parameters)
+            connection: Any = psycopg2.connect(connection_factory=Patient, **parameters)
         except psycopg2.Error as error:
             if _WAKING.search(str(error)) and time.monotonic() < deadline:
                 time.sleep(0.2)

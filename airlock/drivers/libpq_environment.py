@@ -19,8 +19,9 @@ PREFIX = "PG"
 # No file can be there, so that none in the home directory is read. /dev/null itself would be warned of.
 ABSENT_FILE = f"{os.devnull}/none"
 _FILES = {"PGPASSFILE": ABSENT_FILE, "PGSERVICEFILE": ABSENT_FILE}
-# The environment is one for all threads: who connects to a target waits until it is whole again.
-WHOLE = threading.RLock()
+# The environment is one for all threads: two that hide it must not put it back over each other. No connection to a
+# target is opened while one to scratch is: both are the main thread's.
+_HIDING = threading.RLock()
 
 
 def without_libpq_variables(environ: Mapping[str, str]) -> dict[str, str]:
@@ -34,7 +35,7 @@ def no_libpq_environment() -> Iterator[None]:
 
     What a URL leaves out has libpq's compiled-in default then. Everything is as before when the block ends.
     """
-    with WHOLE:
+    with _HIDING:
         hidden = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
         for name in hidden:
             del os.environ[name]
