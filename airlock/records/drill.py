@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from airlock.records.rows import Fill, Rate
 
 PROVED, REFUSED, NOT_EXAMINED = "proved", "refused", "not examined"
+# The revision itself says that there is no way back.
+IRREVERSIBLE = "irreversible"
+# The worst first.
+VERDICTS = (REFUSED, NOT_EXAMINED, IRREVERSIBLE, PROVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,7 @@ class DrillReport:
     def verdict(self) -> str:
         """Give the worst verdict of all."""
         verdicts = {revision.verdict for revision in self.revisions}
-        return next((one for one in (REFUSED, NOT_EXAMINED) if one in verdicts), PROVED)
+        return next((one for one in VERDICTS if one in verdicts), PROVED)
 
     @property
     def longest_stall_ms(self) -> float | None:

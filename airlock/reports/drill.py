@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
+from airlock.records.drill import IRREVERSIBLE, NOT_EXAMINED, PROVED, REFUSED, VERDICTS
 from airlock.reports.text import count, duration, enumeration, number, shorten
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _MODES = (
     "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE",
     "ACCESS EXCLUSIVE",
 )  # fmt: skip
-_SIGNS = {PROVED: "=", REFUSED: "!", NOT_EXAMINED: "?"}
+_SIGNS = {PROVED: "=", REFUSED: "!", NOT_EXAMINED: "?", IRREVERSIBLE: ">"}
 
 
 def document(report: DrillReport) -> dict[str, Any]:
@@ -217,9 +217,7 @@ def headline(report: DrillReport) -> str:
 def grounds(report: DrillReport) -> str:
     """Say what the verdict rests on: how many revisions of which verdict, where, how long it took."""
     verdicts = Counter(proof.verdict for proof in report.revisions)
-    parts = [
-        f"{verdicts[verdict]} {verdict}" for verdict in (PROVED, REFUSED, NOT_EXAMINED) if verdicts[verdict]
-    ]
+    parts = [f"{verdicts[verdict]} {verdict}" for verdict in (PROVED, *VERDICTS[:-1]) if verdicts[verdict]]
     each = f", {enumeration(parts)}" if len(parts) > 1 else ""
     stall = report.longest_stall_ms
     waited = f", longest stall {duration(stall)}" if stall is not None else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
+from airlock.records.drill import IRREVERSIBLE, NOT_EXAMINED, PROVED, REFUSED
 from airlock.reports.drill import WORTH_SAYING, difference, grounds, headline, samples
 from airlock.reports.drill_sizes import against_rows, rates, stalls
 from airlock.reports.html import Safe, anchor, join, link, page, table, tag
@@ -29,8 +29,8 @@ CANNOT_SEE = (
     "Sizes. A step that is quick on sample rows may take hours on yours: airlock trace and review tell which.",
 )
 _LONGEST = 160
-_LETTERS = {PROVED: "P", REFUSED: "R", NOT_EXAMINED: "?"}
-_FILLS = {PROVED: "#dfeee0", REFUSED: "#8a1c1c", NOT_EXAMINED: "#ffffff"}
+_LETTERS = {PROVED: "P", REFUSED: "R", NOT_EXAMINED: "?", IRREVERSIBLE: "I"}
+_FILLS = {PROVED: "#dfeee0", REFUSED: "#8a1c1c", NOT_EXAMINED: "#ffffff", IRREVERSIBLE: "#e4e4e4"}
 
 
 def html(report: DrillReport) -> str:
@@ -115,7 +115,7 @@ def _strip(report: DrillReport) -> Safe:
         "svg", *boxes, viewBox=f"0 0 {columns * size} {lines * size}", width=columns * size, role="img",
         aria_label=headline(report), style="min-width:0;max-width:100%",
     )  # fmt: skip
-    legend = tag("p", "P proved · R refused · ? not examined", class_="soft")
+    legend = tag("p", "P proved · R refused · ? not examined · I irreversible", class_="soft")
     return join(tag("div", drawing, class_="scroll"), legend)
 
 

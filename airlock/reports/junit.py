@@ -6,19 +6,20 @@ import re
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
-from airlock.records.drill import NOT_EXAMINED, REFUSED
+from airlock.records.drill import IRREVERSIBLE, NOT_EXAMINED, REFUSED
 from airlock.reports.drill import details, headline
 
 if TYPE_CHECKING:
     from airlock.records.drill import DrillReport, RevisionProof
 
+_SKIPPED = (NOT_EXAMINED, IRREVERSIBLE)
 _UNREPRESENTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(report: DrillReport) -> str:
-    """Write the document: a refused revision is a failure, one that was not examined is skipped."""
+    """Write the document: a refused revision is a failure, one that was not examined or has no way back is skipped."""
     failures = sum(proof.verdict == REFUSED for proof in report.revisions)
-    skipped = sum(proof.verdict == NOT_EXAMINED for proof in report.revisions)
+    skipped = sum(proof.verdict in _SKIPPED for proof in report.revisions)
     counts = f'tests="{len(report.revisions)}" failures="{failures}" errors="0" skipped="{skipped}"'
     cases = "".join(_case(proof) for proof in report.revisions)
     return (
@@ -37,7 +38,7 @@ def _case(proof: RevisionProof) -> str:
     inside = f"<system-out>{_text(said)}</system-out>" if said else ""
     if proof.verdict == REFUSED:
         inside = f'<failure message={_attribute(proof.reason)} type="refused">{_text(said)}</failure>'
-    elif proof.verdict == NOT_EXAMINED:
+    elif proof.verdict in _SKIPPED:
         inside = f"<skipped message={_attribute(proof.reason)}/>"
     name = _attribute(f"{proof.revision} {proof.title}")
     return f'<testcase classname="airlock.drill" name={name} time="{seconds:.3f}">{inside}</testcase>\n'

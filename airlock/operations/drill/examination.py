@@ -9,7 +9,17 @@ from airlock.operations.drill import compare, failures, first_upgrade, interim_w
 from airlock.operations.drill.kept_values import remember
 from airlock.operations.drill.next_start import settle
 from airlock.operations.drill.step import StepTaken, take
-from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED, Kept, Loss, RevisionProof, Timings, Touched
+from airlock.records.drill import (
+    IRREVERSIBLE,
+    NOT_EXAMINED,
+    PROVED,
+    REFUSED,
+    Kept,
+    Loss,
+    RevisionProof,
+    Timings,
+    Touched,
+)
 from airlock.records.errors import NotExamined
 
 if TYPE_CHECKING:
@@ -223,9 +233,10 @@ class Examination:
 
     def did_not_go_down(self, error: Exception, above: State) -> None:
         """Tell a refusal of the revision's own from a fault, and go on above it."""
-        refusal = failures.own_refusal(error, self.facts.irreversible)
+        refusal = failures.own_refusal(error, self.facts)
         if refusal is not None:
-            self.pass_over(f"irreversible: {refusal}")
+            # Whatever else was not seen: there is no way back to be proved.
+            self.verdict, self.reason = IRREVERSIBLE, f"irreversible: {refusal}"
         else:
             self.refuse(f"the downgrade fails: {failures.one_line(error)}")
         now = self.ledger.read()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from airlock.database import missing
 from airlock.records.secrets import scrub
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airlock.project.project import RevisionFacts
 
 # Cardinality, data, integrity, CHECK OPTION, program limits (a long key of an index), PL/pgSQL's own.
 _OF_ROWS = frozenset({"21", "22", "23", "44", "54", "P0"})
@@ -72,12 +78,32 @@ def beyond_scratch(error: BaseException) -> str | None:
     return None
 
 
-def own_refusal(error: BaseException, irreversible: str | None) -> str | None:
-    """Say why the revision itself refuses to go down, None where it broke instead of refusing."""
-    if sqlstate(error) is not None or isinstance(error, _BUGS):
+def own_refusal(error: BaseException, facts: RevisionFacts) -> str | None:
+    """Say why the revision itself refuses to go down, None where it broke instead of refusing.
+
+    Any exception is a refusal where raising it is all that the downgrade does.
+    """
+    if sqlstate(error) is not None:
         return None
-    if irreversible:
-        return irreversible
-    if isinstance(error, NotImplementedError | RuntimeError):
-        return _text(error).strip() or f"its downgrade raises {type(error).__name__} without a reason"
-    return None
+    meant = isinstance(error, NotImplementedError | RuntimeError) or type(error) is Exception
+    if (meant and not isinstance(error, _BUGS)) or _only_raises(facts.path):
+        said = _text(error).strip() or f"its downgrade raises {type(error).__name__} without a reason"
+        return facts.irreversible or said
+    return None if isinstance(error, _BUGS) else facts.irreversible
+
+
+def _only_raises(path: Path) -> bool:
+    """Tell whether a revision's downgrade is one `raise`, a docstring aside."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "downgrade":
+            body = [
+                it
+                for it in node.body
+                if not (isinstance(it, ast.Expr) and isinstance(it.value, ast.Constant))
+            ]
+            return len(body) == 1 and isinstance(body[0], ast.Raise)
+    return False

@@ -176,7 +176,7 @@ def test_the_strip_is_coloured_and_worded() -> None:
         ("aaa", "proved", "P"), ("bbb", "refused", "R"), ("ccc", "not examined", "?"),
     ]  # fmt: skip
     assert len({fill for _, _, fill, _ in boxes}) == 3
-    assert "P proved · R refused · ? not examined" in page
+    assert "P proved · R refused · ? not examined · I irreversible" in page
 
 
 def test_progress_says_where_and_how_long() -> None:

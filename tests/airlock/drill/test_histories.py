@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airlock.operations.drill import drill
-from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED, DrillReport
+from airlock.records.drill import IRREVERSIBLE, NOT_EXAMINED, PROVED, REFUSED, DrillReport
 from airlock.scratch import embedded
 from airlock.scratch.servers import ScratchServer
 from tests.airlock.histories import BEGIN, HEADER, SYNC, Revision, write_project
@@ -109,12 +109,25 @@ def test_an_irreversible_revision_says_why(run: Run, tmp_path: Path) -> None:
         ],
     )  # fmt: skip
     report = run(ini)
-    assert verdicts(report) == {"one": PROVED, "two": NOT_EXAMINED, "three": NOT_EXAMINED,
-                                "four": NOT_EXAMINED, "five": PROVED}  # fmt: skip
+    assert verdicts(report) == {"one": PROVED, "two": IRREVERSIBLE, "three": IRREVERSIBLE,
+                                "four": IRREVERSIBLE, "five": PROVED}  # fmt: skip
     assert report.revisions[3].reason == "irreversible: never back"
     assert report.revisions[1].reason == "irreversible: 0 and NULL are indistinguishable afterwards"
     assert report.revisions[2].reason == "irreversible: forward only"
-    assert report.verdict == NOT_EXAMINED
+    assert report.verdict == IRREVERSIBLE
+
+
+def test_whatever_a_downgrade_raises_and_does_nothing_else_is_its_refusal(run: Run, tmp_path: Path) -> None:
+    """A single `raise` is meant, of any class; the same exception behind other work is a fault."""
+    ini = write_project(
+        tmp_path,
+        [
+            Revision("one", 'op.execute("CREATE TABLE a (id int)")', "raise KeyError('no way')"),
+            Revision("two", 'op.execute("ALTER TABLE a ADD x text")', "raise Exception('never')"),
+            Revision("three", 'op.execute("ALTER TABLE a ADD y text")', "op.drop_column('a', 'y')\nraise KeyError('y')"),
+        ],
+    )  # fmt: skip
+    assert verdicts(run(ini)) == {"one": IRREVERSIBLE, "two": IRREVERSIBLE, "three": REFUSED}
 
 
 def test_a_revision_that_leaves_a_mess_does_not_spoil_the_next(run: Run, tmp_path: Path) -> None:
@@ -307,13 +320,13 @@ def test_big_tables_without_a_key_are_compared_too(
     [
         ("op.drop_table('a')", 0, "proved"),
         ("pass", 1, "refused"),
-        ("raise NotImplementedError('one way')", 3, "not examined"),
+        ("raise NotImplementedError('one way')", 3, "irreversible"),
     ],
 )
 def test_the_exit_code_is_the_verdict(
     scratch: ScratchServer, tmp_path: Path, down: str, code: int, last: str
 ) -> None:
-    """0 proved, 1 refused, 3 not examined; the last line on standard output says it too."""
+    """0 proved, 1 refused, 3 not examined or irreversible; the last line on standard output says it too."""
     ini = write_project(
         tmp_path, [Revision("one", "op.create_table('a', sa.Column('id', sa.Integer))", down)]
     )
