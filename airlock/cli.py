@@ -1,4 +1,4 @@
-"""The door: arguments in, exit code out.
+"""The command line: arguments in, exit code out.
 
 Each command is a module of `airlock.commands` with `configure(parser)` and `run(arguments) -> int`; only the one
 that is asked for is imported, because imports are most of what a run at head costs.

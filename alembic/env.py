@@ -56,11 +56,10 @@ def options() -> dict[str, Any]:
 
 def comparison() -> dict[str, Any]:
     """Compare what autogenerate does not compare by itself, and write what it finds so that it blocks nobody."""
-    from airlock.operations.revision import process_revision_directives
-    from airlock.project import autogenerate
+    from airlock import autogenerate_options, process_revision_directives
     from app.models import metadata
 
-    return autogenerate.options() | {
+    return autogenerate_options() | {
         "target_metadata": metadata,
         "process_revision_directives": process_revision_directives,
     }

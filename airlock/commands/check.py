@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Check in scratch; 0 proved, 1 refused, 3 where a question has no answer."""
     from airlock.commands.answer import answer
     from airlock.operations.check import check
-    from airlock.reports import check as face
+    from airlock.reports import check as text
 
     report = check(
         arguments.config,
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         x_arguments=arguments.x,
         progress=_tell,
     )
-    answer(arguments, face.document(report), face.lines(report))
+    answer(arguments, text.document(report), text.lines(report))
     return 1 if report.faults else 3 if report.unseen else 0
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airlock import api
 from airlock.commands.arguments import add_range, add_rows, at_least
 
 if TYPE_CHECKING:
     import argparse
 
     from airlock.records.drill import DrillProgress, DrillReport
-
-DEFAULT_ROWS = 40
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pending", action="store_true", help="what the target lacks (reads its version table)"
     )
-    add_rows(parser, DEFAULT_ROWS)
+    add_rows(parser, api.DRILL_ROWS)
     parser.add_argument(
         "--traffic",
         type=at_least(0),
@@ -46,23 +44,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Drill in scratch, write the report, answer with its verdict."""
     from airlock.commands.answer import answer
-    from airlock.operations.drill import drill
-    from airlock.records.drill import REFUSED
-    from airlock.records.errors import DONE
-    from airlock.records.errors import NOT_EXAMINED as NOT_EXAMINED_CODE
-    from airlock.records.errors import REFUSED as REFUSED_CODE
-    from airlock.reports import drill as face
+    from airlock.reports import drill as text
 
-    start, like_major = _target(arguments) if arguments.pending else (None, None)
     show = _Progress()
     try:
-        report = drill(
+        report = api.drill(
             arguments.config,
-            from_to=arguments.range,
+            revisions=arguments.range,
             last=arguments.last,
-            start=start,
+            pending=arguments.pending,
+            url=arguments.url,
             scratch=arguments.scratch,
-            like_major=like_major,
             rows=arguments.rows,
             traffic=arguments.traffic,
             blocker=arguments.blocker,
@@ -72,14 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
         )
     finally:
         show.end()
-    *said, verdict = face.lines(report)
+    *said, verdict = text.lines(report)
     if arguments.out:
         _write(Path(arguments.out), report)
         said.append(f"report: {Path(arguments.out) / 'drill.html'}")
-    answer(arguments, face.document(report), (*said, verdict))
-    if report.verdict == REFUSED:
-        return REFUSED_CODE
-    return DONE if report.verdict == "proved" else NOT_EXAMINED_CODE
+    answer(arguments, text.document(report), (*said, verdict))
+    return report.exit_code
 
 
 class _Progress:
@@ -107,24 +97,14 @@ class _Progress:
             sys.stderr.write("\r\033[K")
 
 
-def _target(arguments: argparse.Namespace) -> tuple[tuple[str, ...], int]:
-    """Read which heads the target stands at, and its major version. Reads only."""
-    from airlock.database.target import resolve_target
-    from airlock.operations.heads import heads_of
-    from airlock.project.project import Project
-
-    project = Project.open(arguments.config, arguments.x)
-    return heads_of(resolve_target(arguments.url, os.environ, project.ini_url))
-
-
 def _write(directory: Path, report: DrillReport) -> None:
     from airlock.records.secrets import scrub
-    from airlock.reports import drill as face
+    from airlock.reports import drill as text
     from airlock.reports.drill_page import html
     from airlock.reports.junit import junit
 
-    document = json.dumps(face.document(report), indent=2, ensure_ascii=False)
+    document = json.dumps(text.document(report), indent=2, ensure_ascii=False)
     written = {"drill.html": html(report), "junit.xml": junit(report), "drill.json": f"{document}\n"}
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in written.items():
-        (directory / name).write_text(scrub(text), encoding="utf-8")
+    for name, content in written.items():
+        (directory / name).write_text(scrub(content), encoding="utf-8")

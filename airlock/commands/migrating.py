@@ -1,4 +1,4 @@
-"""What `upgrade` and `downgrade` share at the door: budgets, the event stream and where it goes."""
+"""What `upgrade` and `downgrade` share on the command line: budgets, the event stream and where it goes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from airlock import api
 from airlock.commands.progress_line import Live
 from airlock.records.errors import Usage
 from airlock.records.secrets import scrub
-from airlock.records.upgrade import Blocked, Rehearsal, Request, Retrying, StepBegun, Verdict
-from airlock.reports import upgrade as face
+from airlock.records.upgrade import DOWN, UP, Blocked, Rehearsal, Retrying, StepBegun, Verdict
+from airlock.reports import upgrade as text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,9 +41,9 @@ def configure_budgets(parser: argparse.ArgumentParser) -> None:
     """Add the options that both directions share."""
     budgets = parser.add_argument_group("budgets")
     for option, default, what in (
-        ("--lock-timeout", 1.0, "how long others may have to wait behind us (default: 1s)"),
+        ("--lock-timeout", api.LOCK_TIMEOUT_S, "how long others may have to wait behind us (default: 1s)"),
         ("--statement-timeout", None, "how long one statement may run (default: 0, no limit)"),
-        ("--wait", 600.0, "the whole run's deadline for the lease and for locks (default: 10m)"),
+        ("--wait", api.WAIT_S, "the whole run's deadline for the lease and for locks (default: 10m)"),
     ):
         budgets.add_argument(option, type=seconds, default=default, metavar="TIME", help=what)
     parser.add_argument(
@@ -63,40 +64,35 @@ def configure_budgets(parser: argparse.ArgumentParser) -> None:
 
 def go(arguments: argparse.Namespace, direction: str) -> int:
     """Migrate, and send every event where it was asked for."""
-    # Imported here: Alembic and SQLAlchemy are most of what --help and a usage error would cost.
-    from airlock.database.target import resolve_target
-    from airlock.operations.upgrade import migrate
-    from airlock.project.project import Project
-
-    project = Project.open(arguments.config, arguments.x)
     if arguments.sql:
+        # Imported here: Alembic and SQLAlchemy are most of what --help and a usage error would cost.
         from airlock.operations.offline import write_sql
+        from airlock.project.project import Project
 
+        project = Project.open(arguments.config, arguments.x)
         sys.stdout.write(scrub(write_sql(project, arguments.target, direction)))
         return 0
-    target = resolve_target(arguments.url, os.environ, project.ini_url)
+    losses: dict[str, Any] = {}
+    if direction == DOWN:
+        names = ("accept_loss", "accept_unknown_loss", "export")
+        losses = {name: getattr(arguments, name) for name in names}
     with _emitting(arguments) as emit:
-        request = Request(
-            target=arguments.target,
-            direction=direction,
-            lock_s=arguments.lock_timeout,
+        verdict = (api.upgrade if direction == UP else api.downgrade)(
+            arguments.config,
+            arguments.target,
+            url=arguments.url,
+            lock_timeout_s=arguments.lock_timeout,
             # As in PostgreSQL: 0 is no limit.
-            statement_s=arguments.statement_timeout or None,
+            statement_timeout_s=arguments.statement_timeout or None,
             wait_s=arguments.wait,
             repair=arguments.repair,
-            config=arguments.config,
-            x_arguments=tuple(arguments.x),
+            dry_run=arguments.dry_run,
             scratch=arguments.scratch,
-            accept_loss=getattr(arguments, "accept_loss", None),
-            accept_unknown_loss=getattr(arguments, "accept_unknown_loss", False),
-            export=getattr(arguments, "export", None),
+            x_arguments=arguments.x,
             emit=emit,
+            **losses,
         )
-        if arguments.dry_run:
-            from airlock.operations.dry_run import dry_run
-
-            return dry_run(project, target, request).exit_code
-        return migrate(project, target, request).exit_code
+    return verdict.exit_code
 
 
 @contextlib.contextmanager
@@ -119,9 +115,9 @@ def _emitting(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]
         def emit(event: Event) -> None:
             if log is not None:
                 now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-                _write(log, face.json_line(event, at=now, by=_who()))
+                _write(log, text.json_line(event, at=now, by=_who()))
             if arguments.json:
-                _write(out, face.json_line(event))
+                _write(out, text.json_line(event))
             else:
                 _print(event, out, live)
 
@@ -131,9 +127,9 @@ def _emitting(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]
 def _print(event: Event, out: TextIO, live: Live | None) -> None:
     if live is not None and isinstance(event, StepBegun):
         live.show(f"  {event.revision}  {event.title}")
-    line = face.text(event)
+    line = text.text(event)
     if line is None or (isinstance(event, Verdict) and event.exit_code):
-        # The error's own line is the verdict of a run that failed; the door prints it.
+        # The error's own line is the verdict of a run that failed; cli.py prints it.
         return
     if live is not None and not isinstance(event, (Blocked, Retrying)):
         live.clear()

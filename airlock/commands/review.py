@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airlock import api
 from airlock.commands.arguments import add_range, add_rows
 from airlock.records.trace import JUDGED_FROM_ROWS
 
 if TYPE_CHECKING:
     import argparse
-
-DEFAULT_ROWS = 2_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", default="review", metavar="DIR", help="where the files go (default: %(default)s)"
     )
-    add_rows(parser, DEFAULT_ROWS, least=JUDGED_FROM_ROWS)
+    add_rows(parser, api.TRACE_ROWS, least=JUDGED_FROM_ROWS)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,29 +28,16 @@ def run(arguments: argparse.Namespace) -> int:
     from importlib.metadata import version
 
     from airlock.commands.answer import answer
-    from airlock.database.target import resolve_target
-    from airlock.operations.review import review
-    from airlock.project.project import Project
-    from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED, Usage
+    from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED
     from airlock.records.secrets import scrub
     from airlock.reports.bundle import document, files
     from airlock.reports.review import lines
 
-    if arguments.pending and arguments.range:
-        raise Usage("--pending and a range exclude each other.")
-    project = Project.open(arguments.config, arguments.x)
-    target = None
-    # A range contacts no target unless one is named on the command line.
-    if arguments.pending or arguments.url:
-        target = resolve_target(
-            arguments.url, os.environ, lambda: project.config.get_main_option("sqlalchemy.url")
-        )
-    made = review(
-        project,
+    made = api.review(
         arguments.config,
-        from_to=arguments.range,
+        revisions=arguments.range,
         pending=arguments.pending,
-        target=target,
+        url=arguments.url,
         scratch=arguments.scratch,
         rows=arguments.rows,
         x_arguments=arguments.x,

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write, trace and drill in scratch, contacting no target; 1 where something dangerous or unproved is left."""
     from airlock.commands.answer import answer
     from airlock.operations.revision.parent import revise
-    from airlock.reports import revision as face
+    from airlock.reports import revision as text
 
     revised = revise(
         arguments.config,
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
         progress=lambda what: _tell(f"{what} ..."),
     )
-    answer(arguments, face.document(revised), face.lines(revised))
+    answer(arguments, text.document(revised), text.lines(revised))
     return 0 if revised.sound else 1
 
 

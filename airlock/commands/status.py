@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from airlock import api
 from airlock.commands.answer import answer
-from airlock.reports import status as face
+from airlock.reports import status as text
 
 if TYPE_CHECKING:
     import argparse
@@ -18,14 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print where the target stands."""
-    from airlock.database.target import resolve_target
-    from airlock.operations.status import status
-    from airlock.project.project import Project
-
-    project = Project.open(arguments.config, arguments.x)
-    target = resolve_target(arguments.url, os.environ, project.ini_url)
-    found = status(
-        project, target, config=arguments.config, x_arguments=tuple(arguments.x), scratch=arguments.scratch
+    found = api.status(
+        arguments.config, url=arguments.url, scratch=arguments.scratch, x_arguments=arguments.x
     )
-    answer(arguments, face.document(found), face.text(found).splitlines())
+    answer(arguments, text.document(found), text.text(found).splitlines())
     return 0

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airlock import api
 from airlock.commands.arguments import add_range, add_rows
 
 if TYPE_CHECKING:
     import argparse
 
-DEFAULT_ROWS = 2_000
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
     add_range(parser)
-    add_rows(parser, DEFAULT_ROWS, least=0, more="; scans show from 1,000 on")
+    add_rows(parser, api.TRACE_ROWS, least=0, more="; scans show from 1,000 on")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Trace in scratch, contacting no target, and print what was seen."""
     from airlock.commands.answer import answer
-    from airlock.operations.trace import trace
     from airlock.records.errors import NOT_EXAMINED, RevisionFailed
-    from airlock.reports import trace as face
+    from airlock.reports import trace as text
 
     try:
-        report = trace(
+        report = api.trace(
             arguments.config,
-            from_to=arguments.range,
+            revisions=arguments.range,
             scratch=arguments.scratch,
             rows=arguments.rows,
             x_arguments=arguments.x,
@@ -36,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     except RevisionFailed as error:
         # What was seen below it is worth as much as ever.
         if error.seen is not None:
-            answer(arguments, face.document(error.seen), face.lines(error.seen))
+            answer(arguments, text.document(error.seen), text.lines(error.seen))
         raise
-    answer(arguments, face.document(report), face.lines(report))
+    answer(arguments, text.document(report), text.lines(report))
     return NOT_EXAMINED if report.unexamined else 0

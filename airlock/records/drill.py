@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airlock.records import errors
+
 if TYPE_CHECKING:
     from airlock.records.difference import Difference
     from airlock.records.rows import Fill, Rate
@@ -151,6 +153,11 @@ class DrillReport:
         """Give the worst verdict of all."""
         verdicts = {revision.verdict for revision in self.revisions}
         return next((one for one in VERDICTS if one in verdicts), PROVED)
+
+    @property
+    def exit_code(self) -> int:
+        """Give the exit code that the worst verdict stands for."""
+        return {PROVED: errors.DONE, NOT_EXAMINED: errors.NOT_EXAMINED}.get(self.verdict, errors.REFUSED)
 
     @property
     def longest_stall_ms(self) -> float | None:

@@ -1,7 +1,7 @@
 """One tree of errors, one exit code each.
 
 An error carries three sentences and no password: what happened, where the database now stands, and the
-next command. The door prints them as one line and exits with the error's code.
+next command. `cli.py` prints them as one line and exits with the error's code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The sentences of a review, the same in every face."""
+"""The sentences of a review, the same in every form."""
 
 from __future__ import annotations
 
