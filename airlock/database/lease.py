@@ -17,7 +17,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from airlock.database import liveness
 from airlock.database.server import (
@@ -34,6 +34,8 @@ from airlock.records.errors import AirlockError, ConnectionLost, LeaseHeld
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
+
+    from typing_extensions import Self
 
     from airlock.database.server import type_connection
     from airlock.database.target import Target

@@ -44,8 +44,9 @@ def rows(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
 
 def autocommits(connection: Connection) -> bool:
     """Tell whether every statement on this connection is committed by itself."""
+    # Every driver's, SQLAlchemy's adapter of asyncpg among them; the dialect's own question is newer than 2.0.
     driver: Any = connection.connection.dbapi_connection
-    return bool(connection.dialect.detect_autocommit_setting(driver))
+    return bool(driver.autocommit)
 
 
 def _cursor(connection: Connection) -> Any:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from alembic.runtime import plugins
 
 from airlock.project import check_constraints
 from airlock.project.percent_signs import undoubled
@@ -20,14 +20,24 @@ PLUGIN = "airlock.checks"
 
 def options() -> dict[str, Any]:
     """Compare server defaults and CHECKs too, and write revisions that import nothing but alembic and sqlalchemy."""
-    if PLUGIN not in plugins._all_plugins:
-        plugins.Plugin.setup_plugin_from_module(check_constraints, PLUGIN)
     return {
         "compare_server_default": True,
-        "autogenerate_plugins": ["alembic.autogenerate.*", PLUGIN],
+        **_with_checks(),
         "render_item": render_item,
         "process_revision_directives": process_revision_directives,
     }
+
+
+def _with_checks() -> dict[str, Any]:
+    """Register the comparison of CHECKs: a plugin of this run alone, where Alembic (1.18) has plugins."""
+    if importlib.util.find_spec("alembic.runtime.plugins") is None:
+        check_constraints.register()
+        return {}
+    from alembic.runtime import plugins
+
+    if PLUGIN not in plugins._all_plugins:
+        plugins.Plugin.setup_plugin_from_module(check_constraints, PLUGIN)
+    return {"autogenerate_plugins": ["alembic.autogenerate.*", PLUGIN]}
 
 
 def render_item(kind: str, item: Any, _context: AutogenContext) -> str | bool:

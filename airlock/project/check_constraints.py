@@ -7,13 +7,15 @@ back. Where that is refused, the revision says so, and `alembic check` fails.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import TYPE_CHECKING, Any
 
+import alembic.util
 import sqlalchemy as sa
 from alembic.autogenerate import renderers
 from alembic.operations import ops
-from alembic.util import PriorityDispatchResult, sqla_compat
+from alembic.util import sqla_compat
 
 from airlock.project.percent_signs import undoubled
 
@@ -65,10 +67,10 @@ def compare_checks(
     name: str,
     database_table: sa.Table | None,
     model_table: sa.Table | None,
-) -> PriorityDispatchResult:
+) -> Any:
     """Add to `modify` what makes the database's CHECKs those of the model. Reads the catalogue only."""
     if database_table is None or model_table is None or context.connection is None:
-        return PriorityDispatchResult.CONTINUE
+        return _next_comparison()
     existing = {
         str(constraint): str(expression)
         for constraint, expression in context.connection.execute(_EXISTING, {"table": name, "schema": schema})
@@ -86,14 +88,33 @@ def compare_checks(
         label = f"{schema}.{name}" if schema else name
         log.warning("CHECKs not compared on %s: %s", label, reason)
         modify.ops.append(ChecksNotComparedOp(label, reason))
-        return PriorityDispatchResult.CONTINUE
+        return _next_comparison()
     _difference(modify, database_table, existing, list(zip(wanted, spelt, strict=True)))
-    return PriorityDispatchResult.CONTINUE
+    return _next_comparison()
 
 
 def setup(plugin: Plugin) -> None:
     """Register the comparison with Alembic."""
     plugin.add_autogenerate_comparator(compare_checks, "table", "airlock_checks", qualifier="postgresql")
+
+
+def register() -> None:
+    """Register the comparison once for every run of this process, as Alembic before 1.18 has it."""
+    from alembic.autogenerate import comparators
+
+    def compare(*arguments: Any) -> None:
+        compare_checks(*arguments)
+
+    registered: Any = comparators
+    if not getattr(registered, "_airlock_checks", False):
+        registered.dispatch_for("table", "postgresql")(compare)
+        registered._airlock_checks = True
+
+
+def _next_comparison() -> Any:
+    """Have the comparators behind this one asked too; before Alembic 1.18 all are, whatever is returned."""
+    result: Any = getattr(alembic.util, "PriorityDispatchResult", None)
+    return result.CONTINUE if result is not None else None
 
 
 class _Check:
@@ -108,9 +129,15 @@ class _Check:
         )
 
 
+def checks_of(table: sa.Table) -> set[sa.CheckConstraint]:
+    """Collect the CHECKs of a table of the models, those of its columns and of their types among them."""
+    every = itertools.chain(table.constraints, *(column.constraints for column in table.columns))
+    return {one for one in every if isinstance(one, sa.CheckConstraint)}
+
+
 def _model_checks(context: AutogenContext, database: sa.Table, model: sa.Table) -> Iterator[_Check]:
     compiler = context.dialect.ddl_compiler(context.dialect, None)  # type: ignore[arg-type]
-    for constraint in sqla_compat.all_table_check_constraints(model):
+    for constraint in checks_of(model):
         rule = constraint._create_rule
         if rule is not None and not rule(compiler):
             continue

@@ -6,11 +6,13 @@ Reads files and imports revision modules; touches no database and does not run e
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import alembic
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
@@ -80,13 +82,13 @@ class Project:
             else (path, path.with_name("pyproject.toml"))
         )
         try:
-            config = Config(
-                str(ini) if ini.is_file() else None, toml_file=str(toml) if toml.is_file() else None
-            )
+            config = _configuration(ini, toml)
             config.cmd_opts = _options(x_arguments)
             # Where env.py asks (Alembic's cookbook spells it so), airlock's own lines are the log.
             config.attributes["configure_logger"] = False
             script = ScriptDirectory.from_config(config)
+        except Usage:
+            raise
         except CommandError as error:
             raise Usage(f"{path.name}: {error}") from error
         except Exception as error:
@@ -206,6 +208,20 @@ def _tuple(value: str | Sequence[str] | None) -> tuple[str, ...]:
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _configuration(ini: Path, toml: Path) -> Config:
+    """Let Alembic read its files. Raises Usage where it is too old for a pyproject.toml and there is nothing else."""
+    found: dict[str, Any] = {}
+    # Alembic's own limit: before 1.16 it reads an ini and nothing beside it.
+    if "toml_file" in inspect.signature(Config).parameters:
+        found["toml_file"] = str(toml) if toml.is_file() else None
+    elif not ini.is_file():
+        raise Usage(
+            f"Alembic {alembic.__version__} does not read {toml.name}.",
+            then="alembic 1.16 or newer, or an alembic.ini",
+        )
+    return Config(str(ini) if ini.is_file() else None, **found)
 
 
 def _options(x_arguments: Sequence[str]) -> Any:

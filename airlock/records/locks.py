@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Blocks = Literal["reads and writes", "writes", "DDL only", "nothing"]
 
 
-class LockMode(enum.StrEnum):
+class LockMode(str, enum.Enum):
     """A lock mode in PostgreSQL's spelling, weakest first."""
 
     ACCESS_SHARE = "ACCESS SHARE"
@@ -26,6 +26,13 @@ class LockMode(enum.StrEnum):
     SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
     EXCLUSIVE = "EXCLUSIVE"
     ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
+
+    # In a text it is its spelling, under every Python: Enum's own would be the member's name.
+    __str__ = str.__str__
+
+    def __format__(self, spec: str) -> str:
+        """Spell it as a text is spelt."""
+        return str.__format__(self, spec)
 
     @classmethod
     def observed(cls, name: str) -> LockMode:

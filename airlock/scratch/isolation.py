@@ -28,6 +28,15 @@ if TYPE_CHECKING:
     from airlock.scratch.servers import ScratchDatabase
 
 _LENGTH = struct.Struct(">Q")
+# The current directory is no import path of Alembic's own either; prepend_sys_path decides.
+_MODULE = (
+    ("-P", "-m", "airlock.scratch.isolation")
+    if sys.version_info >= (3, 11)
+    else (
+        "-c",
+        "import sys, runpy; del sys.path[0]; runpy.run_module('airlock.scratch.isolation', run_name='__main__')",
+    )
+)
 
 
 class ChildFailed(Exception):
@@ -53,8 +62,7 @@ def isolated(
     reading, writing = os.pipe()
     environment = database_environment(os.environ if environ is None else environ, scratch.url)
     child = subprocess.Popen(
-        # -P: the current directory is no import path of Alembic's own either; prepend_sys_path decides.
-        [sys.executable, "-P", "-m", "airlock.scratch.isolation", str(writing)],
+        [sys.executable, *_MODULE, str(writing)],
         stdin=subprocess.PIPE, stdout=2, pass_fds=(writing,), env=environment,
     )  # fmt: skip
     os.close(writing)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import textwrap
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from airlock.operations.revision.rendering import WIDTH
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from typing_extensions import Self
 
     from airlock.operations.revision.parts import Part
     from airlock.records.locks import LockMode

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from alembic.util import sqla_compat
 
+from airlock.project import check_constraints
 from airlock.project.percent_signs import undoubled
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def given(
 
 def _given(table: Table, model: sa.Table, dialect: sa.Dialect) -> Table:
     constraints, indexes = dict(table.constraints), dict(table.indexes)
-    for check in sqla_compat.all_table_check_constraints(model):
+    for check in check_constraints.checks_of(model):
         name = sqla_compat._get_constraint_final_name(check, dialect)
         if name in constraints:
             text = check.sqltext.compile(

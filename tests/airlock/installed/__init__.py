@@ -1,0 +1,1 @@
+"""Airlock as it is installed: other versions, other drivers, projects laid out otherwise."""
