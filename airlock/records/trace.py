@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from airlock.records.locks import Blocks, LockMode, blocks_at_most, harms
+
+if TYPE_CHECKING:
+    from airlock.records.findings import Broken
 
 # Below so few rows PostgreSQL's counters and planner say nothing about what a large table would see.
 JUDGED_FROM_ROWS = 1_000
@@ -115,6 +119,8 @@ class TracedRevision:
     losses: tuple[tuple[str, str], ...] = ()
     # Why the step was not seen, or seen in part; empty where it was.
     unexamined: str = ""
+    # What the release below sends and the step breaks. Of an upgrade only.
+    broken: tuple[Broken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,10 @@ def revision_document(revision: TracedRevision) -> dict[str, Any]:
         "ms": round(revision.ms, 3),
         "drops": list(revision.drops),
         "statements": [statement_document(statement) for statement in revision.statements],
+        "breaks": [
+            {"id": one.id, "object": one.object, "statement": one.statement, "words": one.words}
+            for one in revision.broken
+        ],
     }
 
 
@@ -87,6 +91,8 @@ def lines(report: TraceReport) -> Iterator[str]:
             yield "    depends on rows: this is one path"
         for statement in revision.statements:
             yield from _statement(statement)
+        for one in revision.broken:
+            yield f"    {'STALE PLAN' if one.stale else 'BREAKS'} {one.object}: {one.sentence}"
     yield ""
     yield from (f"not filled: {one.table}: {one.reason}" for one in report.unfilled)
     if report.roles_made:
@@ -99,6 +105,12 @@ def verdict(report: TraceReport) -> str:
     where = f"seen on PostgreSQL {report.server_version}"
     found = report.dangerous
     unseen = f"; {count(len(report.unexamined), 'place')} not examined" if report.unexamined else ""
+    breaking = [one.revision for one in report.revisions if any(not broken.stale for broken in one.broken)]
+    where += (
+        f"; {enumeration(breaking)} break{'s' if len(breaking) == 1 else ''} the release below"
+        if breaking
+        else ""
+    )
     if not found and unseen:
         return f"Not examined: {report.unexamined[0]}{_others(report)}; nothing dangerous in what was seen, {where}."
     if not found:

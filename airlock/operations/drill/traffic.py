@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 
 from airlock.operations.drill import failures
-from airlock.operations.drill.clients import FIRST_NUMBER, NUMBERS_PER_CLIENT, TableStatements, statements_for
+from airlock.operations.older_release.statements import (
+    FIRST_NUMBER,
+    NUMBERS_PER_CLIENT,
+    TableStatements,
+    first_line,
+    statements_for,
+)
 from airlock.records.drill import Broken, Stall
 from airlock.records.errors import NotExamined
 
@@ -168,7 +174,7 @@ class Traffic:
                 try:
                     cursor.execute(f"PREPARE {_name(word, place)} {parameters} AS {sql}")
                 except psycopg2.Error as error:
-                    self.errors[name, one_line(error)] += 1
+                    self.errors[name, first_line(error)] += 1
                     self.unprepared.add(name)
             try:
                 cursor.execute(one.keys)
@@ -202,7 +208,7 @@ class Traffic:
             moved = cursor.fetchall() if word == "update" and one.by_place else None
         except psycopg2.Error as error:
             moved = None
-            self.errors[name, one_line(error)] += 1
+            self.errors[name, first_line(error)] += 1
         self.times.append((began, (time.perf_counter() - began) * 1000))
         if moved is not None:
             # Somebody else's update moved the row as well: one that is not there any more is not asked for again.
@@ -217,9 +223,3 @@ def _name(word: str, place: int) -> str:
 
 def _execute(word: str, place: int) -> str:
     return f"EXECUTE {_name(word, place)} {'(%s, %s)' if word == 'insert' else '(%s)'}"
-
-
-def one_line(error: psycopg2.Error) -> str:
-    """Give the first line of what the server said."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

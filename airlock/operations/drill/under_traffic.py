@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from airlock.operations.drill import failures
 from airlock.operations.drill.kept_values import put_back
-from airlock.operations.drill.refused_by_older import refused_anyway
 from airlock.operations.drill.step import StepTaken, take
 from airlock.operations.drill.traffic import Traffic
+from airlock.operations.older_release.refused import refused_anyway
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

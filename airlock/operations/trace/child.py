@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue import diagram, fingerprint
+from airlock.operations.older_release.release import Release
 from airlock.operations.trace.sample_rows import Samples
 from airlock.operations.trace.steps import Stuck, Tracing
 from airlock.project import environment, offline
@@ -61,7 +62,10 @@ def observe(
     logging.disable(logging.INFO)
     begin = begin or Begin()
     project = Project.open(config, x_arguments)
-    with contextlib.closing(connect(database)) as connection:
+    with (
+        contextlib.closing(connect(database)) as connection,
+        contextlib.closing(connect(database)) as older,
+    ):
         with connection.cursor() as cursor:
             for setting in _QUIET:
                 cursor.execute(f'ALTER DATABASE "{database.name}" SET {setting} = 0')
@@ -73,7 +77,7 @@ def observe(
         samples = Samples(connection, rows)
         tracing = Tracing(
             project, recorder, samples, fingerprint.Reader(connection), database.url,
-            connection if bundle else None, begin.required, begin.empty,
+            connection if bundle else None, Release(older), begin.required, begin.empty,
         )  # fmt: skip
         stuck: Stuck | None = None
         failed: RevisionFailed | None = None

@@ -24,6 +24,7 @@ from airlock.records.trace import Met, StatementRecord, TracedRevision
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
+    from airlock.operations.older_release.release import Release
     from airlock.operations.trace.sample_rows import Samples
     from airlock.project.project import Project
     from airlock.samples import Table
@@ -73,6 +74,8 @@ class Tracing(Hooks):
     url: str
     # Where the catalogue is read around each downgrade, to tell its losses; None where nobody asks for them.
     losses_from: Any = None
+    # Whom each upgrade breaks is asked of it; None where nobody wants to know.
+    release: Release | None = None
     # What the upgrade at the first position asks of rows, learnt in another database; or why it meets none.
     required: dict[str, Table] | None = None
     empty: str = ""
@@ -133,8 +136,10 @@ class Tracing(Hooks):
                     raise Stuck(now, order, None, empty) from error
                 self._keep(statements, unexamined=_NO_ROWS_FIT.format(empty))
             else:
+                self._tell_broken()
                 return
         else:
+            self._look()
             self._action = _Action(script, up=True, recorded=True)
             self._keep((), unexamined=_NO_ROWS_FIT.format(empty))
         self.samples.empty(except_for=self._named_version_table())
@@ -144,6 +149,19 @@ class Tracing(Hooks):
             raise
         except Exception as error:
             raise self._fails(script, error) from error
+        self._tell_broken()
+
+    def _look(self) -> None:
+        if self.release is not None:
+            self.release.look(except_for=self._named_version_table())
+
+    def _tell_broken(self) -> None:
+        """Put to the last upgrade what it breaks of the release below; it is committed by now."""
+        if self.release is None:
+            return
+        broken = self.release.broken(except_for=self._named_version_table())
+        place = max(place for place, one in enumerate(self.traced) if one.direction == "up")
+        self.traced[place] = replace(self.traced[place], broken=broken)
 
     def _learn(
         self, script: Any, now: int, order: tuple[str, ...], error: Exception, *, whole: bool
@@ -214,6 +232,8 @@ class Tracing(Hooks):
             self._few = self.samples.few()
             looks = self.losses_from is not None and not self._now.up and not self._external
             self._before = snapshot.take(self.losses_from) if looks else None
+            if self._now.up:
+                self._look()
 
     def begun(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Start recording."""

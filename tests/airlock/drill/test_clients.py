@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from airlock import samples
-from airlock.operations.drill.clients import TableStatements, statements_for
+from airlock.operations.older_release.statements import TableStatements, statements_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

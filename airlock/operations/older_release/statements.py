@@ -100,6 +100,25 @@ def _insert(table: Table, where: str, key: str) -> tuple[str | None, bool]:
 
     Where nothing fresh can be had (a table of pairs), the copy conflicts with its original, and does nothing.
     """
+    values, gives_rows = fresh_row(table, "$2::bigint")
+    if not gives_rows and (table.has_rules or any(one.deferrable for one in table.uniques)):
+        return None, False
+    if not values:
+        return f"INSERT INTO {table.sql} DEFAULT VALUES RETURNING {key}", gives_rows
+    names = ", ".join(quoted(name) for name in values)
+    given = ", ".join(spelled or f"o.{quoted(name)}" for name, spelled in values.items())
+    statement = (
+        f"INSERT INTO {table.sql} ({names}) SELECT {given} FROM {table.rows_sql} AS o "
+        f"WHERE {where}{'' if gives_rows else ' ON CONFLICT DO NOTHING'} RETURNING {key}"
+    )
+    return statement, gives_rows
+
+
+def fresh_row(table: Table, number: str) -> tuple[dict[str, str | None], bool]:
+    """Name the columns that an insert has to give: with a value of its own made from `number`, or None for a copied one.
+
+    Tell whether that makes another row of it; what has a default is left to it.
+    """
     unique = {name for one in table.uniques for name in one.columns}
     referring = {name for one in table.foreign_keys for name in one.columns}
     fresh: dict[str, str] = {}
@@ -116,25 +135,22 @@ def _insert(table: Table, where: str, key: str) -> tuple[str | None, bool]:
             found = values_for(column, table.label)
             usable = [it for it in found.generators if it.cardinality is None] if found else []
             if usable:
-                fresh[column.name] = usable[0].at("$2::bigint")
+                fresh[column.name] = usable[0].at(number)
                 break
         else:
             gives_rows = False
-    if not gives_rows and (table.has_rules or any(one.deferrable for one in table.uniques)):
-        return None, False
-    names, values = [], []
+    values: dict[str, str | None] = {}
     for column in table.columns:
         spelled = fresh.get(column.name)
         if spelled == "" or column.identity:
             continue
         if spelled is None and column.default is not None and column.name not in unique:
             continue
-        names.append(quoted(column.name))
-        values.append(spelled if spelled is not None else f"o.{quoted(column.name)}")
-    if not names:
-        return f"INSERT INTO {table.sql} DEFAULT VALUES RETURNING {key}", gives_rows
-    statement = (
-        f"INSERT INTO {table.sql} ({', '.join(names)}) SELECT {', '.join(values)} FROM {table.rows_sql} AS o "
-        f"WHERE {where}{'' if gives_rows else ' ON CONFLICT DO NOTHING'} RETURNING {key}"
-    )
-    return statement, gives_rows
+        values[column.name] = spelled
+    return values, gives_rows
+
+
+def first_line(error: BaseException) -> str:
+    """Give the first line of what the server said."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 
-from airlock.operations.drill.clients import FIRST_NUMBER, TableStatements, statements_for
-from airlock.operations.drill.traffic import one_line
+from airlock.operations.older_release.statements import (
+    FIRST_NUMBER,
+    TableStatements,
+    first_line,
+    statements_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +45,7 @@ def _refusals(cursor: Any, one: TableStatements) -> Iterator[tuple[str, str]]:
         cursor.execute(one.keys)
         keys = [row[0] for row in cursor.fetchmany(_KEYS)]
     except psycopg2.Error as error:
-        yield f"select {one.table}", one_line(error)
+        yield f"select {one.table}", first_line(error)
         return
     named = one.named()
     for name, sql in named.items():
@@ -49,7 +53,7 @@ def _refusals(cursor: Any, one: TableStatements) -> Iterator[tuple[str, str]]:
         try:
             cursor.execute(f"PREPARE {word} (text{', bigint' if word == 'insert' else ''}) AS {sql}")
         except psycopg2.Error as error:
-            yield name, one_line(error)
+            yield name, first_line(error)
             cursor.execute("ROLLBACK TO SAVEPOINT airlock_anyway")
             continue
         for number, key in enumerate(keys):
@@ -68,5 +72,5 @@ def _refusals(cursor: Any, one: TableStatements) -> Iterator[tuple[str, str]]:
                         (key, fresh)[: 1 + (word == "insert")],
                     )
             except psycopg2.Error as error:
-                yield name, one_line(error)
+                yield name, first_line(error)
             cursor.execute("ROLLBACK TO SAVEPOINT airlock_key")

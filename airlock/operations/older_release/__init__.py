@@ -1,0 +1,1 @@
+"""The release that runs below a revision: the statements it would send, and which of them a step breaks."""

@@ -1,0 +1,227 @@
+"""Statements of the release below a step: prepared before it, run after it, and always undone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+
+from airlock.catalogue.fingerprint.model import plain
+from airlock.operations.older_release.statements import FIRST_NUMBER, first_line, fresh_row
+from airlock.operations.older_release.tighter import asked, edges, literal
+from airlock.operations.older_release.views import View, read_views, view_statements
+from airlock.records.findings import Broken
+from airlock.samples import Table, read_tables
+from airlock.samples.tables import quoted
+from airlock.samples.values import values_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_STALE = "cached plan must not change result type"
+# A lock or a slow view of the project's own: no refusal.
+_NO_ANSWER = frozenset({"57014", "55P03", "40P01"})
+_LONGEST = 200
+_BEGIN = (
+    "BEGIN; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '2s'; SET CONSTRAINTS ALL IMMEDIATE"
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement as it is sent (`sql`) and as it is shown."""
+
+    shown: str
+    sql: str
+
+
+@dataclass
+class _Known:
+    """What was prepared for one table or view, and what was refused while the older schema stood (SQLSTATE)."""
+
+    source: Table | View
+    statements: dict[str, Statement]
+    refused: dict[str, str] = field(default_factory=dict)
+    # What an insert gives, by column.
+    given: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Release:
+    """The release that uses everything the schema has: every column read, every one it must write, written.
+
+    Prepares and runs through `connection`, in autocommit mode; every run is rolled back. Reads, writes and locks
+    tables of a scratch database for moments.
+    """
+
+    connection: Any
+    _known: dict[str, _Known] = field(default_factory=dict)
+    _numbers: int = 0
+
+    def look(self, *, except_for: str) -> None:
+        """Prepare the statements of every table and view that is new or another since the last look."""
+        tables = read_tables(self.connection, exclude=(except_for,))
+        found: dict[str, Table | View] = {one.label: one for one in tables}
+        with self.connection.cursor() as cursor:
+            found |= {one.label: one for one in read_views(cursor)}
+            for name in [name for name, known in self._known.items() if found.get(name) != known.source]:
+                self._forget(cursor, name)
+            for name, source in found.items():
+                if name not in self._known:
+                    self._known[name] = self._prepared(cursor, source)
+        self._hand_in()
+
+    def broken(self, *, except_for: str) -> tuple[Broken, ...]:
+        """Run them all on what stands now, and tell which fail that did not fail before, sorted."""
+        now = {one.label: one for one in read_tables(self.connection, exclude=(except_for,))}
+        found: list[Broken] = []
+        with self.connection.cursor() as cursor:
+            cursor.execute(_BEGIN)
+            for name, known in self._known.items():
+                found += self._fails(cursor, name, known)
+                new = now.get(name)
+                if new is not None and isinstance(known.source, Table) and new != known.source:
+                    found += self._refused(cursor, known.source, new, known.given)
+            cursor.execute("ROLLBACK")
+            for name in {one.object for one in found}:
+                self._forget(cursor, name)
+        self._hand_in()
+        return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.stale, one.object, one.statement)))
+
+    def _prepared(self, cursor: Any, source: Table | View) -> _Known:
+        known = _Known(source, {})
+        cursor.execute(_BEGIN)
+        if isinstance(source, View):
+            made = view_statements(cursor, source)
+        else:
+            known.given = _row(cursor, source)
+            made = _table_statements(source, known.given)
+        for shown, sql in made:
+            self._numbers += 1
+            name = f"airlock_{self._numbers}"
+            known.statements[name] = Statement(shown, sql)
+            error = _tried(cursor, f"PREPARE {name} AS {sql}") or _tried(cursor, f"EXECUTE {name}")
+            if error is not None:
+                known.refused[name] = str(error.pgcode)
+        cursor.execute("ROLLBACK")
+        return known
+
+    def _forget(self, cursor: Any, name: str) -> None:
+        known = self._known.pop(name, None)
+        if known is not None and known.statements:
+            cursor.execute("SELECT name FROM pg_prepared_statements")
+            there = {row[0] for row in cursor.fetchall()} & known.statements.keys()
+            for one in sorted(there):
+                cursor.execute(f"DEALLOCATE {one}")
+
+    def _fails(self, cursor: Any, name: str, known: _Known) -> Iterator[Broken]:
+        for prepared, statement in known.statements.items():
+            error = _tried(cursor, f"EXECUTE {prepared}")
+            if error is None or error.pgcode in _NO_ANSWER:
+                continue
+            stale = ""
+            if _STALE in str(error):
+                stale = _words(error)
+                error = _tried(cursor, statement.sql)
+            if error is None:
+                yield Broken(name, statement.shown, stale, stale=True)
+            elif str(error.pgcode) != known.refused.get(prepared):
+                yield Broken(name, statement.shown, _words(error))
+
+    def _refused(self, cursor: Any, before: Table, after: Table, given: dict[str, str]) -> Iterator[Broken]:
+        """Insert what the older schema let in and a new rule may not: of each rule the first that it refuses."""
+        met: set[str] = set()
+        for edge in edges(cursor, before, after):
+            error = None if edge.rule in met else _tried(cursor, _insert(before, {**given, **edge.given}))
+            if error is not None and edge.answers(error):
+                met.add(edge.rule)
+                shown = {**dict.fromkeys(given, "…"), **edge.shown}
+                yield Broken(before.label, _shown_insert(before, shown), _words(error))
+
+    def _hand_in(self) -> None:
+        """Have what this session read counted now, not while a statement of the step is watched."""
+        if self.connection.server_version >= 150000:
+            with self.connection.cursor() as cursor:
+                cursor.execute("SELECT pg_stat_force_next_flush()")
+
+
+def _table_statements(table: Table, given: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield what the release sends to a table, shown and as sent: about one row of it, whichever that is."""
+    if table.every_column:
+        listed = ", ".join(quoted(name) for name in table.every_column)
+        yield (
+            f"SELECT {_names(table.every_column)} FROM {table.label}",
+            f"SELECT {listed} FROM {table.sql} LIMIT 1",
+        )
+    yield _shown_insert(table, dict.fromkeys(given, "…")), _insert(table, given)
+    key = ", ".join(quoted(name) for name in table.key)
+    where = f"({key}) IN (SELECT {key} FROM {table.sql} LIMIT 1)" if key else "false"
+    referring = {name for one in table.foreign_keys for name in one.columns}
+    calm = [
+        one.name
+        for one in table.columns
+        if one.name not in table.key and one.name not in referring and not one.identity
+    ]
+    if calm:
+        same = ", ".join(f"{quoted(name)} = {quoted(name)}" for name in calm)
+        yield f"UPDATE {table.label} SET {_names(calm)}", f"UPDATE {table.sql} SET {same} WHERE {where}"
+    yield f"DELETE FROM {table.label}", f"DELETE FROM {table.sql} WHERE {where}"
+
+
+def _row(cursor: Any, table: Table) -> dict[str, str]:
+    """Spell what an insert has to give, as literals that name no type: as drivers send it.
+
+    A copy of some row, else values of the columns' types; unique ones are fresh where that can be had.
+    """
+    values, _ = fresh_row(table, str(FIRST_NUMBER))
+    if not values:
+        return {}
+    columns = {one.name: one for one in table.columns}
+    referring = {name for one in table.foreign_keys for name in one.columns}
+    parts = []
+    for name, spelled in values.items():
+        made = None if name in referring else values_for(columns[name], table.label)
+        choices = [f"({spelled})::text"] if spelled else [f"o.{quoted(name)}::text"]
+        if not spelled and made is not None and made.generators:
+            choices.append(f"({made.generators[0].at(str(FIRST_NUMBER))})::text")
+        parts.append(f"coalesce({', '.join(choices)})")
+    found = asked(
+        cursor,
+        f"SELECT {', '.join(parts)} FROM (SELECT 1) AS one LEFT JOIN (SELECT * FROM {table.sql} LIMIT 1) AS o ON true",
+    )
+    return {name: literal(value) for name, value in zip(values, found[0], strict=True)} if found else {}
+
+
+def _insert(table: Table, given: dict[str, str]) -> str:
+    if not given:
+        return f"INSERT INTO {table.sql} DEFAULT VALUES"
+    names = ", ".join(quoted(name) for name in given)
+    return f"INSERT INTO {table.sql} ({names}) VALUES ({', '.join(given.values())})"
+
+
+def _shown_insert(table: Table, given: dict[str, str]) -> str:
+    if not given:
+        return f"INSERT INTO {table.label} DEFAULT VALUES"
+    return f"INSERT INTO {table.label} ({_names(given)}) VALUES ({', '.join(given.values())})"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(plain(name) for name in names)
+
+
+def _words(error: psycopg2.Error) -> str:
+    """Give what the server said in one line that can be read: a value in it may be long."""
+    words = first_line(error)
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+
+
+def _tried(cursor: Any, sql: str) -> psycopg2.Error | None:
+    """Run a statement and take it back, in one round trip; return what the server refuses it with."""
+    try:
+        # What was prepared outlives the savepoint that it was prepared in.
+        cursor.execute(f"SAVEPOINT airlock_tried; {sql}; ROLLBACK TO airlock_tried; RELEASE airlock_tried")
+    except psycopg2.Error as error:
+        cursor.execute("ROLLBACK TO airlock_tried")
+        return error
+    return None

@@ -1,0 +1,128 @@
+"""Values that an older schema takes and a tighter one may refuse: NULLs, and the ends of the column's type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+
+from airlock.samples.tables import quoted
+from airlock.samples.values import values_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.samples.tables import Column, Table
+
+_NOT_NULL, _CHECK, _UNIQUE = ("23502",), ("23514",), ("23505", "23P01")
+# Data that the type does not hold or read; no cast to it.
+_TYPE = ("22", "42804", "42846")
+_LONGEST = 40
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A row's values, as sent and as shown, and the newer rule that may refuse them: each rule has one `rule`.
+
+    `constraints` are the names that the refusal may give, `states` its SQLSTATEs or their classes.
+    """
+
+    rule: str
+    given: dict[str, str]
+    shown: dict[str, str]
+    states: tuple[str, ...]
+    constraints: frozenset[str] = frozenset()
+
+    def answers(self, error: psycopg2.Error) -> bool:
+        """Tell whether this refusal comes of the new rule."""
+        if self.constraints and error.diag.constraint_name not in self.constraints:
+            return False
+        if self.states == _NOT_NULL and error.diag.column_name not in self.given:
+            return False
+        return str(error.pgcode).startswith(self.states)
+
+
+def edges(cursor: Any, before: Table, after: Table) -> Iterator[Edge]:
+    """Yield what is worth trying of each new NOT NULL, check, unique key and type."""
+    now = {one.name: one for one in after.columns}
+    known = {one.name for one in before.checks}
+    checks = [one for one in after.checks if one.name not in known]
+    for column in before.columns:
+        new = now.get(column.name)
+        if new is None or column.identity:
+            continue
+        if column.nullable and not new.nullable:
+            yield _edge(f"NOT NULL {column.name}", column.name, None, _NOT_NULL)
+        names = frozenset(one.name for one in checks if column.name in one.columns)
+        retyped = (column.type, column.length, column.scale, column.labels, column.domain) != (
+            new.type, new.length, new.scale, new.labels, new.domain,
+        )  # fmt: skip
+        for value in _values(cursor, column) if names or retyped else ():
+            if names:
+                yield _edge(f"CHECK {sorted(names)}", column.name, value, _CHECK, names)
+            if retyped and value is not None:
+                yield _edge(f"TYPE {column.name}", column.name, value, _TYPE)
+    yield from _again(cursor, before, after)
+
+
+def _again(cursor: Any, before: Table, after: Table) -> Iterator[Edge]:
+    """Yield what some row holds already, for each unique key and exclusion that is new."""
+    columns = {one.name for one in before.columns}
+    known = {one.name for one in before.uniques}
+    for unique in after.uniques:
+        if unique.name in known or not columns.issuperset(unique.columns):
+            continue
+        listed = ", ".join(f"{quoted(name)}::text" for name in unique.columns)
+        filled = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in unique.columns)
+        for row in asked(cursor, f"SELECT {listed} FROM {after.sql} WHERE {filled} LIMIT 1"):
+            given = dict(zip(unique.columns, map(literal, row), strict=True))
+            shown = {name: _short(value) for name, value in given.items()}
+            yield Edge(f"UNIQUE {unique.name}", given, shown, _UNIQUE, frozenset({unique.name}))
+
+
+def _edge(
+    rule: str, column: str, value: str | None, states: tuple[str, ...], names: frozenset[str] = frozenset()
+) -> Edge:
+    spelled = literal(value)
+    return Edge(rule, {column: spelled}, {column: _short(spelled)}, states, names)
+
+
+def _short(spelled: str) -> str:
+    return spelled if len(spelled) <= _LONGEST else f"{spelled[:_LONGEST]}…' ({len(spelled) - 2} characters)"
+
+
+def _values(cursor: Any, column: Column) -> list[str | None]:
+    """Spell the values as text, so that the newer type is asked to read them as a driver would have it do."""
+    found: list[str | None] = [None] if column.nullable else []
+    known = values_for(column)
+    spelled = list(known.edges) if known is not None else []
+    if known is not None:
+        spelled += [one.at("0") for one in known.generators[:1]]
+    if column.kind == "e":
+        return [*found, *column.labels]
+    if spelled:
+        for row in asked(cursor, f"SELECT {', '.join(f'({one})::text' for one in spelled)}"):
+            found += row
+    return found
+
+
+def asked(cursor: Any, sql: str) -> list[tuple[str | None, ...]]:
+    """Ask, and take it for no answer where a type or a column has gone meanwhile."""
+    cursor.execute("SAVEPOINT airlock_asked")
+    try:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+    except psycopg2.Error:
+        cursor.execute("ROLLBACK TO airlock_asked")
+        return []
+
+
+def literal(text: str | None) -> str:
+    """Spell a string constant that names no type, or NULL; backslashes and line ends so that it stays one line."""
+    if text is None:
+        return "NULL"
+    if "\n" in text or "\t" in text:
+        escaped = text.replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n").replace("\t", "\\t")
+        return f"E'{escaped}'"
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,193 @@
+"""A trace tells which statements of the release below a step breaks, in PostgreSQL's words."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pytest
+
+from airlock import samples
+from airlock.operations.older_release.release import Release
+from airlock.operations.trace import trace
+from airlock.reports.trace import lines
+from airlock.scratch.servers import scratch_server
+from tests.airlock.histories import BEGIN, HEADER, Revision, write_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airlock.scratch.servers import ScratchDatabase, ScratchServer
+    from tests.servers import Server
+
+BASE = """
+CREATE TYPE mood AS ENUM ('sad', 'ok');
+CREATE SCHEMA s;
+CREATE TABLE s.task (id serial PRIMARY KEY, title text NOT NULL, note text, size int, code text,
+    mood mood, price numeric(10, 2), made timestamptz NOT NULL DEFAULT now());
+CREATE TABLE bare (a int, b text);
+CREATE TABLE kept (id int PRIMARY KEY, a int);
+CREATE TABLE log (line text);
+CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'append only'; END$$;
+CREATE TRIGGER never BEFORE UPDATE OR DELETE ON log FOR EACH STATEMENT EXECUTE FUNCTION never();
+CREATE VIEW s.titles AS SELECT id, title FROM s.task;
+CREATE VIEW notes AS SELECT note FROM s.task;
+"""
+QUICK = {"add a column", "rename a column", "narrow a text", "check every row", "unique"}
+# The upgrade; for each broken object the words that must be told, and for stale plans the objects.
+CASES: dict[str, tuple[str, dict[str, str], set[str]]] = {
+    "add a column": ("ALTER TABLE s.task ADD x int", {}, set()),
+    "add a column, NOT NULL with a default": ("ALTER TABLE s.task ADD x int NOT NULL DEFAULT 0", {}, set()),
+    "add a column, NOT NULL": (
+        "TRUNCATE s.task; ALTER TABLE s.task ADD x int NOT NULL",
+        {"s.task": 'null value in column "x"', "s.titles": 'null value in column "x"'},
+        set(),
+    ),
+    "rename a column": (
+        "ALTER TABLE s.task RENAME code TO tag",
+        {"s.task": 'column "code" does not exist'},
+        set(),
+    ),
+    "rename a column of a view": (
+        "ALTER VIEW s.titles RENAME title TO heading",
+        {"s.titles": 'column "title" does not exist'},
+        set(),
+    ),
+    "rename a table": ("ALTER TABLE bare RENAME TO naked", {"public.bare": 'relation "public.bare" does not exist'}, set()),
+    "rename a table, a view in its place": (
+        "ALTER TABLE kept RENAME TO held; CREATE VIEW kept AS SELECT * FROM held", {}, set(),
+    ),
+    "move a table": ("ALTER TABLE bare SET SCHEMA s", {"public.bare": 'relation "public.bare" does not exist'}, set()),
+    "drop a column": ("ALTER TABLE s.task DROP size", {"s.task": 'column "size" does not exist'}, set()),
+    "drop a column under a view": (
+        "ALTER TABLE s.task DROP note CASCADE",
+        {"s.task": 'column "note" does not exist', "public.notes": 'relation "public.notes" does not exist'},
+        set(),
+    ),
+    "drop a table": ("DROP TABLE bare", {"public.bare": 'relation "public.bare" does not exist'}, set()),
+    "drop a view": ("DROP VIEW notes", {"public.notes": 'relation "public.notes" does not exist'}, set()),
+    "widen a type": ("ALTER TABLE s.task ALTER size TYPE bigint", {}, {"s.task"}),
+    "narrow a text": (
+        "ALTER TABLE s.task ALTER code TYPE varchar(20) USING left(code, 20)",
+        {"s.task": "value too long for type character varying(20)"},
+        {"s.task"},
+    ),
+    "narrow a number": ("ALTER TABLE kept ALTER a TYPE smallint USING 1", {"public.kept": "out of range"}, {"public.kept"}),
+    "text to a number": (
+        "ALTER TABLE s.task ALTER code TYPE int USING 1",
+        {"s.task": "invalid input syntax for type integer"},
+        {"s.task"},
+    ),
+    "require a column": (
+        "UPDATE s.task SET code = '' WHERE code IS NULL; ALTER TABLE s.task ALTER code SET NOT NULL",
+        {"s.task": 'null value in column "code"', "s.titles": 'null value in column "code"'},
+        set(),
+    ),
+    "check new rows": (
+        "ALTER TABLE s.task ADD CONSTRAINT large CHECK (size > 10) NOT VALID",
+        {"s.task": 'violates check constraint "large"'},
+        set(),
+    ),
+    "check every row": (
+        "UPDATE s.task SET code = 'x' WHERE code = ''; ALTER TABLE s.task ADD CONSTRAINT coded CHECK (code <> '')",
+        {"s.task": 'violates check constraint "coded"'},
+        set(),
+    ),
+    "a check that was there, valid": ("ALTER TABLE s.task ADD CONSTRAINT anything CHECK (true)", {}, set()),
+    "unique": (
+        "UPDATE s.task SET code = id; ALTER TABLE s.task ADD UNIQUE (code)",
+        {"s.task": "duplicate key value violates unique constraint"},
+        set(),
+    ),
+    "drop a default": (
+        "ALTER TABLE s.task ALTER made DROP DEFAULT",
+        {"s.task": 'null value in column "made"', "s.titles": 'null value in column "made"'},
+        set(),
+    ),
+    "a label less": (
+        (
+            "UPDATE s.task SET mood = 'ok'; ALTER TYPE mood RENAME TO old_mood; CREATE TYPE mood AS ENUM ('ok');"
+            " ALTER TABLE s.task ALTER mood TYPE mood USING mood::text::mood"
+        ),
+        {"s.task": "invalid input value for enum mood"},
+        {"s.task"},
+    ),
+    "a label more": ("ALTER TYPE mood ADD VALUE 'great'", {}, set()),
+    "generated": (
+        "ALTER TABLE bare DROP b; ALTER TABLE bare ADD b text GENERATED ALWAYS AS ('x') STORED",
+        {"public.bare": "cannot insert a non-DEFAULT value"},
+        set(),
+    ),
+    "a trigger that refuses": (
+        "CREATE TRIGGER never BEFORE UPDATE ON kept FOR EACH ROW EXECUTE FUNCTION never()",
+        {"public.kept": "append only"},
+        set(),
+    ),
+    "an index": ("CREATE INDEX ON s.task (code)", {}, set()),
+    "a table more": ("CREATE TABLE more (id int PRIMARY KEY, kept_id int NOT NULL REFERENCES kept)", {}, set()),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[ScratchServer]:
+    """Serve scratch databases."""
+    with scratch_server() as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def older(scratch: ScratchServer) -> Iterator[ScratchDatabase]:
+    """A database with rows in every table, for each case to be copied from."""
+    with scratch.database() as made:
+        with contextlib.closing(_connect(made)) as connection:
+            connection.cursor().execute(BASE)
+            samples.fill(connection, 50)
+        yield made
+
+
+def _connect(database: ScratchDatabase) -> Any:
+    connection = psycopg2.connect(database.admin_url)
+    connection.autocommit = True
+    return connection
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.proof) for name in CASES],
+)
+def test_what_breaks_is_told_in_postgresqls_words(
+    name: str, scratch: ScratchServer, older: ScratchDatabase
+) -> None:
+    """Exactly the tables and views that break, and the sessions that must prepare again."""
+    up, words, stale = CASES[name]
+    with scratch.database(older) as made, contextlib.closing(_connect(made)) as connection:
+        release = Release(connection)
+        release.look(except_for="public.nothing")
+        with contextlib.closing(_connect(made)) as step:
+            step.cursor().execute(up)
+        broken = release.broken(except_for="public.nothing")
+        release.look(except_for="public.nothing")
+        assert release.broken(except_for="public.nothing") == (), "what it breaks stands; nothing new does"
+    assert {one.object for one in broken if one.stale} == stale
+    assert {one.object for one in broken if not one.stale} == words.keys()
+    for one, said in words.items():
+        assert any(said in it.words for it in broken if it.object == one)
+
+
+@pytest.mark.parametrize("env", [None, HEADER + BEGIN.format(driver="psycopg2", options="")])
+def test_a_trace_tells_whom_each_upgrade_breaks(
+    env: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """The statement stands in the record and on the terminal; also where env.py holds the transaction."""
+    table = Revision("0001", 'op.execute("CREATE TABLE task (id int PRIMARY KEY, note text)")')
+    rename = Revision("0002", 'op.execute("ALTER TABLE task RENAME note TO remark")')
+    ini = write_project(tmp_path, [table, rename], env=env)
+    monkeypatch.chdir(ini.parent)
+    report = trace(ini, rows=0, scratch=server.admin_url)
+    broken = {(one.revision, one.direction): one.broken for one in report.revisions}
+    assert [key for key, found in broken.items() if found] == [("0002", "up")]
+    said = 'the release below fails: SELECT id, note FROM public.task: column "note" does not exist'
+    assert any(said in line for line in lines(report))
+    assert "0002 breaks the release below" in list(lines(report))[-1]
