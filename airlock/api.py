@@ -192,9 +192,10 @@ def status(
     in scratch; without a scratch server the drift is not examined, and the record says why.
     """
     from airlock.operations import status as operation
+    from airlock.project.project import Project
 
     with standing_at(config) as path:
-        project = _project(path, x_arguments)
+        project = Project.open(path, x_arguments)
         return operation.status(
             project, _target(project, url), config=path, x_arguments=tuple(x_arguments), scratch=scratch
         )
@@ -217,9 +218,9 @@ def standing_at(config: ConfigPath) -> Iterator[Path]:
 
 
 def _project(config: Path, x_arguments: Sequence[str]) -> Project:
-    from airlock.project.project import Project
+    from airlock.scratch.loading import opened
 
-    return Project.open(config, x_arguments)
+    return opened(config, x_arguments)
 
 
 def _target(project: Project, url: str | None) -> Target:
@@ -229,7 +230,9 @@ def _target(project: Project, url: str | None) -> Target:
 
 
 def _migrate(request: Request, url: str | None, *, dry_run: bool) -> Verdict:
-    project = _project(request.config, request.x_arguments)
+    from airlock.project.project import Project
+
+    project = Project.open(request.config, request.x_arguments)
     target = _target(project, url)
     if dry_run:
         from airlock.operations import dry_run as rehearsal

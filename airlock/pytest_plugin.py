@@ -101,13 +101,13 @@ class History(pytest.File):
 
     def collect(self) -> Iterable[pytest.Item]:
         """Read the revision files; contacts nothing. Raises CollectError with airlock's one line."""
-        from airlock.project.project import Project
         from airlock.records.errors import AirlockError
+        from airlock.scratch.loading import opened
 
         settings = _settings(self.config)
         try:
             with api.standing_at(settings.ini) as path:
-                revisions = Project.open(path, settings.x_arguments).revisions()
+                revisions = opened(path, settings.x_arguments).revisions()
         except AirlockError as error:
             raise self.CollectError(f"airlock: {error}") from error
         for facts in revisions:
@@ -193,15 +193,15 @@ def _drilled(settings: Settings, selected: list[RevisionFacts]) -> dict[str, Any
 
 def _range(settings: Settings, selected: list[RevisionFacts]) -> str | None:
     """Name the shortest range that holds what was selected, None for the whole history."""
-    from airlock.project.project import Project
     from airlock.records.errors import AirlockError
+    from airlock.scratch.loading import opened
 
     first, last = selected[0], selected[-1]
     if len(first.down_revisions) > 1:
         return None
     named = f"{first.down_revisions[0] if first.down_revisions else 'base'}:{last.revision}"
     with api.standing_at(settings.ini) as path, contextlib.suppress(AirlockError):
-        held = {one.revision for one in Project.open(path, settings.x_arguments).revisions(named)}
+        held = {one.revision for one in opened(path, settings.x_arguments).revisions(named)}
         # Beside a branch the range may leave one out: then all are drilled.
         if held.issuperset(one.revision for one in selected):
             return named

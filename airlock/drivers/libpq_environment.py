@@ -24,8 +24,20 @@ _FILES = {"PGPASSFILE": ABSENT_FILE, "PGSERVICEFILE": ABSENT_FILE}
 _HIDING = threading.RLock()
 
 
+def hiding() -> contextlib.AbstractContextManager[object]:
+    """Keep other threads from hiding variables, and from reading the environment, until the block ends."""
+    return _HIDING
+
+
+def environment() -> dict[str, str]:
+    """Copy this process's environment, as it is while no thread hides anything of it."""
+    with _HIDING:
+        return dict(os.environ)
+
+
 def without_libpq_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Copy an environment without libpq's variables, and with password and service files that are not there."""
+    environ = environment() if environ is os.environ else environ
     return {**{name: value for name, value in environ.items() if not name.startswith(PREFIX)}, **_FILES}
 
 

@@ -14,15 +14,17 @@ from airlock.operations.drill import drill
 from airlock.operations.revision.parent import compared
 from airlock.operations.revision.rendering import open_questions
 from airlock.operations.trace import trace
-from airlock.project.project import Project, RevisionFacts
 from airlock.records.check import CheckReport, Fault
 from airlock.records.drill import PROVED, REFUSED
 from airlock.records.errors import AirlockError
 from airlock.scratch.isolation import isolated
+from airlock.scratch.loading import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from airlock.project.project import Project, RevisionFacts
 
 ROWS = 1_000
 _ANSWERS = ("Why", "Locks", "Undo")
@@ -42,7 +44,7 @@ def check(
     What cannot be looked at (no scratch server, models that cannot be created) is said, not passed.
     """
     began = time.perf_counter()
-    project = Project.open(config, x_arguments)
+    project = opened(config, x_arguments)
     faults = [*_heads(project)]
     for facts in project.revisions():
         faults += read(facts)

@@ -18,7 +18,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
-from airlock.records.errors import HistoryFault, Usage
+from airlock.records.errors import AirlockError, HistoryFault, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,6 +91,8 @@ class Project:
             raise
         except CommandError as error:
             raise Usage(f"{path.name}: {error}") from error
+        except AirlockError:
+            raise
         except Exception as error:
             raise Usage(f"{path.name} cannot be read: {type(error).__name__}: {error}") from error
         project = cls(path.parent, config, script)
@@ -162,6 +164,8 @@ class Project:
             raise HistoryFault(
                 f"A revision revises or depends on {error}, which is not in {versions}."
             ) from error
+        except AirlockError:
+            raise
         except SyntaxError as error:
             raise HistoryFault(f"{error.filename}:{error.lineno} does not parse: {error.msg}.") from error
         except Exception as error:

@@ -20,7 +20,8 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from airlock.records.errors import AirlockError
 from airlock.records.secrets import scrub
-from airlock.scratch.redirect import database_environment, redirected
+from airlock.scratch.programs import database_environment, programs_find
+from airlock.scratch.redirect import redirected
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -129,7 +130,7 @@ def _child(descriptor: int) -> int:
     with os.fdopen(descriptor, "wb", buffering=0) as records:
         try:
             module, _, name = function.partition(":")
-            with redirected(scratch.url, scratch.verify, raw=True):
+            with programs_find(scratch.url), redirected(scratch.url, scratch.verify, raw=True):
                 for record in getattr(importlib.import_module(module), name)(**arguments):
                     _send(records, ("record", record))
             _send(records, ("done", None))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from sqlalchemy.engine import URL, Dialect, Engine, make_url
 from sqlalchemy.pool import Pool
 
 from airlock.database.server import CONNECT_SECONDS, KEEPALIVE
-from airlock.drivers.libpq_environment import without_libpq_variables
 from airlock.records.errors import WrongTarget
+from airlock.scratch.doors import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -48,6 +49,17 @@ _LIBPQ_ONLY = frozenset(
         "passfile",
     }
 )
+# -c name=value, -cname=value or --name=value; a backslash stands before a space of the value.
+_SETTING = re.compile(r"(?:-c\s*|--)[\w.-]+=(?:\\.|[^\s\\])*")
+# What code that calls a driver itself may still say: how it wants its connection, not where.
+_KEPT = {
+    "psycopg2": ("connection_factory", "cursor_factory"),
+    "psycopg": ("autocommit", "prepare_threshold", "row_factory", "cursor_factory", "context"),
+    "asyncpg": (
+        *("connection_class", "record_class", "statement_cache_size", "loop", "timeout", "command_timeout"),
+        "server_settings",
+    ),
+}
 
 
 @contextlib.contextmanager
@@ -65,8 +77,9 @@ def redirected(
         if dialect.name != "postgresql":
             raise WrongTarget(f"env.py connects to {dialect.name}; airlock runs PostgreSQL only.")
         arguments, parameters = connect_arguments(dialect, url, application_name)
-        # Factories are how a project adapts its driver, not where it connects to.
-        kept = {key: cparams[key] for key in ("connection_factory", "cursor_factory") if key in cparams}
+        # Factories and session settings are how a project adapts its driver, not where it connects to.
+        kept: dict[str, Any] = {name: cparams[name] for name in _KEPT["psycopg2"] if name in cparams}
+        kept |= _settings(parameters, cparams)
         cargs[:] = arguments
         cparams.clear()
         cparams.update(parameters, **kept)
@@ -121,6 +134,21 @@ def connect_arguments(
     return list(arguments), dict(parameters)
 
 
+def _settings(parameters: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the settings with which env.py wants its sessions to begin (search_path, say), behind those of the URL.
+
+    Words of `options` that are no settings (Neon's endpoint) say where, not how.
+    """
+    kept: dict[str, Any] = {}
+    if given.get("options"):
+        words = _SETTING.findall(str(given["options"]))
+        own = str(parameters.get("options", ""))
+        kept["options"] = " ".join([own, *(word for word in words if word not in own)]).strip()
+    if given.get("server_settings"):
+        kept["server_settings"] = {**given["server_settings"], **parameters.get("server_settings", {})}
+    return {name: value for name, value in kept.items() if value}
+
+
 def _unique_name() -> str:
     return f"__airlock_{uuid.uuid4().hex}__"
 
@@ -143,50 +171,14 @@ def ask(dbapi_connection: Any, statement: str) -> tuple[Any, ...] | None:
 @contextlib.contextmanager
 def _raw_doors(url: str) -> Iterator[None]:
     """Redirect the connect functions of the installed drivers, also where SQLAlchemy calls them."""
-    undo: list[tuple[Any, str, Any]] = []
-
-    def patch(owner: Any, name: str, replacement: Any) -> None:
-        undo.append((owner, name, owner.__dict__[name]))
-        setattr(owner, name, replacement)
-
     libpq = spelled(make_url(url).set(drivername="postgresql"))
-    with contextlib.suppress(ImportError):
-        import psycopg2
+    places = {"psycopg2": libpq, "psycopg": libpq, "asyncpg": asyncpg_dsn(libpq)}
 
-        patch(
-            psycopg2,
-            "connect",
-            _keyword_only(psycopg2.connect, libpq, ("connection_factory", "cursor_factory")),
-        )
-    with contextlib.suppress(ImportError):
-        import psycopg
+    def to_scratch(driver: str, connect: Callable[..., Any], method: bool) -> Callable[..., Any]:
+        return _keyword_only(connect, places[driver], _KEPT[driver], method=method)
 
-        for owner in (psycopg.Connection, psycopg.AsyncConnection):
-            bound = owner.__dict__["connect"].__func__
-            psycopg_kept = ("autocommit", "prepare_threshold", "row_factory", "cursor_factory", "context")
-            patch(owner, "connect", classmethod(_keyword_only(bound, libpq, psycopg_kept, method=True)))
-        patch(psycopg, "connect", psycopg.Connection.connect)
-    with contextlib.suppress(ImportError):
-        import asyncpg
-        import asyncpg.connection
-
-        plain = asyncpg_dsn(libpq)
-        kept = (
-            "connection_class",
-            "record_class",
-            "statement_cache_size",
-            "loop",
-            "timeout",
-            "command_timeout",
-        )
-        replacement = _keyword_only(asyncpg.connection.connect, plain, (*kept, "server_settings"))
-        patch(asyncpg.connection, "connect", replacement)
-        patch(asyncpg, "connect", replacement)
-    try:
+    with replaced(to_scratch, import_all=True):
         yield
-    finally:
-        for owner, name, original in reversed(undo):
-            setattr(owner, name, original)
 
 
 def spelled(url: URL) -> str:
@@ -208,35 +200,9 @@ def _keyword_only(
     @functools.wraps(connect)
     def to_scratch(*arguments: Any, **parameters: Any) -> Any:
         owner = arguments[:1] if method else ()
-        return connect(*owner, dsn, **{key: parameters[key] for key in kept if key in parameters})
+        how = {key: parameters[key] for key in kept if key in parameters}
+        if parameters.get("options"):
+            how["options"] = " ".join(_SETTING.findall(str(parameters["options"])))
+        return connect(*owner, dsn, **how)
 
     return to_scratch
-
-
-def database_environment(environ: Mapping[str, str], url: str) -> dict[str, str]:
-    """Copy an environment with every database variable pointing at `url`.
-
-    Replaced: `DATABASE_URL` and `DATABASE_URL_UNPOOLED`; every variable whose value is a PostgreSQL URL
-    (its scheme is kept: a project that wants `+asyncpg` still gets it); libpq's own `PG…` variables, so that psql or
-    pg_dump in a revision reach scratch too. No password or service file is read.
-    """
-    parsed = make_url(url)
-    changed = without_libpq_variables(environ)
-    for name, value in environ.items():
-        scheme = value.partition("://")[0]
-        if "://" in value and scheme.partition("+")[0] in {"postgres", "postgresql"}:
-            changed[name] = url.replace("postgresql", scheme, 1)
-    changed["DATABASE_URL"] = changed["DATABASE_URL_UNPOOLED"] = url
-    host = parsed.query.get("host") or parsed.host or ""
-    changed["PGHOST"] = host if isinstance(host, str) else host[0]
-    changed["PGDATABASE"] = parsed.database or ""
-    changed["PGUSER"] = parsed.username or ""
-    port = parsed.port or parsed.query.get("port")
-    if port:
-        changed["PGPORT"] = str(port)
-    if parsed.password:
-        changed["PGPASSWORD"] = str(parsed.password)
-    sslmode = parsed.query.get("sslmode")
-    if isinstance(sslmode, str):
-        changed["PGSSLMODE"] = sslmode
-    return changed

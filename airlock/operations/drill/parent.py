@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airlock.operations.drill import whole_way
 from airlock.operations.drill.child import Finished, Stuck, WantsRole, chosen
 from airlock.operations.drill.examination import Options
-from airlock.project.project import Project
 from airlock.records.drill import NOT_EXAMINED, DrillProgress, DrillReport, RevisionProof
 from airlock.scratch.isolation import ChildFailed, isolated
+from airlock.scratch.loading import opened
 from airlock.scratch.servers import scratch_server
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def drill(
     left it unfit. Raises NotExamined where there is no scratch server or nothing builds on it.
     """
     began = time.perf_counter()
-    history = Project.open(config, x_arguments)
+    history = opened(config, x_arguments)
     _, examined = chosen(history, from_to, last, start)
     made = _project_rows(config.parent)
     with scratch_server(scratch, like_major) as server:

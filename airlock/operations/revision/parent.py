@@ -14,15 +14,16 @@ from airlock.catalogue import fingerprint
 from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.operations.built import Built, built
 from airlock.operations.revision.docstrings import observed
-from airlock.project.project import Project
 from airlock.records.errors import AirlockError, HistoryFault, NotExamined
 from airlock.records.revision import Likely, Proof, Remark, Revised, WrittenRevision
 from airlock.scratch.isolation import ChildFailed, isolated
+from airlock.scratch.loading import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airlock.operations.revision.child import Found
+    from airlock.project.project import Project
     from airlock.records.difference import Difference
     from airlock.scratch.servers import ScratchDatabase, ScratchServer
 
@@ -47,7 +48,7 @@ def revise(
     without it, a likely rename that `renames` does not settle is refused and nothing is written. Raises HistoryFault
     where the history has several heads, NotExamined where scratch or the models cannot be had.
     """
-    project = Project.open(config, x_arguments)
+    project = opened(config, x_arguments)
     heads = project.heads
     if len(heads) > 1:
         raise HistoryFault(

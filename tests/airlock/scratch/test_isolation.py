@@ -15,7 +15,7 @@ import pytest
 from airlock.project.environment import Environment
 from airlock.records.errors import Refused, WrongTarget
 from airlock.scratch.isolation import ChildFailed, _send, isolated
-from airlock.scratch.redirect import database_environment
+from airlock.scratch.programs import database_environment
 from airlock.scratch.servers import ScratchDatabase, ScratchServer, scratch_server
 from tests.airlock.histories import ASYNC, HEADER, SYNC, Revision, write_project
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.airlock import forked
-from tests.airlock.histories import BEGIN, HEADER, SYNC, Revision, write_project
+from tests.airlock.histories import ASYNC, BEGIN, HEADER, SYNC, Revision, write_project
 from tests.airlock.running import command, environment, rows
 
 if TYPE_CHECKING:
@@ -124,6 +125,36 @@ def test_a_search_path_of_env_pys_own(tmp_path: Path, empty_database: Database) 
     again = forked.airlock(ini, "upgrade", url=empty_database.url)
     assert again.code == 41 and "p3 is half applied" in again.error, again.err
     assert tables(empty_database) == []
+
+
+@pytest.mark.parametrize(
+    ("driver", "settings"),
+    [
+        ("psycopg2", {"options": "-c search_path=tenant,public -c lock_timeout=7s"}),
+        ("psycopg", {"options": "-csearch_path=tenant,public --lock_timeout=7s"}),
+        ("asyncpg", {"server_settings": {"search_path": "tenant,public", "lock_timeout": "7s"}}),
+    ],
+)
+def test_settings_with_which_env_pys_sessions_begin(
+    driver: str, settings: dict[str, object], tmp_path: Path, empty_database: Database
+) -> None:
+    """Under bare Alembic `connect_args` decides in which schema the tables land: so it does here, and in a trace."""
+    rows(empty_database.url, "CREATE SCHEMA tenant")
+    env = (HEADER + (ASYNC if driver == "asyncpg" else SYNC)).format(driver=driver, options="")
+    env = env.replace("poolclass=", f"connect_args={settings!r}, poolclass=")
+    looks = Revision(
+        "p3",
+        'assert op.get_bind().exec_driver_sql("SHOW search_path").scalar() == "tenant,public"',
+        revises="p2",
+    )
+    schema = Revision("p0", 'op.execute("CREATE SCHEMA IF NOT EXISTS tenant")', revises=None)
+    ini = write_project(tmp_path, [schema, dataclasses.replace(TWO[0], revises="p0"), TWO[1], looks], env=env)
+    ran = forked.airlock(ini, "upgrade", url=empty_database.url)
+    assert ran.code == 0, ran.err
+    assert tables(empty_database) == []
+    assert rows(empty_database.url, "SELECT to_regclass('tenant.first') IS NOT NULL") == [(True,)]
+    traced = forked.airlock(ini, "trace", url=None)
+    assert traced.code == 0, traced.err
 
 
 def test_an_env_that_holds_one_transaction_for_all(tmp_path: Path, empty_database: Database) -> None:
