@@ -24,6 +24,7 @@ class Sequence:
     cache: int
     cycle: bool
     comment: str | None = None
+    privileges: tuple[str, ...] = ()
 
     def options(self) -> str:
         """Spell every parameter."""

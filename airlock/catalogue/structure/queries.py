@@ -58,7 +58,11 @@ ORDER BY i.indrelid, x.relname"""
 
 SEQUENCES = f"""
 SELECT n.nspname, c.relname, format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
-  s.seqcache, s.seqcycle, o.refobjid::bigint, o.refobjsubid, obj_description(c.oid, 'pg_class')
+  s.seqcache, s.seqcycle, o.refobjid::bigint, o.refobjsubid, obj_description(c.oid, 'pg_class'),
+  ARRAY(SELECT 'GRANT ' || x.privilege_type || ' ON SEQUENCE {{sequence}} TO '
+          || CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END
+          || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+        FROM aclexplode(c.relacl) x WHERE x.grantee <> c.relowner ORDER BY x.privilege_type, x.grantee)
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_depend o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid AND o.deptype IN ('a', 'i')
   AND o.refclassid = 'pg_class'::regclass AND o.refobjsubid > 0

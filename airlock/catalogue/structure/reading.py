@@ -98,10 +98,12 @@ class _Reading:
 
     def _sequences(self) -> tuple[dict[tuple[int, int], Sequence], dict[str, Sequence]]:
         owned, free = {}, {}
-        for schema, name, kind, start, step, low, high, cache, cycle, table, column, comment in self.rows(
-            queries.SEQUENCES
-        ):
-            sequence = Sequence(self._name(schema, name), kind, start, step, low, high, cache, cycle, comment)
+        for (
+            schema, name, kind, start, step, low, high, cache, cycle, table, column, comment, grants,
+        ) in self.rows(queries.SEQUENCES):  # fmt: skip
+            sequence = Sequence(
+                self._name(schema, name), kind, start, step, low, high, cache, cycle, comment, tuple(grants)
+            )
             if table is None:
                 free[sequence.name] = sequence
             else:

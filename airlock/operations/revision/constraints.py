@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.naming import beside_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
-from airlock.operations.revision.stepwise import beside_name, validated
+from airlock.operations.revision.stepwise import validated
 from airlock.records.revision import Remark
 
 if TYPE_CHECKING:

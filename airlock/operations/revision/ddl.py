@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
+from airlock.operations.revision.naming import made_name, postgresql_name
 from airlock.operations.revision.parts import Sql, alone, sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import collections.abc
 
-    from airlock.catalogue.structure import Column, Constraint, Index, Table
+    from airlock.catalogue.structure import Column, Constraint, Index, Sequence, Table
 
 BATCH = 2000
 
@@ -20,9 +22,11 @@ def literal(text: str | None) -> str:
     return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
 
-def column(one: Column, *, not_null: bool | None = None, default: bool = True) -> str:
-    """Spell a column for CREATE TABLE or ADD COLUMN."""
-    if one.serial and default:
+def column(
+    one: Column, *, not_null: bool | None = None, default: bool = True, table: Table | None = None
+) -> str:
+    """Spell a column for CREATE TABLE or ADD COLUMN; as serial where that makes this sequence of this table."""
+    if one.serial and default and (table is None or serial_by_itself(table, one)):
         return f"{quoted(one.name)} {one.serial}" + (" NOT NULL" if one.not_null else "")
     parts = [quoted(one.name), one.spelt_type]
     if one.generated:
@@ -36,6 +40,44 @@ def column(one: Column, *, not_null: bool | None = None, default: bool = True) -
     return " ".join(parts)
 
 
+def is_serial(one: Column) -> bool:
+    """Tell whether a sequence of the column's own gives its values."""
+    return not one.identity and one.sequence is not None and (one.default or "").startswith("nextval(")
+
+
+def serial_by_itself(table: Table, one: Column) -> bool:
+    """Tell whether the pseudo-type makes the column and its sequence as they are: name, parameters, no grants."""
+    if one.serial is None or one.sequence is None:
+        return False
+    name = in_schema(table, postgresql_name(table.name, one.name, "seq"))
+    return one.sequence.name == name and not one.sequence.privileges and one.sequence.comment is None
+
+
+def create_sequence(one: Sequence) -> str:
+    """Make a sequence as it is, owned by nobody yet."""
+    return f"CREATE SEQUENCE {one.name} AS {one.type} {one.options()}"
+
+
+def unqualified(name: str) -> str:
+    """Take the schema and the quotes from a name as SQL spells it."""
+    last: str = re.findall(r'"(?:[^"]|"")*"|[^.]+', name)[-1]
+    return last[1:-1].replace('""', '"') if last.startswith('"') else last
+
+
+def beside(name: str, other: str) -> str:
+    """Qualify another name as a qualified one is."""
+    return name[: len(name) - len(quoted(unqualified(name)))] + quoted(other)
+
+
+def sequence_of(table: Table, one: Column) -> str:
+    """Spell the sequence that a column owns, for setval."""
+    return (
+        f"pg_get_serial_sequence({literal(table.sql)}, {literal(one.name)})"
+        if one.identity
+        else literal(one.sequence.name if one.sequence else None)
+    )
+
+
 def identity(one: Column) -> str:
     """Spell GENERATED … AS IDENTITY with the parameters that are not the usual ones."""
     how = "ALWAYS" if one.identity == "a" else "BY DEFAULT"
@@ -45,7 +87,11 @@ def identity(one: Column) -> str:
 
 def create_table(table: Table, *, foreign_keys: bool = True) -> tuple[Sql, ...]:
     """Make a table as it is: columns, constraints, indexes, comments, and what models do not know."""
-    lines = [column(one) for one in table.columns.values()]
+    lines = [column(one, table=table) for one in table.columns.values()]
+    own = [
+        one for one in table.columns.values()
+        if one.sequence is not None and not one.identity and not serial_by_itself(table, one)
+    ]  # fmt: skip
     lines += [
         f"CONSTRAINT {quoted(one.name)} {one.text}"
         for one in sorted(table.constraints.values(), key=lambda it: ("puxc".find(it.kind), it.name))
@@ -55,13 +101,31 @@ def create_table(table: Table, *, foreign_keys: bool = True) -> tuple[Sql, ...]:
     partitioned = f" PARTITION BY {table.partition_key}" if table.partition_key else ""
     unlogged = "UNLOGGED " if table.persistence == "u" else ""
     body = ",\n    ".join(lines)
-    made = [f"CREATE {unlogged}TABLE {table.sql} (\n    {body}\n){partitioned}{options}"]
+    made = [create_sequence(one.sequence) for one in own if one.sequence]
+    made += [f"CREATE {unlogged}TABLE {table.sql} (\n    {body}\n){partitioned}{options}"]
+    made += [text for one in own for text in owned(table, one)]
+    made += [
+        grant.format(sequence=one.sequence.name)
+        for one in table.columns.values() if one.identity and one.sequence for grant in one.sequence.privileges
+    ]  # fmt: skip
     made += [one.text for one in table.indexes.values()]
     made += comments(table)
     made += [grant.format(table=table.sql) for one in table.columns.values() for grant in one.privileges]
     if foreign_keys:
         made += foreign_key_statements(table)
     return sql(*made, *table.extras)
+
+
+def owned(table: Table, one: Column) -> list[str]:
+    """Let a column own its sequence, with the sequence's comment and grants."""
+    sequence = one.sequence
+    if sequence is None:
+        return []
+    made = [f"ALTER SEQUENCE {sequence.name} OWNED BY {table.sql}.{quoted(one.name)}"]
+    made += (
+        [f"COMMENT ON SEQUENCE {sequence.name} IS {literal(sequence.comment)}"] if sequence.comment else []
+    )
+    return made + [grant.format(sequence=sequence.name) for grant in sequence.privileges]
 
 
 def foreign_key_statements(table: Table) -> list[str]:
@@ -157,7 +221,7 @@ def using_index(one: Constraint, name: str | None = None) -> str | None:
 
 def present(table: Table, name: str) -> str:
     """Name the CHECK that stands for NOT NULL until the column says so itself."""
-    return f"ck_{table.name}_{name}_present"[:63]
+    return made_name("ck", table.name, name, "present")
 
 
 def not_null_again(table: Table, name: str) -> tuple[Sql, ...]:
@@ -209,7 +273,7 @@ $backfill$"""
     return Sql(text, autocommit=True, note=note)
 
 
-def _row(names: Sequence[str]) -> str:
+def _row(names: collections.abc.Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"({', '.join(names)})"
 
 

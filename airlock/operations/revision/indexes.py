@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.naming import beside_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
-from airlock.operations.revision.stepwise import beside_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

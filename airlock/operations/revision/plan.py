@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airlock.catalogue.structure import quoted
 from airlock.operations.revision import columns, constraints, ddl, indexes, standalone
 from airlock.operations.revision.parts import Part, Plan, Stage, sql
 from airlock.records.revision import Likely, Remark
@@ -21,7 +22,7 @@ def plan(sides: Sides) -> Plan:
     made = [wanted[key] for key in wanted if key not in live]
     gone = [live[key] for key in live if key not in wanted]
     both = [(live[key], wanted[key]) for key in wanted if key in live]
-    parts: list[Part] = list(standalone.changes(sides))
+    parts: list[Part] = [*map(_new_schema, sides.missing), *standalone.changes(sides)]
     remarks: list[Remark] = list(standalone.remarks(sides, gone))
     likely = [*_likely_tables(gone, made)]
     if made:
@@ -36,6 +37,14 @@ def plan(sides: Sides) -> Plan:
     if gone:
         parts.append(_dropped_tables(sides, gone))
     return Plan(tuple(parts), tuple(remarks), tuple(likely))
+
+
+def _new_schema(name: str) -> Part:
+    return Part(
+        Stage.EXPAND, f"create schema {name}", sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}"),
+        sql(f"DROP SCHEMA IF EXISTS {quoted(name)}"), locks="none on what was there",
+        undo="exact; refused while anything is left in it that the history has not made",
+    )  # fmt: skip
 
 
 def _new_tables(tables: list[Table]) -> Part:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.naming import postgresql_name
 from airlock.operations.revision.parts import Part, Sql, Stage, sql
 from airlock.operations.revision.stepwise import name_not_null
 
@@ -67,12 +68,13 @@ def _named_after(
     down: list[Sql] = []
     for before, after in columns:
         one = table.columns[before]
-        names = f"{table.name}_{before}", f"{new}_{after}"
-        if one.not_null and one.not_null_name in {None, f"{names[0]}_not_null"}:
-            up.append(name_not_null(now, f"{names[0]}_not_null", f"{names[1]}_not_null"))
-            down.insert(0, name_not_null(now, f"{names[1]}_not_null", f"{names[0]}_not_null"))
-        if one.sequence is not None and one.sequence.name == ddl.in_schema(table, f"{names[0]}_seq"):
-            old, other = (ddl.in_schema(table, f"{name}_seq") for name in names)
-            up += sql(f"ALTER SEQUENCE {old} RENAME TO {quoted(f'{names[1]}_seq')}")
-            down[:0] = sql(f"ALTER SEQUENCE {other} RENAME TO {quoted(f'{names[0]}_seq')}")
+        words = (table.name, before), (new, after)
+        first, second = (postgresql_name(*word, "not_null") for word in words)
+        if one.not_null and one.not_null_name in {None, first}:
+            up.append(name_not_null(now, first, second))
+            down.insert(0, name_not_null(now, second, first))
+        first, second = (postgresql_name(*word, "seq") for word in words)
+        if one.sequence is not None and one.sequence.name == ddl.in_schema(table, first):
+            up += sql(f"ALTER SEQUENCE {one.sequence.name} RENAME TO {quoted(second)}")
+            down[:0] = sql(f"ALTER SEQUENCE {ddl.in_schema(table, second)} RENAME TO {quoted(first)}")
     return up, down

@@ -35,6 +35,7 @@ class Sides:
     wanted: Structure
     shadows: Mapping[str, str]
     real: Mapping[str, str]
+    missing: tuple[str, ...] = ()
 
     def probe(self, table: Table, *clauses: str) -> Probe:
         """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
@@ -99,6 +100,7 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
     mark = secrets.token_hex(4)
     shadows = {key or "": f"airlock_{mark}_{number}" for number, key in enumerate(sorted(keys, key=str))}
     real = {key: key or default for key in shadows}
+    real |= {name: name for name in _others(connection, autogen, context) if name not in {*real.values()}}
     with rolled_back(connection):
         for statement in renames:
             run(connection, statement)
@@ -112,7 +114,20 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
         wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()}, default)
         wanted = sources.given(wanted, metadatas, connection.dialect, default)
         live, wanted = _filtered(autogen, context, metadatas, live, wanted, default)
-        yield Sides(connection, live, wanted, shadows, real)
+        there = set(run(connection, "SELECT nspname FROM pg_namespace").scalars())
+        used = {schema for schema, _ in wanted.tables} | {""}
+        missing = tuple(sorted(name for key, name in real.items() if key in used and name not in there))
+        yield Sides(connection, live, wanted, shadows, real, missing)
+
+
+def _others(connection: sa.Connection, autogen: AutogenContext, context: MigrationContext) -> Iterator[str]:
+    """Name the schemas that Alembic too would compare: where env.py includes schemas and its filter lets them in."""
+    if not context.opts.get("include_schemas"):
+        return
+    default = connection.dialect.default_schema_name
+    for name in sorted(set(sa.inspect(connection).get_schema_names()) - {"information_schema", default}):
+        if autogen.run_name_filters(name, "schema", {}):
+            yield name
 
 
 def _create(

@@ -40,7 +40,13 @@ def changes(sides: Sides) -> Iterator[Part]:
                 undo="the values stay in the type: PostgreSQL cannot take one out; nobody needs to use them",
                 loses=((f"type {name}", "a value of an enum cannot be taken out again"),),
             )
+    owned = {
+        one.sequence.name for table in live.tables.values() for one in table.columns.values() if one.sequence
+    }
     for name, sequence in wanted.sequences.items():
+        if name in owned:
+            # The column that owns it lets it go.
+            continue
         if name not in live.sequences:
             yield Part(
                 Stage.EXPAND,
@@ -49,8 +55,8 @@ def changes(sides: Sides) -> Iterator[Part]:
                 sql(f"DROP SEQUENCE {name}"),
                 locks="none on what was there",
             )
-        elif dataclasses.replace(live.sequences[name], comment=None) != dataclasses.replace(
-            sequence, comment=None
+        elif dataclasses.replace(live.sequences[name], comment=None, privileges=()) != dataclasses.replace(
+            sequence, comment=None, privileges=()
         ):
             old = live.sequences[name]
             yield Part(

@@ -105,8 +105,3 @@ def validated(live: Table, one: Constraint) -> Part:
         sql(*down), locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}{other} during the scan: reads and writes go on",
         undo="exact; the constraint is NOT VALID again. Nothing is lost",
     )  # fmt: skip
-
-
-def beside_name(name: str) -> str:
-    """Name what stands beside the thing that it will take the place of."""
-    return f"{name[:59]}_new"

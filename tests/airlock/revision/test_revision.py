@@ -71,7 +71,7 @@ def test_what_was_written_is_traced_drilled_and_told(
         "SHARE UPDATE EXCLUSIVE on shop.product; scans shop.product, while reads and writes go on"
         not in texts[0]
     )
-    assert [one["fill_in"] != [] for one in told["written"]] == [False, True, False, False]
+    assert [one["fill_in"] != [] for one in told["written"]] == [False, False, True, False]
     assert "# ###" not in "".join(texts)
     # A second call finds nothing.
     assert main(["revision", "-m", "Again"]) == 0

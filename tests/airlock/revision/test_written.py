@@ -67,18 +67,20 @@ def test_a_constraint_is_committed_before_it_is_validated(shop: Shop, name: str)
 
 
 def test_a_new_column_that_must_not_be_null(shop: Shop) -> None:
-    """Expand, backfill with a line to fill in, contract in two: each titled by its phase, dated in order."""
+    """Expand, contract for new rows, backfill with a line to fill in, contract for all: each titled by its phase, dated in order."""
     written = shop.revise(models("column added NOT NULL without default"), "Add product.color")
     texts = [shop.text(revision) for revision in written]
     assert [text.partition(":")[0].strip('"') for text in texts] == [
         "Expand",
+        "Contract",
         "Backfill",
         "Contract",
-        "Contract",
     ]
-    assert "FILL IN: '' is a stand-in" in texts[1]
-    assert "COMMIT;" in texts[1]
-    assert "ORDER BY id OFFSET" in texts[1]
+    # Once new rows must have a value, no row of old code slips in behind the backfill.
+    assert "NOT VALID" in texts[1]
+    assert "FILL IN: '' is a stand-in" in texts[2]
+    assert "COMMIT;" in texts[2]
+    assert "ORDER BY id OFFSET" in texts[2]
     assert all(f"\n{word}: " in text for text in texts for word in ("Why", "Locks", "Undo"))
     assert [shop.newest_first().index(revision) for revision in written] == [3, 2, 1, 0]
 

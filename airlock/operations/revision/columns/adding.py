@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.naming import made_name, postgresql_name
 from airlock.operations.revision.parts import Part, Stage, sql
 from airlock.operations.revision.stepwise import filled, required, value_for
 from airlock.records.revision import Remark
@@ -56,7 +58,11 @@ def added(sides: Sides, live: Table, wanted: Table, one: Column, found: Changes)
     )
     if one.default is None and not one.not_null:
         return
-    found.parts.append(filled(live, one, *value_for(sides, wanted, one)))
+    fill = filled(live, one, *value_for(sides, wanted, one))
+    if one.default is None:
+        # Old code goes on writing rows without a value: what is filled stays filled once new rows must have one.
+        fill = dataclasses.replace(fill, stage=Stage.REFILL)
+    found.parts.append(fill)
     if one.not_null:
         found.parts += required(live, one.name)
 
@@ -64,9 +70,13 @@ def added(sides: Sides, live: Table, wanted: Table, one: Column, found: Changes)
 def _numbered(live: Table, one: Column, found: Changes) -> None:
     """Add an identity or serial column: numbers for the rows that are there come batch by batch."""
     name, label = quoted(one.name), f"{live.label}.{one.name}"
-    own = one.sequence.name if one.sequence else ddl.in_schema(live, f"{live.name}_{one.name}_seq")
+    own = (
+        one.sequence.name
+        if one.sequence
+        else ddl.in_schema(live, postgresql_name(live.name, one.name, "seq"))
+    )
     kind = one.sequence.type if one.sequence else one.type
-    sequence = own if not one.identity else ddl.in_schema(live, f"{live.name}_{one.name}_number"[:63])
+    sequence = own if not one.identity else ddl.in_schema(live, made_name(live.name, one.name, "number"))
     options = one.sequence.options() if one.sequence else ""
     start = sql(
         f"ALTER TABLE {live.sql} ADD COLUMN {name} {one.spelt_type}",

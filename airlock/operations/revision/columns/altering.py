@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.columns.generating import generated
+from airlock.operations.revision.columns.numbering import numbers, renumbered
 from airlock.operations.revision.columns.retyping import retyped
 from airlock.operations.revision.parts import Part, Stage, sql
 from airlock.operations.revision.stepwise import filled, name_not_null, required, value_for
-from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
     from airlock.catalogue.structure import Column, Table
@@ -39,14 +39,11 @@ def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
     if before.spelt_type != after.spelt_type:
         if not retyped(sides, live, wanted, before, after, found):
             return
-    elif (
-        before.default != after.default and not before.identity and not after.identity and not after.generated
-    ):
+    elif numbers(before) != numbers(after):
+        renumbered(live, before, after, found)
+    elif before.default != after.default and not after.identity and not after.generated:
         was = "DROP DEFAULT" if before.default is None else f"SET DEFAULT {before.default}"
         becomes = "DROP DEFAULT" if after.default is None else f"SET DEFAULT {after.default}"
-        if after.sequence is not None and before.sequence is None:
-            found.remarks.append(Remark(label, "the models want a serial column; write its sequence by hand"))
-            return
         found.parts.append(
             Part(
                 Stage.EXPAND,
@@ -56,11 +53,6 @@ def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
                 locks=lock,
             )
         )
-    if (before.identity, before.identity and before.sequence) != (
-        after.identity,
-        after.identity and after.sequence,
-    ):
-        _identity(live, before, after, found)
     if after.not_null and not before.not_null:
         value, note = value_for(sides, wanted, after)
         if value != "NULL":
@@ -80,41 +72,5 @@ def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
             Part(
                 Stage.EXPAND, f"name the NOT NULL of {label}", (name_not_null(live.sql, old, new),),
                 (name_not_null(live.sql, new, old),), locks=lock,
-            )
-        )  # fmt: skip
-
-
-def _identity(live: Table, before: Column, after: Column, found: Changes) -> None:
-    def spelt(old: Column, new: Column) -> list[str]:
-        alter = f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(new.name)}"
-        if not new.identity:
-            default = [f"{alter} SET DEFAULT {new.default}"] if new.default is not None else []
-            return [f"{alter} DROP IDENTITY", *default]
-        if not old.identity:
-            place = f"{ddl.literal(live.sql)}, {ddl.literal(new.name)}"
-            largest = f"(SELECT coalesce(max({quoted(new.name)}), 0) + 1 FROM {live.sql})"
-            default = [f"{alter} DROP DEFAULT"] if old.default is not None else []
-            return [
-                *default, f"{alter} ADD {ddl.identity(new)}",
-                f"SELECT setval(pg_get_serial_sequence({place}), {largest}, false)",
-            ]  # fmt: skip
-        sets = [f"SET GENERATED {'ALWAYS' if new.identity == 'a' else 'BY DEFAULT'}"] * (
-            old.identity != new.identity
-        )
-        if new.sequence and old.sequence and new.sequence.options() != old.sequence.options():
-            cycle = "SET CYCLE" if new.sequence.cycle else "SET NO CYCLE"
-            sets += [
-                f"SET START WITH {new.sequence.start}", f"SET INCREMENT BY {new.sequence.increment}",
-                f"SET MINVALUE {new.sequence.minimum}", f"SET MAXVALUE {new.sequence.maximum}",
-                f"SET CACHE {new.sequence.cache}", cycle,
-            ]  # fmt: skip
-        return [f"{alter} {' '.join(sets)}"] if sets else []
-
-    up, down = spelt(before, after), spelt(after, before)
-    if up or down:
-        found.parts.append(
-            Part(
-                Stage.EXPAND if before.not_null else Stage.SWAP, f"change the identity of {live.label}.{after.name}",
-                sql(*up), sql(*down), locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
             )
         )  # fmt: skip

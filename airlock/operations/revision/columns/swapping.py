@@ -18,8 +18,8 @@ from airlock.operations.revision.columns.twin import (
     sync,
     unsync,
 )
+from airlock.operations.revision.naming import beside_name, made_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
-from airlock.operations.revision.stepwise import beside_name
 from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
@@ -49,9 +49,11 @@ def swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
             )
         )
         return
+    taken = {*live.columns, *wanted.columns}
+    sync_name = made_name(live.name, after.name, "sync")
     names = Names(
-        after.name, f"{after.name}_new"[:63], f"{after.name}_old"[:63],
-        ddl.in_schema(live, f"{live.name}_{after.name}_sync"[:63]), quoted(f"{live.name}_{after.name}_sync"[:63]),
+        after.name, beside_name(after.name, taken), made_name(after.name, "old", taken=taken),
+        ddl.in_schema(live, sync_name), quoted(sync_name),
     )  # fmt: skip
     beside = sides.renamed(wanted, after.name, names.new)
     constraints = [one for one in beside.constraints.values() if names.new in one.columns]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import Constraint, quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.naming import beside_name, made_name
 from airlock.operations.revision.parts import Part, Sql, Stage, sql
-from airlock.operations.revision.stepwise import beside_name, validated
+from airlock.operations.revision.stepwise import validated
 
 if TYPE_CHECKING:
     from airlock.catalogue.structure import Column, Table
@@ -38,7 +39,7 @@ def fitting(live: Table, before: Column, after: Column) -> Constraint | None:
     longest = int(lengths[1].group(1))
     if lengths[0] is not None and int(lengths[0].group(1)) <= longest:
         return None
-    name = f"ck_{live.name}_{after.name}_fits"[:63]
+    name = made_name("ck", live.name, after.name, "fits")
     return Constraint(
         name, "c", f"CHECK ((char_length({quoted(after.name)}) <= {longest}))", (after.name,), True, None
     )

@@ -1,0 +1,37 @@
+"""Kinds of change, in every key, place and state of rows: what is written runs beside old and new code, and back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from airlock.scratch.servers import ScratchServer
+from tests.airlock.revision.cells import KEYS, PLACES, ROWS
+from tests.airlock.revision.walk import names_for, walk
+
+# One project for the fast suite: serial keys, as most projects have them, in a schema that is to be made.
+QUICK = ("add_required", "drop_required", "key_made_otherwise", "table_dropped")
+
+
+def test_a_project_with_serial_keys(scratch: ScratchServer, tmp_path: Path) -> None:
+    """A new schema, serial to identity, a required column, a dropped one, a dropped table: beside old and new code."""
+    walked = walk(scratch, tmp_path / "project", "serial", "new", list(QUICK), ("rows",))
+    assert walked.faults.found == {}
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("key", KEYS)
+def test_every_kind_of_change(
+    scratch: ScratchServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, place: str
+) -> None:
+    """One project holds every kind of change; it is walked without rows, on rows, and on rows of extreme values."""
+    names = names_for(key)
+    walked = walk(scratch, tmp_path / "project", key, place, names, ROWS)
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{key}, {place}: {len(names) * len(ROWS)} cells, {len(walked.written)} revisions\n"
+        )
+    assert walked.faults.found == {}
