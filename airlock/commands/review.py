@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     answer(arguments, document(made), lines(made, out, len(contents)))
     if made.refusals:
         return REFUSED
-    return NOT_EXAMINED if made.unseen else DONE
+    return NOT_EXAMINED if made.unseen or made.unexamined else DONE
 
 
 def _clear(out: Path) -> None:

@@ -30,9 +30,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write, trace and drill in scratch, contacting no target; 1 where something dangerous or unproved is left."""
+    """Write, trace and drill in scratch, contacting no target; 1 where something dangerous or unproved is left.
+
+    3 where all of that is well, and the trace has not seen everything.
+    """
     from airlock.commands.answer import answer
     from airlock.operations.revision.parent import revise
+    from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED
     from airlock.reports import revision as text
 
     revised = revise(
@@ -46,7 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
         progress=lambda what: _tell(f"{what} ..."),
     )
     answer(arguments, text.document(revised), text.lines(revised))
-    return 0 if revised.sound else 1
+    if not revised.sound:
+        return REFUSED
+    return NOT_EXAMINED if revised.unexamined else DONE
 
 
 def _ask(likely: Likely) -> bool:

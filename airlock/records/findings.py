@@ -1,35 +1,90 @@
-"""Findings of a trace: an id that stays, an object, and a sentence; what they mean stands in docs/findings.md."""
+"""Findings of a trace: an id that stays, an object, and a sentence; docs/findings.md has a section for each id."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Id = Literal["rewrite", "scan", "breaks", "stale-plan", "holds-and-waits"]
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """A statement of the release below that the step breaks: the statement, and PostgreSQL's words.
+class Kind:
+    """What one id stands for. `refuses`: not accepted, it makes a review refuse; the others are told."""
 
-    `stale` where it fails only for sessions that prepared it before the step, until they prepare it again.
+    id: Id
+    name: str
+    sentence: str
+    safe: str
+    refuses: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    one.id: one
+    for one in (
+        Kind(
+            "rewrite", "RewriteUnderLock",
+            "A table is rewritten while reads or writes of a table that existed before wait.",
+            "The wait grows with the table. Add a new column and move the values in batches instead.",
+            refuses=True,
+        ),
+        Kind(
+            "scan", "ScanUnderLock",
+            "A table is read from end to end while reads or writes of a table that existed before wait.",
+            (
+                "The wait grows with the table. Add the constraint NOT VALID and validate it in a revision of its own,"
+                " or build the index concurrently."
+            ),
+            refuses=True,
+        ),
+        Kind(
+            "breaks", "BreaksOlderRelease",
+            "A statement of the release that runs below the revision fails once it is applied.",
+            (
+                "Expand first, so that both releases work; deploy the code that no longer needs the old form; contract in"
+                " a revision that goes out after it."
+            ),
+        ),
+        Kind(
+            "stale-plan", "StalePlan",
+            "A statement that a session prepared before the revision fails until the session prepares it again.",
+            (
+                "Drivers and poolers keep prepared statements. Add a new column beside the old one instead of changing its"
+                " type, or have every session reconnect when the revision is applied."
+            ),
+        ),
+        Kind(
+            "holds-and-waits", "HoldsAndWaits",
+            "A blocking lock on a second table is asked for while one on a first is held.",
+            (
+                "Whoever holds the second table makes the readers of the first wait as well, and readers that take the two"
+                " the other way round make a deadlock. Put each table into a revision of its own, with a lock_timeout."
+            ),
+        ),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding at one place: what it is about, in a sentence, and the statement it comes of.
+
+    Of `breaks` and `stale-plan`, `sql` is the statement of the release below and `words` PostgreSQL's answer to it.
     """
 
+    id: Id
     object: str
-    statement: str
-    words: str
-    stale: bool = False
+    sentence: str
+    sql: str = ""
+    words: str = ""
+    file: str = ""
+    line: int = 0
 
     @property
-    def id(self) -> str:
-        """Name the kind of finding."""
-        return "stale-plan" if self.stale else "breaks"
-
-    @property
-    def finding(self) -> str:
-        """Name the finding as a revision accepts it: "breaks public.task"."""
+    def name(self) -> str:
+        """Name it as a revision accepts it: "breaks public.task"."""
         return f"{self.id} {self.object}"
 
-    @property
-    def sentence(self) -> str:
-        """Say it."""
-        if self.stale:
-            return f"a session that prepared it before the step fails: {self.statement}: {self.words}"
-        return f"the release below fails: {self.statement}: {self.words}"
+    def accepted(self, reasons: dict[str, str]) -> str:
+        """Give the reason for which it is accepted, by its whole name or by its id for all objects; else nothing."""
+        return reasons.get(self.name) or reasons.get(self.id) or ""

@@ -9,6 +9,7 @@ from airlock.records.diagram import Diagram
 
 if TYPE_CHECKING:
     from airlock.records.difference import Difference
+    from airlock.records.findings import Finding
     from airlock.records.trace import StatementRecord, TracedRevision, Unfilled
 
 
@@ -112,15 +113,25 @@ class Review:
         return tuple(danger for danger in self.dangers if not danger.excused)
 
     @property
+    def steps(self) -> tuple[TracedRevision, ...]:
+        """List every step that was traced: each revision up, then down."""
+        return tuple(step for one in self.revisions for step in (one.up, one.down) if step is not None)
+
+    @property
+    def told(self) -> tuple[tuple[TracedRevision, Finding], ...]:
+        """List what was found beside dangerous statements: whom a step breaks, what it holds while it waits."""
+        return tuple((step, finding) for step in self.steps for finding in step.findings)
+
+    @property
+    def unexamined(self) -> tuple[tuple[TracedRevision, str], ...]:
+        """List the steps that were not seen, or in part, with the reason."""
+        return tuple((step, step.unexamined) for step in self.steps if step.unexamined)
+
+    @property
     def unseen(self) -> tuple[Unfilled, ...]:
         """List the unfilled tables that some statement locked: how much it would read there was not seen."""
         locked = {
-            lock.object
-            for revision in self.revisions
-            for step in (revision.up, revision.down)
-            if step is not None
-            for statement in step.statements
-            for lock in statement.locks
+            lock.object for step in self.steps for statement in step.statements for lock in statement.locks
         }
         return tuple(one for one in self.unfilled if one.table in locked)
 
@@ -129,6 +140,4 @@ class Review:
         """Answer in one of three words: refused, not examined, or "nothing dangerous seen"."""
         if self.refusals:
             return "refused"
-        steps = (step for one in self.revisions for step in (one.up, one.down) if step is not None)
-        unseen = self.unseen or any(step.unexamined for step in steps)
-        return "not examined" if unseen else "nothing dangerous seen"
+        return "not examined" if self.unseen or self.unexamined else "nothing dangerous seen"

@@ -82,6 +82,11 @@ class Revised:
         )
 
     @property
+    def unexamined(self) -> tuple[str, ...]:
+        """Say what the trace of what was written did not see, and why."""
+        return self.trace.unexamined if self.trace is not None else ()
+
+    @property
     def sound(self) -> bool:
         """Tell whether nothing dangerous, nothing unproved and no difference is left."""
         return not (

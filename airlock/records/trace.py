@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from airlock.records.findings import Finding, Id
 from airlock.records.locks import Blocks, LockMode, blocks_at_most, harms
-
-if TYPE_CHECKING:
-    from airlock.records.findings import Broken
 
 # Below so few rows PostgreSQL's counters and planner say nothing about what a large table would see.
 JUDGED_FROM_ROWS = 1_000
@@ -98,6 +95,17 @@ class StatementRecord:
         scans = tuple(f"scan {name}" for name in self.scans if name not in self.rewrites)
         return (*(f"rewrite {name}" for name in self.rewrites), *scans)
 
+    def as_findings(self) -> tuple[Finding, ...]:
+        """Say its findings as sentences at their place."""
+        made = []
+        for finding in self.findings:
+            id_, _, name = finding.partition(" ")
+            what = "rewrites" if id_ == "rewrite" else "reads every row of"
+            told = f"{what} {name} while {self.blocks} wait"
+            kind: Id = "rewrite" if id_ == "rewrite" else "scan"
+            made.append(Finding(kind, name, told, self.sql, "", self.file, self.line))
+        return tuple(made)
+
 
 @dataclass(frozen=True, slots=True)
 class TracedRevision:
@@ -119,8 +127,13 @@ class TracedRevision:
     losses: tuple[tuple[str, str], ...] = ()
     # Why the step was not seen, or seen in part; empty where it was.
     unexamined: str = ""
-    # What the release below sends and the step breaks. Of an upgrade only.
-    broken: tuple[Broken, ...] = ()
+    # Beside what its statements do: whom it breaks (of an upgrade only), and what it holds while it waits.
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def every_finding(self) -> tuple[Finding, ...]:
+        """List the findings of its statements, then its own."""
+        return (*(made for one in self.statements for made in one.as_findings()), *self.findings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,15 @@ def _blocks(review: Review) -> Iterator[str]:
             f"- **{phrases.answer(danger)}**\n",
         ]
         yield "\n".join(lines)
+    found = list(phrases.told(review))
+    if found:
+        rows = [[where, _code_free(sentence), _code_free(what)] for where, sentence, what in found]
+        yield f"## Found besides\n\n{_table(('where', 'finding', 'taken on'), rows)}\n"
+    if review.unexamined:
+        listed = "\n".join(
+            f"- {step.revision} ({step.direction}): {_code_free(why)}" for step, why in review.unexamined
+        )
+        yield f"## Steps not examined\n\n{listed}\n"
     if review.unfilled:
         listed = "\n".join(f"- {one.table}: {one.reason}" for one in review.unfilled)
         yield f"## Not examined\n\nThese tables could not be filled with rows; a scan of them would not show.\n\n{listed}\n"
@@ -85,6 +94,8 @@ def _summary(review: Review) -> str:
 def _step(step: TracedRevision) -> str:
     if step.refused:
         return "refused"
+    if step.unexamined:
+        return "not examined"
     bad = sum(statement.dangerous for statement in step.statements)
     parts = [
         f"**{count(bad, 'dangerous statement')}**" if bad else "",

@@ -19,7 +19,7 @@ CANNOT_SEE = (
     "Locks on types, functions and schemas are not listed; they make only other DDL wait.",
     "Row locks of UPDATE and DELETE are not listed: writers of the same rows wait for the transaction's end.",
     "Times are those of a small, idle server; what is extrapolated grows in a straight line, reality need not.",
-    "Whether the code that is running meanwhile can live with the new schema is not looked at.",
+    "The release that runs meanwhile is judged as one that uses every column; its own queries and roles are not known.",
 )
 
 
@@ -39,12 +39,30 @@ def headline(review: Review) -> str:
             f"{count(len(refused), 'statement')} of {steps} "
             f"{'is' if len(refused) == 1 else 'are'} dangerous and not excused."
         )
+    if review.unexamined:
+        step, why = review.unexamined[0]
+        more = len(review.unexamined) - 1
+        others = f" (and {count(more, 'other')})" if more else ""
+        return f"{step.revision} ({step.direction}) was not examined: {why}{others}; nothing dangerous in what was seen."
     if review.unseen:
         tables = enumeration([one.table for one in review.unseen])
         return f"{tables} could not be filled with rows; in the rest of {steps} nothing dangerous was seen."
     if review.dangers:
         return f"{count(len(review.dangers), 'dangerous statement')} of {steps}, each excused with a reason."
     return f"No statement of {steps}, up or down, scans or rewrites a table while others wait for it."
+
+
+def told(review: Review) -> Iterator[tuple[str, str, str]]:
+    """Say what was found beside dangerous statements: (place, sentence, what became of it)."""
+    for step, finding in review.told:
+        reason = finding.accepted(step.accepted)
+        where = f"{finding.file}:{finding.line}" if finding.line else finding.file
+        what = f"accepted: {reason}" if reason else f'to take it on: accepted = {{"{finding.name}": "why"}}'
+        yield (
+            f"{step.revision} ({step.direction}) {where}",
+            f"{finding.id} {finding.object}: {finding.sentence}",
+            what,
+        )
 
 
 def circumstances(review: Review) -> str:

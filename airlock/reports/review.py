@@ -19,6 +19,8 @@ def lines(review: Review, out: Path, files: int) -> Iterator[str]:
     for danger in review.dangers:
         for sentence in (*phrases.danger_sentences(danger), phrases.answer(danger)):
             yield f"{danger.revision} ({danger.direction})  {sentence}"
+    yield from (f"{where}  {sentence}; {what}" for where, sentence, what in phrases.told(review))
+    yield from (f"{step.revision} ({step.direction})  not examined: {why}" for step, why in review.unexamined)
     yield f"{count(files, 'file')} in {near(out)}"
     sentence = phrases.headline(review).rstrip(".")
     yield f"{review.verdict}: {sentence[:1].lower()}{sentence[1:]} (PostgreSQL {review.server_version})"

@@ -32,9 +32,19 @@ def html(review: Review) -> str:
     if review.dangers:
         body.append(tag("h2", "Dangerous", id="dangerous"))
         body += [_danger(danger, place) for place, danger in enumerate(review.dangers)]
+    found = list(phrases.told(review))
+    if found:
+        body.append(tag("h2", "Found besides", id="found"))
+        body.append(table(("where", "finding", "taken on"), [list(row) for row in found]))
+    if review.unexamined or review.unfilled:
+        body.append(tag("h2", "Not examined", id="not-examined"))
+        body += (
+            [_list([f"{step.revision} ({step.direction}): {why}" for step, why in review.unexamined])]
+            if review.unexamined
+            else []
+        )
     if review.unfilled:
         body += [
-            tag("h2", "Not examined", id="not-examined"),
             tag("p", "These tables could not be filled with rows; a scan of them would not show."),
             _list([f"{one.table}: {one.reason}" for one in review.unfilled]),
         ]
@@ -61,7 +71,8 @@ def html(review: Review) -> str:
 
 def _navigation(review: Review) -> Safe:
     items = [link("dangerous", "Dangerous")] if review.dangers else []
-    items += [link("not-examined", "Not examined")] if review.unfilled else []
+    items += [link("found", "Found besides")] if review.told else []
+    items += [link("not-examined", "Not examined")] if review.unfilled or review.unexamined else []
     for one in review.revisions:
         word = phrases.waits(one.up)
         if any(statement.dangerous for statement in one.up.statements):
@@ -123,6 +134,8 @@ def _step(name: str, revision: ReviewedRevision, step: TracedRevision) -> Iterat
     yield tag("h3", f"{name}{': ' + ', '.join(told) if told else ''}")
     if step.refused:
         yield tag("p", tag("span", "refused", class_="word"), f" {step.refused}")
+    if step.unexamined:
+        yield tag("p", tag("span", "not examined", class_="word"), f" {step.unexamined}")
     if step.depends_on_rows:
         yield tag("p", "Depends on rows: this is one path.")
     if not step.statements:

@@ -30,6 +30,7 @@ def document(revised: Revised) -> dict[str, Any]:
             {"revision": one.revision, "verdict": one.verdict, "reason": one.reason} for one in revised.proofs
         ],
         "unproved": revised.unproved or None,
+        "not_examined": list(revised.unexamined),
         "left": list(revised.left),
         "differences": [
             {"object": one.object, "kind": one.kind, "before": one.before, "after": one.after}
@@ -54,6 +55,7 @@ def lines(revised: Revised) -> Iterator[str]:
                 f" the history {difference.after or 'none'}"
             )
     yield from (f"! still to be written: {one}" for one in revised.left)
+    yield from (f"! not examined: {one}" for one in revised.unexamined)
     if revised.unproved:
         yield f"! not examined: {revised.unproved}"
     yield verdict(revised)
@@ -66,6 +68,8 @@ def verdict(revised: Revised) -> str:
         said = f"; {count(len(revised.remarks), 'difference')} cannot be written" if revised.remarks else ""
         return f"Nothing to write: the history leads to the models, {where}{said}."
     wrote = f"Wrote {count(len(revised.written), 'revision')}"
+    if revised.sound and revised.unexamined:
+        return f"{wrote}: nothing dangerous in what was seen, every downgrade proved, {where}; not examined to the end."
     if revised.sound:
         gaps = sum(len(one.open) for one in revised.written)
         fill = f" {count(gaps, 'line')} to fill in first." if gaps else ""

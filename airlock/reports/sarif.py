@@ -6,35 +6,31 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airlock.records.findings import KINDS
 from airlock.reports import phrases
 
 if TYPE_CHECKING:
+    from airlock.records.findings import Finding
     from airlock.records.review import Danger, Review
+    from airlock.records.trace import TracedRevision
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-_RULES = {
-    "rewrite": (
-        "RewriteUnderLock",
-        "A table is rewritten while reads or writes of a table that existed before wait.",
-        "The wait grows with the table. Add a new column and move the values in batches instead.",
-    ),
-    "scan": (
-        "ScanUnderLock",
-        "A table is read from end to end while reads or writes of a table that existed before wait.",
-        (
-            "The wait grows with the table. Add the constraint NOT VALID and validate it in a revision of its own,"
-            " or build the index concurrently."
-        ),
-    ),
-}
 
 
 def sarif(review: Review, version: str, prefix: str = "") -> dict[str, Any]:
     """Build the document; `prefix` leads from the repository's root to the project's directory."""
     results = [_result(danger, finding, prefix) for danger in review.dangers for finding in danger.findings]
+    results += [_told(step, finding, prefix) for step, finding in review.told]
     unseen = [
         {"level": "warning", "message": {"text": f"{one.table} could not be filled with rows: {one.reason}"}}
         for one in review.unfilled
+    ]
+    unseen += [
+        {
+            "level": "warning",
+            "message": {"text": f"{step.revision} ({step.direction}) was not examined: {why}"},
+        }
+        for step, why in review.unexamined
     ]
     return {
         "$schema": SCHEMA,
@@ -47,13 +43,13 @@ def sarif(review: Review, version: str, prefix: str = "") -> dict[str, Any]:
                         "semanticVersion": version,
                         "rules": [
                             {
-                                "id": rule,
-                                "name": name,
-                                "shortDescription": {"text": short},
-                                "help": {"text": text},
-                                "defaultConfiguration": {"level": "error"},
+                                "id": kind.id,
+                                "name": kind.name,
+                                "shortDescription": {"text": kind.sentence},
+                                "help": {"text": kind.safe},
+                                "defaultConfiguration": {"level": "error" if kind.refuses else "warning"},
                             }
-                            for rule, (name, short, text) in _RULES.items()
+                            for kind in KINDS.values()
                         ],
                     }
                 },
@@ -69,20 +65,35 @@ def sarif(review: Review, version: str, prefix: str = "") -> dict[str, Any]:
 def _result(danger: Danger, finding: str, prefix: str) -> dict[str, Any]:
     statement = danger.statement
     kind, _, name = finding.partition(" ")
-    rule = list(_RULES).index(kind)
     told = "; ".join(phrases.danger_sentences(danger))
-    excuse = dict(danger.accepted).get(finding)
-    key = f"{danger.revision} {danger.direction} {finding} {' '.join(statement.sql.split())}"
+    return _made(
+        kind, f"{phrases.title(danger.title)} ({danger.direction}), {name}: {told}.", statement.file,
+        statement.line, prefix, f"{danger.revision} {danger.direction} {finding} {' '.join(statement.sql.split())}",
+        dict(danger.accepted).get(finding),
+    )  # fmt: skip
+
+
+def _told(step: TracedRevision, finding: Finding, prefix: str) -> dict[str, Any]:
+    return _made(
+        finding.id, f"{phrases.title(step.title)} ({step.direction}), {finding.object}: {finding.sentence}.",
+        finding.file, finding.line, prefix, f"{step.revision} {step.direction} {finding.name} {' '.join(finding.sql.split())}",
+        finding.accepted(step.accepted) or None,
+    )  # fmt: skip
+
+
+def _made(
+    kind: str, text: str, file: str, line: int, prefix: str, key: str, excuse: str | None
+) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": kind,
-        "ruleIndex": rule,
-        "level": "error",
-        "message": {"text": f"{phrases.title(danger.title)} ({danger.direction}), {name}: {told}."},
+        "ruleIndex": list(KINDS).index(kind),
+        "level": "error" if KINDS[kind].refuses else "warning",
+        "message": {"text": text},
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": quote(f"{prefix}{statement.file}")},
-                    "region": {"startLine": max(statement.line, 1)},
+                    "artifactLocation": {"uri": quote(f"{prefix}{file}")},
+                    "region": {"startLine": max(line, 1)},
                 }
             }
         ],

@@ -41,9 +41,18 @@ def revision_document(revision: TracedRevision) -> dict[str, Any]:
         "ms": round(revision.ms, 3),
         "drops": list(revision.drops),
         "statements": [statement_document(statement) for statement in revision.statements],
-        "breaks": [
-            {"id": one.id, "object": one.object, "statement": one.statement, "words": one.words}
-            for one in revision.broken
+        "findings": [
+            {
+                "id": one.id,
+                "object": one.object,
+                "sentence": one.sentence,
+                "sql": one.sql,
+                "words": one.words or None,
+                "file": one.file,
+                "line": one.line,
+                "accepted": one.accepted(revision.accepted) or None,
+            }
+            for one in revision.every_finding
         ],
     }
 
@@ -91,8 +100,9 @@ def lines(report: TraceReport) -> Iterator[str]:
             yield "    depends on rows: this is one path"
         for statement in revision.statements:
             yield from _statement(statement)
-        for one in revision.broken:
-            yield f"    {'STALE PLAN' if one.stale else 'BREAKS'} {one.object}: {one.sentence}"
+        for one in revision.findings:
+            reason = one.accepted(revision.accepted)
+            yield f"    {one.id.upper()} {one.object}: {one.sentence}{f' (accepted: {reason})' if reason else ''}"
     yield ""
     yield from (f"not filled: {one.table}: {one.reason}" for one in report.unfilled)
     if report.roles_made:
@@ -105,7 +115,7 @@ def verdict(report: TraceReport) -> str:
     where = f"seen on PostgreSQL {report.server_version}"
     found = report.dangerous
     unseen = f"; {count(len(report.unexamined), 'place')} not examined" if report.unexamined else ""
-    breaking = [one.revision for one in report.revisions if any(not broken.stale for broken in one.broken)]
+    breaking = [one.revision for one in report.revisions if any(it.id == "breaks" for it in one.findings)]
     where += (
         f"; {enumeration(breaking)} break{'s' if len(breaking) == 1 else ''} the release below"
         if breaking

@@ -11,7 +11,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.operations.older_release.statements import FIRST_NUMBER, first_line, fresh_row
 from airlock.operations.older_release.tighter import asked, edges, literal
 from airlock.operations.older_release.views import View, read_views, view_statements
-from airlock.records.findings import Broken
+from airlock.records.findings import Finding
 from airlock.samples import Table, read_tables
 from airlock.samples.tables import quoted
 from airlock.samples.values import values_for
@@ -72,10 +72,10 @@ class Release:
                     self._known[name] = self._prepared(cursor, source)
         self._hand_in()
 
-    def broken(self, *, except_for: str) -> tuple[Broken, ...]:
+    def broken(self, *, except_for: str) -> tuple[Finding, ...]:
         """Run them all on what stands now, and tell which fail that did not fail before, sorted."""
         now = {one.label: one for one in read_tables(self.connection, exclude=(except_for,))}
-        found: list[Broken] = []
+        found: list[Finding] = []
         with self.connection.cursor() as cursor:
             cursor.execute(_BEGIN)
             for name, known in self._known.items():
@@ -87,7 +87,7 @@ class Release:
             for name in {one.object for one in found}:
                 self._forget(cursor, name)
         self._hand_in()
-        return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.stale, one.object, one.statement)))
+        return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.id, one.object, one.sql)))
 
     def _prepared(self, cursor: Any, source: Table | View) -> _Known:
         known = _Known(source, {})
@@ -115,7 +115,7 @@ class Release:
             for one in sorted(there):
                 cursor.execute(f"DEALLOCATE {one}")
 
-    def _fails(self, cursor: Any, name: str, known: _Known) -> Iterator[Broken]:
+    def _fails(self, cursor: Any, name: str, known: _Known) -> Iterator[Finding]:
         for prepared, statement in known.statements.items():
             error = _tried(cursor, f"EXECUTE {prepared}")
             if error is None or error.pgcode in _NO_ANSWER:
@@ -125,11 +125,11 @@ class Release:
                 stale = _words(error)
                 error = _tried(cursor, statement.sql)
             if error is None:
-                yield Broken(name, statement.shown, stale, stale=True)
+                yield _finding(name, statement.shown, stale, stale=True)
             elif str(error.pgcode) != known.refused.get(prepared):
-                yield Broken(name, statement.shown, _words(error))
+                yield _finding(name, statement.shown, _words(error))
 
-    def _refused(self, cursor: Any, before: Table, after: Table, given: dict[str, str]) -> Iterator[Broken]:
+    def _refused(self, cursor: Any, before: Table, after: Table, given: dict[str, str]) -> Iterator[Finding]:
         """Insert what the older schema let in and a new rule may not: of each rule the first that it refuses."""
         met: set[str] = set()
         for edge in edges(cursor, before, after):
@@ -137,7 +137,7 @@ class Release:
             if error is not None and edge.answers(error):
                 met.add(edge.rule)
                 shown = {**dict.fromkeys(given, "…"), **edge.shown}
-                yield Broken(before.label, _shown_insert(before, shown), _words(error))
+                yield _finding(before.label, _shown_insert(before, shown), _words(error))
 
     def _hand_in(self) -> None:
         """Have what this session read counted now, not while a statement of the step is watched."""
@@ -208,6 +208,13 @@ def _shown_insert(table: Table, given: dict[str, str]) -> str:
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(plain(name) for name in names)
+
+
+def _finding(name: str, sql: str, words: str, *, stale: bool = False) -> Finding:
+    if stale:
+        told = f"a session that prepared it before the step fails: {sql}: {words}"
+        return Finding("stale-plan", name, told, sql, words)
+    return Finding("breaks", name, f"the release below fails: {sql}: {words}", sql, words)
 
 
 def _words(error: psycopg2.Error) -> str:

@@ -12,6 +12,7 @@ from airlock.catalogue import fingerprint
 from airlock.operations.downgrade import rehearse, snapshot
 from airlock.operations.downgrade.items import items, unknowns
 from airlock.operations.drill.failures import is_about_rows
+from airlock.operations.trace.waiting import holds_and_waits, roots
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.recorder import Recorder, flush, tap
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airlock.operations.older_release.release import Release
     from airlock.operations.trace.sample_rows import Samples
     from airlock.project.project import Project
+    from airlock.records.findings import Finding
     from airlock.samples import Table
 
 
@@ -85,6 +87,7 @@ class Tracing(Hooks):
     _action: _Action | None = None
     _before: snapshot.Snapshot | None = None
     _few: dict[str, int] = field(default_factory=dict)
+    _kin: dict[str, str] = field(default_factory=dict)
 
     def run(self, order: tuple[str, ...], position: int) -> None:
         """Trace `order` from `position` on; every revision is left applied.
@@ -161,7 +164,9 @@ class Tracing(Hooks):
             return
         broken = self.release.broken(except_for=self._named_version_table())
         place = max(place for place, one in enumerate(self.traced) if one.direction == "up")
-        self.traced[place] = replace(self.traced[place], broken=broken)
+        step = self.traced[place]
+        found = tuple(_placed(one, step) for one in broken)
+        self.traced[place] = replace(step, findings=(*found, *step.findings))
 
     def _learn(
         self, script: Any, now: int, order: tuple[str, ...], error: Exception, *, whole: bool
@@ -230,6 +235,7 @@ class Tracing(Hooks):
             self.samples.fill(except_for=self.version_table)
             # In a transaction of env.py's own nothing is committed when a step ends: nothing could be compared.
             self._few = self.samples.few()
+            self._kin = roots(self.samples.connection)
             looks = self.losses_from is not None and not self._now.up and not self._external
             self._before = snapshot.take(self.losses_from) if looks else None
             if self._now.up:
@@ -277,7 +283,7 @@ class Tracing(Hooks):
             depends_on_rows=self.recorder.depends_on_rows, statements=statements, path=self._shown(),
             # The statements' own time: what observing them took is not the revision's.
             ms=sum(statement.ms for statement in statements), refused=refused, accepted=dict(facts.accepted), drops=drops,
-            unexamined=unexamined,
+            unexamined=unexamined, findings=holds_and_waits(statements, self._kin),
         )  # fmt: skip
         self.traced.append(made)
         if self._now.up and facts.irreversible:
@@ -295,6 +301,15 @@ class Tracing(Hooks):
 
 def _said(error: Exception) -> str:
     return scrub(str(error).strip().partition("\n")[0]) or type(error).__name__
+
+
+def _placed(finding: Finding, step: TracedRevision) -> Finding:
+    """Put a finding to the statement that locked its table or view against everybody, else to the revision."""
+    name = finding.object
+    for one in step.statements:
+        if any(lock.object.rpartition(" ")[2] == name and harms(lock.mode) for lock in one.locks):
+            return replace(finding, file=one.file, line=one.line)
+    return replace(finding, file=step.path)
 
 
 def _met(statement: StatementRecord, few: dict[str, int]) -> tuple[Met, ...]:

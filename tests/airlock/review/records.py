@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airlock.records.diagram import Column, Diagram, Edge, Entity
 from airlock.records.difference import Difference
+from airlock.records.findings import Finding
 from airlock.records.locks import LockMode
 from airlock.records.review import (
     COLUMN_DROPPED,
@@ -41,7 +42,14 @@ INDEX = statement(
 )  # fmt: skip
 UP = TracedRevision(
     "0002", "Widen order.amount.", "up", True, True, (ADD, WIDEN, INDEX), path=FILE, ms=11.0,
-    accepted={"scan shop.line": "lines are few"},
+    accepted={"scan shop.line": "lines are few", "stale-plan": "sessions are short"},
+    findings=(
+        Finding(
+            "breaks", "shop.order", "the release below fails: SELECT old FROM shop.order: column \"old\" does not exist",
+            "SELECT old FROM shop.order", 'column "old" does not exist', FILE, 21,
+        ),
+        Finding("stale-plan", "shop.order", "a session that prepared it before the step fails: SELECT …: cached plan", file=FILE),
+    ),
 )  # fmt: skip
 DOWN = TracedRevision(
     "0002", "Widen order.amount.", "down", True, False, (), path=FILE, refused="the old amounts are gone"

@@ -71,8 +71,27 @@ def test_an_excuse_is_shown_and_not_hidden() -> None:
     assert excused.verdict == "nothing dangerous seen"
     assert "lines are few" in markdown(excused)
     assert "lines are few" in page_of(excused)
-    (result,) = sarif(excused, "1")["runs"][0]["results"]
+    result, breaks, stale = sarif(excused, "1")["runs"][0]["results"]
     assert result["suppressions"] == [{"kind": "inSource", "justification": "lines are few"}]
+    assert "suppressions" not in breaks
+    assert stale["suppressions"] == [{"kind": "inSource", "justification": "sessions are short"}]
+
+
+def test_a_step_that_was_not_examined_is_told_in_every_face() -> None:
+    """The verdict, the page, the comment and code scanning say so, with the reason."""
+    (revision,) = REVIEW.revisions
+    blind = dataclasses.replace(revision.up, unexamined="no sample rows fit", statements=(), findings=())
+    review = dataclasses.replace(
+        REVIEW, dangers=(), unfilled=(), revisions=(dataclasses.replace(revision, up=blind),)
+    )
+    assert review.verdict == "not examined"
+    for face in (
+        markdown(review),
+        page_of(review),
+        json.dumps(sarif(review, "1")),
+        "".join(lines(review, Path(), 1)),
+    ):
+        assert "no sample rows fit" in face
 
 
 def test_unfilled_tables_that_are_locked_make_it_not_examined() -> None:

@@ -170,8 +170,8 @@ def test_what_breaks_is_told_in_postgresqls_words(
         broken = release.broken(except_for="public.nothing")
         release.look(except_for="public.nothing")
         assert release.broken(except_for="public.nothing") == (), "what it breaks stands; nothing new does"
-    assert {one.object for one in broken if one.stale} == stale
-    assert {one.object for one in broken if not one.stale} == words.keys()
+    assert {one.object for one in broken if one.id == "stale-plan"} == stale
+    assert {one.object for one in broken if one.id == "breaks"} == words.keys()
     for one, said in words.items():
         assert any(said in it.words for it in broken if it.object == one)
 
@@ -186,8 +186,11 @@ def test_a_trace_tells_whom_each_upgrade_breaks(
     ini = write_project(tmp_path, [table, rename], env=env)
     monkeypatch.chdir(ini.parent)
     report = trace(ini, rows=0, scratch=server.admin_url)
-    broken = {(one.revision, one.direction): one.broken for one in report.revisions}
-    assert [key for key, found in broken.items() if found] == [("0002", "up")]
+    found = {(one.revision, one.direction): one.findings for one in report.revisions}
+    assert [key for key, these in found.items() if any(one.id == "breaks" for one in these)] == [
+        ("0002", "up")
+    ]
+    assert {(one.file, one.line) for one in found["0002", "up"]} == {("alembic/versions/0002.py", 12)}
     said = 'the release below fails: SELECT id, note FROM public.task: column "note" does not exist'
     assert any(said in line for line in lines(report))
     assert "0002 breaks the release below" in list(lines(report))[-1]
