@@ -123,8 +123,8 @@ class TracedRevision:
     accepted: dict[str, str] = field(default_factory=dict)
     # Tables and columns that were there before the step and are not after it.
     drops: tuple[str, ...] = ()
-    # What going down takes away: (object, why). Filled for a review only.
-    losses: tuple[tuple[str, str], ...] = ()
+    # What going down takes away: (object, why). Filled for a review only; None where nobody looked.
+    losses: tuple[tuple[str, str], ...] | None = None
     # Why the step was not seen, or seen in part; empty where it was.
     unexamined: str = ""
     # Beside what its statements do: whom it breaks (of an upgrade only), and what it holds while it waits.

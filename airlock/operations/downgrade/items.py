@@ -78,7 +78,8 @@ def unknowns(steps: Sequence[Rehearsed]) -> Iterator[tuple[str, str]]:
                 yield name, f"{step.revision}: ALTER ... USING computes new values"
         for identity, column in sorted(step.before.columns.items()):
             now = step.after.columns.get(identity)
-            if now is not None and now.type != column.type and not _castable(now, start):
+            retyped = now is not None and now.type != column.type and not column.generated
+            if now is not None and retyped and not _castable(now, start):
                 yield column.full_name, f"{step.revision}: its type becomes {now.type}"
         for identity, attribute in sorted(step.before.attributes.items()):
             if identity[0] in step.after.types and identity not in step.after.attributes:

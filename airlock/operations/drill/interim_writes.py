@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airlock import samples
+from airlock.catalogue.fingerprint.model import plain
 from airlock.records.drill import Loss
 
 if TYPE_CHECKING:
@@ -148,8 +149,10 @@ def left(before: State, after: State, meanwhile: Meanwhile, below: State) -> dic
 
 
 def losses(meanwhile: Meanwhile, after_down: State) -> tuple[Loss, ...]:
-    """List what of the writes is not there after the downgrade."""
+    """List what of the writes is not there after the downgrade; generated values can be computed again, and are none."""
     found: list[Loss] = []
+    catalogue = meanwhile.state.catalogue.objects
+    computed = {name for name, one in catalogue.items() if "generated" in one.attributes}
     remaining = after_down.tables()
     for table, keys in sorted(meanwhile.written.items()):
         written = meanwhile.state.digests[table]
@@ -160,7 +163,11 @@ def losses(meanwhile: Meanwhile, after_down: State) -> tuple[Loss, ...]:
             found.append(Loss(table, len(keys), "the table goes"))
             continue
         if now.rows is None or written.rows is None:
-            gone_columns = [name for name in written.columns if name not in now.columns]
+            gone_columns = [
+                name
+                for name in written.columns
+                if name not in now.columns and f"{table}.{plain(name)}" not in computed
+            ]
             found += [Loss(f"{table}.{name}", len(keys), "the column goes") for name in gone_columns]
             continue
         comparable = written.key == now.key and set(written.key) <= set(now.columns)
@@ -168,6 +175,8 @@ def losses(meanwhile: Meanwhile, after_down: State) -> tuple[Loss, ...]:
         if gone:
             found.append(Loss(table, len(gone), "the rows go"))
         for place, name in enumerate(written.columns):
+            if f"{table}.{plain(name)}" in computed:
+                continue
             if name not in now.columns:
                 valued = sum(written.rows[key][place] is not None for key in keys)
                 if valued:

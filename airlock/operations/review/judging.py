@@ -66,7 +66,7 @@ def losses(connection: Any, revisions: Sequence[ReviewedRevision]) -> tuple[Revi
 def _losses(down: TracedRevision | None) -> tuple[Loss, ...]:
     if down is None:
         return ()
-    if down.losses:
+    if down.losses is not None:
         return tuple(Loss(name, why) for name, why in down.losses)
     return tuple(Loss(name, TABLE_DROPPED if name.count(".") == 1 else COLUMN_DROPPED) for name in down.drops)
 

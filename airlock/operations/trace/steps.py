@@ -83,7 +83,6 @@ class Tracing(Hooks):
     empty: str = ""
     traced: list[TracedRevision] = field(default_factory=list)
     version_table: str = ""
-    _external: bool = False
     _action: _Action | None = None
     _before: snapshot.Snapshot | None = None
     _few: dict[str, int] = field(default_factory=dict)
@@ -94,7 +93,6 @@ class Tracing(Hooks):
 
         Raises RevisionFailed where one cannot be applied, Stuck where another database must go on.
         """
-        self._external = environment.learn(self.project, self.url).external_transaction
         for now in range(position, len(order)):
             script = self.project.script.get_revision(order[now])
             self._up(script, now, order)
@@ -211,6 +209,10 @@ class Tracing(Hooks):
                 return False
             self._keep(statements, refused=f"{_said(error)} (half of it is committed)")
             raise Stuck(now + 1, order) from error
+        # Here also what env.py's own transaction did is committed.
+        if self._before is not None:
+            self.traced[-1] = _with_losses(self.traced[-1], self._before, snapshot.take(self.losses_from))
+            self._before = None
         return True
 
     def _fails(self, script: Any, error: Exception) -> RevisionFailed:
@@ -233,10 +235,9 @@ class Tracing(Hooks):
             self.version_table = f"{context.version_table_schema or 'public'}.{context.version_table}"
             self.recorder.ignored = frozenset({self.version_table})
             self.samples.fill(except_for=self.version_table)
-            # In a transaction of env.py's own nothing is committed when a step ends: nothing could be compared.
             self._few = self.samples.few()
             self._kin = roots(self.samples.connection)
-            looks = self.losses_from is not None and not self._now.up and not self._external
+            looks = self.losses_from is not None and not self._now.up
             self._before = snapshot.take(self.losses_from) if looks else None
             if self._now.up:
                 self._look()
@@ -254,12 +255,6 @@ class Tracing(Hooks):
             self._keep(self.recorder.end(), drops=drops)
         else:
             flush(_driver_connection(context))
-
-    def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
-        """Tell what a downgrade took away."""
-        if self._before is not None:
-            self.traced[-1] = _with_losses(self.traced[-1], self._before, snapshot.take(self.losses_from))
-            self._before = None
 
     @property
     def _now(self) -> _Action:

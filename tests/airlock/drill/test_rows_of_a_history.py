@@ -131,3 +131,12 @@ def test_a_message_that_cannot_be_written_is_spelt(run: Run, error: str) -> None
     report = run([FIRST, Revision("odd", "pass", f"raise {error}('file ' + chr(0xdcff))")])
     assert report.revisions[1].reason.endswith("file \\udcff")
     report.revisions[1].reason.encode()
+
+
+@pytest.mark.parametrize("kind", ["STORED", "VIRTUAL"])
+def test_a_generated_column_that_goes_is_no_loss(run: Run, kind: str) -> None:
+    """Only the plain column's values are written off: the others can be computed again."""
+    adds = sql(f"ALTER TABLE a ADD w int GENERATED ALWAYS AS (id * 2) {kind}", "ALTER TABLE a ADD x text")
+    report = run([FIRST, Revision("adds", adds, sql("ALTER TABLE a DROP w, DROP x"))])
+    assert verdicts(report) == [PROVED, PROVED]
+    assert {one.object for one in report.revisions[1].losses} == {"public.a.x"}

@@ -14,7 +14,9 @@ import psycopg2
 import pytest
 
 from airlock.catalogue import fingerprint
-from tests.airlock.histories import Revision, write_project
+from airlock.operations.review import review
+from airlock.project.project import Project
+from tests.airlock.histories import BEGIN, HEADER, Revision, write_project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,3 +227,22 @@ def test_nothing_pending_is_nothing_dangerous(ini: Path, server: Server) -> None
         done, out = _review(ini, server, "--pending", target=database.url)
     assert done.returncode == 0, done.stdout + done.stderr
     assert _read(out)["revisions"] == []
+
+
+@pytest.mark.parametrize("external", [pytest.param(True, marks=pytest.mark.proof), False])
+def test_a_generated_column_that_goes_is_no_loss(
+    external: bool, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its values can be computed again; the plain column beside it is one, whoever holds the transaction."""
+    adds = Revision(
+        "0002",
+        """
+        op.execute("ALTER TABLE shop.item ADD twice int GENERATED ALWAYS AS (amount * 2) STORED")
+        op.execute("ALTER TABLE shop.item ADD word text")
+        """,
+        'op.execute("ALTER TABLE shop.item DROP twice, DROP word")',
+    )
+    env = HEADER + BEGIN.format(driver="psycopg2", options="") if external else None
+    monkeypatch.chdir((ini := write_project(tmp_path, [CREATE, adds], env=env)).parent)
+    made = review(Project.open(ini, ()), ini, from_to="0001:0002", scratch=server.admin_url, rows=1_000)
+    assert [one.object for revision in made.revisions for one in revision.losses] == ["shop.item.word"]
