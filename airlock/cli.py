@@ -154,7 +154,7 @@ def _fault(error: Exception, *, debug: bool) -> int:
     """Say what nobody has foreseen; a driver's error has a place in the tree all the same."""
     if debug:
         _traceback()
-    if type(error).__module__.startswith("psycopg2"):
+    if type(error).__module__.partition(".")[0] in {"psycopg2", "psycopg", "asyncpg"}:
         from airlock.database.server import classify
 
         found = classify(error)

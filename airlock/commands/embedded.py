@@ -37,12 +37,11 @@ def start(directory: Path) -> None:
 
 
 def _create_database(server: Cluster) -> None:
-    import psycopg2
+    from airlock.drivers import client
 
     with no_libpq_environment():
-        connected = psycopg2.connect(server.url())
+        connected = client.connect(server.url(), autocommit=True)
     with contextlib.closing(connected) as connection:
-        connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
             if cursor.fetchone() is None:

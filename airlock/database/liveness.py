@@ -13,13 +13,11 @@ import socket
 import stat
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import psycopg2
-import psycopg2.extensions
-
+from airlock.drivers import client
 from airlock.records.errors import ConnectionLost
 
 if TYPE_CHECKING:
@@ -33,46 +31,45 @@ _PROBES = 3
 _LOOK_SECONDS = 1.0
 
 
-class Patient(psycopg2.extensions.connection):
-    """A connection that waits as long as its server lives, and no longer.
+def connected(label: str, parameters: dict[str, Any]) -> Any:
+    """Connect by libpq's keywords to a server whose answers are waited for as long as it lives, and no longer.
 
     Where an answer is long in coming, a second connection is tried: one that is answered, be it with a refusal, says
     that the statement is a long one. After three in a row without an answer the socket is shut down, and
-    ConnectionLost raised.
+    ConnectionLost raised. Raises the driver's error where connecting fails.
     """
-
-    ended = False
-    label = "The server"
-
-    def cursor(self, *arguments: Any, **options: Any) -> Any:
-        """Open a cursor whose statements are watched."""
-        options.setdefault("cursor_factory", _Cursor)
-        return super().cursor(*arguments, **options)
-
-    def commit(self) -> None:
-        """Commit, watched."""
-        with _watched(self):
-            super().commit()
-
-    def rollback(self) -> None:
-        """Roll back, watched."""
-        with _watched(self):
-            super().rollback()
+    return client.connect(around=_Patience(label, parameters), **parameters)
 
 
-class _Cursor(psycopg2.extensions.cursor):
-    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002  psycopg2's own name
-        with _watched(cast("Patient", self.connection)):
-            super().execute(query, vars)
+@dataclass
+class _Patience:
+    """What is entered for every statement, commit and rollback on a connection."""
 
-    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
-        with _watched(cast("Patient", self.connection)):
-            super().copy_expert(sql, file, size)
+    label: str
+    parameters: dict[str, Any] = field(repr=False)
+    ended: bool = False
+
+    @contextlib.contextmanager
+    def __call__(self, connection: Any) -> Iterator[None]:
+        _watcher.start()
+        key = threading.get_ident()
+        _watcher.waiting[key] = _Wait(connection, self, time.monotonic())
+        try:
+            yield
+        except client.Error as error:
+            if self.ended:
+                raise ConnectionLost(
+                    f"{self.label}: the server has been silent for {SILENCE_SECONDS:.0f} s."
+                ) from error
+            raise
+        finally:
+            del _watcher.waiting[key]
 
 
 @dataclass
 class _Wait:
-    connection: Patient
+    connection: Any
+    patience: _Patience
     # When it began, or when the server last showed a sign of life.
     since: float
     unanswered: int = 0
@@ -97,52 +94,35 @@ class _Watcher:
             for key, wait in list(self.waiting.items()):
                 if time.monotonic() - wait.since < SILENCE_SECONDS:
                     continue
-                if _answers(wait.connection):
+                if _answers(wait.patience):
                     wait.since, wait.unanswered = time.monotonic(), 0
                     continue
                 wait.unanswered += 1
                 if wait.unanswered >= _PROBES and self.waiting.get(key) is wait:
-                    wait.connection.ended = True
+                    wait.patience.ended = True
                     sever(wait.connection)
 
 
 _watcher = _Watcher()
 
 
-@contextlib.contextmanager
-def _watched(connection: Patient) -> Iterator[None]:
-    _watcher.start()
-    key = threading.get_ident()
-    _watcher.waiting[key] = _Wait(connection, time.monotonic())
+def _answers(patience: _Patience) -> bool:
+    parameters = {**patience.parameters, "connect_timeout": str(PROBE_SECONDS), "application_name": "airlock"}
     try:
-        yield
-    except psycopg2.Error as error:
-        if connection.ended:
-            raise ConnectionLost(
-                f"{connection.label}: the server has been silent for {SILENCE_SECONDS:.0f} s."
-            ) from error
-        raise
-    finally:
-        del _watcher.waiting[key]
-
-
-def _answers(connection: Patient) -> bool:
-    parameters: dict[str, Any] = {**connection.info.dsn_parameters, "password": connection.info.password}
-    parameters |= {"connect_timeout": str(PROBE_SECONDS), "application_name": "airlock"}
-    try:
-        psycopg2.connect(**parameters).close()
-    except psycopg2.Error as error:
-        return "FATAL:" in str(error)
+        client.connect(**parameters).close()
+    except client.Error as error:
+        # A refusal is an answer.
+        return "FATAL:" in str(error) or getattr(error, "sqlstate", None) is not None
     return True
 
 
 def sever(connection: Any) -> None:
-    """Shut down the socket under a psycopg2 connection, from another thread than its own."""
+    """Shut down the socket under a connection, from another thread than its own."""
     shut_down(_under(connection))
 
 
 def peer_of(connection: Any) -> Any:
-    """Tell the address at the other end of a psycopg2 connection."""
+    """Tell the address at the other end of a connection."""
     with socket.socket(fileno=os.dup(connection.fileno())) as twin:
         return twin.getpeername()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.database.lease import WORKER_NAME
 from airlock.database.logins import as_login
-from airlock.database.server import classify
+from airlock.database.server import classify, sqlstate
 from airlock.records.errors import AirlockError, LeaseHeld
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _terminate(connection: type_connection, pid: int) -> bool:
             cursor.execute(as_login("SELECT pg_terminate_backend(%s)"), (pid,))
             cursor.fetchone()
     except Exception as error:
-        if isinstance(classify(error), AirlockError) and getattr(error, "pgcode", None) == "42501":
+        if isinstance(classify(error), AirlockError) and sqlstate(error) == "42501":
             return False
         raise
     return True

@@ -25,7 +25,7 @@ from airlock.records.secrets import scrub
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# psycopg2 ships no types; its connections and cursors are Any here.
+# What the drivers have in common is no type; connections and cursors are Any here.
 type_connection = Any
 
 # A peer that vanished is noticed after 10 + 3 x 5 s, unacknowledged data after 20 s; never never.
@@ -43,7 +43,7 @@ WAKE_SECONDS = 10.0
 _WAKING = re.compile(
     r"is starting up|is shutting down|not yet accepting connections|recovery mode|Couldn't connect to compute"
 )
-# psycopg2's connect errors carry no SQLSTATE: their text is all there is.
+# libpq's connect errors carry no SQLSTATE: their text is all there is.
 _CONNECT_ERRORS: tuple[tuple[str, type[AirlockError], str], ...] = (
     (
         r'invalid (?:[a-z_]+ value|(?:connection )?option|integer value|port|URI)|missing "="',
@@ -141,14 +141,13 @@ def connect(
     autocommit: bool = False,
     connect_timeout_s: int = CONNECT_SECONDS,
 ) -> type_connection:
-    """Open a psycopg2 connection that cannot hang for ever, neither now nor later. Reads and writes nothing.
+    """Open a connection that cannot hang for ever, neither now nor later. Reads and writes nothing.
 
     Raises Unreachable, Denied, WrongTarget or Usage, each in one line that quotes nothing of the URL. A
     server that is starting up is asked again for up to ten seconds.
     """
-    import psycopg2
-
-    from airlock.database.liveness import Patient
+    from airlock.database.liveness import connected
+    from airlock.drivers import client
 
     target = targets.parse(url) if isinstance(url, str) else url
     parameters: dict[str, Any] = {**KEEPALIVE, "connect_timeout": str(connect_timeout_s), **target.parameters}
@@ -156,13 +155,12 @@ def connect(
     deadline = time.monotonic() + min(WAKE_SECONDS, connect_timeout_s)
     while True:
         try:
-            connection: Any = psycopg2.connect(connection_factory=Patient, **parameters)
-        except psycopg2.Error as error:
+            connection: Any = connected(target.label, parameters)
+        except client.Error as error:
             if _WAKING.search(str(error)) and time.monotonic() < deadline:
                 time.sleep(0.2)
                 continue
             raise connect_error(error, target.label) from error
-        connection.label = target.label
         connection.autocommit = autocommit
         return connection
 
@@ -245,8 +243,8 @@ def classify(error: BaseException) -> AirlockError:
 
 
 def is_drivers(error: BaseException) -> bool:
-    """Tell whether psycopg2 raised this, on a connection of airlock's own."""
-    return type(error).__module__.partition(".")[0] == "psycopg2"
+    """Tell whether the driver raised this, past SQLAlchemy: on a connection of airlock's own."""
+    return type(error).__module__.partition(".")[0] in {"psycopg2", "psycopg", "asyncpg"}
 
 
 _DRIVER_ERRORS = {

@@ -54,15 +54,22 @@ def _installed_driver(project: Project) -> str:
         source = Path(project.script.env_py_location).read_text()
     except OSError:
         source = ""
-    usual = "asyncpg" if any(word in source for word in _ASYNCHRONOUS) else "psycopg2"
-    # psycopg serves both kinds.
-    return usual if find_spec(usual) else "psycopg"
+    if any(word in source for word in _ASYNCHRONOUS):
+        # psycopg serves both kinds.
+        return "asyncpg" if find_spec("asyncpg") else "psycopg"
+    return _usual_driver()
 
 
 def _driver_of(url: str | None) -> str:
-    """Name the driver an existing SQLAlchemy URL asks for; psycopg2 where it names none or cannot be read."""
+    """Name the driver an existing SQLAlchemy URL asks for; the usual one where it names none or cannot be read."""
     with contextlib.suppress(Exception):
         name = make_url(url or "").drivername
         if name.startswith("postgresql+"):
             return name.partition("+")[2]
-    return "psycopg2"
+    return _usual_driver()
+
+
+def _usual_driver() -> str:
+    """Name what SQLAlchemy takes for `postgresql://` (psycopg2, from 2.1 on psycopg); where it is missing, another."""
+    usual = make_url("postgresql://").get_dialect().driver
+    return next((name for name in (usual, "psycopg2", "psycopg", "asyncpg") if find_spec(name)), usual)

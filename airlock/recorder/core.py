@@ -47,7 +47,7 @@ class Running:
 class Recorder:
     """Records the statements of the step between `begin` and `end`; reads catalogues, writes nothing.
 
-    `connect` opens a psycopg2 connection in autocommit mode to the same scratch database, with the right to
+    `connect` opens a connection in autocommit mode to the same scratch database, with the right to
     lock its tables. Taps (`airlock.recorder.interception`) call `before` and `after`.
     """
 

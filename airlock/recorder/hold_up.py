@@ -14,6 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers import client
 from airlock.recorder.counters import FIRST_USER_OBJECT, flush
 from airlock.recorder.observe import named, rebuilt, relations, relations_of, rows_read, without_emptied
 from airlock.recorder.source import command, identifiers
@@ -194,13 +195,11 @@ class _Holder:
 
     def hold(self, tables: Iterable[str], modes: tuple[str, ...] = _LADDER) -> None:
         """Take the modes, as far as they are free: NOWAIT, because queueing here would stop the world."""
-        import psycopg2
-
         listed = ", ".join(f"ONLY {table}" for table in tables)
         with self.connection.cursor() as cursor:
             for _ in range(_MOST_TRIES):
                 # Autovacuum may be at a table for a moment.
-                with contextlib.suppress(psycopg2.errors.LockNotAvailable):
+                with contextlib.suppress(client.LockNotAvailable):
                     cursor.execute("BEGIN")
                     for level, mode in enumerate(modes):
                         cursor.execute(f"SAVEPOINT level{level}")

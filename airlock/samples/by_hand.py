@@ -9,9 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-import psycopg2.extensions
-
+from airlock.drivers import client
 from airlock.samples.tables import NEUTRAL, Table, quoted
 
 if TYPE_CHECKING:
@@ -56,7 +54,7 @@ FROM pg_class c WHERE c.oid = %s
 
 
 def time_by_hand(
-    connection: psycopg2.extensions.connection,
+    connection: client.Connection,
     table: Table,
     tables: Mapping[int, Table],
     rows: int,
@@ -81,7 +79,7 @@ def time_by_hand(
             return (time.perf_counter() - began) * 1000, None
     except _NoClone as error:
         return None, str(error)
-    except psycopg2.Error as error:
+    except client.Error as error:
         return None, str(error).strip().splitlines()[0]
     finally:
         connection.rollback()
@@ -124,8 +122,8 @@ def _settle(cursor: Any, clone: str, table: Table, tables: Mapping[int, Table], 
         cursor.execute("SAVEPOINT airlock_hand")
         try:
             cursor.execute(_statement(cursor, clone, table, tables, min(rows, _TRIAL), copied))
-        except psycopg2.errors.CheckViolation as error:
-            name = error.diag.constraint_name
+        except client.CheckViolation as error:
+            name = client.told(error, "constraint_name")
             checks = [one for one in table.checks if one.name == name] or table.checks
             more = copied | {column for one in checks for column in one.columns}
             if more == copied:

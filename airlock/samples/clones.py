@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-import psycopg2.extensions
-
 from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers import client
 from airlock.records.rows import Strangers
 from airlock.samples.digests import key_sql
 from airlock.samples.fit import fit
@@ -38,7 +36,7 @@ class Written:
 
 
 def write_clones(
-    connection: psycopg2.extensions.connection,
+    connection: client.Connection,
     tables: Sequence[Table],
     *,
     rows: int = 3,
@@ -98,7 +96,7 @@ def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str
         cursor.execute("SAVEPOINT airlock_clone")
         try:
             cursor.execute(statement)
-        except psycopg2.Error as error:
+        except client.Error as error:
             reason = str(error).strip().splitlines()[0]
             cursor.execute("ROLLBACK TO SAVEPOINT airlock_clone")
             continue

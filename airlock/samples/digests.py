@@ -6,9 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-import psycopg2.extensions
-
+from airlock.drivers import client
 from airlock.records.rows import RowDifference
 from airlock.samples.tables import Table, quoted
 
@@ -45,7 +43,7 @@ Digests = dict[str, TableDigest]
 
 
 def digests(
-    connection: psycopg2.extensions.connection,
+    connection: client.Connection,
     tables: Iterable[Table],
     *,
     earlier: Mapping[str, TableDigest] | None = None,
@@ -70,7 +68,7 @@ def digests(
         connection.autocommit = autocommit
 
 
-def digest_large_objects(connection: psycopg2.extensions.connection) -> Digests:
+def digest_large_objects(connection: client.Connection) -> Digests:
     """Digest the content of the large objects that the session's role owns or may read, as if they were a table's rows."""
     with connection.cursor() as cursor:
         cursor.execute(_LARGE_OBJECTS)
@@ -93,7 +91,7 @@ def _readable(
     cursor.execute("SAVEPOINT airlock_digest")
     try:
         return _digest(cursor, table, earlier, without)
-    except psycopg2.DataError:
+    except client.DataError:
         cursor.execute("ROLLBACK TO SAVEPOINT airlock_digest")
         return _digest(cursor, replace(table, generated=frozenset()), earlier, without)
 

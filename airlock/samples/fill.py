@@ -7,9 +7,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-import psycopg2.extensions
-
+from airlock.drivers import client
 from airlock.records.rows import Fill
 from airlock.samples.fit import fit
 from airlock.samples.order import can_be_null, fill_order
@@ -30,7 +28,7 @@ _NUMBERS = frozenset({"smallint", "integer", "bigint", "real", "double precision
 
 
 def fill(
-    connection: psycopg2.extensions.connection,
+    connection: client.Connection,
     rows: int,
     *,
     tables: Collection[str] | None = None,
@@ -59,7 +57,7 @@ class Filler:
 
     def __init__(
         self,
-        connection: psycopg2.extensions.connection,
+        connection: client.Connection,
         known: Sequence[Table],
         search_path: str | None,
         made: dict[str, str],
@@ -185,7 +183,7 @@ class Filler:
                     else _insert(cursor, statement)
                 )
             self.connection.commit()
-        except psycopg2.Error as error:
+        except client.Error as error:
             self.connection.rollback()
             self.reasons[table.oid] = _first_line(error)
             return
@@ -204,7 +202,7 @@ class Filler:
                 self._settle(cursor)
                 cursor.execute(statement)
             self.connection.commit()
-        except psycopg2.Error as error:
+        except client.Error as error:
             self.connection.rollback()
             self.reasons[table.oid] = f"the project's own rows: {_first_line(error)}"
             return False
@@ -229,12 +227,12 @@ def _insert_one_by_one(cursor: Any, statement: str, rows: int) -> int:
         try:
             cursor.execute(f"{head}generate_series({number}::bigint, {number}::bigint) AS g(i){tail}")
             kept += max(int(cursor.rowcount), 0)
-        except psycopg2.Error:
+        except client.Error:
             cursor.execute("ROLLBACK TO SAVEPOINT airlock_one")
     return kept
 
 
-def _first_line(error: psycopg2.Error) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 

@@ -10,8 +10,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-
+from airlock.drivers import client
 from airlock.samples.patterns import samples
 from airlock.samples.tables import quoted
 from airlock.samples.values import Generator, null_of, pool, values_for
@@ -127,7 +126,7 @@ def _ask(cursor: Any, query: str) -> Any:
     try:
         cursor.execute(query)
         row = cursor.fetchone()
-    except psycopg2.Error:
+    except client.Error:
         cursor.execute("ROLLBACK TO SAVEPOINT airlock_fit")
         row = None
     cursor.execute("RELEASE SAVEPOINT airlock_fit")

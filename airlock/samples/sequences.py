@@ -10,7 +10,7 @@ from airlock.records.difference import Difference
 from airlock.samples.tables import quoted
 
 if TYPE_CHECKING:
-    import psycopg2.extensions
+    from airlock.drivers import client
 
 _OWNED = """
 SELECT n.nspname, c.relname, q.seqincrement, rn.nspname, r.relname, a.attname,
@@ -50,7 +50,7 @@ class Next:
         return self.value < other.value if other.step > 0 else self.value > other.value
 
 
-def read_sequences(connection: psycopg2.extensions.connection) -> dict[str, Next]:
+def read_sequences(connection: client.Connection) -> dict[str, Next]:
     """Read every sequence's next value, without taking one. Reads the served columns' furthest values."""
     found: dict[str, Next] = {}
     with connection.cursor() as cursor:

@@ -11,7 +11,7 @@ from airlock.catalogue.fingerprint.model import plain
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    import psycopg2.extensions
+    from airlock.drivers import client
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ NEUTRAL = "SELECT set_config('search_path', 'pg_catalog', true)"
 
 
 def read_tables(
-    connection: psycopg2.extensions.connection,
+    connection: client.Connection,
     *,
     names: Collection[str] | None = None,
     exclude: Collection[str] = (),

@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL, Dialect, Engine, make_url
 from sqlalchemy.pool import Pool
 
 from airlock.database.server import CONNECT_SECONDS, KEEPALIVE
+from airlock.drivers import client  # noqa: F401  loaded before any door is changed
 from airlock.records.errors import WrongTarget
 from airlock.scratch.doors import replaced
 
@@ -170,7 +171,10 @@ def ask(dbapi_connection: Any, statement: str) -> tuple[Any, ...] | None:
 
 @contextlib.contextmanager
 def _raw_doors(url: str) -> Iterator[None]:
-    """Redirect the connect functions of the installed drivers, also where SQLAlchemy calls them."""
+    """Redirect the connect functions of the installed drivers, also where SQLAlchemy calls them.
+
+    Airlock's own connections are made past them: `client` has kept the driver's function before.
+    """
     libpq = spelled(make_url(url).set(drivername="postgresql"))
     places = {"psycopg2": libpq, "psycopg": libpq, "asyncpg": asyncpg_dsn(libpq)}
 

@@ -13,11 +13,11 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-from psycopg2 import sql
 from sqlalchemy.engine import URL, make_url
 
+from airlock.drivers import client
 from airlock.drivers.libpq_environment import no_libpq_environment
+from airlock.drivers.spelling import identifier, literal
 from airlock.records.errors import Denied, NotExamined, Unreachable, Usage, WrongTarget
 from airlock.records.secrets import remember, scrub
 from airlock.scratch import embedded
@@ -105,25 +105,20 @@ class ScratchServer:
         """
         name = f"airlock_scratch_{os.getpid()}_{secrets.token_hex(4)}"
         marker = secrets.token_hex(16)
-        clause = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template.name)) if template else sql.SQL("")
+        clause = f" TEMPLATE {identifier(template.name)}" if template else ""
         # Inside, so that a signal between making it and its first use leaves none behind.
         try:
             with _administering(self.admin_url, self.identity) as cursor:
                 try:
                     cursor.execute(
-                        sql.SQL("CREATE DATABASE {} OWNER {}{}").format(
-                            sql.Identifier(name), sql.Identifier(self.owner), clause
-                        )
+                        f"CREATE DATABASE {identifier(name)} OWNER {identifier(self.owner)}{clause}"
                     )
-                except psycopg2.errors.InsufficientPrivilege as error:
+                except client.InsufficientPrivilege as error:
                     raise Denied(
                         "The scratch server's role may not create databases.",
                         then="--scratch embedded, or GRANT CREATEDB",
                     ) from error
-                cursor.execute(
-                    sql.SQL("ALTER DATABASE {} SET airlock.marker = %s").format(sql.Identifier(name)),
-                    (marker,),
-                )
+                cursor.execute(f"ALTER DATABASE {identifier(name)} SET airlock.marker = {literal(marker)}")
             yield ScratchDatabase(
                 name=name,
                 url=_at(self.owner_url, name, self.owner, self.password),
@@ -133,9 +128,7 @@ class ScratchServer:
             )
         finally:
             with _administering(self.admin_url, self.identity) as cursor:
-                cursor.execute(
-                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-                )
+                cursor.execute(f"DROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE)")
 
     def clone(self, source: ScratchDatabase) -> contextlib.AbstractContextManager[ScratchDatabase]:
         """Copy a scratch database in which no session is open."""
@@ -151,10 +144,8 @@ class ScratchServer:
             for name in names:
                 cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,))
                 if cursor.fetchone() is None:
-                    cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
-                    cursor.execute(
-                        sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), sql.Identifier(self.owner))
-                    )
+                    cursor.execute(f"CREATE ROLE {identifier(name)} NOLOGIN")
+                    cursor.execute(f"GRANT {identifier(name)} TO {identifier(self.owner)}")
                     made.append(name)
         return tuple(made)
 
@@ -221,10 +212,8 @@ def _owned(
         )
         version, major, may_create_roles = cursor.fetchone()
         if may_create_roles:
-            cursor.execute(
-                sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(sql.Identifier(owner)), (password,)
-            )
-            cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(owner)))
+            cursor.execute(f"CREATE ROLE {identifier(owner)} LOGIN PASSWORD {literal(password)}")
+            cursor.execute(f"GRANT {identifier(owner)} TO CURRENT_USER")
     if not may_create_roles:
         url = make_url(admin_url)
         own = (str(url.username), url.password)
@@ -236,11 +225,11 @@ def _owned(
         )
     finally:
         # The role may still own something outside its databases; then it stays, with no way to log in.
-        with contextlib.suppress(psycopg2.Error), _administering(admin_url, identity) as cursor:
+        with contextlib.suppress(client.Error), _administering(admin_url, identity) as cursor:
             try:
-                cursor.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(owner)))
-            except psycopg2.Error:
-                cursor.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(owner)))
+                cursor.execute(f"DROP ROLE {identifier(owner)}")
+            except client.Error:
+                cursor.execute(f"ALTER ROLE {identifier(owner)} NOLOGIN")
 
 
 @contextlib.contextmanager
@@ -278,10 +267,10 @@ def _administering(admin_url: str, identity: Identity) -> Iterator[Any]:
     remember(url.password)
     try:
         with no_libpq_environment():
-            connection = psycopg2.connect(
+            connection = client.connect(
                 admin_url, connect_timeout=_CONNECT_SECONDS, application_name="airlock-scratch"
             )
-    except psycopg2.OperationalError as error:
+    except client.OperationalError as error:
         raise Unreachable(f"The scratch server does not answer: {scrub(str(error))}") from error
     try:
         connection.autocommit = True

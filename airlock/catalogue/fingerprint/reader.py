@@ -11,7 +11,8 @@ from airlock.catalogue.fingerprint.model import CatalogueObject, Fingerprint, pl
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    import psycopg2.extensions
+    from airlock.drivers import client
+
 
 # Names come out qualified, constants in one spelling, whatever the session, its role or its database set.
 _NEUTRAL = {
@@ -58,9 +59,7 @@ _BARE = frozenset({"table", "partitioned table", "view", "materialized view", "f
 _TYPES = frozenset({"enum", "domain", "composite type", "range type", "shell type", "base type"})
 
 
-def read(
-    connection: psycopg2.extensions.connection, *, schemas: Collection[str] | None = None
-) -> Fingerprint:
+def read(connection: client.Connection, *, schemas: Collection[str] | None = None) -> Fingerprint:
     """Read the catalogue of a database, or of some of its schemas.
 
     Without `schemas`, all but the system's, and what belongs to no schema (casts, publications, event triggers,
@@ -80,7 +79,7 @@ class Reader:
 
     def __init__(
         self,
-        connection: psycopg2.extensions.connection,
+        connection: client.Connection,
         *,
         schemas: Collection[str] | None = None,
         prepare: bool = True,
@@ -107,11 +106,11 @@ class Reader:
                 if opened and self.connection.autocommit:
                     cursor.execute("ROLLBACK")
                 elif opened:
-                    # Sent as text it would leave psycopg2 believing in a transaction, and the next SET LOCAL outside one.
+                    # Sent as text it would leave a driver believing in a transaction, and the next SET LOCAL outside one.
                     self.connection.rollback()
         return Fingerprint(_with_column_order(objects))
 
-    def _statements(self, cursor: psycopg2.extensions.cursor) -> tuple[str, ...]:
+    def _statements(self, cursor: client.Cursor) -> tuple[str, ...]:
         if not self._prepare:
             return self._queries
         if not self._prepared:
@@ -123,7 +122,7 @@ class Reader:
         given = ", ".join(f"%({name})s" for name in _ARGUMENTS)
         return tuple(f"EXECUTE airlock_fingerprint_{place} ({given})" for place in range(len(self._queries)))
 
-    def _objects(self, cursor: psycopg2.extensions.cursor) -> Iterator[tuple[str, CatalogueObject]]:
+    def _objects(self, cursor: client.Cursor) -> Iterator[tuple[str, CatalogueObject]]:
         cursor.execute(_EXTENSION_MEMBERS)
         members: dict[str, list[int]] = dict(cursor.fetchall())
         cursor.execute(_SCHEMAS, {"named": self.schemas})
@@ -157,7 +156,7 @@ class Reader:
                 yield _named(row[0], row[1], row[2], row[3], attributes)
 
 
-def _neutralise(cursor: psycopg2.extensions.cursor, settings: dict[str, str]) -> dict[str, str]:
+def _neutralise(cursor: client.Cursor, settings: dict[str, str]) -> dict[str, str]:
     """Set settings until the transaction ends; return what they were."""
     current = ", ".join("current_setting(%s)" for _ in settings)
     changed = ", ".join("set_config(%s, %s, true)" for _ in settings)

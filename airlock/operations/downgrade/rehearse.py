@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers import client
 from airlock.operations.downgrade import snapshot
 from airlock.project import environment
 from airlock.project.environment import Hooks
@@ -179,9 +180,4 @@ def recast(records: tuple[StatementRecord, ...]) -> Iterator[str]:
 
 def _connect(database: ScratchDatabase) -> Any:
     """Connect as the scratch server's administrator, past every redirect and tap of this process."""
-    import psycopg2
-
-    connect: Any = psycopg2._psycopg._connect
-    connection = connect(database.admin_url)
-    connection.autocommit = True
-    return connection
+    return client.connect(database.admin_url, autocommit=True)

@@ -7,9 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import psycopg2
-import psycopg2.extensions
-
+from airlock.drivers import client
 from airlock.samples.tables import quoted
 
 if TYPE_CHECKING:
@@ -79,7 +77,7 @@ class Hold:
 
     def wait_for(self, pid: int) -> None:
         """Lock the rows, and watch this server process from now on. Does nothing where the rows cannot be had."""
-        holder = psycopg2.connect(self.url, application_name="airlock-drill-holder")
+        holder = client.connect(self.url, application_name="airlock-drill-holder")
         try:
             with holder.cursor() as cursor:
                 cursor.execute("SET LOCAL lock_timeout = '1s'")
@@ -91,7 +89,7 @@ class Hold:
                     f"SELECT tableoid, ctid FROM {self.place.table} ORDER BY {self.place.order} "
                     f"OFFSET {self.place.offset} LIMIT {_ROWS}) FOR UPDATE"
                 )
-        except psycopg2.Error:
+        except client.Error:
             holder.close()
             return
         self._thread = threading.Thread(target=self._watch, args=(holder, pid), daemon=True)
@@ -103,8 +101,8 @@ class Hold:
         if self._thread is not None:
             self._thread.join()
 
-    def _watch(self, holder: psycopg2.extensions.connection, pid: int) -> None:
-        with contextlib.closing(holder), contextlib.closing(psycopg2.connect(self.url)) as observer:
+    def _watch(self, holder: client.Connection, pid: int) -> None:
+        with contextlib.closing(holder), contextlib.closing(client.connect(self.url)) as observer:
             observer.autocommit = True
             with observer.cursor() as cursor:
                 while not self._done.wait(_POLL_S):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import psycopg2
-import psycopg2.extensions
+from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.catalogue import fingerprint
+from airlock.drivers import client
 from airlock.records.rows import Rate, Strangers
 
 if TYPE_CHECKING:
@@ -46,16 +44,14 @@ class State:
         )
 
 
-def _connect(database: ScratchDatabase) -> psycopg2.extensions.connection:
+def _connect(database: ScratchDatabase) -> client.Connection:
     """Connect as the administrator, from whom row security hides nothing; as the owner where the server is lent.
 
     Triggers and casts of the project run with the rights of whoever writes and reads: on somebody's server that must
     not be a superuser.
     """
-    driver: Any = psycopg2._psycopg  # past every redirect of this process
     url = database.admin_url if database.throwaway else database.url
-    connection: psycopg2.extensions.connection = driver._connect(url)
-    connection.autocommit = True
+    connection = client.connect(url, autocommit=True)
     with connection.cursor() as cursor:
         cursor.execute("SET application_name = 'airlock-drill'")
     return connection
@@ -65,8 +61,8 @@ def _connect(database: ScratchDatabase) -> psycopg2.extensions.connection:
 class Ledger:
     """Reads and writes one scratch database, over two connections that are idle while a step runs."""
 
-    reading: psycopg2.extensions.connection
-    writing: psycopg2.extensions.connection
+    reading: client.Connection
+    writing: client.Connection
     reader: fingerprint.Reader
     version_table: str
     wanted: int

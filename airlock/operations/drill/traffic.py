@@ -10,8 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-
+from airlock.drivers import client
 from airlock.operations.drill import failures
 from airlock.operations.older_release.statements import (
     FIRST_NUMBER,
@@ -105,7 +104,7 @@ class Traffic:
     @contextlib.contextmanager
     def _blocking(self, statements: list[TableStatements]) -> Iterator[None]:
         """Read every table in a transaction that then stays open for a while, doing nothing."""
-        connection = psycopg2.connect(self.url, application_name="airlock-drill-blocker")
+        connection = client.connect(self.url, application_name="airlock-drill-blocker")
         done = threading.Event()
 
         def hold() -> None:
@@ -129,9 +128,9 @@ class Traffic:
         made: list[Any] = []
         try:
             for _ in range(self.clients):
-                made.append(psycopg2.connect(self.url, application_name="airlock-drill-client"))
+                made.append(client.connect(self.url, application_name="airlock-drill-client"))
                 made[-1].autocommit = True
-        except psycopg2.Error as error:
+        except client.Error as error:
             for connection in made:
                 connection.close()
             raise NotExamined(
@@ -161,7 +160,7 @@ class Traffic:
                 time.sleep(_REST_S * chance.random() * 2)
             for place, left in mine.items():
                 for key in left:
-                    with contextlib.suppress(psycopg2.Error):
+                    with contextlib.suppress(client.Error):
                         cursor.execute(_execute("delete", place), (key,))
         connection.close()
 
@@ -173,13 +172,13 @@ class Traffic:
                 parameters = "(text, bigint)" if word == "insert" else "(text)"
                 try:
                     cursor.execute(f"PREPARE {_name(word, place)} {parameters} AS {sql}")
-                except psycopg2.Error as error:
+                except client.Error as error:
                     self.errors[name, first_line(error)] += 1
                     self.unprepared.add(name)
             try:
                 cursor.execute(one.keys)
                 keys.append([row[0] for row in cursor.fetchall()])
-            except psycopg2.Error:
+            except client.Error:
                 keys.append([])
         return keys
 
@@ -206,7 +205,7 @@ class Traffic:
             if word == "insert":
                 own.extend(row[0] for row in cursor.fetchall())
             moved = cursor.fetchall() if word == "update" and one.by_place else None
-        except psycopg2.Error as error:
+        except client.Error as error:
             moved = None
             self.errors[name, first_line(error)] += 1
         self.times.append((began, (time.perf_counter() - began) * 1000))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-
+from airlock.drivers import client
 from airlock.operations.older_release.statements import (
     FIRST_NUMBER,
     TableStatements,
@@ -28,7 +27,7 @@ def refused_anyway(url: str, tables: Iterable[Table], search_path: str | None) -
     Tries each on some rows, inside a transaction that is undone.
     """
     found: set[tuple[str, str]] = set()
-    with contextlib.closing(psycopg2.connect(url, application_name="airlock-drill-client")) as connection:
+    with contextlib.closing(client.connect(url, application_name="airlock-drill-client")) as connection:
         for table in tables:
             with connection.cursor() as cursor:
                 if search_path is not None:
@@ -44,7 +43,7 @@ def _refusals(cursor: Any, one: TableStatements) -> Iterator[tuple[str, str]]:
     try:
         cursor.execute(one.keys)
         keys = [row[0] for row in cursor.fetchmany(_KEYS)]
-    except psycopg2.Error as error:
+    except client.Error as error:
         yield f"select {one.table}", first_line(error)
         return
     named = one.named()
@@ -52,7 +51,7 @@ def _refusals(cursor: Any, one: TableStatements) -> Iterator[tuple[str, str]]:
         word = name.partition(" ")[0]
         try:
             cursor.execute(f"PREPARE {word} (text{', bigint' if word == 'insert' else ''}) AS {sql}")
-        except psycopg2.Error as error:
+        except client.Error as error:
             yield name, first_line(error)
             cursor.execute("ROLLBACK TO SAVEPOINT airlock_anyway")
             continue
@@ -71,6 +70,6 @@ def _refusals(cursor: Any, one: TableStatements) -> Iterator[tuple[str, str]]:
                         f"EXECUTE {word} ({'%s, %s' if word == 'insert' else '%s'})",
                         (key, fresh)[: 1 + (word == "insert")],
                     )
-            except psycopg2.Error as error:
+            except client.Error as error:
                 yield name, first_line(error)
             cursor.execute("ROLLBACK TO SAVEPOINT airlock_key")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-
 from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers import client
 from airlock.operations.older_release.statements import FIRST_NUMBER, first_line, fresh_row
 from airlock.operations.older_release.tighter import asked, edges, literal
 from airlock.operations.older_release.views import View, read_views, view_statements
@@ -103,7 +102,7 @@ class Release:
             known.statements[name] = Statement(shown, sql)
             error = _tried(cursor, f"PREPARE {name} AS {sql}") or _tried(cursor, f"EXECUTE {name}")
             if error is not None:
-                known.refused[name] = str(error.pgcode)
+                known.refused[name] = str(client.told(error, "sqlstate"))
         cursor.execute("ROLLBACK")
         return known
 
@@ -118,7 +117,7 @@ class Release:
     def _fails(self, cursor: Any, name: str, known: _Known) -> Iterator[Finding]:
         for prepared, statement in known.statements.items():
             error = _tried(cursor, f"EXECUTE {prepared}")
-            if error is None or error.pgcode in _NO_ANSWER:
+            if error is None or client.told(error, "sqlstate") in _NO_ANSWER:
                 continue
             stale = ""
             if _STALE in str(error):
@@ -126,7 +125,7 @@ class Release:
                 error = _tried(cursor, statement.sql)
             if error is None:
                 yield _finding(name, statement.shown, stale, stale=True)
-            elif str(error.pgcode) != known.refused.get(prepared):
+            elif str(client.told(error, "sqlstate")) != known.refused.get(prepared):
                 yield _finding(name, statement.shown, _words(error))
 
     def _refused(self, cursor: Any, before: Table, after: Table, given: dict[str, str]) -> Iterator[Finding]:
@@ -217,18 +216,19 @@ def _finding(name: str, sql: str, words: str, *, stale: bool = False) -> Finding
     return Finding("breaks", name, f"the release below fails: {sql}: {words}", sql, words)
 
 
-def _words(error: psycopg2.Error) -> str:
+def _words(error: Exception) -> str:
     """Give what the server said in one line that can be read: a value in it may be long."""
     words = first_line(error)
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 
 
-def _tried(cursor: Any, sql: str) -> psycopg2.Error | None:
+def _tried(cursor: Any, sql: str) -> Exception | None:
     """Run a statement and take it back, in one round trip; return what the server refuses it with."""
     try:
         # What was prepared outlives the savepoint that it was prepared in.
         cursor.execute(f"SAVEPOINT airlock_tried; {sql}; ROLLBACK TO airlock_tried; RELEASE airlock_tried")
-    except psycopg2.Error as error:
+    except client.Error as error:
         cursor.execute("ROLLBACK TO airlock_tried")
-        return error
+        refused: Exception = error
+        return refused
     return None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-
+from airlock.drivers import client
 from airlock.samples.tables import quoted
 from airlock.samples.values import values_for
 
@@ -34,13 +33,13 @@ class Edge:
     states: tuple[str, ...]
     constraints: frozenset[str] = frozenset()
 
-    def answers(self, error: psycopg2.Error) -> bool:
+    def answers(self, error: Exception) -> bool:
         """Tell whether this refusal comes of the new rule."""
-        if self.constraints and error.diag.constraint_name not in self.constraints:
+        if self.constraints and client.told(error, "constraint_name") not in self.constraints:
             return False
-        if self.states == _NOT_NULL and error.diag.column_name not in self.given:
+        if self.states == _NOT_NULL and client.told(error, "column_name") not in self.given:
             return False
-        return str(error.pgcode).startswith(self.states)
+        return str(client.told(error, "sqlstate")).startswith(self.states)
 
 
 def edges(cursor: Any, before: Table, after: Table) -> Iterator[Edge]:
@@ -113,7 +112,7 @@ def asked(cursor: Any, sql: str) -> list[tuple[str | None, ...]]:
     try:
         cursor.execute(sql)
         return list(cursor.fetchall())
-    except psycopg2.Error:
+    except client.Error:
         cursor.execute("ROLLBACK TO airlock_asked")
         return []
 

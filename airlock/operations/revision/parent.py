@@ -8,9 +8,8 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-
 from airlock.catalogue import fingerprint
+from airlock.drivers import client
 from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.operations.built import Built, built
 from airlock.operations.revision.docstrings import observed
@@ -138,7 +137,7 @@ def compared(
 
 def _fingerprint(database: ScratchDatabase, schemas: Sequence[str]) -> fingerprint.Fingerprint:
     with no_libpq_environment():
-        connected = psycopg2.connect(database.url)
+        connected = client.connect(database.url)
     with contextlib.closing(connected) as connection:
         return fingerprint.read(connection, schemas=schemas)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue import diagram, fingerprint
+from airlock.drivers import client
 from airlock.operations.older_release.release import Release
 from airlock.operations.trace.sample_rows import Samples
 from airlock.operations.trace.steps import Stuck, Tracing
@@ -177,12 +178,7 @@ def _scripts(project: Project, ups: Sequence[str], downs: Sequence[str]) -> Iter
 
 def connect(database: ScratchDatabase) -> Any:
     """Connect as the scratch server's administrator, past every redirect and tap of this process."""
-    import psycopg2
-
-    driver: Any = psycopg2._psycopg
-    connection = driver._connect(database.admin_url)
-    connection.autocommit = True
-    return connection
+    return client.connect(database.admin_url, autocommit=True)
 
 
 class _Look:

@@ -13,6 +13,7 @@ import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers import client
 from airlock.recorder.counters import can_flush
 from airlock.recorder.interception.by_asyncpg import asyncpg_methods
 from airlock.recorder.interception.by_engine import after_execute, before_execute, dbapi_rows, on_error
@@ -47,7 +48,7 @@ def installed(recorder: Recorder) -> Iterator[None]:
             ("psycopg", psycopg_connections),
             ("asyncpg", asyncpg_methods),
         ):
-            if module in sys.modules or module == "psycopg2":
+            if module in sys.modules or module == client.NAME:
                 undo.enter_context(function(recorder))
         yield
 

@@ -138,9 +138,9 @@ def test_two_lost_probes_do_not_end_a_long_statement(
     asked: list[float] = []
     answers = liveness._answers
 
-    def after_two(connection: liveness.Patient) -> bool:
+    def after_two(patience: liveness._Patience) -> bool:
         asked.append(0)
-        return len(asked) > 2 and answers(connection)
+        return len(asked) > 2 and answers(patience)
 
     monkeypatch.setattr(liveness, "SILENCE_SECONDS", 0.1)
     monkeypatch.setattr(liveness, "_answers", after_two)

@@ -1,0 +1,82 @@
+"""Airlock's own connections, through whichever driver is there: psycopg2, else psycopg, else asyncpg.
+
+A project has one of them already, and airlock asks for no second one. All three are used in the same small way, which
+is psycopg2's: `%s` is filled in on this side, so that utility statements take parameters too; a transaction begins
+with the first statement unless `autocommit` is set; of several statements in one text the last one's rows are
+fetched. Connections made here pass every redirect and every tap of this process by. Importing this module loads the
+driver; it raises Usage where there is none.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from typing import TYPE_CHECKING, Any
+
+from airlock.records.errors import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+# Names the driver to take where several are there.
+CHOICE = "AIRLOCK_DRIVER"
+DRIVERS = ("psycopg2", "psycopg", "asyncpg")
+# Of no common type: what is used of them is said above.
+Connection = Any
+Cursor = Any
+
+
+def installed() -> str:
+    """Name the driver that own connections go through: AIRLOCK_DRIVER, else the first one there. Raises Usage."""
+    asked = os.environ.get(CHOICE)
+    if asked and asked not in DRIVERS:
+        raise Usage(f"{CHOICE} names no driver that airlock knows.", then=f"one of {', '.join(DRIVERS)}")
+    for name in (asked,) if asked else DRIVERS:
+        if importlib.util.find_spec(name) is not None:
+            return name
+    raise Usage(
+        f"{asked or 'No PostgreSQL driver'} is {'not ' if asked else ''}installed beside airlock.",
+        then="pip install 'airlock[psycopg]', or [psycopg2], or [asyncpg]: the one that env.py uses",
+    )
+
+
+NAME = installed()
+_own: Any = importlib.import_module(f"airlock.drivers.own_{NAME}")
+# What an `except` may name: classes, or tuples of them.
+Error: Any = _own.Error
+OperationalError: Any = _own.OperationalError
+DataError: Any = _own.DataError
+LockNotAvailable: Any = _own.LockNotAvailable
+InsufficientPrivilege: Any = _own.InsufficientPrivilege
+CheckViolation: Any = _own.CheckViolation
+
+
+def told(error: Any, name: str) -> str | None:
+    """Read a field of a server's error: `sqlstate`, `constraint_name`, `column_name`; None where it says nothing of it."""
+    field = "sqlstate" if name == "sqlstate" else f"diag.{name}"
+    for place in (field, name, "pgcode" if name == "sqlstate" else name):
+        found = error
+        for part in place.split("."):
+            found = getattr(found, part, None)
+        if found is not None:
+            return str(found)
+    return None
+
+
+def connect(
+    url: str = "",
+    *,
+    autocommit: bool = False,
+    around: Callable[[Any], AbstractContextManager[None]] | None = None,
+    **parameters: Any,
+) -> Connection:
+    """Connect to a libpq URL, or by libpq's keywords, or by both. Raises the driver's own OperationalError.
+
+    `around` is entered with the connection for every statement, commit and rollback on it.
+    """
+    connection = _own.connect(url, parameters, around)
+    if autocommit:
+        connection.autocommit = True
+    return connection

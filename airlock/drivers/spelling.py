@@ -1,0 +1,63 @@
+"""Values and names as SQL spells them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PLACE = re.compile(r"%(?:%|s|\((\w+)\)s)")
+_TOKEN = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$\w*\$).*?\1|;|.""",
+    re.DOTALL,
+)
+
+
+def identifier(name: str) -> str:
+    """Quote a name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: Any) -> str:
+    """Spell a value of Python: None, booleans, numbers, texts, and lists of them."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        # An empty ARRAY[] has no type; a text of that form takes the one that is wanted.
+        return f"ARRAY[{', '.join(literal(one) for one in value)}]" if value else "'{}'"
+    if isinstance(value, (bytes, memoryview)):
+        return f"'\\x{bytes(value).hex()}'::bytea"
+    if isinstance(value, (int, float)) and value == value and abs(value) != float("inf"):
+        return f" {value!r}"
+    text = str(value).replace("'", "''")
+    return "E'" + text.replace("\\", "\\\\") + "'" if "\\" in text else f"'{text}'"
+
+
+def bound(query: str, values: Sequence[Any] | Mapping[str, Any] | None) -> str:
+    """Fill values in where a query says `%s` or `%(name)s`; `%%` is a percent sign. Without values it stays as it is."""
+    if values is None:
+        return query
+    by_name: Any = values if hasattr(values, "keys") else None
+    in_order = iter(values if by_name is None else ())
+
+    def spelt(found: re.Match[str]) -> str:
+        if found.group() == "%%":
+            return "%"
+        return literal(by_name[found[1]] if by_name is not None else next(in_order))
+
+    return _PLACE.sub(spelt, query)
+
+
+def statements(text: str) -> list[str]:
+    """Take a text of SQL apart at its semicolons, but for those inside quotes and comments."""
+    pieces = [""]
+    for token in _TOKEN.finditer(text):
+        if token.group() == ";":
+            pieces.append("")
+        else:
+            pieces[-1] += token.group()
+    return [piece for piece in pieces if piece.strip()]

@@ -1,0 +1,1 @@
+"""Airlock's own connections, by every driver."""
