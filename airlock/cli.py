@@ -29,6 +29,7 @@ COMMANDS = {
     "status": "say where the database stands, what is pending, what has drifted",
     "upgrade": "take the database to a revision (default: head)",
     "downgrade": "take the database back to a revision, counting first what would be lost",
+    "fleet": "upgrade or look at many databases, schemas or servers",
     "trace": "run revisions in scratch and say what each statement locks, rewrites and scans",
     "drill": "prove in scratch that every revision can be undone",
     "review": "write the bundle that a DBA approves a revision from",
@@ -191,7 +192,7 @@ def _enter_project(arguments: argparse.Namespace) -> None:
     Paths on the command line are made absolute first: they count from where the user stands.
     """
     config = Path(arguments.config)
-    for name in ("log", "out", "export"):
+    for name in ("log", "out", "export", "journal"):
         if isinstance(getattr(arguments, name, None), str):
             setattr(arguments, name, str(Path(getattr(arguments, name)).absolute()))
     arguments.config = config.absolute()

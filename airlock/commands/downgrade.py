@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.commands.migrating import configure_budgets, go
+from airlock.commands.migrating import configure_budgets, configure_instead, go
 from airlock.records.upgrade import DOWN
 
 if TYPE_CHECKING:
@@ -15,6 +15,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
     parser.add_argument("target", metavar="TARGET", help="a revision, base or -N")
     configure_budgets(parser)
+    configure_instead(parser)
+    configure_losses(parser)
+
+
+def configure_losses(parser: argparse.ArgumentParser) -> None:
+    """Add what may be said of what is lost."""
     losses = parser.add_argument_group("losses")
     losses.add_argument(
         "--accept-loss",

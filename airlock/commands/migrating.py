@@ -51,6 +51,10 @@ def configure_budgets(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="drop INVALID indexes, clear a half-applied revision's mark, go on",
     )
+
+
+def configure_instead(parser: argparse.ArgumentParser) -> None:
+    """Add what may be done in place of a run."""
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--dry-run",
@@ -99,13 +103,7 @@ def go(arguments: argparse.Namespace, direction: str) -> int:
 def _emitting(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]]:
     """Write progress to standard error and data to standard output, every event to the log."""
     with contextlib.ExitStack() as stack:
-        log: TextIO | None = None
-        if arguments.log:
-            try:
-                log = Path(arguments.log).open("a", encoding="utf-8")  # noqa: SIM115  closed by _close
-                stack.callback(_close, log)
-            except OSError as error:
-                raise Usage(f"--log cannot be written: {error.strerror}.") from error
+        log = stack.enter_context(log_of(arguments))
         # While env.py runs, sys.stdout is standard error: what it prints is not data.
         out = sys.stdout
         live = Live(sys.stderr) if not arguments.json and sys.stderr.isatty() else None
@@ -114,10 +112,9 @@ def _emitting(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]
 
         def emit(event: Event) -> None:
             if log is not None:
-                now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-                _write(log, text.json_line(event, at=now, by=_who()))
+                write_line(log, text.json_line(event, **signed()))
             if arguments.json:
-                _write(out, text.json_line(event))
+                write_line(out, text.json_line(event))
             else:
                 _print(event, out, live)
 
@@ -134,10 +131,32 @@ def _print(event: Event, out: TextIO, live: Live | None) -> None:
     if live is not None and not isinstance(event, (Blocked, Retrying)):
         live.clear()
     # Data goes to standard output, progress to standard error.
-    _write(out if isinstance(event, (Verdict, Rehearsal)) else sys.stderr, line)
+    write_line(out if isinstance(event, (Verdict, Rehearsal)) else sys.stderr, line)
 
 
-def _write(stream: TextIO, line: str) -> None:
+@contextlib.contextmanager
+def log_of(arguments: argparse.Namespace) -> Iterator[TextIO | None]:
+    """Open `--log` for appending until the block ends; None where there is none. Raises Usage."""
+    if not arguments.log:
+        yield None
+        return
+    try:
+        log = Path(arguments.log).open("a", encoding="utf-8")  # noqa: SIM115  closed by _close
+    except OSError as error:
+        raise Usage(f"--log cannot be written: {error.strerror}.") from error
+    try:
+        yield log
+    finally:
+        _close(log)
+
+
+def signed() -> dict[str, str]:
+    """Say when and by whom, for a line of the log."""
+    return {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "by": _who()}
+
+
+def write_line(stream: TextIO, line: str) -> None:
+    """Write a line without any secret; what cannot be written is let go."""
     # A reader that went away, or a full disk under the log, is no reason to stop half way through a history.
     with contextlib.suppress(OSError, ValueError):
         stream.write(scrub(line) + "\n")

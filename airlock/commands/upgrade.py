@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.commands.migrating import configure_budgets, go
+from airlock.commands.migrating import configure_budgets, configure_instead, go
 from airlock.records.upgrade import UP
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a revision, head, heads or +N (default: head)",
     )
     configure_budgets(parser)
+    configure_instead(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ from airlock.records.errors import (
 from airlock.records.secrets import scrub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # What the drivers have in common is no type; connections and cursors are Any here.
 type_connection = Any
@@ -43,8 +43,16 @@ WAKE_SECONDS = 10.0
 _WAKING = re.compile(
     r"is starting up|is shutting down|not yet accepting connections|recovery mode|Couldn't connect to compute"
 )
+
+
+def _used_up(message: str) -> Unreachable:
+    error = Unreachable(message)
+    error.used_up = True
+    return error
+
+
 # libpq's connect errors carry no SQLSTATE: their text is all there is.
-_CONNECT_ERRORS: tuple[tuple[str, type[AirlockError], str], ...] = (
+_CONNECT_ERRORS: tuple[tuple[str, Callable[[str], AirlockError], str], ...] = (
     (
         r'invalid (?:[a-z_]+ value|(?:connection )?option|integer value|port|URI)|missing "="',
         Usage,
@@ -85,12 +93,12 @@ _CONNECT_ERRORS: tuple[tuple[str, type[AirlockError], str], ...] = (
     (r"unsupported startup parameter", Usage, "A pooler refuses the URL's options; use the direct host."),
     (
         r"too many connections for",
-        Unreachable,
+        _used_up,
         "The CONNECTION LIMIT of the role or the database is reached; a run needs three connections.",
     ),
     (
         r"too many (?:connections|clients)|remaining connection slots",
-        Unreachable,
+        _used_up,
         "The server has no connection left.",
     ),
     (
@@ -271,7 +279,7 @@ def _by_state(state: str, error: BaseException) -> AirlockError:
     if state == "25006":
         return WrongTarget(f"{message}: the database is read-only.")
     if state == "53300":
-        return Unreachable(message)
+        return _used_up(message)
     return RevisionFailed(f"{message} ({state}).")
 
 

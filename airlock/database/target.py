@@ -173,6 +173,19 @@ def resolve_target(
     raise Usage("No database is named.", then="--url, or set DATABASE_URL")
 
 
+def with_parts(target: Target, parts: Mapping[str, str], source: str) -> Target:
+    """Copy a target with other libpq keywords in place of its own. Raises Usage without quoting any of them."""
+    kept = {
+        name: value for name, value in target.parameters.items() if name != "hostaddr" or "host" not in parts
+    }
+    parameters, notes = _direct({**kept, **parts})
+    remember(parameters.get("password"))
+    _validate(parameters, source)
+    notes = tuple(dict.fromkeys((*target.notes, *notes)))
+    # Not the variable's any more that the other was named by: env.py must find this one there.
+    return Target(parameters, _label(parameters, known_login=True), source, notes)
+
+
 def _beside(target: Target, environ: Mapping[str, str]) -> Target:
     """Note which of libpq's variables say where to connect, beside a URL that does not say it itself."""
     adding = [

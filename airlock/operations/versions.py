@@ -29,15 +29,20 @@ _HOLDERS = (
 
 def version_table(connection: type_connection) -> tuple[marks.VersionTable | None, str]:
     """Find Alembic's version table by its shape: env.py, which knows its name, may write and is not run here."""
-    with connection.cursor() as cursor:
-        cursor.execute(_MANY_TABLES)
-        found = cursor.fetchall()
+    found = version_tables(connection)
     if not found:
         return None, ""
-    named = [row for row in found if row[1] == "alembic_version"] or found
-    several = ", ".join(f"{schema}.{name}" for schema, name in named)
+    named = [table for table in found if table.name == "alembic_version"] or list(found)
+    several = ", ".join(f"{table.schema}.{table.name}" for table in named)
     reason = f"several tables look like version tables: {several}" if len(named) > 1 else ""
-    return marks.VersionTable(named[0][1], named[0][0]), reason
+    return named[0], reason
+
+
+def version_tables(connection: type_connection) -> tuple[marks.VersionTable, ...]:
+    """List the tables that look like Alembic's version table; those of the current schema come first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MANY_TABLES)
+        return tuple(marks.VersionTable(name, schema) for schema, name in cursor.fetchall())
 
 
 def version_rows(connection: type_connection, table: marks.VersionTable | None) -> list[str | None]:

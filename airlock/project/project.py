@@ -99,6 +99,11 @@ class Project:
         project._load()
         return project
 
+    def with_x_arguments(self, x_arguments: Sequence[str]) -> Project:
+        """Let env.py read these `-x` arguments from now on; the history stays as it was loaded."""
+        self.config.cmd_opts = _options(x_arguments)
+        return self
+
     @property
     def heads(self) -> tuple[str, ...]:
         """Return the revisions that no other revises, sorted."""

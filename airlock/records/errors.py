@@ -58,9 +58,10 @@ class NotExamined(AirlockError):
 
 
 class Unreachable(AirlockError):
-    """The server did not answer; trying again later may help."""
+    """The server did not answer; trying again later may help. `used_up`: it has no connection left for us."""
 
     exit_code = 10
+    used_up = False
 
 
 class Denied(AirlockError):

@@ -5,9 +5,14 @@ Whoever parses a URL remembers its password here; the door passes every line tha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import urllib.parse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MASK = "***"
 _known: set[str] = set()
@@ -71,3 +76,16 @@ def remember_in(text: str) -> None:
             remember(found.group(1))
     for found in _KEYWORD.finditer(text):
         remember(found.group(2).strip("'\""))
+
+
+@contextlib.contextmanager
+def remembering_nothing() -> Iterator[None]:
+    """Forget at the block's end what was remembered in it.
+
+    For whoever reads a thousand URLs and prints nothing of them: each password would be looked for in every line.
+    """
+    before = set(_known)
+    try:
+        yield
+    finally:
+        _known.intersection_update(before)

@@ -47,12 +47,13 @@ class OrphansEnded:
 
 @dataclass(frozen=True)
 class Planned:
-    """Where the database stands, and the revisions to come, in order."""
+    """Where the database stands, in which version table it says so, and the revisions to come, in order."""
 
     event: ClassVar[str] = "plan"
     direction: str
     current: tuple[str, ...]
     revisions: tuple[str, ...]
+    version_table: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,22 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("[A-Z]*.md")), *sorted((ROOT / "d
 
 
 def options(command: str) -> set[str]:
-    """Read a command's long options from its parser."""
-    parser = cli.parser(command)
-    (commands,) = (one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+    """Read a command's long options from its parser, and from those of its acts where it has some."""
+    (commands,) = acts(cli.parser(command))
+    parser = commands.choices[command]
+    parsers = [parser, *(one for action in acts(parser) for one in action.choices.values())]
     return {
         name
-        for action in commands.choices[command]._actions
+        for one in parsers
+        for action in one._actions
         for name in action.option_strings
         if name.startswith("--")
     } - {"--help"}
+
+
+def acts(parser: argparse.ArgumentParser) -> list[argparse._SubParsersAction[argparse.ArgumentParser]]:
+    """Read the words that a parser hands over to another one."""
+    return [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
 
 
 def sections(text: str) -> dict[str, str]:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Counted:
     """What was found; `recount` and `settle` hold the steps to it.
 
-    `foreseen` is everything that may go, by revision, also what could not be counted.
+    `foreseen` is everything that may go, by revision, also what could not be counted. `heads` are the version rows
+    that it was counted at, None where the same run goes on from them.
     """
 
     items: tuple[Item, ...] = ()
@@ -32,6 +33,7 @@ class Counted:
     unknown_allowed: bool = False
     foreseen: frozenset[tuple[str, type_place]] = frozenset()
     lost: dict[str, int] = field(default_factory=dict)
+    heads: tuple[str, ...] | None = None
     _held: Held | None = None
 
     @property

@@ -44,13 +44,14 @@ _LONGEST_SLEEP = 30.0
 _FIRST_SLEEP = 1.0
 
 
-def migrate(project: Project, target: Target, request: Request) -> Verdict:
+def migrate(project: Project, target: Target, request: Request, losses: Counted | None = None) -> Verdict:
     """Bring the target database to the requested revision and return the verdict.
 
     Takes the lease and holds it to the end; commits once per revision; retries a revision that got no lock.
-    Every event, the verdict last, goes to `request.emit`, also when an AirlockError is raised.
+    Every event, the verdict last, goes to `request.emit`, also when an AirlockError is raised. With `losses`, a
+    downgrade is held to what was counted before, at the version rows that it was counted at.
     """
-    run = _Run(project, target, request)
+    run = _Run(project, target, request, losses)
     try:
         run.go()
     except AirlockError as error:
@@ -62,7 +63,7 @@ def migrate(project: Project, target: Target, request: Request) -> Verdict:
 
 
 class _Run:
-    def __init__(self, project: Project, target: Target, request: Request) -> None:
+    def __init__(self, project: Project, target: Target, request: Request, losses: Counted | None) -> None:
         self.project = project
         self.target = target
         self.request = request
@@ -70,7 +71,7 @@ class _Run:
         self.started = time.monotonic()
         self.deadline = self.started + request.wait_s
         self.longest_block_s = 0.0
-        self.losses: Counted | None = None
+        self.losses = losses
 
     def go(self) -> None:
         plan.check_arguments(self.project, self.request.target, self.request.direction)
@@ -91,7 +92,7 @@ class _Run:
             if ended:
                 self.request.emit(OrphansEnded(ended))
             observer.start()
-            if self.request.direction == DOWN and self.request.count_losses:
+            if self.request.direction == DOWN and self.request.count_losses and self.losses is None:
                 self._count_losses(lease, observer, watch)
             self._attempt_all(lease, observer, watch)
             self.progress.heads = position.read_heads(observer.connection, self.progress.table)

@@ -10,11 +10,11 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from airlock.drivers import raw
-from airlock.operations.upgrade import leftovers, marks, plan
+from airlock.operations.upgrade import leftovers, marks, plan, position
 from airlock.operations.upgrade.transaction_end import ends_transaction
 from airlock.project import environment
 from airlock.project.environment import Hooks
-from airlock.records.errors import ConnectionLost, RevisionFailed, StatementBudgetSpent, WrongTarget
+from airlock.records.errors import ConnectionLost, Refused, RevisionFailed, StatementBudgetSpent, WrongTarget
 from airlock.records.upgrade import Planned, StepBegun, StepDone
 
 if TYPE_CHECKING:
@@ -86,15 +86,25 @@ class Steps(Hooks):
             steps = environment.steps_of(self.project, self.progress.pending, self.request.direction)
         names = tuple(step.revision.revision for step in steps)
         if not self.progress.planned:
+            self._require_counted()
             plan.check_target(
                 self.project, self.progress.heads, self.request.target, self.request.direction, names
             )
-            self.request.emit(Planned(self.request.direction, self.progress.heads, names))
+            table = self.progress.table.sql if self.progress.table is not None else ""
+            self.request.emit(Planned(self.request.direction, self.progress.heads, names, table))
             self.progress.planned, self.progress.pending = True, names
         leftovers.look(self.project, self.request, self.observer, self.progress, names)
         kept = steps[:1] if self._external or self.progress.single else steps
         self.left_over = len(steps) - len(kept)
         return kept
+
+    def _require_counted(self) -> None:
+        counted = self.losses.heads if self.losses is not None else None
+        if counted is not None and counted != self.progress.heads:
+            raise Refused(
+                f"What would be lost was counted at {position.names(counted)}, and the database has been taken to "
+                f"{position.names(self.progress.heads)} since."
+            )
 
     def before(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002  the hooks' signature
         """Announce the step; begin nothing once the lease is lost or a signal has arrived."""
@@ -248,9 +258,18 @@ def require_replicated(observer: Observer) -> None:
 
 
 def _resolved(context: MigrationContext) -> marks.VersionTable:
-    """Name the version table with its schema, as env.py's session finds it: it may have a search_path of its own."""
+    """Name the version table with its schema, as env.py's session finds it.
+
+    The session may have a search_path of its own, and its connection a schema_translate_map, which Alembic's own
+    statements follow.
+    """
     table = marks.VersionTable(context.version_table, context.version_table_schema)
-    if table.schema is not None or context.connection is None:
+    if context.connection is None:
+        return table
+    translated = context.connection.get_execution_options().get("schema_translate_map") or {}
+    if table.schema in translated:
+        table = marks.VersionTable(table.name, translated[table.schema])
+    if table.schema is not None:
         return table
     literal = table.sql.replace("'", "''")
     schema = raw.scalar(context.connection, _WHERE_IT_IS + f"pg_catalog.to_regclass('{literal}')")
