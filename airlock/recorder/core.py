@@ -119,13 +119,21 @@ class Recorder:
         return call_site(self._path)
 
     def before(
-        self, session: Any, own: Query, sql: str, *, outside: bool, line: int | None = None
+        self,
+        session: Any,
+        own: Query,
+        sql: str,
+        *,
+        outside: bool,
+        line: int | None = None,
+        bound: Callable[[], str] | None = None,
     ) -> Running | None:
         """Prepare to observe a statement on `session`; None where it is not to be recorded.
 
         `own` runs a query on the statement's own connection, unseen by taps; `outside` says that no
-        transaction will surround the statement.
+        transaction will surround the statement. The values it is `bound` to do not matter here.
         """
+        del bound
         if not self.active or self._busy or command(sql) in _SILENT:
             return None
         line = self.line_now() if line is None else line

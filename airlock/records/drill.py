@@ -94,6 +94,27 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """One branch of a CASE, arm of an OR or member of a list, and how many rows went that way; None where it cannot be told."""
+
+    text: str
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """The rows that one data statement of a step met; `problem` says why nothing is proved of it."""
+
+    direction: str
+    place: str
+    sql: str
+    changed: int | None
+    left: int | None = None
+    ways: tuple[Way, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionProof:
     """One revision's verdict and everything it rests on."""
 
@@ -111,6 +132,7 @@ class RevisionProof:
     broken: tuple[Broken, ...] = ()
     cuts: tuple[Cut, ...] = ()
     touched: tuple[Touched, ...] = ()
+    met: tuple[Met, ...] = ()
 
     @property
     def rows_touched(self) -> int:

@@ -136,7 +136,7 @@ class Examination:
             if self.differences or self.broken or any(not cut.converged for cut in self.cuts)
             else self.verdict
         )
-        reason = self.reason
+        reason = self.reason if verdict in (None, self.verdict) else ""
         if verdict == REFUSED and not reason:
             reason = compare.counted(self.differences, self.broken, self.cuts)
         held: set[Held] = {
@@ -151,7 +151,7 @@ class Examination:
             tuple(self.kept), self.losses, tuple(dict.fromkeys(self.notes)),
             Timings(*(taken.ms if taken else None for taken in (self.up, self.down, self.again))),
             tuple(sorted(held)), tuple(self.stalls), tuple(self.broken), tuple(self.cuts),
-            self.concerned,
+            self.concerned, tuple(one for taken in (self.up, self.down) if taken for one in taken.met),
         )  # fmt: skip
 
     def refuse(self, reason: str) -> None:
@@ -163,8 +163,8 @@ class Examination:
         if self.verdict is None:
             self.verdict, self.reason = NOT_EXAMINED, reason
 
-    def take(self, direction: str) -> StepTaken:
-        """Take the step, and remember the search_path that env.py works under.
+    def take(self, direction: str, *, counting: bool = True) -> StepTaken:
+        """Take the step, and remember the search_path that env.py works under; `counting` what its statements meet.
 
         Where another session has written meanwhile (a revision may open one), the step's locks do not tell all.
         """
@@ -174,7 +174,7 @@ class Examination:
             nonlocal ended
             ended = self.ledger.transactions()
 
-        taken = take(self.project, self.facts.revision, direction, at_end=look)
+        taken = take(self.project, self.facts.revision, direction, at_end=look, counting=counting)
         if ended != began:
             taken.touched = None
         if taken.search_path is not None:
@@ -241,12 +241,13 @@ class Examination:
             self.refuse(f"the downgrade fails: {failures.one_line(error)}")
         now = self.ledger.read()
         self.stuck = now.catalogue != above.catalogue
-        settle(self, above, now)
+        settle(self, self.state, now)
 
     def _look_for_unmet(self, taken: StepTaken) -> None:
         """Nothing is proved of a data statement that met no row."""
-        if taken.unmet:
-            self.pass_over("; ".join(taken.unmet) + ": nothing is proved of it")
+        unmet = [one.problem for one in taken.met if one.problem]
+        if unmet:
+            self.pass_over("; ".join(dict.fromkeys(unmet)) + ": nothing is proved of it")
 
     def _look_for_unfilled(self, before: State, below: State) -> None:
         """Nothing is proved about the rows of a table that has none."""

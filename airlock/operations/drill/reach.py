@@ -1,80 +1,289 @@
-"""Which data statements of a step met a row: of one that met none, nothing is proved.
+"""Which data statements of a step met rows, and which ways rows went through them: of what met none, nothing is proved.
 
 A WHERE that no sample row satisfies makes an UPDATE, DELETE, MERGE or INSERT … SELECT do nothing, on the way up and on the
-way down, and every comparison agrees. Statements are seen where they pass SQLAlchemy, with the driver's count of rows.
+way down, and every comparison agrees. Statements are seen where they pass the drivers, whoever sends them.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
-import re
-from dataclasses import dataclass, field
+import functools
+import sys
+import sysconfig
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-
-from airlock.recorder.source import call_site, command
+from airlock.operations.drill import evidence, loops
+from airlock.recorder import acts as reading
+from airlock.recorder import installed
+from airlock.recorder.source import command
+from airlock.recorder.tokens import masked, statements
+from airlock.records.drill import Met, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from airlock.operations.drill.evidence import Counted, Measure
+    from airlock.recorder.acts import Act
+    from airlock.recorder.counters import Query
 
 _MOST = 100
-_WRITES = frozenset({"UPDATE", "DELETE", "MERGE", "INSERT"})
-_INSIDE = re.compile(r"\b(?:UPDATE|DELETE\s+FROM|MERGE\s+INTO|INSERT\s+INTO)\b", re.IGNORECASE)
-_SELECTS = re.compile(r"\bSELECT\b", re.IGNORECASE)
-_CHOOSES = re.compile(r"\b(?:WHERE|USING|JOIN)\b", re.IGNORECASE)
+# A loop over rows sends one statement a row: the first ones tell.
+_MOST_OF_A_LINE = 200
+_QUIET = frozenset({
+    "SET", "RESET", "SHOW", "BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "ALTER", "DROP", "COMMENT",
+    "GRANT", "REVOKE", "LOCK", "ANALYZE", "VACUUM", "REINDEX",
+})  # fmt: skip
+_NOT_THE_PROJECT = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")})
+_AIRLOCK = str(Path(__file__).parents[2])
 
 
-@dataclass
+@dataclass(slots=True)
+class _Seen:
+    """One statement of one line, however often it was sent."""
+
+    act: Act
+    times: int = 0
+    changed: int | None = 0
+    left: int | None = None
+    ways: list[int | None] = field(default_factory=list)
+    empty: int = 0
+
+
+@dataclass(slots=True)
+class _Running:
+    """One text between its start and its end."""
+
+    place: tuple[str, int]
+    measure: Measure | None = None
+    apart: list[list[Counted]] = field(default_factory=list)
+
+
 class Reach:
-    """The rows that each data statement of a step has met, by the line that sent it.
+    """Counts while `watching`, between `begin` and `end`; drivers tell it of every statement."""
 
-    A statement that is sent again and again (in batches, until it finds nothing) counts as one.
-    """
+    opening = False
 
-    path: Path
-    rows: dict[tuple[int, str], int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.active = False
+        self._busy = False
+        self._path = Path()
+        self._seen: dict[tuple[str, int, str, int], _Seen] = {}
+        self._lines: set[int] = set()
+        self._told: Counter[tuple[str, int]] = Counter()
+        # What looking has cost the step, in milliseconds.
+        self.spent_ms = 0.0
+        self._undo = contextlib.ExitStack()
 
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """Count while the block runs; statements that the revision's file does not send are nobody's here."""
+    def begin(self, path: Path) -> None:
+        """Count from now on what a revision's own function sends."""
+        self.end()
+        self._path, self._seen, self.active, self._busy = path, {}, True, False
+        self._told.clear()
+        self.spent_ms = 0.0
+        self._lines = self._undo.enter_context(loops.lines_of(path))
 
-        def after(_connection: Any, cursor: Any, statement: str, *_rest: Any) -> None:
-            if not chooses_rows(statement):
-                return
-            line = call_site(str(self.path))
-            met = getattr(cursor, "rowcount", -1)
-            if line and isinstance(met, int) and met >= 0:
-                place = (line, " ".join(statement.split()))
-                self.rows[place] = self.rows.get(place, 0) + met
+    def end(self) -> None:
+        """Count no more."""
+        self.active = False
+        self._undo.close()
 
-        event.listen(Engine, "after_cursor_execute", after)
+    def line_now(self) -> int:
+        """Tell nothing: the place is looked up when a statement is told."""
+        return 0
+
+    def before(
+        self,
+        _session: Any,
+        own: Query,
+        sql: str,
+        *,
+        outside: bool,
+        line: int | None = None,
+        bound: Callable[[], str] | None = None,
+    ) -> _Running | None:
+        """Ask what a statement will choose."""
+        del line
+        if not self.active or self._busy or command(sql) in _QUIET:
+            return None
+        self._busy, began = True, time.perf_counter()
         try:
-            yield
+            place = self._place()
+            self._told[place] += 1
+            if self._told[place] > _MOST_OF_A_LINE:
+                return None
+            pieces = statements(_bound(sql, bound))
+            sent = statements(sql)
+            if len(sent) != len(pieces):
+                sent = tuple(masked(piece, numbers=True) for piece in pieces)
+            running = _Running(place)
+            if len(pieces) == 1:
+                running.measure = evidence.begin(own, pieces[0], sent[0], outside=outside)
+            elif any(evidence.writes(piece) for piece in pieces):
+                found = None if outside else evidence.apart(own, pieces, sent)
+                running.apart = found if found is not None else [_untold(sent)]
         finally:
-            event.remove(Engine, "after_cursor_execute", after)
+            self._busy = False
+            self.spent_ms += (time.perf_counter() - began) * 1000
+        return running if running.measure is not None or running.apart else None
 
-    def unmet(self) -> tuple[str, ...]:
-        """Say of each statement that met no row where it stands and what it is, without its literals."""
-        return tuple(
-            f"{self.path.name}:{line}: {_shape(sql)} met no row"
-            for (line, sql), met in sorted(self.rows.items())
-            if met == 0
+    def after(self, running: _Running, *, rows: int, returns_rows: bool) -> None:
+        """Count what it has written."""
+        del returns_rows
+        self._busy, began = True, time.perf_counter()
+        try:
+            counted = [running.measure.end(rows)] if running.measure is not None else running.apart
+        finally:
+            self._busy = False
+            self.spent_ms += (time.perf_counter() - began) * 1000
+        for number, each in enumerate(counted):
+            for place, one in enumerate(each):
+                self._add(running.place, number * 100 + place, one)
+
+    def failed(self, running: _Running) -> None:
+        """Forget a statement that raised."""
+        del running
+
+    def _add(self, place: tuple[str, int], number: int, one: Counted) -> None:
+        file, line = place
+        # Rounds of one loop that ends when nothing is left are one statement; those of a loop over values are not.
+        text = masked(one.act.text) if self._in_batches(line) else one.act.text
+        seen = self._seen.setdefault((file, line, text, number), _Seen(one.act))
+        seen.times += 1
+        seen.empty += one.changed == 0
+        seen.changed = None if one.changed is None or seen.changed is None else seen.changed + one.changed
+        seen.left = (
+            one.left if seen.left is None else seen.left if one.left is None else max(seen.left, one.left)
         )
+        if not seen.ways:
+            seen.ways = list(one.branches)
+        else:
+            seen.ways = [
+                None if old is None or new is None else old + new
+                for old, new in zip(seen.ways, one.branches, strict=False)
+            ]
+
+    def _in_batches(self, line: int) -> bool:
+        return any(start <= line <= end for start, end in _batches(str(self._path)))
+
+    def _place(self) -> tuple[str, int]:
+        """Find the innermost line of the revision's file, else the innermost of the project's own files."""
+        frame: FrameType | None = sys._getframe(2)
+        other: tuple[str, int] | None = None
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if name == str(self._path):
+                return self._path.name, frame.f_lineno
+            if other is None and not name.startswith((*_NOT_THE_PROJECT, _AIRLOCK, "<")):
+                other = Path(name).name, frame.f_lineno
+            frame = frame.f_back
+        return other or (self._path.name, 0)
+
+    def met(self, direction: str) -> tuple[Met, ...]:
+        """Tell of each statement what it met, in the order of lines, and why nothing is proved where that is so."""
+        found: dict[tuple[str, str], Met] = {}
+        for (file, line, _, _), seen in sorted(self._seen.items(), key=lambda it: it[0][:2]):
+            ways = tuple(
+                Way(_short(branch.label), rows)
+                for branch, rows in zip(seen.act.branches, seen.ways, strict=False)
+            )
+            place = f"{file}:{line}" if line else file
+            shown = _short(seen.act.shown)
+            problem = _problem(place, shown, seen, ways)
+            one = Met(direction, place, shown, seen.changed, seen.left, ways, problem)
+            earlier = found.get((place, shown))
+            found[place, shown] = one if earlier is None else _together(earlier, one)
+        for write in loops.passed_by(self._path, self._lines):
+            place, shown = f"{self._path.name}:{write.start}", _short(write.text)
+            found[place, shown] = Met(
+                direction, place, shown, 0, problem=f"{place}: {shown} was not come to: no row led there"
+            )
+        return tuple(found.values())
 
 
-def chooses_rows(statement: str) -> bool:
-    """Tell whether a statement writes rows that it finds by a condition or a query: one that could find none."""
-    word = command(statement)
-    if word == "WITH":
-        return bool(_INSIDE.search(statement))
-    if word == "INSERT":
-        return bool(_SELECTS.search(statement))
-    return word in _WRITES and bool(_CHOOSES.search(statement))
+def _together(first: Met, second: Met) -> Met:
+    """Make one of two that a loop has sent with different values; what met none of them stays the problem."""
+    both = first.changed is not None and second.changed is not None
+    ways = first.ways
+    if len(ways) == len(second.ways):
+        ways = tuple(
+            Way(old.text, None if old.rows is None or new.rows is None else old.rows + new.rows)
+            for old, new in zip(ways, second.ways, strict=True)
+        )
+    return replace(
+        first,
+        changed=(first.changed or 0) + (second.changed or 0) if both else None,
+        left=max((one for one in (first.left, second.left) if one is not None), default=None),
+        ways=ways,
+        problem=first.problem or second.problem,
+    )
 
 
-def _shape(sql: str) -> str:
-    text = re.sub(r"'(?:[^']|'')*'", "'…'", sql)
+def _problem(place: str, shown: str, seen: _Seen, ways: tuple[Way, ...]) -> str:
+    if seen.changed is None:
+        return f"{place}: {shown}: what it met cannot be told"
+    if seen.changed == 0:
+        return f"{place}: {shown} met no row"
+    unmet = [way.text for way in ways if way.rows == 0]
+    if unmet:
+        return f"{place}: {shown}: {', '.join(unmet)} met no row"
+    return ""
+
+
+def _untold(pieces: tuple[str, ...]) -> list[Counted]:
+    """Take the acts of a text whose statements could not be tried one by one for unknown."""
+    return [
+        evidence.Counted(act, None)
+        for piece in pieces
+        for act in (
+            *reading.acts(piece),
+            *(it for body in reading.bodies(piece) for it in reading.body_acts(body)),
+        )
+        if act.kind != reading.READ
+    ]
+
+
+def _bound(sql: str, bound: Callable[[], str] | None) -> str:
+    if bound is None:
+        return sql
+    with contextlib.suppress(Exception):  # a value that the driver cannot spell
+        return bound()
+    return sql
+
+
+def _short(text: str) -> str:
+    text = masked(text)
     return text if len(text) <= _MOST else f"{text[: _MOST - 1]}…"
+
+
+@functools.cache
+def _batches(path: str) -> tuple[tuple[int, int], ...]:
+    """List the lines of loops that end when nothing is left: `while`, and `for` with a `break` in it."""
+    try:
+        tree = ast.parse(Path(path).read_text())
+    except (OSError, SyntaxError):
+        return ()
+    return tuple(
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.While)
+        or (isinstance(node, ast.For) and any(isinstance(it, ast.Break) for it in ast.walk(node)))
+    )
+
+
+_REACH = Reach()
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[Reach]:
+    """Have the drivers tell of statements while the block runs; connections that stay open know one listener only."""
+    with installed(_REACH):
+        try:
+            yield _REACH
+        finally:
+            _REACH.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.migration import MigrationStep
 
 from airlock.catalogue.fingerprint.model import plain
-from airlock.operations.drill.reach import Reach
+from airlock.operations.drill.reach import watching
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.records.drill import Held
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
+    from airlock.operations.drill.reach import Reach
     from airlock.project.project import Project
+    from airlock.records.drill import Met
 
 _LOCKS = """
 SELECT n.nspname, c.relname, c.relkind::text, l.mode
@@ -44,7 +47,7 @@ class StepTaken:
     touched: frozenset[str] | None = frozenset()
     held: tuple[Held, ...] = ()
     search_path: str | None = None
-    unmet: tuple[str, ...] = ()
+    met: tuple[Met, ...] = ()
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ class _Look(Hooks):
     direction: str
     at_end: Callable[[MigrationContext], None] | None = None
     around: Callable[[MigrationContext], None] | None = None
+    reach: Reach | None = None
     taken: StepTaken = field(default_factory=StepTaken)
     began: float = 0.0
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -75,10 +79,15 @@ class _Look(Hooks):
         self.taken.search_path = _first(context, "SHOW search_path")
         if self.around is not None:
             self.around(context)
+        if self.reach is not None:
+            self.reach.begin(self.project.revision(self.revision).path)
         self.began = time.perf_counter()
 
     def done(self, _step: RevisionStep, context: MigrationContext) -> None:
         self.taken.ms = (time.perf_counter() - self.began) * 1000
+        if self.reach is not None:
+            self.reach.end()
+            self.taken.met = self.reach.met(self.direction)
         if _first(context, _MARKED) != self.mark:
             self.taken.touched = None
         else:
@@ -97,7 +106,8 @@ class _Look(Hooks):
             self.at_end(context)
 
     def after(self, _step: RevisionStep, _context: MigrationContext) -> None:
-        self.taken.ms = (time.perf_counter() - self.began) * 1000
+        spent = self.reach.spent_ms if self.reach is not None else 0.0
+        self.taken.ms = (time.perf_counter() - self.began) * 1000 - spent
 
 
 def take(
@@ -107,16 +117,16 @@ def take(
     *,
     at_end: Callable[[MigrationContext], None] | None = None,
     around: Callable[[MigrationContext], None] | None = None,
+    counting: bool = False,
 ) -> StepTaken:
     """Run env.py for one step of one revision, `direction` "up" or "down"; raise whatever it raises.
 
-    `around` is called inside the step before the revision's function, `at_end` after it, before the commit.
+    `around` is called inside the step before the revision's function, `at_end` after it, before the commit. `counting`
+    has the rows counted that its data statements meet.
     """
     look = _Look(project, revision, direction, at_end, around)
-    reach = Reach(project.revision(revision).path)
-    with reach.watching():
+    with watching() if counting else contextlib.nullcontext() as look.reach:
         environment.run(project, None, revision, "up", look)
-    look.taken.unmet = reach.unmet()
     return look.taken
 
 

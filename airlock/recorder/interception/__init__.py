@@ -24,11 +24,11 @@ from airlock.recorder.interception.report import reports
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airlock.recorder.core import Recorder
+    from airlock.recorder.interception.report import Listener
 
 
 @contextlib.contextmanager
-def installed(recorder: Recorder) -> Iterator[None]:
+def installed(recorder: Listener) -> Iterator[None]:
     """Show every statement that leaves this process through SQLAlchemy or a raw driver to `recorder`."""
     from sqlalchemy import Engine, Pool, event
 
@@ -53,7 +53,7 @@ def installed(recorder: Recorder) -> Iterator[None]:
         yield
 
 
-def tap(connection: Any, recorder: Recorder) -> None:
+def tap(connection: Any, recorder: Listener) -> None:
     """Give a psycopg2 or psycopg connection cursors that report; leave any other as it is."""
     modules = {cls.__module__.partition(".")[0] for cls in type(connection).__mro__}
     if "psycopg2" in modules:

@@ -12,7 +12,7 @@ from airlock.recorder.source import command
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airlock.recorder.core import Recorder
+    from airlock.recorder.interception.report import Listener
 
 
 _METHODS = (
@@ -24,7 +24,7 @@ _CONTROL = frozenset({"BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELE
 
 
 @contextlib.contextmanager
-def asyncpg_methods(recorder: Recorder) -> Iterator[None]:
+def asyncpg_methods(recorder: Listener) -> Iterator[None]:
     """Tap asyncpg's own methods; SQLAlchemy's adapter prepares its statements and does not pass here."""
     from asyncpg.connection import Connection
 

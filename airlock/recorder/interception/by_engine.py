@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from airlock.recorder.interception.bound import bound_text
 from airlock.recorder.interception.by_psycopg import PsycopgCursor
 from airlock.recorder.interception.by_psycopg2 import Psycopg2Cursor
 from airlock.recorder.interception.report import fail, finish
 
 if TYPE_CHECKING:
-    from airlock.recorder.core import Recorder
+    from airlock.recorder.interception.report import Listener
 
 
-def before_execute(recorder: Recorder, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+def before_execute(recorder: Listener, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
     """Start a record for a statement whose cursor does not report by itself."""
-    _, context, _ = rest
+    values, context, many = rest
     if not recorder.active or isinstance(cursor, Psycopg2Cursor | PsycopgCursor):
         return
     session = connection.connection.dbapi_connection
@@ -25,13 +26,17 @@ def before_execute(recorder: Recorder, connection: Any, cursor: Any, statement: 
     # One session under both its names: a raw call meets the driver's own connection.
     driver = getattr(session, "driver_connection", session)
     running = recorder.before(
-        driver, functools.partial(dbapi_rows, session), statement, outside=bool(autocommit)
+        driver,
+        functools.partial(dbapi_rows, session),
+        statement,
+        outside=bool(autocommit),
+        bound=functools.partial(bound_text, statement, values, bool(many)),
     )
     if context is not None:
         context.airlock_running = running
 
 
-def after_execute(recorder: Recorder, _connection: Any, cursor: Any, _statement: str, *rest: Any) -> None:
+def after_execute(recorder: Listener, _connection: Any, cursor: Any, _statement: str, *rest: Any) -> None:
     """Finish the record."""
     _, context, _ = rest
     running = getattr(context, "airlock_running", None)
@@ -40,7 +45,7 @@ def after_execute(recorder: Recorder, _connection: Any, cursor: Any, _statement:
         finish(recorder, running, cursor)
 
 
-def on_error(recorder: Recorder, context: Any) -> None:
+def on_error(recorder: Listener, context: Any) -> None:
     """Give the record up: the statement raised."""
     running = getattr(context.execution_context, "airlock_running", None)
     if running is not None:

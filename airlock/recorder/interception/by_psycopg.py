@@ -11,7 +11,7 @@ from airlock.recorder.interception.report import around, fail, finish, reports, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airlock.recorder.core import Recorder, Running
+    from airlock.recorder.interception.report import Listener
 
 
 class PsycopgCursor:
@@ -19,24 +19,28 @@ class PsycopgCursor:
 
     connection: Any
 
-    def _start(self, recorder: Recorder, query: Any) -> Running | None:
+    def _start(self, recorder: Listener, query: Any, values: Any = None) -> Any:
         connection = self.connection
         if not recorder.active:
             return None
         outside = connection.autocommit and connection.info.transaction_status == 0
         text = query.as_string(connection) if hasattr(query, "as_string") else text_of(query)
         return recorder.before(
-            connection, functools.partial(_psycopg_rows, connection), text, outside=outside
+            connection,
+            functools.partial(_psycopg_rows, connection),
+            text,
+            outside=outside,
+            bound=functools.partial(_mogrified, connection, query, values),
         )
 
 
 @functools.cache
-def psycopg_cursor(base: Any, recorder: Recorder) -> type:
+def psycopg_cursor(base: Any, recorder: Listener) -> type:
     """Make a class of cursors like `base` that report to `recorder`."""
 
     class Observed(PsycopgCursor, base):  # type: ignore[misc]
         def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            running = self._start(recorder, query)
+            running = self._start(recorder, query, args[0] if args else kwargs.get("params"))
             return around(recorder, running, lambda: base.execute(self, query, *args, **kwargs), self)
 
         def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
@@ -57,7 +61,7 @@ def psycopg_cursor(base: Any, recorder: Recorder) -> type:
     return Observed
 
 
-def tap_psycopg(connection: Any, recorder: Recorder) -> None:
+def tap_psycopg(connection: Any, recorder: Listener) -> None:
     """Give a connection cursor classes that report, unless it has them."""
     for name in ("cursor_factory", "server_cursor_factory"):
         factory = getattr(connection, name)
@@ -66,7 +70,7 @@ def tap_psycopg(connection: Any, recorder: Recorder) -> None:
 
 
 @contextlib.contextmanager
-def psycopg_connections(recorder: Recorder) -> Iterator[None]:
+def psycopg_connections(recorder: Listener) -> Iterator[None]:
     """Tap every connection when it is first asked for a cursor, whoever has opened it."""
     from psycopg import Connection
 
@@ -82,6 +86,13 @@ def psycopg_connections(recorder: Recorder) -> Iterator[None]:
         yield
     finally:
         Connection.cursor = plain  # type: ignore[method-assign]
+
+
+def _mogrified(connection: Any, query: Any, values: Any) -> str:
+    import psycopg
+
+    with psycopg.ClientCursor(connection) as cursor:
+        return cursor.mogrify(query, values)
 
 
 def _psycopg_rows(connection: Any, query: str) -> list[Any]:

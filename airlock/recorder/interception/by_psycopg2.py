@@ -11,7 +11,7 @@ from airlock.recorder.interception.report import around, reports, text_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airlock.recorder.core import Recorder
+    from airlock.recorder.interception.report import Listener
 
 
 class Psycopg2Cursor:
@@ -21,20 +21,24 @@ class Psycopg2Cursor:
     rowcount: int
     description: Any
 
-    def _reported(self, recorder: Recorder, query: Any, run: Callable[[], Any]) -> Any:
+    def _reported(self, recorder: Listener, query: Any, run: Callable[[], Any], values: Any = None) -> Any:
         connection = self.connection
         running = None
         if recorder.active:
             outside = connection.autocommit and connection.info.transaction_status == 0
             text = query.as_string(connection) if hasattr(query, "as_string") else text_of(query)
             running = recorder.before(
-                connection, functools.partial(_psycopg2_rows, connection), text, outside=outside
+                connection,
+                functools.partial(_psycopg2_rows, connection),
+                text,
+                outside=outside,
+                bound=functools.partial(_mogrified, self, query, values),
             )
         return around(recorder, running, run, self)
 
 
 @functools.cache
-def psycopg2_cursor(base: type | None, recorder: Recorder) -> type:
+def psycopg2_cursor(base: type | None, recorder: Listener) -> type:
     """Make a class of cursors like `base` (None: the driver's own) that report to `recorder`."""
     import psycopg2.extensions
 
@@ -42,10 +46,12 @@ def psycopg2_cursor(base: type | None, recorder: Recorder) -> type:
 
     class Observed(Psycopg2Cursor, plain):  # type: ignore[misc]
         def execute(self, query: Any, vars: Any = None) -> Any:  # noqa: A002 - the driver's own name
-            return self._reported(recorder, query, lambda: plain.execute(self, query, vars))
+            return self._reported(recorder, query, lambda: plain.execute(self, query, vars), vars)
 
         def executemany(self, query: Any, vars_list: Any) -> Any:
-            return self._reported(recorder, query, lambda: plain.executemany(self, query, vars_list))
+            return self._reported(
+                recorder, query, lambda: plain.executemany(self, query, vars_list), _first_of(vars_list)
+            )
 
         def callproc(self, procname: Any, vars: Any = None) -> Any:  # noqa: A002 - the driver's own name
             return self._reported(
@@ -70,6 +76,15 @@ def psycopg2_cursor(base: type | None, recorder: Recorder) -> type:
     return Observed
 
 
+def _mogrified(cursor: Any, query: Any, values: Any) -> str:
+    return text_of(cursor.mogrify(query, values))
+
+
+def _first_of(many: Any) -> Any:
+    """Take the first values of many, where looking does not use them up."""
+    return next(iter(many), None) if isinstance(many, (list, tuple)) else None
+
+
 def _psycopg2_rows(connection: Any, query: str) -> list[Any]:
     import psycopg2.extensions
 
@@ -82,7 +97,7 @@ def _psycopg2_rows(connection: Any, query: str) -> list[Any]:
 
 
 @contextlib.contextmanager
-def psycopg2_connect(recorder: Recorder) -> Iterator[None]:
+def psycopg2_connect(recorder: Listener) -> Iterator[None]:
     """Tap every new connection: what a revision opens by itself, and cursors of a factory named in the call."""
     import psycopg2
     import psycopg2.extensions

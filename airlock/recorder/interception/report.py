@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airlock.recorder.core import Recorder, Running
+    from airlock.recorder.counters import Query
+
+
+class Listener(Protocol):
+    """Who is told of statements: asked `before` each, told `after` it or that it `failed`, with what `before` gave.
+
+    `own` runs a query on the statement's connection, unseen by taps; `bound` spells the statement with its values.
+    """
+
+    def __hash__(self) -> int:
+        """Be known by identity: cursor classes are made once for each listener."""
+
+    @property
+    def active(self) -> bool:
+        """Tell whether statements are of interest now."""
+
+    @property
+    def opening(self) -> bool:
+        """Tell whether the listener connects for itself."""
+
+    def line_now(self) -> int:
+        """Tell the line of the revision that is being executed."""
+
+    def before(
+        self,
+        session: Any,
+        own: Query,
+        sql: str,
+        *,
+        outside: bool,
+        line: int | None = None,
+        bound: Callable[[], str] | None = None,
+    ) -> Any:
+        """Prepare; None where the statement is of no interest."""
+
+    def after(self, running: Any, *, rows: int, returns_rows: bool) -> None:
+        """Look at what was done."""
+
+    def failed(self, running: Any) -> None:
+        """Let go."""
 
 
 def reports(factory: Any, marker: type) -> bool:
@@ -15,7 +54,7 @@ def reports(factory: Any, marker: type) -> bool:
     return isinstance(factory, type) and issubclass(factory, marker)
 
 
-def around(recorder: Recorder, running: Running | None, run: Callable[[], Any], cursor: Any) -> Any:
+def around(recorder: Listener, running: Any, run: Callable[[], Any], cursor: Any) -> Any:
     """Run a statement between the start and the end of its record."""
     try:
         result = run()
@@ -26,14 +65,14 @@ def around(recorder: Recorder, running: Running | None, run: Callable[[], Any], 
     return result
 
 
-def finish(recorder: Recorder, running: Running | None, cursor: Any) -> None:
+def finish(recorder: Listener, running: Any, cursor: Any) -> None:
     """Finish a record from what the cursor knows."""
     if running is not None:
         rows = cursor.rowcount if isinstance(cursor.rowcount, int) else 0
         recorder.after(running, rows=rows, returns_rows=cursor.description is not None)
 
 
-def fail(recorder: Recorder, running: Running | None) -> None:
+def fail(recorder: Listener, running: Any) -> None:
     """Give a record up."""
     if running is not None:
         recorder.failed(running)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airlock.operations.drill import drill
-from airlock.operations.drill.reach import chooses_rows
+from airlock.recorder.acts import acts
+from airlock.recorder.tokens import statements
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
+from tests.airlock.drill.reached import FAULTY, write
 from tests.airlock.histories import Revision, write_project
 
 if TYPE_CHECKING:
@@ -19,25 +21,6 @@ TABLE = Revision(
     'op.execute("CREATE TABLE item (id serial PRIMARY KEY, state text NOT NULL, n integer NOT NULL)")',
     'op.execute("DROP TABLE item")',
 )
-
-
-@pytest.mark.parametrize(
-    ("sql", "told"),
-    [
-        ("UPDATE t SET a = 1 WHERE b = 2", True),
-        ("-- why\n  DELETE FROM t USING u WHERE t.a = u.a", True),
-        ("INSERT INTO t SELECT * FROM u", True),
-        ("MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DELETE", True),
-        ("WITH gone AS (DELETE FROM t WHERE a = 1 RETURNING *) INSERT INTO u SELECT * FROM gone", True),
-        ("UPDATE t SET a = 1", False),
-        ("INSERT INTO t VALUES (1)", False),
-        ("SELECT 1 FROM t WHERE a = 1", False),
-        ("ALTER TABLE t ADD CHECK (a > 0)", False),
-    ],
-)
-def test_what_finds_its_rows_by_a_condition_is_told(sql: str, told: bool) -> None:
-    """Only what could find none."""
-    assert chooses_rows(sql) is told
 
 
 @pytest.mark.proof
@@ -81,3 +64,34 @@ def test_a_statement_that_met_no_row_is_not_examined(
     if verdict == NOT_EXAMINED:
         assert "r2.py:" in proof.reason
         assert "met no row: nothing is proved of it" in proof.reason
+
+
+@pytest.mark.proof
+def test_no_change_is_proved_that_met_no_row_on_some_way(tmp_path: Path) -> None:
+    """In texts of several statements, DO blocks, functions, CTEs, raw cursors, loops, branches, arms and lists."""
+    report = drill(write(tmp_path, FAULTY))
+    assert [one.revision for one in report.revisions[1:] if one.verdict == PROVED] == []
+
+
+def test_acts_are_read_from_statements_not_from_their_literals() -> None:
+    """Comments, literals, quoted names, bodies and clauses that contain the words of a write are none."""
+    assert acts("SELECT 'x; UPDATE t SET a = 1' -- DELETE FROM t") == ()
+    assert acts("ALTER TABLE t ADD CHECK (a <> 'DELETE FROM t')") == ()
+    assert acts("CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ DELETE FROM t $$") == ()
+    assert [one.kind for one in acts('SELECT "UPDATE" FROM t FOR UPDATE')] == ["SELECT"]
+    both = acts("WITH a AS (DELETE FROM t WHERE x RETURNING *) INSERT INTO u SELECT * FROM a")
+    assert [(one.kind, one.table) for one in both] == [("DELETE", "t"), ("INSERT", "u")]
+    (update,) = acts(
+        "UPDATE t SET a = CASE b WHEN 1 THEN 2 ELSE 3 END WHERE a IS DISTINCT FROM 1 AND (c = 2 OR d)"
+    )
+    assert [one.label for one in update.branches] == ["OR c = 2", "OR d", "CASE b WHEN 1", "ELSE 3"]
+    assert update.scope is not None
+    assert update.scope.condition == "a IS DISTINCT FROM 1 AND (c = 2 OR d)"
+
+
+def test_a_text_is_split_where_a_semicolon_ends_a_statement() -> None:
+    """Not in literals, dollar quotes, comments, and bodies of SQL functions."""
+    text = "SELECT ';' ; DO $x$ BEGIN; END $x$; /* ; /* ; */ */ -- ;\nSELECT E'\\';', \"a;b\""
+    assert len(statements(text)) == 3
+    atomic = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3"
+    assert len(statements(atomic)) == 2

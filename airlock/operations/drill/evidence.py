@@ -1,0 +1,281 @@
+"""What one sent statement did to rows: counted by the server before it, beside it and after it.
+
+Every question is asked on the statement's own connection, inside a savepoint that is rolled back where there is a
+transaction, so that nothing of it stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airlock.operations.drill import failures
+from airlock.recorder import acts as reading
+from airlock.recorder.source import command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from airlock.recorder.acts import Act
+    from airlock.recorder.counters import Query
+
+_SAVEPOINT = "airlock_reach"
+# Written rows of this backend so far, by the table at the top: of a partition, or of a table that inherits.
+_WRITTEN = """
+SELECT s.relid::bigint, s.schemaname || '.' || s.relname,
+       s.n_tup_ins{0}, s.n_tup_upd{1}, s.n_tup_del{2}
+FROM pg_stat_xact_user_tables AS s{3}
+WHERE s.n_tup_ins{0} + s.n_tup_upd{1} + s.n_tup_del{2} > 0
+"""
+_INSIDE = _WRITTEN.format("", "", "", "")
+# Outside a transaction counters move from the backend to the server at any time: their sum stays.
+_OUTSIDE = _WRITTEN.format(
+    " + g.n_tup_ins", " + g.n_tup_upd", " + g.n_tup_del", " JOIN pg_stat_user_tables AS g USING (relid)"
+).replace("s.relid::bigint", "relid::bigint")
+_FAMILY = """
+WITH RECURSIVE below(oid) AS (
+  SELECT to_regclass({0})::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN below b ON i.inhparent = b.oid)
+SELECT b.oid::bigint, c.relkind::text FROM below b JOIN pg_class c ON c.oid = b.oid
+"""
+_BODIES = """
+SELECT coalesce(p.prosrc, '') FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_language l ON l.oid = p.prolang
+WHERE p.proname = ANY (ARRAY[{0}]) AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND p.prokind IN ('f', 'p') AND p.provolatile = 'v' AND l.lanname IN ('sql', 'plpgsql')
+"""
+
+
+@dataclass(slots=True)
+class Counted:
+    """One act of a statement: how many rows it wrote, how many it left, how many went through each branch.
+
+    None where that cannot be told.
+    """
+
+    act: Act
+    changed: int | None
+    left: int | None = None
+    branches: tuple[int | None, ...] = ()
+
+
+@dataclass(slots=True)
+class Measure:
+    """One statement between its start and its end."""
+
+    own: Query
+    outside: bool
+    acts: tuple[Act, ...]
+    tagged: bool
+    asked: list[tuple[int | None, int | None, tuple[int | None, ...]]] = field(default_factory=list)
+    families: dict[str, frozenset[int]] = field(default_factory=dict)
+    before: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+
+    def end(self, rowcount: int = -1) -> list[Counted]:
+        """Read what the statement has written; `rowcount` is the driver's, where it tells of one act."""
+        after = written(self.own, outside=self.outside)
+        for act in self.acts:
+            if act.table and act.table not in self.families:
+                self.families[act.table] = _family(self.own, act.table, outside=self.outside)
+        groups = Counter(self._group(one) for one in self.acts)
+        alone = len(self.acts) == 1 and self.tagged
+        return [
+            self._counted(number, one, after, groups, rowcount if alone else -1)
+            for number, one in enumerate(self.acts)
+        ]
+
+    def _counted(
+        self,
+        number: int,
+        act: Act,
+        after: dict[int, tuple[int, int, int]] | None,
+        groups: Counter[tuple[str, str]],
+        rowcount: int,
+    ) -> Counted:
+        chosen, total, through = self.asked[number]
+        if act.kind in (reading.READ, reading.TRUNCATE):
+            return Counted(act, chosen)
+        changed = self._delta(act, after)
+        if changed is not None and changed == 0 and rowcount > 0:
+            changed = rowcount
+        if changed is None and rowcount >= 0:
+            changed = rowcount
+        if groups[self._group(act)] > 1 and changed:
+            # The counters are of all of them together.
+            changed = chosen
+        left = max(total - changed, 0) if total is not None and changed is not None else None
+        return Counted(act, changed, left, through)
+
+    def _group(self, act: Act) -> tuple[str, str]:
+        return act.kind, act.table
+
+    def _delta(self, act: Act, after: dict[int, tuple[int, int, int]] | None) -> int | None:
+        if after is None:
+            return None
+        family = self.families.get(act.table, frozenset()) if act.table else frozenset()
+        # A view, a table of rules, or no name to be read: whatever was written then.
+        oids: Iterable[int] = family or {*after, *self.before}
+        found = 0
+        for oid in oids:
+            now, then = after.get(oid, (0, 0, 0)), self.before.get(oid, (0, 0, 0))
+            ins, upd, dele = (max(one - other, 0) for one, other in zip(now, then, strict=True))
+            found += {
+                reading.INSERT: ins, reading.COPY: ins, reading.UPDATE: upd or min(ins, dele), reading.DELETE: dele,
+            }.get(act.kind, ins + upd + dele)  # fmt: skip
+        return found
+
+
+def begin(own: Query, statement: str, sent: str, *, outside: bool) -> Measure | None:
+    """Ask what a statement will choose, before it runs; None where it writes and chooses nothing.
+
+    `sent` is the same without the values it is bound to: what may be shown.
+    """
+    plain = reading.acts(statement)
+    if sent != statement:
+        plain = reading.without_values(plain, sent)
+    inside = _bodies(own, statement, outside=outside)
+    acts = (*plain, *inside)
+    if not acts:
+        return None
+    if inside:
+        plain = tuple(one for one in plain if one.kind != reading.READ)
+        acts = (*plain, *inside)
+    # The driver's count is of the statement itself, not of what is written inside it.
+    measure = Measure(own, outside, acts, not inside and command(statement) in {acts[0].kind, "CREATE"})
+    for act in acts:
+        measure.asked.append(_asked(own, act, outside=outside))
+        if act.table:
+            measure.families[act.table] = _family(own, act.table, outside=outside)
+    measure.families = {name: found for name, found in measure.families.items() if found}
+    measure.before = written(own, outside=outside) or {}
+    return measure
+
+
+def writes(statement: str) -> bool:
+    """Tell whether a statement does anything worth a measure of its own by what its text says."""
+    return bool(reading.acts(statement)) or bool(reading.bodies(statement))
+
+
+def apart(own: Query, pieces: Sequence[str], sent: Sequence[str]) -> list[list[Counted]] | None:
+    """Run the statements of one text one after the other in a savepoint and undo them; None where they do not go so."""
+    found: list[list[Counted]] = []
+    try:
+        with tried(own, outside=False):
+            for piece, shown in zip(pieces, sent, strict=True):
+                measure = begin(own, piece, shown, outside=False)
+                run(own, piece)
+                if measure is not None:
+                    found.append(measure.end())
+    except Exception:  # noqa: BLE001  the text itself will tell, when it runs as it was sent
+        return None
+    return found
+
+
+@contextlib.contextmanager
+def tried(own: Query, *, outside: bool) -> Iterator[None]:
+    """Undo what the block does; outside a transaction there is nothing that a question could leave behind."""
+    if outside:
+        yield
+        return
+    run(own, f"SAVEPOINT {_SAVEPOINT}")
+    try:
+        yield
+    finally:
+        run(own, f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+        run(own, f"RELEASE SAVEPOINT {_SAVEPOINT}")
+
+
+def run(own: Query, statement: str) -> None:
+    """Run a statement that gives no rows: drivers complain that there are none to fetch, the server does not."""
+    try:
+        list(own(statement))
+    except Exception as error:
+        if failures.sqlstate(error) is not None:
+            raise
+
+
+def written(own: Query, *, outside: bool) -> dict[int, tuple[int, int, int]] | None:
+    """Read how many rows this backend has inserted, updated and deleted, by table."""
+    rows = asked(own, _OUTSIDE if outside else _INSIDE, outside=outside)
+    return None if rows is None else {int(row[0]): (int(row[2]), int(row[3]), int(row[4])) for row in rows}
+
+
+def asked(own: Query, question: str, *, outside: bool) -> list[Any] | None:
+    """Ask in a savepoint; None where the server does not answer."""
+    try:
+        with tried(own, outside=outside):
+            return list(own(question))
+    except Exception:  # noqa: BLE001  a question that cannot be asked has no answer
+        return None
+
+
+def _asked(own: Query, act: Act, *, outside: bool) -> tuple[int | None, int | None, tuple[int | None, ...]]:
+    """Count the rows that an act will choose, all it could choose from, and those of each branch."""
+    if act.kind == reading.TRUNCATE:
+        return _first(own, f"SELECT count(*) FROM {act.table}", outside=outside), None, ()
+    scope = act.scope
+    total = chosen = None
+    if scope is not None and (scope.condition or act.chooses):
+        chosen = _first(own, scope.counting(()), outside=outside)
+        if scope.mine:
+            total = _first(own, f"SELECT count(*) FROM {scope.mine}", outside=outside)
+    elif scope is not None:
+        chosen = _first(own, scope.counting(()), outside=outside)
+    return chosen, total, tuple(_through(own, act, outside=outside))
+
+
+def _through(own: Query, act: Act, *, outside: bool) -> Iterator[int | None]:
+    found: dict[int, int | None] = {}
+    for scope in dict.fromkeys(one.scope for one in act.branches):
+        places = [place for place, one in enumerate(act.branches) if one.scope == scope]
+        rows = asked(
+            own, scope.counting([act.branches[place].condition for place in places]), outside=outside
+        )
+        if rows:
+            found |= {place: int(one) for place, one in zip(places, rows[0][1:], strict=True)}
+            continue
+        for place in places:
+            rows = asked(own, scope.counting([act.branches[place].condition]), outside=outside)
+            found[place] = int(rows[0][1]) if rows else None
+    yield from (found[place] for place in range(len(act.branches)))
+
+
+def _first(own: Query, query: str, *, outside: bool) -> int | None:
+    rows = asked(own, query, outside=outside)
+    return int(rows[0][0]) if rows else None
+
+
+def _family(own: Query, name: str, *, outside: bool) -> frozenset[int]:
+    """List a table and those below it; nothing for a view or what is no table (yet)."""
+    rows = asked(own, _FAMILY.format(_literal(name)), outside=outside)
+    if not rows or any(row[1] not in ("r", "p") for row in rows):
+        return frozenset()
+    return frozenset(int(row[0]) for row in rows)
+
+
+def _bodies(own: Query, statement: str, *, outside: bool) -> tuple[Act, ...]:
+    """List what the bodies of a DO, and of the functions that a statement calls, do."""
+    found = [act for body in reading.bodies(statement) for act in reading.body_acts(body)]
+    seen: set[str] = set()
+    names = set(reading.calls(statement)) if _may_call(statement) else set()
+    for body in reading.bodies(statement):
+        names |= set(reading.calls(body))
+    while names - seen and len(seen) < 200:
+        listed = ", ".join(_literal(name) for name in sorted(names - seen))
+        seen |= names
+        rows = asked(own, _BODIES.format(listed), outside=outside)
+        for body in [str(row[0]) for row in rows or ()]:
+            found += reading.body_acts(body)
+            names |= set(reading.calls(body))
+    return tuple(found)
+
+
+def _may_call(statement: str) -> bool:
+    return command(statement) in {"SELECT", "CALL", "WITH", "UPDATE", "INSERT", "DELETE", "MERGE", "PERFORM"}
+
+
+def _literal(text: str) -> str:
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"

@@ -1,0 +1,138 @@
+"""Writes of a revision's Python that it never came to: in a loop over rows, or where a query's answer decides.
+
+What they would have done is not known to any server. Lines are watched only in revisions that have such writes.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+_WRITING = frozenset({
+    "execute", "exec_driver_sql", "executemany", "bulk_insert", "execute_if", "add", "add_all", "delete", "merge",
+    "bulk_save_objects", "bulk_insert_mappings", "bulk_update_mappings", "update", "copy_expert", "copy_from",
+})  # fmt: skip
+_SENDING = frozenset({"execute", "exec_driver_sql", "scalar", "scalars", "query"})
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write that may be passed by: its lines, the lines of its function, and what is written there."""
+
+    start: int
+    end: int
+    function: tuple[int, int]
+    text: str
+
+
+@contextlib.contextmanager
+def lines_of(path: Path) -> Iterator[set[int]]:
+    """Note which lines of a file run while the block does; nothing where the file has no write to be passed by."""
+    seen: set[int] = set()
+    if not conditional_writes(str(path)):
+        yield seen
+        return
+    name, before = str(path), sys.gettrace()
+
+    def inside(frame: FrameType, event: str, _argument: Any) -> Any:
+        if event == "line":
+            seen.add(frame.f_lineno)
+        return inside
+
+    def called(frame: FrameType, _event: str, _argument: Any) -> Any:
+        return inside if frame.f_code.co_filename == name else None
+
+    sys.settrace(called)
+    try:
+        yield seen
+    finally:
+        sys.settrace(before)
+
+
+def passed_by(path: Path, seen: set[int]) -> tuple[Write, ...]:
+    """List the writes that were not come to, in functions that ran."""
+    return tuple(
+        one
+        for one in conditional_writes(str(path))
+        if not any(one.start <= line <= one.end for line in seen)
+        and any(one.function[0] < line <= one.function[1] for line in seen)
+    )
+
+
+@functools.cache
+def conditional_writes(path: str) -> tuple[Write, ...]:
+    """List the writes inside loops, and those under an `if` whose condition rests on a query's answer."""
+    try:
+        source = Path(path).read_text()
+        tree = ast.parse(source)
+    except (OSError, SyntaxError, ValueError):
+        return ()
+    found: list[Write] = []
+    for function in ast.walk(tree):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = (function.lineno, function.end_lineno or function.lineno)
+            answers = _answers(function)
+            for one in _under(function.body, decided=False, answers=answers):
+                text = " ".join((ast.get_source_segment(source, one) or "").split())
+                found.append(Write(one.lineno, one.end_lineno or one.lineno, lines, text))
+    return tuple(found)
+
+
+def _answers(function: ast.AST) -> set[str]:
+    """Name the variables that hold what queries answered, and what is made of those."""
+    names: set[str] = set()
+    for _ in range(3):
+        for node in ast.walk(function):
+            if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if _asks(node.value, names):
+                    names |= {
+                        it.id for target in targets for it in ast.walk(target) if isinstance(it, ast.Name)
+                    }
+    return names
+
+
+def _asks(expression: ast.AST, answers: set[str]) -> bool:
+    return any(
+        (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _SENDING)
+        or (isinstance(node, ast.Name) and node.id in answers)
+        for node in ast.walk(expression)
+    )
+
+
+def _under(body: list[ast.stmt], *, decided: bool, answers: set[str]) -> Iterator[ast.stmt]:
+    for statement in body:
+        if isinstance(statement, (ast.For, ast.AsyncFor)):
+            more = {it.id for it in ast.walk(statement.target) if isinstance(it, ast.Name)}
+            rows = _asks(statement.iter, answers)
+            yield from _under(
+                statement.body, decided=decided or rows, answers=answers | more if rows else answers
+            )
+        elif isinstance(statement, (ast.If, ast.While)):
+            rests = decided or _asks(statement.test, answers)
+            yield from _under(statement.body, decided=rests, answers=answers)
+            yield from _under(statement.orelse, decided=rests, answers=answers)
+        elif isinstance(statement, (ast.With, ast.AsyncWith, ast.Try)):
+            yield from _under(statement.body, decided=decided, answers=answers)
+        elif decided and _writes(statement):
+            yield statement
+
+
+def _writes(statement: ast.stmt) -> bool:
+    if isinstance(statement, (ast.Assign, ast.AugAssign)):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        if any(isinstance(target, (ast.Attribute, ast.Subscript)) for target in targets):
+            return True
+    return any(
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _WRITING
+        for node in ast.walk(statement)
+    )

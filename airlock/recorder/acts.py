@@ -1,0 +1,426 @@
+"""What a statement does to rows: which tables it writes, which rows it chooses, and between what it tells them apart.
+
+Reads text, asks no server. What cannot be read is left out of an act, never guessed: an act without a scope is one whose
+rows are known by the server's counters alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.recorder.branches import Branch, Scope, branches, members, operands
+from airlock.recorder.tokens import NAME, STRING, WORD, Token, masked, span, tokens, value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY, READ = (
+    "INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "COPY", "SELECT",
+)  # fmt: skip
+_HEADS = frozenset({INSERT, UPDATE, DELETE, MERGE})
+# What ends a query's clauses at its own depth.
+_ENDS = frozenset({
+    "UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH", "FOR", "RETURNING", "GROUP", "HAVING", "WINDOW",
+})  # fmt: skip
+# Before a data statement inside a PL/pgSQL body.
+_BEFORE_IN_BODY = frozenset({"", "THEN", "ELSE", "LOOP", "BEGIN", "IN", "QUERY"})
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One write (or one read of the revision's own): `table` as written, empty where the text does not say."""
+
+    kind: str
+    table: str
+    text: str
+    scope: Scope | None = None
+    chooses: bool = False
+    branches: tuple[Branch, ...] = ()
+    unbound: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Give its text in one line, without the characters of its literals and without values it was bound to."""
+        return masked(self.unbound or self.text)
+
+
+def without_values(bound: tuple[Act, ...], statement: str) -> tuple[Act, ...]:
+    """Have acts shown as the statement spells them that was sent, without the values it was bound to."""
+    sent = acts(statement)
+    if len(sent) != len(bound):
+        return tuple(dataclasses.replace(one, unbound=masked(one.text, numbers=True)) for one in bound)
+    found = []
+    for one, other in zip(bound, sent, strict=True):
+        alike = len(one.branches) == len(other.branches)
+        ways = tuple(
+            dataclasses.replace(
+                way, label=other.branches[at].label if alike else masked(way.label, numbers=True)
+            )
+            for at, way in enumerate(one.branches)
+        )
+        found.append(dataclasses.replace(one, unbound=other.text, branches=ways))
+    return tuple(found)
+
+
+def acts(statement: str) -> tuple[Act, ...]:
+    """List what one statement does by itself; not what functions and triggers do that it calls."""
+    some = tokens(statement)
+    if not some:
+        return ()
+    first = some[0].word
+    if first == "CREATE":
+        return tuple(_created(statement, some))
+    if first == TRUNCATE:
+        return tuple(Act(TRUNCATE, name, statement) for name in _listed(some, 1))
+    if first == COPY:
+        words = [token.word for token in some if token.depth == 0]
+        return (Act(COPY, _name(statement, some, 1)[0], statement),) if "FROM" in words else ()
+    if first not in {*_HEADS, "WITH", "SELECT", "EXPLAIN"} and some[0].text != "(":
+        return ()
+    found = tuple(_written(statement, some, body=False))
+    if not found and first in {"SELECT", "WITH"}:
+        return _read(statement, some)
+    return found
+
+
+def body_acts(body: str) -> tuple[Act, ...]:
+    """List what a PL/pgSQL or SQL body does, in branches or not; of EXECUTE what its literals say."""
+    some = tokens(body)
+    found = list(_written(body, some, body=True))
+    for place, token in enumerate(some):
+        if token.word == "EXECUTE":
+            for text in _literals_until_semicolon(some, place):
+                found += [Act(one.kind, _plain_name(one.table), one.text) for one in acts(text)]
+    return tuple(one for one in found if one.kind != READ)
+
+
+def bodies(statement: str) -> tuple[str, ...]:
+    """Give the bodies of a DO statement."""
+    some = tokens(statement)
+    if not some or some[0].word != "DO":
+        return ()
+    return tuple(value(token) for token in some if token.kind == STRING)
+
+
+def calls(statement: str) -> tuple[str, ...]:
+    """Name the functions and procedures that a text calls, as written and without their schema."""
+    some = tokens(statement)
+    found = {
+        one.text.strip('"').lower() if one.kind == WORD else one.text[1:-1].replace('""', '"')
+        for one, following in itertools.pairwise(some)
+        if one.kind in (WORD, NAME) and following.text == "("
+    }
+    return tuple(sorted(found))
+
+
+def _literals_until_semicolon(some: Sequence[Token], place: int) -> Iterator[str]:
+    for token in some[place + 1 :]:
+        if token.text == ";":
+            return
+        if token.kind == STRING:
+            yield value(token)
+
+
+def _plain_name(name: str) -> str:
+    return "" if "%" in name else name
+
+
+def _written(sql: str, some: Sequence[Token], *, body: bool) -> Iterator[Act]:
+    passed = 0
+    for place, token in enumerate(some):
+        if place < passed or token.word not in _HEADS or not _is_head(some, place, body):
+            continue
+        inside = _extent(some, place)
+        if token.word == MERGE:
+            passed = place + len(inside)
+        act = _act(sql, inside, _prefix(sql, some, place))
+        if act is not None:
+            yield act
+
+
+def _is_head(some: Sequence[Token], place: int, body: bool) -> bool:
+    if place == 0:
+        return True
+    before = some[place - 1]
+    if before.text == "(":
+        return True
+    if before.text == ")":
+        return any(token.word == "WITH" for token in some[:place])
+    if before.word == "EXPLAIN" or before.word == "ANALYZE":
+        return True
+    if not body:
+        return False
+    return before.text in (";", ">>") or (before.kind == WORD and before.word in _BEFORE_IN_BODY)
+
+
+def _extent(some: Sequence[Token], place: int) -> Sequence[Token]:
+    depth = some[place].depth
+    for end in range(place + 1, len(some)):
+        if some[end].depth < depth or some[end].text == ";":
+            return some[place:end]
+    return some[place:]
+
+
+def _prefix(sql: str, some: Sequence[Token], place: int) -> str:
+    """Give the WITH that stands before a statement, where it only reads."""
+    if place == 0 or some[place - 1].text != ")":
+        return ""
+    start = next((token for token in some[:place] if token.word == "WITH"), None)
+    if start is None or any(token.word in _HEADS for token in some[:place]):
+        return ""
+    return sql[start.start : some[place].start]
+
+
+def _act(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
+    kind = inside[0].word
+    text = span(sql, inside)
+    if kind == INSERT:
+        return _insert(sql, inside, prefix)
+    if kind == MERGE:
+        return _merge(sql, inside, prefix)
+    if kind == DELETE and (len(inside) < 2 or inside[1].word != "FROM"):
+        return None
+    start = 1 if kind == UPDATE else 2
+    name, after = _name(sql, inside, start)
+    marks = _clauses(inside, ("SET", "FROM", "USING", "WHERE", "RETURNING"), after)
+    if kind == UPDATE and "SET" not in marks:
+        return None
+    first = marks["SET"] if kind == UPDATE else min(marks.values(), default=len(inside))
+    others = _between(
+        inside,
+        marks,
+        ("FROM",) if kind == UPDATE else ("USING",),
+        ("WHERE", "RETURNING"),
+    )
+    where = _between(inside, marks, ("WHERE",), ("RETURNING",))
+    mine = span(sql, inside[start:first])
+    condition = span(sql, where)
+    if where and where[0].word == "CURRENT":
+        return Act(kind, name, text)
+    scope = Scope(prefix, mine + (f", {span(sql, others)}" if others else ""), condition, mine)
+    found = [*operands(sql, where, scope), *members(sql, where, scope)]
+    if kind == UPDATE:
+        assigned = _between(inside, marks, ("SET",), ("FROM", "WHERE", "RETURNING"))
+        found += branches(sql, assigned, scope)
+    found += _nested(sql, inside, prefix)
+    return Act(kind, name, text, scope, bool(where or others), tuple(found))
+
+
+def _insert(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
+    if len(inside) < 3 or inside[1].word != "INTO":
+        return None
+    name, after = _name(sql, inside, 2)
+    depth = inside[0].depth
+    end = next(
+        (
+            place
+            for place in range(after, len(inside))
+            if inside[place].depth == depth
+            and (
+                inside[place].word == "RETURNING"
+                or (
+                    inside[place].word == "ON"
+                    and place + 1 < len(inside)
+                    and inside[place + 1].word == "CONFLICT"
+                )
+            )
+        ),
+        len(inside),
+    )
+    text = span(sql, inside)
+    body = inside[after:end]
+    blocks = [
+        it for it in _selects(sql, body, prefix) if it[0].depth == depth or _in_outer_parens(body, it[0])
+    ]
+    if not blocks:
+        return Act(INSERT, name, text)
+    found = [
+        one
+        for _, scope, chosen, listed in _selects(sql, body, prefix)
+        for one in _of_select(sql, scope, chosen, listed)
+    ]
+    scope = blocks[0][1] if len(blocks) == 1 else None
+    return Act(INSERT, name, text, scope, True, tuple(found))
+
+
+def _in_outer_parens(body: Sequence[Token], token: Token) -> bool:
+    return bool(body) and body[0].text == "(" and body[0].end <= token.start and body[1] is token
+
+
+def _nested(sql: str, inside: Sequence[Token], prefix: str) -> Iterator[Branch]:
+    for _, scope, chosen, listed in _selects(sql, inside[1:], prefix):
+        yield from _of_select(sql, scope, chosen, listed)
+
+
+def _of_select(sql: str, scope: Scope, where: Sequence[Token], listed: Sequence[Token]) -> Iterator[Branch]:
+    if scope.source:
+        yield from operands(sql, where, scope)
+        yield from members(sql, where, scope)
+        yield from branches(sql, listed, scope)
+
+
+def _selects(
+    sql: str, some: Sequence[Token], prefix: str
+) -> Iterator[tuple[Token, Scope, Sequence[Token], Sequence[Token]]]:
+    """Find every SELECT: its first token, its scope, its WHERE and what it selects."""
+    for place, token in enumerate(some):
+        if token.word != "SELECT":
+            continue
+        end = next(
+            (
+                at
+                for at in range(place + 1, len(some))
+                if some[at].depth < token.depth
+                or some[at].text == ";"
+                or (some[at].depth == token.depth and some[at].word in _ENDS)
+            ),
+            len(some),
+        )
+        inside = some[place:end]
+        marks = _clauses(inside, ("FROM", "WHERE"), 1)
+        source = _between(inside, marks, ("FROM",), ("WHERE",))
+        where = _between(inside, marks, ("WHERE",), ())
+        listed = inside[1 : min(marks.values(), default=len(inside))]
+        yield token, Scope(prefix, span(sql, source), span(sql, where), ""), where, listed
+
+
+def _created(sql: str, some: Sequence[Token]) -> Iterator[Act]:
+    """Find the query of CREATE TABLE … AS."""
+    words = [token.word for token in some[:6]]
+    if "TABLE" not in words:
+        return
+    start = words.index("TABLE") + 1
+    while start < len(some) and some[start].word in {"IF", "NOT", "EXISTS"}:
+        start += 1
+    name, after = _name(sql, some, start)
+    at = next(
+        (place for place in range(after, len(some)) if some[place].word == "AS" and some[place].depth == 0),
+        None,
+    )
+    if at is None or [token.word for token in some[-3:]] == ["WITH", "NO", "DATA"]:
+        return
+    blocks = list(_selects(sql, some[at + 1 :], ""))
+    if not blocks or not blocks[0][1].source:
+        return
+    found = [one for _, scope, chosen, listed in blocks for one in _of_select(sql, scope, chosen, listed)]
+    outer = [it for it in blocks if it[0].depth == 0]
+    scope = outer[0][1] if len(outer) == 1 and some[at + 1] is outer[0][0] else None
+    yield Act(INSERT, name, sql, scope, True, tuple(found))
+
+
+def _read(sql: str, some: Sequence[Token]) -> tuple[Act, ...]:
+    """Take a query of the revision's own: what it finds decides what is written."""
+    outer = next((it for it in _selects(sql, some, "") if it[0].depth == 0), None)
+    if outer is None or not outer[1].source:
+        return ()
+    text = sql.strip()
+    return (Act(READ, "", text, Scope("", f"({text}) AS airlock_read", "", ""), True),)
+
+
+def _merge(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
+    if len(inside) < 3 or inside[1].word != "INTO":
+        return None
+    name, after = _name(sql, inside, 2)
+    marks = _clauses(inside, ("USING", "ON"), after)
+    text = span(sql, inside)
+    if marks.keys() != {"USING", "ON"}:
+        return Act(MERGE, name, text, None, True)
+    depth = inside[0].depth
+    whens = [
+        at
+        for at, token in enumerate(inside)
+        if token.word == "WHEN" and token.depth == depth and at > marks["ON"]
+    ]
+    if not whens:
+        return Act(MERGE, name, text, None, True)
+    mine = span(sql, inside[2 : marks["USING"]])
+    source = span(sql, inside[marks["USING"] + 1 : marks["ON"]])
+    on = span(sql, inside[marks["ON"] + 1 : whens[0]])
+    alias = _alias(inside[2 : marks["USING"]])
+    found: list[Branch] = []
+    for number, at in enumerate(whens):
+        arm = inside[at : whens[number + 1] if number + 1 < len(whens) else len(inside)]
+        then = next(
+            (place for place, token in enumerate(arm) if token.word == "THEN" and token.depth == depth), None
+        )
+        if then is None:
+            continue
+        head = [token.word for token in arm[:then]]
+        extra = next(
+            (place for place, token in enumerate(arm[:then]) if token.word == "AND" and token.depth == depth),
+            None,
+        )
+        condition = span(sql, arm[extra + 1 : then]) if extra is not None else "true"
+        if "NOT" not in head[:2]:
+            scope = Scope(prefix, f"{mine} JOIN {source} ON ({on})", "", "")
+        elif head[2:5] == ["MATCHED", "BY", "SOURCE"]:
+            scope = Scope(prefix, mine, f"NOT EXISTS (SELECT FROM {source} WHERE {on})", "")
+        else:
+            scope = Scope(prefix, f"{source} LEFT JOIN {mine} ON ({on})", f"{alias}.ctid IS NULL", "")
+        earlier = [one for one in found if one.scope == scope]
+        under = " AND ".join([*(f"({one.condition}) IS NOT TRUE" for one in earlier), f"({condition})"])
+        found.append(Branch(span(sql, arm[:then]), under, scope))
+    return Act(MERGE, name, text, None, True, tuple(found))
+
+
+def _alias(some: Sequence[Token]) -> str:
+    names = [token for token in some if token.kind in (WORD, NAME) and token.word not in {"AS", "ONLY"}]
+    if len(names) > 1 and some[-1] is names[-1] and (len(some) < 2 or some[-2].text != "."):
+        return names[-1].text
+    return "".join(token.text for token in some if token.word not in {"AS", "ONLY"} and token.text != "*")
+
+
+def _clauses(inside: Sequence[Token], words: Sequence[str], start: int) -> dict[str, int]:
+    """Find where clauses begin at the statement's own depth; IS DISTINCT FROM begins none."""
+    depth, found = inside[0].depth, {}
+    for place in range(start, len(inside)):
+        token = inside[place]
+        if (
+            token.depth == depth
+            and token.word in words
+            and token.word not in found
+            and inside[place - 1].word != "DISTINCT"
+        ):
+            found[token.word] = place
+    return found
+
+
+def _between(
+    inside: Sequence[Token], marks: dict[str, int], opening: Sequence[str], closing: Sequence[str]
+) -> Sequence[Token]:
+    start = next((marks[word] for word in opening if word in marks), None)
+    if start is None:
+        return ()
+    end = min((marks[word] for word in closing if word in marks and marks[word] > start), default=len(inside))
+    return inside[start + 1 : end]
+
+
+def _name(sql: str, some: Sequence[Token], place: int) -> tuple[str, int]:
+    """Read a possibly qualified name; return it and the place behind it."""
+    while place < len(some) and some[place].word in {"ONLY", "TABLE"}:
+        place += 1
+    start = place
+    while place < len(some) and some[place].kind in (WORD, NAME):
+        place += 1
+        if place < len(some) and some[place].text == ".":
+            place += 1
+        else:
+            break
+    return span(sql, some[start:place]), place
+
+
+def _listed(some: Sequence[Token], place: int) -> Iterator[str]:
+    text, parts = "", some[place:]
+    for token in parts:
+        if token.word in {"RESTART", "CONTINUE", "CASCADE", "RESTRICT"}:
+            break
+        if token.text == ",":
+            yield text
+            text = ""
+        elif token.word not in {"ONLY", "TABLE"} and token.text != "*":
+            text += token.text
+    if text:
+        yield text

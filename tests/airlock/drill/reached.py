@@ -1,0 +1,222 @@
+"""Data migrations on tables of their own, faulty and sound: what a drill must not call proved, and what it may.
+
+Each is the body of one revision; all of their tables are made by one first revision, so that a drill of all costs seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.airlock.histories import Revision, write_project
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Case:
+    """One revision: `table` and `$t` in its bodies are its own table; `columns` what the table has beside its key."""
+
+    name: str
+    columns: str
+    up: str
+    down: str = "pass"
+    beside: str = ""
+    extra: str = ""
+
+    def body(self, text: str) -> str:
+        """Put the table's name in."""
+        return text.replace("$t", f"t_{self.name}")
+
+
+def write(directory: Path, cases: Sequence[Case]) -> Path:
+    """Write one history of all cases; revision ids are the cases' names."""
+    made = []
+    for case in cases:
+        made.append(f'op.execute("""CREATE TABLE t_{case.name} (id serial PRIMARY KEY, {case.columns})""")')
+        made += [f'op.execute("""{case.body(line)}""")' for line in case.beside.splitlines() if line.strip()]
+    made.insert(0, "op.execute(\"CREATE TYPE m_mood AS ENUM ('glad', 'sad')\")")
+    revisions = [Revision("tables", "\n".join(made), "raise NotImplementedError('the base of a test')")]
+    revisions += [
+        Revision(case.name, case.body(case.up), case.body(case.down), extra=IMPORTS + case.body(case.extra))
+        for case in cases
+    ]
+    return write_project(directory, revisions)
+
+
+IMPORTS = "import sqlalchemy as sa\nfrom sqlalchemy.orm import Session\n"
+
+
+def sql(*statements: str) -> str:
+    """Spell a body that sends statements one by one."""
+    return "\n".join(f'op.execute("""{one}""")' for one in statements)
+
+
+_STATE = "state text NOT NULL, n integer NOT NULL"
+
+FAULTY = (
+    # What rows of no sample would show: a value that is mapped onto one that was there.
+    Case("merges_states", _STATE, sql("UPDATE $t SET state = 'archived' WHERE state = 'old'"),
+         sql("UPDATE $t SET state = 'old' WHERE state = 'archived'")),
+    Case("two_in_one_text", _STATE, sql("UPDATE $t SET n = 0 WHERE state = 'gone'; SELECT 1")),
+    Case("two_updates_in_one_text", _STATE,
+         sql("UPDATE $t SET n = n + 1; UPDATE $t SET n = 0 WHERE state = 'gone'"), sql("UPDATE $t SET n = n - 1")),
+    Case("do_block", _STATE, sql("DO $$ BEGIN UPDATE $t SET n = 0 WHERE state = 'gone'; END $$")),
+    Case("do_block_with_if", _STATE,
+         sql("DO $$ BEGIN IF EXISTS (SELECT FROM $t WHERE state = 'gone') THEN "
+             "DELETE FROM $t WHERE state = 'gone'; END IF; END $$")),
+    Case("do_block_with_loop", _STATE,
+         sql("DO $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM $t WHERE state = 'gone' LOOP "
+             "UPDATE $t SET n = -1 WHERE id = r.id; END LOOP; END $$")),
+    Case("do_block_dynamic", _STATE,
+         sql("DO $$ BEGIN EXECUTE format('UPDATE %I SET n = 0 WHERE state = %L', '$t', 'gone'); END $$")),
+    Case("function_by_select", _STATE, sql("SELECT f_$t()"), beside=(
+        "CREATE FUNCTION f_$t() RETURNS void LANGUAGE sql AS $$ UPDATE $t SET n = 0 WHERE state = 'gone' $$")),
+    Case("procedure", _STATE, sql("CALL p_$t()"), beside=(
+        "CREATE PROCEDURE p_$t() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM $t WHERE state = 'gone'; END $$")),
+    Case("writing_cte", _STATE,
+         sql("WITH gone AS (DELETE FROM $t WHERE state = 'gone' RETURNING id) SELECT count(*) FROM gone")),
+    Case("raw_cursor", _STATE,
+         "c = op.get_bind().connection.cursor()\nc.execute(\"UPDATE $t SET n = 0 WHERE state = %s\", ('gone',))"),
+    Case("case_branch", _STATE,
+         sql("ALTER TABLE $t ADD level integer",
+             "UPDATE $t SET level = CASE WHEN state = 'low' THEN 1 WHEN state = 'high' THEN 2 ELSE 3 END",
+             "ALTER TABLE $t DROP state"),
+         sql("ALTER TABLE $t ADD state text",
+             "UPDATE $t SET state = CASE level WHEN 1 THEN 'low' WHEN 2 THEN 'low' ELSE 'sample' END",
+             "ALTER TABLE $t ALTER state SET NOT NULL", "ALTER TABLE $t DROP level")),
+    Case("or_arm", _STATE, sql("UPDATE $t SET n = 5 WHERE n = 5 OR state = 'gone'")),
+    Case("in_list", _STATE, sql("UPDATE $t SET n = 7 WHERE state IN ('gone', 'lost')")),
+    Case("mapping_loop", _STATE,
+         "for old, new in (('a', 'b'), ('b', 'c')):\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET state = :n WHERE state = :o'), {'n': new, 'o': old})",
+         "for old, new in (('a', 'b'), ('b', 'c')):\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET state = :o WHERE state = :n'), {'n': new, 'o': old})"),
+    Case("python_loop", _STATE,
+         "for row in op.get_bind().execute(sa.text(\"SELECT id FROM $t WHERE state = 'gone'\")):\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET n = 0 WHERE id = :i'), {'i': row.id})"),
+    Case("python_branch", _STATE,
+         "for row in op.get_bind().execute(sa.text('SELECT id, state FROM $t')).all():\n"
+         "    if row.state == 'gone':\n"
+         "        op.get_bind().execute(sa.text('UPDATE $t SET n = 0 WHERE id = :i'), {'i': row.id})"),
+    Case("core_update", _STATE,
+         "t = sa.table('$t', sa.column('state'), sa.column('n'))\n"
+         "op.execute(t.update().where(t.c.state == 'gone').values(n=0))"),
+    Case("deletes_nulls", "note text", sql("DELETE FROM $t WHERE note = 'nothing'")),
+    Case("literal_with_keyword", _STATE, sql("UPDATE $t SET n = 0 WHERE state = 'see WHERE; DELETE FROM x'")),
+    Case("merge_action", _STATE,
+         sql("MERGE INTO $t AS a USING (SELECT 'gone' AS s) AS b ON a.state = b.s WHEN MATCHED THEN UPDATE SET n = 0")),
+    Case("insert_select", _STATE, sql("INSERT INTO u_$t SELECT id FROM $t WHERE state = 'gone'"), sql("TRUNCATE u_$t"),
+         beside="CREATE TABLE u_$t (id integer)"),
+    Case("truncates_an_empty_table", "n integer", sql("TRUNCATE e_$t"), beside="CREATE TABLE e_$t (id integer CHECK (false))"),
+    Case("orm_session", _STATE,
+         "s = Session(op.get_bind())\ns.execute(sa.text(\"DELETE FROM $t WHERE state = 'gone'\"))\ns.flush()"),
+    Case("between_borders", "n integer NOT NULL", sql("UPDATE $t SET n = 0 WHERE n BETWEEN 40000 AND 50000")),
+    Case("like_pattern", "code text NOT NULL",
+         sql("UPDATE $t SET code = 'new-' || substr(code, 5) WHERE code LIKE 'old-%'"),
+         sql("UPDATE $t SET code = 'old-' || substr(code, 5) WHERE code LIKE 'new-%'")),
+    Case("json_path", "doc jsonb NOT NULL",
+         sql("UPDATE $t SET doc = doc || '{\"kind\": \"b\"}' WHERE doc ->> 'kind' = 'a'"),
+         sql("UPDATE $t SET doc = doc || '{\"kind\": \"a\"}' WHERE doc ->> 'kind' = 'b'")),
+    Case("empty_to_null", "note text", sql("UPDATE $t SET note = NULL WHERE note = ''"),
+         sql("UPDATE $t SET note = '' WHERE note IS NULL")),
+    Case("old_rows", "at timestamptz NOT NULL", sql("DELETE FROM $t WHERE at < now() - interval '40 years'")),
+    Case("array_member", "tags text[] NOT NULL", sql("UPDATE $t SET tags = array_remove(tags, 'old') WHERE 'old' = ANY (tags)")),
+    Case("absent_partner", "n integer", sql("DELETE FROM c_$t c WHERE NOT EXISTS (SELECT FROM $t p WHERE p.id = c.p)"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer NOT NULL)"),
+    Case("negative_amounts", "amount numeric(10,2) NOT NULL", sql("UPDATE $t SET amount = 0 WHERE amount < -5000000")),
+)  # fmt: skip
+
+SOUND = (
+    Case("swaps_states", _STATE, sql("UPDATE $t SET state = '<old>' WHERE state = 'old'"),
+         sql("UPDATE $t SET state = 'old' WHERE state = '<old>'")),
+    Case("copies_column", _STATE, sql("ALTER TABLE $t ADD label text", "UPDATE $t SET label = upper(state)"),
+         sql("ALTER TABLE $t DROP label")),
+    Case("fills_new_column", _STATE,
+         sql("ALTER TABLE $t ADD done boolean", "UPDATE $t SET done = (state = 'done') WHERE done IS NULL"),
+         sql("ALTER TABLE $t DROP done")),
+    Case("flag_by_case", _STATE,
+         sql("ALTER TABLE $t ADD level integer",
+             "UPDATE $t SET level = CASE WHEN state = 'low' THEN 1 WHEN state = 'high' THEN 2 ELSE 3 END"),
+         sql("ALTER TABLE $t DROP level")),
+    Case("flag_by_or", _STATE,
+         sql("ALTER TABLE $t ADD flag boolean NOT NULL DEFAULT false",
+             "UPDATE $t SET flag = true WHERE state = 'hot' OR n > 100000"),
+         sql("ALTER TABLE $t DROP flag")),
+    Case("flag_by_list", _STATE,
+         sql("ALTER TABLE $t ADD flag boolean NOT NULL DEFAULT false",
+             "UPDATE $t SET flag = true WHERE state IN ('hot', 'warm', 'lukewarm')"),
+         sql("ALTER TABLE $t DROP flag")),
+    Case("flag_by_do", _STATE,
+         sql("ALTER TABLE $t ADD flag boolean",
+             "DO $$ BEGIN UPDATE $t SET flag = true WHERE state = 'hot'; END $$"),
+         sql("ALTER TABLE $t DROP flag")),
+    Case("creates_by_do", _STATE,
+         sql("DO $$ BEGIN CREATE TYPE y_$t AS ENUM ('a'); EXCEPTION WHEN duplicate_object THEN NULL; END $$"),
+         sql("DROP TYPE y_$t")),
+    Case("mapping_both_ways", _STATE,
+         "for old, new in (('a', '<1>'), ('b', '<2>')):\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET state = :n WHERE state = :o'), {'n': new, 'o': old})",
+         "for old, new in (('a', '<1>'), ('b', '<2>')):\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET state = :o WHERE state = :n'), {'n': new, 'o': old})"),
+    Case("two_steps_in_one_text", _STATE,
+         sql("ALTER TABLE $t ADD a integer; UPDATE $t SET a = n; ALTER TABLE $t ALTER a SET NOT NULL"),
+         sql("ALTER TABLE $t DROP a")),
+    Case("loop_over_rows", _STATE,
+         "op.execute('ALTER TABLE $t ADD twice integer')\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, n FROM $t')).all():\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET twice = :n WHERE id = :i'), {'n': row.n % 1000, 'i': row.id})",
+         sql("ALTER TABLE $t DROP twice")),
+    Case("loop_with_branch", _STATE,
+         "op.execute('ALTER TABLE $t ADD flag boolean')\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, state FROM $t')).all():\n"
+         "    if row.state == 'hot':\n"
+         "        op.get_bind().execute(sa.text('UPDATE $t SET flag = true WHERE id = :i'), {'i': row.id})",
+         sql("ALTER TABLE $t DROP flag")),
+    Case("moves_to_table", _STATE,
+         sql("CREATE TABLE d_$t (id integer PRIMARY KEY REFERENCES $t, n integer NOT NULL)",
+             "INSERT INTO d_$t SELECT id, n FROM $t", "ALTER TABLE $t DROP n"),
+         sql("ALTER TABLE $t ADD n integer", "UPDATE $t SET n = d.n FROM d_$t d WHERE d.id = $t.id",
+             "UPDATE $t SET n = 0 WHERE n IS NULL", "ALTER TABLE $t ALTER n SET NOT NULL", "DROP TABLE d_$t")),
+    Case("json_key", "doc jsonb NOT NULL",
+         sql("ALTER TABLE $t ADD kind text", "UPDATE $t SET kind = doc ->> 'kind' WHERE doc ->> 'kind' IN ('a', 'b')"),
+         sql("ALTER TABLE $t DROP kind")),
+    Case("recent_rows", "at timestamptz NOT NULL",
+         sql("ALTER TABLE $t ADD fresh boolean", "UPDATE $t SET fresh = true WHERE at > now() - interval '7 days'"),
+         sql("ALTER TABLE $t DROP fresh")),
+    Case("patterns", "mail text NOT NULL",
+         sql("ALTER TABLE $t ADD intern boolean", "UPDATE $t SET intern = true WHERE mail LIKE '%@corp.example'"),
+         sql("ALTER TABLE $t DROP intern")),
+    Case("regular", "mail text NOT NULL",
+         sql("ALTER TABLE $t ADD good boolean", "UPDATE $t SET good = true WHERE mail ~ '^[a-z]+[.]x[0-9]{3}$'"),
+         sql("ALTER TABLE $t DROP good")),
+    Case("case_folding", "mail text NOT NULL",
+         sql("ALTER TABLE $t ADD boss boolean", "UPDATE $t SET boss = true WHERE lower(trim(mail)) = 'boss@x.example'"),
+         sql("ALTER TABLE $t DROP boss")),
+    Case("array_tags", "tags text[] NOT NULL",
+         sql("ALTER TABLE $t ADD old boolean", "UPDATE $t SET old = true WHERE 'old' = ANY (tags)"),
+         sql("ALTER TABLE $t DROP old")),
+    Case("reads_partner", _STATE,
+         sql("ALTER TABLE $t ADD has boolean NOT NULL DEFAULT false",
+             "UPDATE $t SET has = true WHERE EXISTS (SELECT FROM c_$t c WHERE c.p = $t.id AND c.kind = 'x')"),
+         sql("ALTER TABLE $t DROP has"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t, kind text)"),
+    Case("enum_labels", "mood m_mood NOT NULL",
+         sql("ALTER TABLE $t ADD m text", "UPDATE $t SET m = CASE mood WHEN 'glad' THEN 'g' WHEN 'sad' THEN 's' END"),
+         sql("ALTER TABLE $t DROP m")),
+    Case("merges_on_key", _STATE,
+         sql("ALTER TABLE $t ADD a integer",
+             "MERGE INTO $t USING (SELECT id AS k FROM $t) AS s ON $t.id = s.k WHEN MATCHED THEN UPDATE SET a = n % 7"),
+         sql("ALTER TABLE $t DROP a")),
+    Case("guards_by_query", _STATE,
+         "if op.get_bind().execute(sa.text(\"SELECT id FROM $t WHERE state = 'forbidden' LIMIT 1\")).first():\n"
+         "    raise RuntimeError('forbidden states')\n"
+         "op.execute('ALTER TABLE $t ADD c integer')",
+         sql("ALTER TABLE $t DROP c")),
+    Case("date_to_text", "d date NOT NULL", sql("ALTER TABLE $t ALTER d TYPE text USING d::text"),
+         sql("ALTER TABLE $t ALTER d TYPE date USING d::date")),
+    Case("text_to_date", "d text NOT NULL", sql("ALTER TABLE $t ALTER d TYPE date USING d::date"),
+         sql("ALTER TABLE $t ALTER d TYPE text USING d::text")),
+)  # fmt: skip
