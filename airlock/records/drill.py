@@ -179,7 +179,12 @@ class DrillReport:
     @property
     def exit_code(self) -> int:
         """Give the exit code that the worst verdict stands for."""
-        return {PROVED: errors.DONE, NOT_EXAMINED: errors.NOT_EXAMINED}.get(self.verdict, errors.REFUSED)
+        codes = {
+            PROVED: errors.DONE,
+            NOT_EXAMINED: errors.NOT_EXAMINED,
+            IRREVERSIBLE: errors.NOT_EXAMINED,
+        }
+        return codes.get(self.verdict, errors.REFUSED)
 
     @property
     def longest_stall_ms(self) -> float | None:

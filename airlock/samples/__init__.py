@@ -14,11 +14,12 @@ from airlock.samples.digests import (
     TableDigest,
     can_be_compared,
     compare,
+    delete_rows,
     digest_large_objects,
     digests,
 )
 from airlock.samples.fill import fill, with_requirements
-from airlock.samples.sequences import Next, compare_sequences, read_sequences
+from airlock.samples.sequences import Next, compare_sequences, read_sequences, set_sequences
 from airlock.samples.tables import Table, read_tables
 
 __all__ = [
@@ -31,11 +32,13 @@ __all__ = [
     "can_be_compared",
     "compare",
     "compare_sequences",
+    "delete_rows",
     "digest_large_objects",
     "digests",
     "fill",
     "read_sequences",
     "read_tables",
+    "set_sequences",
     "time_by_hand",
     "with_requirements",
     "write_clones",

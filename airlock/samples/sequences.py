@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
@@ -10,6 +10,8 @@ from airlock.records.difference import Difference
 from airlock.samples.tables import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airlock.drivers import client
 
 _OWNED = """
@@ -65,6 +67,16 @@ def read_sequences(connection: client.Connection) -> dict[str, Next]:
                 label = f"sequence {plain(schema)}.{plain(name)}"
                 found[label] = Next(last + step if called else last, step, serves, furthest)
     return found
+
+
+def set_sequences(connection: client.Connection, wanted: Mapping[str, Next]) -> None:
+    """Let sequences hand out next what `wanted` says, but for those whose column holds it already. Takes effect at once."""
+    with connection.cursor() as cursor:
+        for label, now in read_sequences(connection).items():
+            then = wanted.get(label)
+            if then is None or then.value == now.value or replace(then, furthest=now.furthest).is_used:
+                continue
+            cursor.execute("SELECT setval(%s::regclass, %s, false)", (label.partition(" ")[2], then.value))
 
 
 def _one(

@@ -22,8 +22,7 @@ PRINTS = {"commands", "cli", "__main__"}
 STANDING = frozenset({
     "airlock.operations.drill.examination", "airlock.operations.drill.first_upgrade",
     "airlock.operations.drill.interrupt", "airlock.operations.drill.mid_statement",
-    "airlock.operations.drill.next_start", "airlock.operations.drill.second_upgrade",
-    "airlock.operations.drill.under_traffic",
+    "airlock.operations.drill.second_upgrade", "airlock.operations.drill.under_traffic",
 })  # fmt: skip
 
 

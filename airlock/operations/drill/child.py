@@ -4,104 +4,112 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from alembic.runtime.migration import MigrationStep
+from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
+from airlock.operations.drill import failures
+from airlock.operations.drill.ascent import MissingRole, Way, ascend
 from airlock.operations.drill.examination import Examination, Options
+from airlock.operations.drill.order import chosen, laid_out
 from airlock.operations.drill.state import Ledger
 from airlock.project import environment
 from airlock.project.environment import Hooks
-from airlock.project.project import Project, RevisionFacts
+from airlock.project.project import Project
 from airlock.records.drill import DrillProgress, RevisionProof
 from airlock.records.errors import NotExamined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from alembic.runtime.migration import MigrationContext, RevisionStep
+    from alembic.runtime.migration import MigrationContext
 
+    from airlock.operations.drill.state import State
+    from airlock.project.project import RevisionFacts
     from airlock.records.rows import Fill, Rate
     from airlock.scratch.servers import ScratchDatabase
 
 
 @dataclass(frozen=True)
-class Stuck:
-    """The database is not fit for the next revision: it must be built anew, to stand after so many of the range."""
-
-    position: int
-
-
-@dataclass(frozen=True)
 class WantsRole:
-    """The history names a role that the scratch server lacks."""
+    """The history names a role that the scratch server lacks; `position` of the range's revisions are examined."""
 
     role: str
     position: int
 
 
 @dataclass(frozen=True)
+class At:
+    """The child is about to apply, unexamined, the revision that stands above so many of the whole history."""
+
+    stands: int
+
+
+@dataclass(frozen=True)
 class Finished:
-    """The child is through; `fills` are the tables' sample rows, `dead_end` the revision nothing gets past."""
+    """The child is through; `fills` are the tables' sample rows.
+
+    `position`: so many of the range are examined, and the next wants another database; None at the range's end.
+    """
 
     fills: tuple[Fill, ...]
     rows_made: int
     fill_ms: float
-    rates: tuple[Rate, ...] = ()
-    dead_end: str | None = None
+    rates: tuple[Rate, ...]
+    position: int | None
 
 
-@dataclass
-class Build(Hooks):
-    """Apply a list of revisions in its order, whatever Alembic would have planned."""
+@dataclass(frozen=True)
+class Climbed:
+    """How far a database has come that is only ever upgraded."""
 
-    project: Project
-    revisions: Sequence[RevisionFacts]
-    search_path: str | None = None
-
-    def plan(self, _steps: list[RevisionStep]) -> list[RevisionStep]:
-        script: Any = self.project.script
-        return [
-            MigrationStep.upgrade_from_script(script.revision_map, script.get_revision(one.revision))
-            for one in self.revisions
-        ]
-
-    def begun(self, _step: RevisionStep, context: MigrationContext) -> None:
-        if context.connection is not None:
-            row = context.connection.exec_driver_sql("SHOW search_path").fetchone()
-            self.search_path = row[0] if row else None
+    way: Way
 
 
 class _Lay(Hooks):
     """Keep what env.py lays down before the first revision: its schema and its version table."""
 
     def start(self, context: MigrationContext, _heads: tuple[str, ...]) -> None:
-        connection: Any = context.connection
+        connection = context.connection
         # Inside env.py's own `engine.begin()` its end commits, and nobody else may.
-        if not context._in_external_transaction and connection.in_transaction():
+        if connection is not None and not context._in_external_transaction and connection.in_transaction():
             connection.commit()
 
 
-def chosen(project: Project, from_to: str | None, last: int | None, start: tuple[str, ...] | None) -> tuple[
-    tuple[RevisionFacts, ...], tuple[RevisionFacts, ...]
-]:  # fmt: skip
-    """Split the history into what is built without a look and what is examined, both in upgrade order."""
-    everything = project.revisions()
-    examined = project.revisions(from_to)
-    if start is not None:
-        held = set(start)
-        for one in reversed(everything):
-            if one.revision in held:
-                held |= {*one.down_revisions, *one.depends_on}
-        known = {one.revision for one in everything if one.revision in held}
-        examined = tuple(one for one in examined if one.revision not in known)
-    if last is not None:
-        examined = examined[-last:] if last > 0 else ()
-    names = {one.revision for one in examined}
-    final = max((place for place, one in enumerate(everything) if one.revision in names), default=-1)
-    before = tuple(one for one in everything[: final + 1] if one.revision not in names)
-    return before, examined
+@dataclass
+class _Place:
+    """One scratch database on its way up, and what is known of it."""
+
+    project: Project
+    order: tuple[RevisionFacts, ...]
+    ledger: Ledger
+    state: State
+    way: Way
+
+    @classmethod
+    def open(
+        cls, project: Project, order: tuple[RevisionFacts, ...], database: ScratchDatabase, rows: int,
+        made: dict[str, str], way: Way,
+    ) -> _Place:  # fmt: skip
+        """Connect, lay what env.py lays where the database is empty, and fill that. Raises what env.py raises."""
+        ran = environment.run(project, None, None, "up", Hooks() if way.stands else _Lay())
+        label = f"{plain(ran.version_table_schema or 'public')}.{plain(ran.version_table)}"
+        ledger = Ledger.open(database, label, rows)
+        ledger.search_path, ledger.made, ledger.fills = way.search_path, dict(made), dict(way.fills)
+        state = ledger.read()
+        named = [name for name in state.tables() if name.endswith(f".{plain(ran.version_table)}")]
+        if label not in named and len(named) == 1:
+            ledger.version_table = named[0]  # the search_path put it elsewhere than in public
+            state = ledger.read()
+        if state.digests and not way.stands:
+            ledger.fill(state.tables())
+            state = ledger.read()
+        return cls(project, order, ledger, state, way)
+
+    def climb(self, place: int) -> None:
+        """Apply the revision at a place of the order, unexamined. Raises MissingRole."""
+        self.state, gap = ascend(self.project, self.order[place], self.ledger, self.state, self.way)
+        gaps = (*self.way.gaps, gap) if gap is not None else self.way.gaps
+        self.way = self.way.at(place + 1, self.ledger, gaps)
 
 
 def prove(
@@ -114,78 +122,115 @@ def prove(
     database: ScratchDatabase,
     options: Options,
     made: dict[str, str],
-) -> Iterator[DrillProgress | RevisionProof | Stuck | WantsRole | Finished]:
-    """Examine the revisions of a range from `position` on. Runs in an isolated child."""
-    import logging
+    way: Way | None = None,
+) -> Iterator[DrillProgress | RevisionProof | At | WantsRole | Finished]:
+    """Examine the revisions of a range from `position` on, in a database that has come so far a `way`.
 
-    from airlock.operations.drill import failures
-
-    # env.py usually has Alembic announce every step; three times each would bury the progress line.
-    logging.disable(logging.INFO)
+    Runs in an isolated child.
+    """
+    _quiet()
     project = Project.open(Path(config), x_arguments)
-    before, examined = chosen(project, from_to, last, start)
-    build = Build(project, (*before, *examined[:position]))
+    order, examined = laid_out(project, from_to, last, start)
     try:
-        if build.revisions:
-            yield DrillProgress(position, len(examined), build.revisions[-1].revision, "building")
-            ran = environment.run(project, None, build.revisions[-1].revision, "up", build)
-        else:
-            ran = environment.run(project, None, None, "up", _Lay())
-    except Exception as error:
-        role = failures.missing_role(error)
-        if role is None:
-            raise NotExamined(f"The history does not build in scratch: {failures.one_line(error)}") from error
-        yield WantsRole(role, position)
+        here = _Place.open(project, order, database, options.rows, made, way or Way())
+    except Exception as error:  # noqa: BLE001  env.py may raise anything
+        yield WantsRole(_role_or_raise(error), position)
         return
-    table = ran.version_table
-    label = f"{plain(ran.version_table_schema or 'public')}.{plain(table)}"
-    ledger = Ledger.open(database, label, options.rows)
-    ledger.search_path = build.search_path
-    ledger.made = dict(made)
     try:
-        yield from _examine(project, examined, position, ledger, options, table)
+        yield from _examine(here, examined, position, options)
     finally:
-        ledger.close()
+        here.ledger.close()
 
 
 def _examine(
-    project: Project,
-    examined: Sequence[RevisionFacts],
-    position: int,
-    ledger: Ledger,
-    options: Options,
-    version_table: str,
-) -> Iterator[DrillProgress | RevisionProof | Stuck | WantsRole | Finished]:
-    state = ledger.read()
-    named = [name for name in state.tables() if name.endswith(f".{plain(version_table)}")]
-    if ledger.version_table not in named and len(named) == 1:
-        ledger.version_table = named[0]  # the search_path put it elsewhere than in public
-        state = ledger.read()
-    if state.digests:
-        yield DrillProgress(position, len(examined), "", "filling tables")
-        ledger.fill(state.tables())
-        state = ledger.read()
-    for number in range(position, len(examined)):
-        one = Examination(project, examined[number], ledger, state, options, turn=number + 1)
+    here: _Place, examined: frozenset[str], position: int, options: Options
+) -> Iterator[DrillProgress | RevisionProof | At | WantsRole | Finished]:
+    numbers = [place for place, one in enumerate(here.order) if one.revision in examined]
+    for place in range(here.way.stands, len(here.order)):
+        facts = here.order[place]
+        if place < numbers[position] or facts.revision not in examined:
+            yield At(place)
+            yield DrillProgress(position, len(numbers), facts.revision, "building")
+            try:
+                here.climb(place)
+            except MissingRole as missing:
+                yield WantsRole(missing.role, position)
+                return
+            continue
+        one = Examination(
+            here.project, facts, here.ledger, here.state, options, turn=position + 1,
+            gaps=here.way.gaps, beyond_help=here.way.beyond_help,
+        )  # fmt: skip
         for phase in one.run():
-            yield DrillProgress(number + 1, len(examined), examined[number].revision, phase)
+            yield DrillProgress(position + 1, len(numbers), facts.revision, phase)
         if one.wants_role is not None:
-            yield WantsRole(one.wants_role, number)
+            yield WantsRole(one.wants_role, position)
             return
         yield one.proof()
-        if one.dead_end:
-            yield _finished(ledger, examined[number].revision)
-            return
+        position += 1
+        if position == len(numbers):
+            break
         if one.stuck:
-            yield Stuck(number + 1)
+            yield _finished(here.ledger, position)
             return
-        state = one.state
-    yield _finished(ledger)
+        here.state = one.state
+    yield _finished(here.ledger)
 
 
-def _finished(ledger: Ledger, dead_end: str | None = None) -> Finished:
+def climb(
+    config: str,
+    x_arguments: Sequence[str],
+    from_to: str | None,
+    last: int | None,
+    start: tuple[str, ...] | None,
+    position: int,
+    database: ScratchDatabase,
+    options: Options,
+    made: dict[str, str],
+    way: Way,
+) -> Iterator[DrillProgress | At | WantsRole | Climbed]:
+    """Bring a database to where the revision at `position` of the range is examined. Runs in an isolated child."""
+    _quiet()
+    project = Project.open(Path(config), x_arguments)
+    order, examined = laid_out(project, from_to, last, start)
+    numbers = [place for place, one in enumerate(order) if one.revision in examined]
+    try:
+        here = _Place.open(project, order, database, options.rows, made, way)
+    except Exception as error:  # noqa: BLE001  env.py may raise anything
+        yield WantsRole(_role_or_raise(error), position)
+        return
+    try:
+        for place in range(way.stands, numbers[position]):
+            yield At(place)
+            yield DrillProgress(position, len(numbers), order[place].revision, "building")
+            try:
+                here.climb(place)
+            except MissingRole as missing:
+                yield Climbed(here.way)
+                yield WantsRole(missing.role, position)
+                return
+        yield Climbed(here.way)
+    finally:
+        here.ledger.close()
+
+
+def _quiet() -> None:
+    """Keep Alembic from announcing every step: three times each would bury the progress line."""
+    import logging
+
+    logging.disable(logging.INFO)
+
+
+def _role_or_raise(error: Exception) -> str:
+    role = failures.missing_role(error)
+    if role is None:
+        raise NotExamined(f"The history does not build in scratch: {failures.one_line(error)}") from error
+    return role
+
+
+def _finished(ledger: Ledger, position: int | None = None) -> Finished:
     rates = tuple(sorted(ledger.rates.values()))
-    return Finished(tuple(sorted(ledger.fills.values())), ledger.rows_made, ledger.fill_ms, rates, dead_end)
+    return Finished(tuple(sorted(ledger.fills.values())), ledger.rows_made, ledger.fill_ms, rates, position)
 
 
-__all__ = ["Finished", "Stuck", "WantsRole", "chosen", "prove"]
+__all__ = ["At", "Climbed", "Finished", "WantsRole", "chosen", "climb", "prove"]

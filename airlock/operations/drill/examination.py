@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import compare, failures, first_upgrade, interim_writes, second_upgrade
+from airlock.operations.drill.gaps import needs
 from airlock.operations.drill.kept_values import remember
 from airlock.operations.drill.next_start import settle
-from airlock.operations.drill.step import StepTaken, take
+from airlock.operations.drill.step import StepTaken, take_seen
 from airlock.records.drill import (
     IRREVERSIBLE,
     NOT_EXAMINED,
@@ -25,8 +26,8 @@ from airlock.records.errors import NotExamined
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alembic.runtime.migration import MigrationContext
-
+    from airlock.operations.drill.gaps import Gap
+    from airlock.operations.drill.interim_writes import Meanwhile
     from airlock.operations.drill.kept_values import Remembered
     from airlock.operations.drill.state import Ledger, State
     from airlock.project.project import Project, RevisionFacts
@@ -67,15 +68,21 @@ class Examination:
     stalls: list[Stall] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
+    gaps: tuple[Gap, ...] = ()
+    beyond_help: frozenset[str] = frozenset()
     stuck: bool = False
-    dead_end: bool = False
     wants_role: str | None = None
     existing: frozenset[str] = frozenset()
     concerned: tuple[Touched, ...] = ()
     required: dict[str, Table] | None = None
+    begin: State = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Remember where the examination starts."""
+        self.begin = self.state
 
     def run(self) -> Iterator[str]:
-        """Go up, write, go down, compare, go up again, compare, and leave the database above the revision."""
+        """Go up, write, go down, compare, go up again, compare, and say whether the next can start from there."""
         yield "up"
         before = self.state
         remembered = remember(self.ledger, self.facts.kept) if self.options.traffic else ()
@@ -102,10 +109,10 @@ class Examination:
         yield "up again"
         second_upgrade.up_again(self, before, after, below, written)
         if self.again is not None and (self.options.traffic or self.options.crash):
-            yield from self._through_more(before, below, older, remembered)
+            yield from self._through_more(below, older, remembered)
 
     def _through_more(
-        self, before: State, below: State, older: dict[str, Table], remembered: tuple[Remembered, ...]
+        self, below: State, older: dict[str, Table], remembered: tuple[Remembered, ...]
     ) -> Iterator[str]:
         """Go the same way under traffic, and through crashes; the database ends above the revision again."""
         from airlock.operations.drill.interrupt import cut_everywhere
@@ -126,8 +133,7 @@ class Examination:
             self.refuse(f"a step that went through alone fails: {failures.one_line(error)}")
             self.stuck = True
             return
-        if not self.stuck:
-            settle(self, before, self.ledger.read())
+        self.stuck = self.stuck or self.ledger.read() != self.state
 
     def proof(self) -> RevisionProof:
         """Give the verdict and what it rests on."""
@@ -164,22 +170,23 @@ class Examination:
             self.verdict, self.reason = NOT_EXAMINED, reason
 
     def take(self, direction: str, *, counting: bool = True) -> StepTaken:
-        """Take the step, and remember the search_path that env.py works under; `counting` what its statements meet.
+        """Take the step, and remember the search_path that env.py works under; `counting` what its statements meet."""
+        return take_seen(self.ledger, self.project, self.facts.revision, direction, counting=counting)
 
-        Where another session has written meanwhile (a revision may open one), the step's locks do not tell all.
+    def go_on(self, before: State, after: State, now: State, written: Meanwhile) -> None:
+        """Let the next revision start here, where the database is as the first upgrade left it; else elsewhere (`stuck`).
+
+        A verdict must not depend on what the examination of another revision left behind.
         """
-        began, ended = self.ledger.transactions(), ""
-
-        def look(_context: MigrationContext) -> None:
-            nonlocal ended
-            ended = self.ledger.transactions()
-
-        taken = take(self.project, self.facts.revision, direction, at_end=look, counting=counting)
-        if ended != began:
-            taken.touched = None
-        if taken.search_path is not None:
-            self.ledger.search_path = taken.search_path
-        return taken
+        exactly = bool(self.differences or self.kept)
+        if self.state is not self.begin or not interim_writes.withdrawn(
+            self.ledger, written, before, after, now, exactly=exactly
+        ):
+            self.stuck = True
+            if self.options.crash:
+                self.state = settle(self.ledger, before, self.ledger.read())
+            return
+        self.state = settle(self.ledger, before, after)
 
     def renew(self) -> None:
         """Empty the tables that the step concerns and fill them again: the same rows every time."""
@@ -207,11 +214,12 @@ class Examination:
         tables = before.tables() | after.tables()
         return frozenset(tables & {*changed, *rows, *(parent for parent in parents if parent is not None)})
 
-    def _down(self, before: State, after: State, written: interim_writes.Meanwhile) -> State | None:
+    def _down(self, before: State, after: State, written: Meanwhile) -> State | None:
         try:
             self.down = self.take("down")
         except Exception as error:  # noqa: BLE001
-            self.did_not_go_down(error, written.state)
+            self.did_not_go_down(error)
+            self.go_on(before, after, self.ledger.read(), written)
             return None
         below = self.ledger.read(written.state, self.down.touched, before)
         found, notes = compare.structure(before, below)
@@ -231,17 +239,17 @@ class Examination:
         self._look_for_unmet(self.down)
         return below
 
-    def did_not_go_down(self, error: Exception, above: State) -> None:
-        """Tell a refusal of the revision's own from a fault, and go on above it."""
+    def did_not_go_down(self, error: Exception) -> None:
+        """Tell a refusal of the revision's own from a fault, and from what scratch lacks."""
         refusal = failures.own_refusal(error, self.facts)
+        needed = needs(error, self.gaps)
         if refusal is not None:
             # Whatever else was not seen: there is no way back to be proved.
             self.verdict, self.reason = IRREVERSIBLE, f"irreversible: {refusal}"
+        elif needed is not None:
+            self.pass_over(f"the downgrade fails: {needed}")
         else:
             self.refuse(f"the downgrade fails: {failures.one_line(error)}")
-        now = self.ledger.read()
-        self.stuck = now.catalogue != above.catalogue
-        settle(self, self.state, now)
 
     def _look_for_unmet(self, taken: StepTaken) -> None:
         """Nothing is proved of a data statement that met no row."""

@@ -68,6 +68,11 @@ def missing_role(error: BaseException) -> str | None:
     return missing.role(str(origin(error)))
 
 
+def lacks_extension(error: BaseException) -> bool:
+    """Tell whether the scratch server lacks an extension's files."""
+    return missing.extension(str(origin(error))) is not None
+
+
 def beyond_scratch(error: BaseException) -> str | None:
     """Say what the scratch server cannot offer: an extension, a superuser's right."""
     extension = missing.extension(str(origin(error)))

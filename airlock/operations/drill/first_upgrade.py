@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import compare, failures
+from airlock.operations.drill.gaps import needs
 
 if TYPE_CHECKING:
     from airlock.operations.drill.examination import Examination
@@ -27,7 +28,7 @@ def first_up(one: Examination) -> StepTaken | None:
     except Exception as error:  # noqa: BLE001
         if one.verdict is None:
             one.pass_over(f"the upgrade fails on sample rows: {failures.one_line(error)}")
-        _move_on_without_rows(one)
+        one.stuck = True
         return None
 
 
@@ -36,11 +37,13 @@ def _on_fitting_rows(one: Examination, first: str) -> StepTaken | None:
     one.ledger.empty(names)
     one.take("up")
     above = one.ledger.read()
+    # Rows of its own making: the next revision does not start on them.
+    one.stuck = True
     one.required = {table.label: table for table in one.ledger.tables(names & above.tables())}
     try:
         one.take("down")
     except Exception as error:  # noqa: BLE001
-        one.did_not_go_down(error, above)
+        one.did_not_go_down(error)
         return None
     below = one.ledger.read()
     found, _ = compare.structure(one.state, below)
@@ -53,23 +56,13 @@ def _on_fitting_rows(one: Examination, first: str) -> StepTaken | None:
 
 
 def _cannot_go_up(one: Examination, error: Exception) -> None:
-    one.wants_role = failures.missing_role(error)
-    beyond = failures.beyond_scratch(error)
-    if beyond is not None:
-        one.pass_over(beyond)
+    role = failures.missing_role(error)
+    one.wants_role = role if role not in one.beyond_help else None
+    needed = needs(error, one.gaps) or failures.beyond_scratch(error)
+    if needed is not None:
+        one.pass_over(f"the upgrade fails: {needed}")
+    elif role is not None:
+        one.pass_over(f"the role {role} cannot be made on the scratch server; try --scratch URL")
     else:
         one.refuse(f"the upgrade fails: {failures.one_line(error)}")
-    one.dead_end = True
-
-
-def _move_on_without_rows(one: Examination) -> None:
-    """Upgrade on empty tables, so that later revisions can still be examined."""
-    try:
-        one.ledger.empty({name for name, digest in one.ledger.read().digests.items() if digest.count})
-        one.take("up")
-        one.state = one.ledger.read()
-        one.ledger.fill(one.state.tables())
-        one.state = one.ledger.read()
-    except Exception as error:  # noqa: BLE001
-        one.refuse(f"the upgrade fails, also on empty tables: {failures.one_line(error)}")
-        one.dead_end = True
+    one.stuck = True

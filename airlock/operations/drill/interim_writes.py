@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
+from airlock.operations.drill import compare
 from airlock.records.drill import Loss
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Meanwhile:
     changed: set[tuple[str, str, str]] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     blurred: set[str] = field(default_factory=set)
+    # By which columns the keys tell rows, where not by the key that the table's digest has.
+    told_by: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def write(
@@ -94,6 +97,8 @@ def write(
         elif now is not None:
             strangers = ledger.strangers.get(table)
             result.written[table] = frozenset(strangers.keys if strangers is not None else ())
+            if strangers is not None:
+                result.told_by[table] = strangers.columns
     # Too big to be remembered row by row: what triggers changed there cannot be told from what the step changes.
     result.blurred = {
         table
@@ -106,6 +111,30 @@ def write(
     for table in moved:
         result.changed |= _changed(table, undisturbed.get(table), state.digests.get(table))
     return result
+
+
+def withdrawn(
+    ledger: Ledger, written: Meanwhile, before: State, after: State, now: State, *, exactly: bool
+) -> bool:
+    """Delete what was written meanwhile; tell whether the database is then as the first upgrade left it (`after`).
+
+    What an upgrade computes anew each time may differ, where not `exactly` the same is asked for. Commits. Where the
+    answer is no, the database may be left half way.
+    """
+    ledger.strangers = {}
+    if now.catalogue != after.catalogue or now.digests.keys() != after.digests.keys():
+        return False
+    keys = {name: found for name, found in written.written.items() if found}
+    if not ledger.delete({
+        name: (written.told_by.get(name) or written.state.digests[name].key, found) for name, found in keys.items()
+    }):  # fmt: skip
+        return False
+    doubtful = keys.keys() | {name for name, it in now.digests.items() if it != after.digests[name]}
+    known = dict(now.digests) | ledger.digest(doubtful - {"large objects"}, after.digests)
+    if not compare.alike(before, after, known, exactly=exactly):
+        return False
+    ledger.set_sequences(after.sequences)
+    return True
 
 
 def _changed(

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from airlock.operations.drill.examination import Examination
-    from airlock.operations.drill.state import State
+    from airlock.operations.drill.state import Ledger, State
 
 # As many as it takes for every column to get its edges and its NULL.
 _ROWS = 23
 
 
-def settle(one: Examination, before: State, above: State) -> None:
-    """Fill what is new or was emptied, give values to new columns, and read where the next revision starts."""
-    ledger = one.ledger
+def settle(ledger: Ledger, before: State, above: State) -> State:
+    """Fill what is new or was emptied, give values to new columns; return the state in which the next revision starts.
+
+    `before` is the state below the step, `above` the one it left. Writes sample rows, and commits.
+    """
     written, ledger.strangers = set(ledger.strangers), {}
     summed = {name for name in written & above.digests.keys() if above.digests[name].rows is None}
     if summed:
@@ -27,13 +28,13 @@ def settle(one: Examination, before: State, above: State) -> None:
         name for name in emptied | new if name not in ledger.fills or ledger.fills[name].rows or name in new
     }
     ledger.fill(wanting)
-    added = {name: above.digests[name].count for name in uniform(one.state, above) - emptied - new}
+    added = {name: above.digests[name].count for name in uniform(before, above) - emptied - new}
     for name, count in sorted(added.items()):
         ledger.add(name, count + min(_ROWS, ledger.wanted))
     filled = {*wanting, *added}
     if filled:
         above = ledger.read(above, None if ledger.stirs(filled) else filled)
-    one.state = above
+    return above
 
 
 def uniform(before: State, above: State) -> set[str]:

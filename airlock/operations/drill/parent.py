@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers import client
 from airlock.operations.drill import whole_way
-from airlock.operations.drill.child import Finished, Stuck, WantsRole, chosen
+from airlock.operations.drill.ascent import Way
+from airlock.operations.drill.child import At, Climbed, Finished, WantsRole
 from airlock.operations.drill.examination import Options
+from airlock.operations.drill.order import laid_out
 from airlock.records.drill import NOT_EXAMINED, DrillProgress, DrillReport, RevisionProof
 from airlock.scratch.isolation import ChildFailed, isolated
 from airlock.scratch.loading import opened
@@ -17,11 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from airlock.project.project import RevisionFacts
     from airlock.records.rows import Fill, Rate
-    from airlock.scratch.servers import ScratchServer
+    from airlock.scratch.servers import ScratchDatabase, ScratchServer
 
 ROWS = 40
-_MOST_RESTARTS = 1_000
+_CHILD = "airlock.operations.drill.child"
+# So many revisions are applied again for each that leaves its database unfit, rather than started a process for.
+_NEAR = 8
 
 
 def drill(
@@ -42,104 +50,149 @@ def drill(
     """Rehearse the revisions of a range in scratch databases and tell what was proved.
 
     `last` keeps the range's last so many; `start` names the heads a target stands at: what it lacks is examined.
-    No target is contacted. One scratch database serves all revisions; it is built anew only after a revision that
-    left it unfit. Raises NotExamined where there is no scratch server or nothing builds on it.
+    No target is contacted. Every revision of the range gets a verdict, the same whatever the range. One scratch database
+    serves on as long as each revision leaves it as its upgrade did; else the next starts in a copy of one that was only
+    ever upgraded. Raises NotExamined where there is no scratch server or env.py does not run on it.
     """
     began = time.perf_counter()
     history = opened(config, x_arguments)
-    _, examined = chosen(history, from_to, last, start)
+    order, examined = laid_out(history, from_to, last, start)
     made = _project_rows(config.parent)
-    with scratch_server(scratch, like_major) as server:
-        run = _Run(server, progress or (lambda _: None))
+    with scratch_server(scratch, like_major) as server, contextlib.ExitStack() as kept:
         asked = {
             "config": str(config), "x_arguments": tuple(x_arguments), "from_to": from_to, "last": last, "start": start,
         }  # fmt: skip
         options = Options(rows, traffic, blocker, crash)
-        run.go({**asked, "options": options, "made": made}, len(examined))
-        if examined and run.dead_end is None:
+        run = _Run(
+            server, progress or (lambda _: None), {**asked, "options": options, "made": made},
+            [place for place, one in enumerate(order) if one.revision in examined], order, kept,
+        )  # fmt: skip
+        run.go()
+        if examined:
             run.proofs = list(whole_way.judged(server, asked, run.proofs))
         proofs = {proof.revision: proof for proof in run.proofs}
         complete = tuple(
             proofs.get(one.revision)
-            or RevisionProof(
-                one.revision, one.title, NOT_EXAMINED, f"not reached: {run.dead_end} cannot be applied"
-            )
-            for one in examined
+            or RevisionProof(one.revision, one.title, NOT_EXAMINED, "the drill did not get to it")
+            for one in order
+            if one.revision in examined
         )
         return DrillReport(
-            server.version, complete, tuple(run.fills), tuple(run.roles), rows, traffic, crash,
-            (time.perf_counter() - began) * 1000, run.rows_made, run.fill_ms, run.rates,
+            server.version, complete, tuple(run.fills[name] for name in sorted(run.fills)), tuple(run.roles), rows,
+            traffic, crash, (time.perf_counter() - began) * 1000, run.rows_made, run.fill_ms,
+            tuple(run.rates[name] for name in sorted(run.rates)),
         )  # fmt: skip
 
 
 class _Run:
-    """Children one after the other, until one gets to the end."""
+    """Children one after the other, until one gets to the end of the range."""
 
-    def __init__(self, server: ScratchServer, progress: Callable[[DrillProgress], None]) -> None:
+    def __init__(
+        self, server: ScratchServer, progress: Callable[[DrillProgress], None], arguments: dict[str, Any],
+        places: Sequence[int], order: Sequence[RevisionFacts], kept: contextlib.ExitStack,
+    ) -> None:  # fmt: skip
         self.server = server
         self.progress = progress
+        self.arguments = arguments
+        self.places = places
+        self.order = order
+        self.kept = kept
+        self.template: ScratchDatabase | None = None
+        self.way = Way()
         self.proofs: list[RevisionProof] = []
-        self.fills: tuple[Fill, ...] = ()
+        self.fills: dict[str, Fill] = {}
         self.roles: list[str] = []
-        self.dead_end: str | None = None
         self.rows_made, self.fill_ms = 0, 0.0
-        self.rates: tuple[Rate, ...] = ()
+        self.rates: dict[str, Rate] = {}
 
-    def go(self, arguments: dict[str, Any], total: int) -> None:
-        position: int | None = 0 if total else None
-        for _ in range(_MOST_RESTARTS):
-            if position is None or position >= total:
-                return
-            position = self._one_child({**arguments, "position": position})
+    def go(self) -> None:
+        position: int | None = 0
+        while position is not None and position < len(self.places):
+            ahead = self.places[position] - self.way.stands
+            if ahead > _NEAR and position + 1 < len(self.places):
+                self._climb(position)
+            else:
+                position = self._prove(position)
 
-    def _one_child(self, arguments: dict[str, Any]) -> int | None:
+    def _climb(self, position: int) -> None:
+        """Bring the template up to a revision, as far as a child gets; it is only ever upgraded."""
+        if self.template is None:
+            self.template = self.kept.enter_context(self.server.database())
+        stands = self.way.stands
+        try:
+            for message in self._child("climb", self.template, position):
+                if isinstance(message, At):
+                    stands = message.stands
+                elif isinstance(message, Climbed):
+                    self.way = message.way
+                elif isinstance(message, WantsRole):
+                    self._make_role(message)
+        except ChildFailed:
+            self.way = replace(self.way, stands=stands)
+            self._went_down(stands)
+
+    def _prove(self, position: int) -> int | None:
         """Run one child; return where the next must start, None at the end."""
-        with self.server.database() as database:
-            current: DrillProgress | None = None
+        current: DrillProgress | None = None
+        stands = self.way.stands
+        with self.server.database(self.template) as database:
             try:
-                for message in isolated(
-                    "airlock.operations.drill.child:prove",
-                    {**arguments, "database": database},
-                    scratch=database,
-                ):
+                for message in self._child("prove", database, position):
                     if isinstance(message, DrillProgress):
                         current = message
-                        self.progress(message)
+                    elif isinstance(message, At):
+                        stands, current = message.stands, None
                     elif isinstance(message, RevisionProof):
                         self.proofs.append(message)
+                        position += 1
                     elif isinstance(message, WantsRole):
-                        return self._make_role(message)
-                    elif isinstance(message, Stuck):
+                        self._make_role(message)
                         return message.position
                     elif isinstance(message, Finished):
-                        self.fills, self.dead_end = message.fills, message.dead_end
-                        self.rows_made, self.fill_ms = message.rows_made, message.fill_ms
-                        self.rates = message.rates
+                        self._add(message)
+                        return message.position
             except ChildFailed as error:
-                if current is None or current.number <= arguments["position"]:
+                if current is None or current.phase == "building":
+                    if stands < self.places[position]:
+                        self._went_down(stands)
+                        return position
                     raise
-                # env.py or a revision took the process down: this one is refused, the next starts afresh.
-                self.proofs.append(
-                    RevisionProof(
-                        current.revision,
-                        current.revision,
-                        NOT_EXAMINED,
-                        f"the drill broke off: {error.line}",
-                    )
-                )
-                return current.number
-            return None
+                # env.py or a revision took the process down: this one is not examined, the next starts afresh.
+                facts = self.order[self.places[position]]
+                reason = f"the drill broke off: {error.line}"
+                self.proofs.append(RevisionProof(facts.revision, facts.title, NOT_EXAMINED, reason))
+                return position + 1
+        return None
 
-    def _make_role(self, wanted: WantsRole) -> int:
-        made = self.server.ensure_roles((wanted.role,))
-        if not made:
-            from airlock.records.errors import NotExamined
+    def _child(self, function: str, database: ScratchDatabase, position: int) -> Any:
+        given = {**self.arguments, "position": position, "database": database, "way": self.way}
+        for message in isolated(f"{_CHILD}:{function}", given, scratch=database):
+            if isinstance(message, DrillProgress):
+                self.progress(message)
+            yield message
 
-            raise NotExamined(
-                f"The role {wanted.role} cannot be made on the scratch server.", then="--scratch URL"
-            )
+    def _went_down(self, place: int) -> None:
+        """Remember a revision that took its process down where it was only to be applied; raise if that is known already."""
+        revision = self.order[place].revision
+        if revision in self.way.killers:
+            raise
+        self.way = replace(self.way, killers=self.way.killers | {revision})
+
+    def _add(self, done: Finished) -> None:
+        self.fills |= {one.table: one for one in done.fills}
+        self.rows_made += done.rows_made
+        self.fill_ms += done.fill_ms
+        self.rates |= {one.table: one for one in done.rates}
+
+    def _make_role(self, wanted: WantsRole) -> None:
+        """Make a role, or note that it cannot be made: what needs it is then not examined."""
+        try:
+            made = self.server.ensure_roles((wanted.role,))
+        except client.Error:
+            made = ()
         self.roles += made
-        return wanted.position
+        if not made:
+            self.way = replace(self.way, beyond_help=self.way.beyond_help | {wanted.role})
 
 
 def _project_rows(directory: Path) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import compare, comparisons, failures, interim_writes
-from airlock.operations.drill.next_start import settle
 
 if TYPE_CHECKING:
     from airlock.operations.drill.examination import Examination
@@ -46,4 +45,4 @@ def up_again(one: Examination, before: State, after: State, below: State, writte
             found += doubled
         found, _ = compare.keep(found, one.facts.kept)
         one.differences += [it for it in found if it not in one.differences]
-    settle(one, before, above)
+    one.go_on(before, after, above, written)

@@ -174,6 +174,29 @@ class Ledger:
             took, why = samples.time_by_hand(self.writing, table, tables, fill.made, self.search_path)
             self.rates[fill.table] = Rate(fill.table, fill.made, fill.ms, took, why)
 
+    def delete(self, keys: Mapping[str, tuple[Collection[str], Collection[str]]]) -> bool:
+        """Delete rows by table, the columns that tell them, and the keys; no trigger fires. Commits.
+
+        Returns False, with nothing deleted, where the server does not let it.
+        """
+        if not keys:
+            return True
+        found = self.tables(set(keys))
+        self.writing.autocommit = False
+        try:
+            samples.delete_rows(self.writing, [(table, *keys[table.label]) for table in found])
+            self.writing.commit()
+        except client.Error:
+            return False
+        finally:
+            self.writing.rollback()
+            self.writing.autocommit = True
+        return len(found) == len(keys)
+
+    def set_sequences(self, wanted: Mapping[str, samples.Next]) -> None:
+        """Have sequences hand out next what they would have, but for what is taken. Commits."""
+        samples.set_sequences(self.writing, wanted)
+
     def transactions(self) -> str:
         """Tell how many writing transactions have ended on the server: the same while nobody else ends one."""
         with self.reading.cursor() as cursor:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
     from airlock.operations.drill.reach import Reach
+    from airlock.operations.drill.state import Ledger
     from airlock.project.project import Project
     from airlock.records.drill import Met
 
@@ -128,6 +129,27 @@ def take(
     with watching() if counting else contextlib.nullcontext() as look.reach:
         environment.run(project, None, revision, "up", look)
     return look.taken
+
+
+def take_seen(
+    ledger: Ledger, project: Project, revision: str, direction: str, *, counting: bool = False
+) -> StepTaken:
+    """Take a step as `take` does, and keep the search_path that env.py works under in the ledger.
+
+    Where another session has written meanwhile (a revision may open one), the step's locks do not tell all.
+    """
+    began, ended = ledger.transactions(), ""
+
+    def look(_context: MigrationContext) -> None:
+        nonlocal ended
+        ended = ledger.transactions()
+
+    taken = take(project, revision, direction, at_end=look, counting=counting)
+    if ended != began:
+        taken.touched = None
+    if taken.search_path is not None:
+        ledger.search_path = taken.search_path
+    return taken
 
 
 def _first(context: MigrationContext, query: str) -> Any:

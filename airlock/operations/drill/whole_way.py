@@ -7,15 +7,18 @@ revisions keep in memory lasts as long as a run, too.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import failures
-from airlock.operations.drill.child import Build, chosen
+from airlock.operations.drill.order import laid_out
+from airlock.operations.drill.stepping_over import mark, step_over
 from airlock.project import environment
+from airlock.project.environment import Hooks
 from airlock.project.project import Project
-from airlock.records.drill import PROVED, REFUSED, RevisionProof
+from airlock.records.drill import IRREVERSIBLE, PROVED, REFUSED, RevisionProof
 from airlock.scratch.isolation import ChildFailed, isolated
 
 if TYPE_CHECKING:
@@ -24,29 +27,42 @@ if TYPE_CHECKING:
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
+    from airlock.project.project import RevisionFacts
     from airlock.scratch.servers import ScratchServer
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """Where a run from empty ends before its end, and the server's reason."""
+    """Where a run ends before its end, and the server's reason."""
 
     revision: str
     reason: str
 
 
 @dataclass
-class _Watched(Build):
+class _Run(Hooks):
+    """Take a list of revisions in its order, whatever Alembic would have planned."""
+
+    project: Project
+    revisions: Sequence[RevisionFacts]
     at: str = ""
+
+    def plan(self, _steps: list[RevisionStep]) -> list[RevisionStep]:
+        return environment.steps_of(self.project, [one.revision for one in self.revisions], "up")
 
     def before(self, step: RevisionStep, _context: MigrationContext) -> None:
         self.at = step.revision.revision
+
+    def left(self) -> Sequence[RevisionFacts]:
+        """List what comes from the revision on at which the run stopped."""
+        names = [one.revision for one in self.revisions]
+        return self.revisions[names.index(self.at) :] if self.at in names else ()
 
 
 def judged(
     server: ScratchServer, arguments: dict[str, Any], proofs: Sequence[RevisionProof]
 ) -> tuple[RevisionProof, ...]:
-    """Refuse the proved revision at which one run from empty to the end of the range stops.
+    """Refuse the proved revisions at which a run from empty to the end of the range stops, and the run after it.
 
     Makes a scratch database and drops it. Says nothing new of a revision that is refused or not examined already.
     """
@@ -58,7 +74,7 @@ def judged(
     found = {one.revision: one.reason for one in stopped}
     return tuple(
         replace(one, verdict=REFUSED, reason=_sentence(found[one.revision]))
-        if one.revision in found and one.verdict == PROVED
+        if one.revision in found and one.verdict in (PROVED, IRREVERSIBLE)
         else one
         for one in proofs
     )
@@ -78,14 +94,37 @@ def take(
     last: int | None,
     start: tuple[str, ...] | None,
 ) -> Iterator[Stopped]:
-    """Upgrade from empty to the end of the range in one run; yield where it stops. Runs in an isolated child."""
+    """Upgrade from empty to the end of the range in one run; yield where it stops, and where the run from there does.
+
+    Runs in an isolated child.
+    """
     import logging
 
     logging.disable(logging.INFO)
     project = Project.open(Path(config), x_arguments)
-    before, examined = chosen(project, from_to, last, start)
-    run = _Watched(project, (*before, *examined))
+    order, _ = laid_out(project, from_to, last, start)
+    known: set[str] = set()
+    while order:
+        run = _Run(project, order)
+        try:
+            environment.run(project, None, order[-1].revision, "up", run)
+        except Exception as error:  # noqa: BLE001  a revision may raise anything
+            stopped, order = run.at, tuple(run.left())
+            if stopped not in known:
+                # Users run it again, which begins with this one: it may go through then, or not at all.
+                yield Stopped(stopped, failures.one_line(error))
+                known.add(stopped)
+            else:
+                with contextlib.suppress(Exception):
+                    _past(project, stopped)
+                order = order[1:]
+        else:
+            return
+
+
+def _past(project: Project, revision: str) -> None:
+    """Get past a revision that does not go through by itself either."""
     try:
-        environment.run(project, None, run.revisions[-1].revision, "up", run)
-    except Exception as error:  # noqa: BLE001  a revision may raise anything
-        yield Stopped(run.at, failures.one_line(error))
+        step_over(project, revision, frozenset())
+    except Exception:  # noqa: BLE001
+        mark(project, revision)

@@ -143,14 +143,33 @@ def test_a_revision_that_leaves_a_mess_does_not_spoil_the_next(run: Run, tmp_pat
     assert verdicts(run(ini)) == {"one": PROVED, "two": REFUSED, "three": PROVED}
 
 
-def test_what_cannot_be_applied_hides_what_follows(run: Run, tmp_path: Path) -> None:
-    """Behind an upgrade that fails nothing is examined, and each says so."""
+def test_what_cannot_be_applied_hides_nothing(run: Run, tmp_path: Path) -> None:
+    """Behind an upgrade that fails the rest is examined; what needs it is not, and says so."""
     ini = write_project(
-        tmp_path, [make("one", "a"), Revision("two", 'op.execute("SELECT nonsense")'), make("three", "b")]
-    )
+        tmp_path,
+        [
+            make("one", "a"),
+            Revision(
+                "two",
+                'op.execute("CREATE TABLE lost (id int REFERENCES nowhere)")\n'
+                'op.execute("CREATE TABLE kept (id int PRIMARY KEY)")',
+            ),
+            make("three", "b"),
+            Revision("four", 'op.execute("ALTER TABLE lost ADD x int")', 'op.execute("ALTER TABLE lost DROP x")'),
+            Revision("five", 'op.execute("ALTER TABLE kept ADD x int")', 'op.execute("ALTER TABLE kept DROP x")'),
+            Revision("six", 'op.execute("CREATE INDEX ix ON lost (x)")', 'op.execute("DROP INDEX ix")'),
+            Revision("seven", 'op.execute("ALTER TABLE never ADD x int")', "pass"),
+        ],
+    )  # fmt: skip
     report = run(ini)
-    assert verdicts(report) == {"one": PROVED, "two": REFUSED, "three": NOT_EXAMINED}
-    assert report.revisions[2].reason == "not reached: two cannot be applied"
+    assert verdicts(report) == {
+        "one": PROVED, "two": REFUSED, "three": PROVED, "four": NOT_EXAMINED, "five": PROVED, "six": NOT_EXAMINED,
+        "seven": REFUSED,
+    }, report.revisions  # fmt: skip
+    four, six = report.revisions[3], report.revisions[5]
+    assert "it needs two, which cannot be applied in scratch" in four.reason
+    assert 'relation "nowhere" does not exist' in four.reason
+    assert "it needs two" in six.reason or "it needs four" in six.reason
 
 
 def test_a_missing_role_is_made_and_listed(run: Run, tmp_path: Path) -> None:

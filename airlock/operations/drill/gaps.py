@@ -1,0 +1,58 @@
+"""What a scratch database lacks because a revision could not be applied in it, and which failures come of that."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.operations.drill import failures
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airlock.project.project import RevisionFacts
+
+# Undefined table, column, object (type, role, operator class), function, schema, foreign key's table.
+_MISSING = frozenset({"42P01", "42703", "42704", "42883", "3F000", "42P10"})
+_NAMES = re.compile(r'"([^"]+)"|\b([A-Za-z_][\w.]*)\(')
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One revision that is not applied, or not whole: why, and the text of what is missing of it.
+
+    `extension` where what it brings cannot be read from its text.
+    """
+
+    revision: str
+    reason: str
+    text: str
+    extension: bool = False
+
+
+def gap_of(
+    facts: RevisionFacts, error: BaseException, below: Sequence[Gap], left_out: Sequence[str] = ()
+) -> Gap:
+    """Describe what a revision did not bring: the statements left out, else all of it."""
+    reason = needs(error, below) or failures.beyond_scratch(error) or failures.one_line(error)
+    extension = failures.lacks_extension(error) or any("extension" in it.lower() for it in left_out)
+    text = "\n".join(left_out) if left_out else facts.path.read_text()
+    return Gap(facts.revision, reason, text, extension)
+
+
+def needs(error: BaseException, gaps: Sequence[Gap]) -> str | None:
+    """Say which revision that could not be applied an error comes of; None where it comes of none."""
+    if failures.sqlstate(error) not in _MISSING:
+        return None
+    said = failures.one_line(error)
+    names = {
+        part
+        for quoted, called in _NAMES.findall(said)
+        for part in (quoted or called).split(".")
+        if len(part) > 1
+    }
+    for gap in reversed(gaps):
+        if gap.extension or any(re.search(rf"\b{re.escape(name)}\b", gap.text) for name in names):
+            return f"{said}: it needs {gap.revision}, which cannot be applied in scratch ({gap.reason})"
+    return None

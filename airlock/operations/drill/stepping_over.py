@@ -1,0 +1,123 @@
+"""Take an upgrade that fails as far as it goes, so that what stands above it can still be looked at."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from alembic.runtime.migration import MigrationStep
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from airlock.operations.drill import failures
+from airlock.project import environment
+from airlock.project.environment import Hooks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from alembic.runtime.migration import MigrationContext, RevisionStep
+
+    from airlock.project.project import Project
+
+_SAVE = "SAVEPOINT airlock_over"
+_BACK = "ROLLBACK TO SAVEPOINT airlock_over"
+
+
+@dataclass
+class _One(Hooks):
+    """One revision's upgrade, whatever Alembic would have planned; `bare` writes its version row and nothing else."""
+
+    project: Project
+    revision: str
+    bare: bool = False
+    active: bool = False
+
+    def plan(self, _steps: list[RevisionStep]) -> list[RevisionStep]:
+        script: Any = self.project.script
+        step = MigrationStep.upgrade_from_script(script.revision_map, script.get_revision(self.revision))
+        if self.bare:
+            step.migration_fn = _nothing
+        return [step]
+
+    def begun(self, _step: RevisionStep, _context: MigrationContext) -> None:
+        self.active = True
+
+    def done(self, _step: RevisionStep, _context: MigrationContext) -> None:
+        self.active = False
+
+
+def _nothing(**_arguments: Any) -> None:
+    """Do nothing in place of an upgrade."""
+
+
+@dataclass
+class _Forgiving:
+    """Lets statements fail one by one: each stands behind a savepoint, where there is a transaction."""
+
+    one: _One
+    beyond_help: frozenset[str]
+    left_out: list[tuple[str, BaseException]] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        listeners: tuple[tuple[str, Callable[..., bool | None]], ...] = (
+            ("do_execute", self._with_parameters), ("do_execute_no_params", self._without),
+            ("do_executemany", self._many),
+        )  # fmt: skip
+        for name, function in listeners:
+            event.listen(Engine, name, function)
+        try:
+            yield
+        finally:
+            for name, function in listeners:
+                event.remove(Engine, name, function)
+
+    def _with_parameters(self, cursor: Any, statement: str, parameters: Any, _context: Any) -> bool | None:
+        return self._try(cursor, statement, lambda: cursor.execute(statement, parameters))
+
+    def _without(self, cursor: Any, statement: str, _context: Any) -> bool | None:
+        return self._try(cursor, statement, lambda: cursor.execute(statement))
+
+    def _many(self, cursor: Any, statement: str, parameters: Any, _context: Any) -> bool | None:
+        return self._try(cursor, statement, lambda: cursor.executemany(statement, parameters))
+
+    def _try(self, cursor: Any, statement: str, send: Callable[[], object]) -> bool | None:
+        if not self.one.active:
+            return None
+        try:
+            cursor.execute(_SAVE)
+            saved = True
+        except Exception:  # noqa: BLE001  outside a transaction nothing is to be saved
+            saved = False
+        try:
+            send()
+        except Exception as error:
+            role = failures.missing_role(error)
+            if role is not None and role not in self.beyond_help:
+                raise
+            self.left_out.append((statement, error))
+            if saved:
+                cursor.execute(_BACK)
+        return True
+
+
+def step_over(
+    project: Project, revision: str, beyond_help: frozenset[str]
+) -> tuple[tuple[str, BaseException], ...]:
+    """Upgrade by one revision without the statements that fail, and return those with their errors.
+
+    Commits. Raises what the revision raises by itself, and the error of a missing role that may still be made (not
+    `beyond_help`): then nothing is applied.
+    """
+    one = _One(project, revision)
+    forgiving = _Forgiving(one, beyond_help)
+    with forgiving.listening():
+        environment.run(project, None, revision, "up", one)
+    return tuple(forgiving.left_out)
+
+
+def mark(project: Project, revision: str) -> None:
+    """Write a revision's version row as if it were applied, and nothing else. Commits."""
+    environment.run(project, None, revision, "up", _One(project, revision, bare=True))
