@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Undefined table, column, object (type, role, operator class), function, schema, foreign key's table.
 _MISSING = frozenset({"42P01", "42703", "42704", "42883", "3F000", "42P10"})
+# What an extension brings is named by its own names: types and operator classes, functions and operators.
+_OF_EXTENSIONS = frozenset({"42704", "42883"})
 _NAMES = re.compile(r'"([^"]+)"|\b([A-Za-z_][\w.]*)\(')
 
 
@@ -43,7 +45,8 @@ def gap_of(
 
 def needs(error: BaseException, gaps: Sequence[Gap]) -> str | None:
     """Say which revision that could not be applied an error comes of; None where it comes of none."""
-    if failures.sqlstate(error) not in _MISSING:
+    state = failures.sqlstate(error)
+    if state not in _MISSING:
         return None
     said = failures.one_line(error)
     names = {
@@ -53,6 +56,8 @@ def needs(error: BaseException, gaps: Sequence[Gap]) -> str | None:
         if len(part) > 1
     }
     for gap in reversed(gaps):
-        if gap.extension or any(re.search(rf"\b{re.escape(name)}\b", gap.text) for name in names):
+        if (gap.extension and state in _OF_EXTENSIONS) or any(
+            re.search(rf"\b{re.escape(name)}\b", gap.text) for name in names
+        ):
             return f"{said}: it needs {gap.revision}, which cannot be applied in scratch ({gap.reason})"
     return None
