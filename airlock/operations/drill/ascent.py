@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Way:
+class Ascent:
     """What is known of the way up to a database: how many revisions it `stands` above empty, and what they left.
 
     `killers` are revisions that end the process they run in, `beyond_help` roles that the scratch server does not take.
@@ -37,7 +37,7 @@ class Way:
     killers: frozenset[str] = frozenset()
     beyond_help: frozenset[str] = frozenset()
 
-    def at(self, stands: int, ledger: Ledger, gaps: tuple[Gap, ...]) -> Way:
+    def at(self, stands: int, ledger: Ledger, gaps: tuple[Gap, ...]) -> Ascent:
         """Note how far the database has come since."""
         return replace(
             self, stands=stands, fills=dict(ledger.fills), search_path=ledger.search_path, gaps=gaps
@@ -53,7 +53,7 @@ class MissingRole(Exception):
 
 
 def ascend(
-    project: Project, facts: RevisionFacts, ledger: Ledger, state: State, way: Way
+    project: Project, facts: RevisionFacts, ledger: Ledger, state: State, way: Ascent
 ) -> tuple[State, Gap | None]:
     """Apply one revision unexamined; return where the next starts, and what of this one could not be applied.
 
@@ -80,7 +80,7 @@ def ascend(
     return settle(ledger, state, above), gap
 
 
-def _ask_for_role(error: BaseException, way: Way) -> None:
+def _ask_for_role(error: BaseException, way: Ascent) -> None:
     role = failures.missing_role(error)
     if role is not None and role not in way.beyond_help:
         raise MissingRole(role) from error
@@ -94,7 +94,7 @@ def _without_rows(project: Project, facts: RevisionFacts, ledger: Ledger) -> Sta
     return ledger.read()
 
 
-def _as_far_as_it_goes(project: Project, facts: RevisionFacts, way: Way, error: BaseException) -> Gap:
+def _as_far_as_it_goes(project: Project, facts: RevisionFacts, way: Ascent, error: BaseException) -> Gap:
     try:
         left_out = step_over(project, facts.revision, way.beyond_help)
     except Exception as again:  # noqa: BLE001

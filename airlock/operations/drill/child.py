@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.operations.drill import failures
-from airlock.operations.drill.ascent import MissingRole, Way, ascend
+from airlock.operations.drill.ascent import Ascent, MissingRole, ascend
 from airlock.operations.drill.examination import Examination, Options
 from airlock.operations.drill.order import chosen, laid_out
 from airlock.operations.drill.state import Ledger
@@ -62,7 +62,7 @@ class Finished:
 class Climbed:
     """How far a database has come that is only ever upgraded."""
 
-    way: Way
+    way: Ascent
 
 
 class _Lay(Hooks):
@@ -83,12 +83,12 @@ class _Place:
     order: tuple[RevisionFacts, ...]
     ledger: Ledger
     state: State
-    way: Way
+    way: Ascent
 
     @classmethod
     def open(
         cls, project: Project, order: tuple[RevisionFacts, ...], database: ScratchDatabase, rows: int,
-        made: dict[str, str], way: Way,
+        made: dict[str, str], way: Ascent,
     ) -> _Place:  # fmt: skip
         """Connect, lay what env.py lays where the database is empty, and fill that. Raises what env.py raises."""
         ran = environment.run(project, None, None, "up", Hooks() if way.stands else _Lay())
@@ -122,7 +122,7 @@ def prove(
     database: ScratchDatabase,
     options: Options,
     made: dict[str, str],
-    way: Way | None = None,
+    way: Ascent | None = None,
 ) -> Iterator[DrillProgress | RevisionProof | At | WantsRole | Finished]:
     """Examine the revisions of a range from `position` on, in a database that has come so far a `way`.
 
@@ -132,7 +132,7 @@ def prove(
     project = Project.open(Path(config), x_arguments)
     order, examined = laid_out(project, from_to, last, start)
     try:
-        here = _Place.open(project, order, database, options.rows, made, way or Way())
+        here = _Place.open(project, order, database, options.rows, made, way or Ascent())
     except Exception as error:  # noqa: BLE001  env.py may raise anything
         yield WantsRole(_role_or_raise(error), position)
         return
@@ -187,7 +187,7 @@ def climb(
     database: ScratchDatabase,
     options: Options,
     made: dict[str, str],
-    way: Way,
+    way: Ascent,
 ) -> Iterator[DrillProgress | At | WantsRole | Climbed]:
     """Bring a database to where the revision at `position` of the range is examined. Runs in an isolated child."""
     _quiet()

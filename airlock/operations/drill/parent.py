@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
 from airlock.operations.drill import whole_way
-from airlock.operations.drill.ascent import Way
+from airlock.operations.drill.ascent import Ascent
 from airlock.operations.drill.child import At, Climbed, Finished, WantsRole
 from airlock.operations.drill.examination import Options
 from airlock.operations.drill.order import laid_out
@@ -98,7 +98,7 @@ class _Run:
         self.order = order
         self.kept = kept
         self.template: ScratchDatabase | None = None
-        self.way = Way()
+        self.way = Ascent()
         self.proofs: list[RevisionProof] = []
         self.fills: dict[str, Fill] = {}
         self.roles: list[str] = []
