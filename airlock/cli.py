@@ -29,7 +29,7 @@ COMMANDS = {
     "status": "say where the database stands, what is pending, what has drifted",
     "upgrade": "take the database to a revision (default: head)",
     "downgrade": "take the database back to a revision, counting first what would be lost",
-    "fleet": "upgrade or look at many databases, schemas or servers",
+    "fleet": "upgrade, downgrade or look at many databases, schemas or servers",
     "trace": "run revisions in scratch and say what each statement locks, rewrites and scans",
     "drill": "prove in scratch that every revision can be undone",
     "review": "write the bundle that a DBA approves a revision from",

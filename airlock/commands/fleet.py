@@ -1,4 +1,4 @@
-"""`airlock fleet upgrade|status --targets FILE|SQL`."""
+"""`airlock fleet upgrade|downgrade|status --targets FILE|SQL`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from airlock.commands.answer import answer
 from airlock.commands.arguments import add_common, at_least
+from airlock.commands.downgrade import configure_losses
 from airlock.commands.migrating import configure_budgets, log_of, seconds, signed, write_line
 from airlock.records.errors import NOT_EXAMINED
 from airlock.records.fleet import (
@@ -40,7 +41,7 @@ _CLEAR = "\r\x1b[K"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the acts, each with the options that it takes."""
+    """Add the three acts, each with the options that it takes."""
     acts = parser.add_subparsers(dest="act", metavar="ACT", required=True, parser_class=type(parser))
     upgrade = acts.add_parser("upgrade", help="take every target to a revision (default: head)")
     upgrade.add_argument(
@@ -51,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     downgrade.add_argument("target", metavar="TARGET", help="a revision or base")
     status = acts.add_parser("status", help="a table of versions and of what is behind")
-    for act in (upgrade, status):
+    for act in (upgrade, downgrade, status):
         act.add_argument(
             "--targets", required=True, type=_list, metavar="FILE|SQL",
             help="a file with one target a line, - for standard input, or a query to --url with one a row",
@@ -60,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--concurrency", type=at_least(1), default=4, metavar="N",
             help="targets at a time; each holds three connections (default: %(default)s)",
         )  # fmt: skip
-    for act in (upgrade,):
+    for act in (upgrade, downgrade):
         order = act.add_argument_group("order")
         order.add_argument(
             "--waves", type=_waves, default=(1, 0.1, 1.0), metavar="LIST",
@@ -79,7 +80,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
             help=f"what is done; the same again goes on from it (default: {_JOURNAL} beside the ini)",
         )  # fmt: skip
         configure_budgets(act)
-    for act in (upgrade, status):
+    configure_losses(downgrade)
+    for act in (upgrade, downgrade, status):
         add_common(act)
         # What stands before the act (`airlock fleet -c FILE upgrade`) must not be overwritten by a default behind it.
         for option in act._actions:

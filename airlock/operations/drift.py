@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.catalogue import fingerprint
@@ -31,19 +32,38 @@ def drift_from(connection: type_connection, scratch: ScratchDatabase) -> tuple[D
     )
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What the history makes: the schemas that are its own, and everything in them."""
+
+    schemas: tuple[str, ...]
+    objects: fingerprint.Fingerprint
+
+
 def differences(connection: type_connection, scratch: ScratchDatabase) -> tuple[Difference, ...]:
     """Compare scratch (before) with the target (after), roles left out.
 
     Raises NotExamined where a lock of somebody else's stands in the way.
     """
+    return differences_from(connection, expected(scratch))
+
+
+def expected(scratch: ScratchDatabase) -> Expected:
+    """Read from a scratch database what the history has made in it."""
     with no_libpq_environment():
         connected = server.connect(scratch.admin_url, application_name="airlock-drift", autocommit=True)
     with contextlib.closing(connected) as made:
-        whole = fingerprint.read(made)
-        schemas = _schemas(whole)
-        expected = fingerprint.read(made, schemas=schemas)
+        schemas = _schemas(fingerprint.read(made))
+        return Expected(schemas, fingerprint.read(made, schemas=schemas))
+
+
+def differences_from(connection: type_connection, expected: Expected) -> tuple[Difference, ...]:
+    """Compare what the history makes (before) with the target (after), roles left out.
+
+    Raises NotExamined where a lock of somebody else's stands in the way.
+    """
     try:
-        found = fingerprint.read(connection, schemas=schemas)
+        found = fingerprint.read(connection, schemas=expected.schemas)
     except Exception as error:
         if server.sqlstate(error) != "55P03":
             raise
@@ -52,7 +72,9 @@ def differences(connection: type_connection, scratch: ScratchDatabase) -> tuple[
             then="again when its transaction has ended",
         ) from error
     return tuple(
-        one for one in fingerprint.differences(expected, found) if not (_of_roles(one) or _is_mark(one))
+        one
+        for one in fingerprint.differences(expected.objects, found)
+        if not (_of_roles(one) or _is_mark(one))
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,16 +35,59 @@ def count(
     transaction. With `--export` the lost rows are written there first. Raises Refused where more is lost than
     `--accept-loss` says, NotExamined where something could not be counted and `--accept-unknown-loss` is not given.
     """
-    reasons: list[str] = []
+    found = count_on(target, request, rehearsed(request, heads, major), version_table)
+    if found.losses or found.unknown:
+        request.emit(LossesCounted(found.losses, found.rows, found.unknown))
+    _refuse(found, request)
+    return found
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The downgrade as it went in scratch; `reason` is why it did not go there."""
+
     steps: tuple[Rehearsed, ...] = ()
-    drifted: set[str] = set()
+    expected: drift.Expected | None = None
+    reason: str = ""
+
+
+def rehearsed(request: Request, heads: Sequence[str], major: int) -> Rehearsal:
+    """Run the history to `heads` and the downgrade from there in scratch. Touches no target.
+
+    Raises Refused where a step is irreversible.
+    """
     try:
-        steps, drifted = _rehearse(target, request, heads, major)
+        with built.built(
+            request.config, request.x_arguments, heads, scratch=request.scratch, like_major=major
+        ) as (_, database, _built):
+            expected = drift.expected(database)
+            arguments = {
+                "config": str(request.config), "x_arguments": tuple(request.x_arguments),
+                "target": request.target, "database": database,
+            }  # fmt: skip
+            steps = tuple(
+                isolated("airlock.operations.downgrade.rehearse:rehearse", arguments, scratch=database)
+            )
+            return Rehearsal(steps, expected)
     except (AirlockError, ChildFailed) as error:
         if isinstance(error, Refused):
             raise
         said = error.line if isinstance(error, ChildFailed) else error
-        reasons.append(f"the downgrade did not run in scratch: {said}")
+        return Rehearsal(reason=f"the downgrade did not run in scratch: {said}")
+
+
+def count_on(target: Target, request: Request, rehearsal: Rehearsal, version_table: str) -> Counted:
+    """Count on one target what the rehearsed downgrade loses, in one REPEATABLE READ, READ ONLY transaction.
+
+    Refuses nothing. With `request.export` the lost rows are written there first.
+    """
+    reasons = [rehearsal.reason] if rehearsal.reason else []
+    steps, drifted = rehearsal.steps, set[str]()
+    try:
+        drifted = _drifted(target, rehearsal)
+    except AirlockError as error:
+        reasons.append(f"its catalogue was not compared with the history's: {error}")
+        steps = ()
     wanted = tuple(item for item in items(steps) if item.object != version_table)
     losses = [Loss(name, None, why) for name, why in dict.fromkeys(unknowns(steps)) if name != version_table]
     reasons += [
@@ -63,7 +107,7 @@ def count(
             more = tuple(beyond(cursor, steps, wanted))
         counted, failed = _count_all(connection, (*sure, *more), request)
     reasons += [*_unlocked(steps, (*wanted, *more)), *failed]
-    found = Counted(
+    return Counted(
         (*sure, *more),
         (*counted, *losses),
         tuple(reasons),
@@ -71,28 +115,15 @@ def count(
         request.accept_unknown_loss,
         frozenset((item.revision, (item.table_at_step, item.column_at_step)) for item in (*wanted, *more)),
     )
-    if found.losses or found.unknown:
-        request.emit(LossesCounted(found.losses, found.rows, found.unknown))
-    _refuse(found, request)
-    return found
 
 
-def _rehearse(
-    target: Target, request: Request, heads: Sequence[str], major: int
-) -> tuple[tuple[Rehearsed, ...], set[str]]:
-    with built.built(
-        request.config, request.x_arguments, heads, scratch=request.scratch, like_major=major
-    ) as (_, database, _built):
-        with contextlib.closing(
-            server.connect(target, application_name="airlock-losses", autocommit=True)
-        ) as connection:
-            drifted = {one.object for one in drift.differences(connection, database)}
-        arguments = {
-            "config": str(request.config), "x_arguments": tuple(request.x_arguments),
-            "target": request.target, "database": database,
-        }  # fmt: skip
-        steps = tuple(isolated("airlock.operations.downgrade.rehearse:rehearse", arguments, scratch=database))
-    return steps, drifted
+def _drifted(target: Target, rehearsal: Rehearsal) -> set[str]:
+    if rehearsal.expected is None:
+        return set()
+    with contextlib.closing(
+        server.connect(target, application_name="airlock-losses", autocommit=True)
+    ) as connection:
+        return {one.object for one in drift.differences_from(connection, rehearsal.expected)}
 
 
 def _unlocked(steps: Sequence[Rehearsed], wanted: Sequence[Item]) -> list[str]:

@@ -39,7 +39,7 @@ from airlock.records.fleet import (
     TargetSaid,
     WaveBegun,
 )
-from airlock.records.upgrade import Planned, Verdict
+from airlock.records.upgrade import DOWN, Planned, Verdict
 
 if TYPE_CHECKING:
     import socket
@@ -61,20 +61,19 @@ _LONGEST_SLEEP = 8.0
 
 
 def migrate_all(
-    project: Project, targets: Sequence[FleetTarget], request: Request, fleet: FleetRequest,
-    losses: Mapping[str, Counted] | None = None,
+    project: Project, targets: Sequence[FleetTarget], request: Request, fleet: FleetRequest
 ) -> FleetVerdict:  # fmt: skip
     """Bring every target to the request's revision, each in a process of its own under its own lease; return the verdict.
 
     Each target gets what `migrate` promises for one. Nothing is begun that the journal does not say; what an earlier
-    run of the same journal has done is not done again. `losses` holds what was counted, by the target's identity.
+    run of the same journal has done is not done again. Before a downgrade what is lost is counted over all targets.
     Every event, the verdict last, goes to `fleet.emit`, also when an AirlockError is raised: one with the exit code of
     the targets that failed where they have it in common, Interrupted after a signal, Usage where the journal cannot be
     written.
     """
     to = destination(project, request.target, request.direction)
     with Journal(fleet.journal, request.direction, to) as journal:
-        run = _Fleet(project, targets, request, fleet, losses or {}, to, journal)
+        run = _Fleet(project, targets, request, fleet, to, journal)
         error: AirlockError | None = None
         try:
             run.go()
@@ -100,13 +99,13 @@ class _Queued:
 class _Fleet:
     def __init__(
         self, project: Project, targets: Sequence[FleetTarget], request: Request, fleet: FleetRequest,
-        losses: Mapping[str, Counted], to: tuple[str, ...], journal: Journal,
+        to: tuple[str, ...], journal: Journal,
     ) -> None:  # fmt: skip
         self.project = project
         self.targets = targets
         self.request = request
         self.fleet = fleet
-        self.losses = losses
+        self.losses: Mapping[str, Counted] = {}
         self.to = to
         self.journal = journal
         self.tally = Tally(targets, journal)
@@ -126,6 +125,12 @@ class _Fleet:
     def go(self) -> None:
         ends = waves_of(len(self.targets), self.fleet.waves)
         self._announce(ends)
+        if self.request.direction == DOWN and self.request.count_losses:
+            # The losing act loads the recorder and the fingerprint: only a downgrade pays for them.
+            from airlock.operations.fleet.losses import count_losses
+
+            left = [one for one in self.targets if one.identity not in self.journal.done]
+            self.losses = count_losses(self.project, left, self.request, self.fleet)
         self._life = os.pipe()
         # What stands now is shared with every child for as long as nobody writes to it.
         gc.collect()

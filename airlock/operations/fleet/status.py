@@ -36,7 +36,7 @@ def _standing(project: Project, one: FleetTarget, order: Sequence[str]) -> Stand
         with contextlib.closing(
             server.connect(one.target, application_name="airlock-status", autocommit=True)
         ) as connection:
-            table = _table(connection, one)
+            table = table_of(connection, one)
             rows = versions.version_rows(connection, table)
             comment = marks.read_comment(connection, table) if table is not None else None
             holder = lease.holder(connection)
@@ -70,7 +70,7 @@ def _behind(project: Project, current: tuple[str, ...], order: Sequence[str]) ->
     return tuple(revision for revision in order if revision not in applied)
 
 
-def _table(connection: type_connection, one: FleetTarget) -> marks.VersionTable | None:
+def table_of(connection: type_connection, one: FleetTarget) -> marks.VersionTable | None:
     """Find the version table of one target: among those of several schemas the one that an argument of env.py names.
 
     Raises NotExamined where only env.py could say which it is.

@@ -55,7 +55,10 @@ def query(names: list[str]) -> str:
 
 def fleet(ini: Path, act: str, targets: str, *words: str, url: str | None, **more: str) -> Ran:
     """Run one act to its end."""
-    return forked.airlock(ini, "fleet", act, "--targets", targets, *words, url=url, timeout=240, **more)
+    # A revision stands before the options, as in the manual.
+    place = 1 if words and not words[0].startswith("--") else 0
+    said = (act, *words[:place], "--targets", targets, *words[place:])
+    return forked.airlock(ini, "fleet", *said, url=url, timeout=240, **more)
 
 
 def ran(server: Server, names: list[str]) -> list[list[tuple[Any, ...]]]:
