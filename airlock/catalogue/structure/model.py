@@ -86,6 +86,7 @@ class Constraint:
     index: str | None = None
     references: str | None = None
     source: str | None = None
+    referred: tuple[str, ...] = ()
 
     @property
     def bare(self) -> str:

@@ -36,7 +36,9 @@ SELECT k.conrelid::bigint, k.conname, k.contype::text, pg_get_constraintdef(k.oi
         JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY u.place),
   k.convalidated, obj_description(k.oid, 'pg_constraint'),
   CASE WHEN k.contype IN ('p', 'u') THEN pg_get_indexdef(k.conindid) END,
-  CASE WHEN k.confrelid <> 0 THEN k.confrelid::regclass::text END
+  CASE WHEN k.confrelid <> 0 THEN k.confrelid::regclass::text END,
+  ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u(num, place)
+        JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY u.place)
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname IN :schemas AND k.contype IN ('p', 'u', 'f', 'c', 'x', 'n') AND k.conparentid = 0 AND k.conislocal
 ORDER BY k.conrelid, k.conname"""

@@ -60,7 +60,7 @@ class _Reading:
         columns, not_nulls = self._columns(owned), self.rows(queries.CONSTRAINTS)
         names = {(row[0], row[4][0]): row[1] for row in not_nulls if row[2] == "n" and len(row[4]) == 1}
         constraints: dict[int, dict[str, Constraint]] = defaultdict(dict)
-        for table, name, kind, definition, used, valid, comment, index, target in not_nulls:
+        for table, name, kind, definition, used, valid, comment, index, target, referred in not_nulls:
             if kind != "n":
                 constraints[table][name] = Constraint(
                     name,
@@ -71,6 +71,7 @@ class _Reading:
                     comment,
                     self.spell(index),
                     self.spell(target),
+                    referred=tuple(referred),
                 )
         indexes: dict[int, dict[str, Index]] = defaultdict(dict)
         for table, name, definition, unique, valid, comment, used in self.rows(queries.INDEXES):

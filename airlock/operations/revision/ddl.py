@@ -242,7 +242,8 @@ def backfill(table: Table, assignment: str, condition: str, *, note: str | None 
     if key is None:
         return Sql(_by_place(table, assignment, condition), autocommit=True, note=note)
     names = [quoted(name) for name in key.columns]
-    types = [table.columns[name].type for name in key.columns]
+    # Of whatever type the key is when this runs: a revision before or after may give it another one.
+    types = [f"{table.sql}.{name}%TYPE" for name in names]
     columns = ", ".join(names)
     first = [f"first_{number}" for number in range(len(names))] if len(names) > 1 else ["first"]
     beyond = [one.replace("first", "beyond") for one in first]

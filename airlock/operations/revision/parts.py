@@ -25,6 +25,7 @@ class Stage(enum.IntEnum):
     VALIDATE = 50
     KEY = 55
     SWAP = 60
+    SETTLE = 62
     RETIRE = 65
     DROP = 70
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
@@ -25,18 +26,32 @@ def plan(sides: Sides) -> Plan:
     parts: list[Part] = [*map(_new_schema, sides.missing), *standalone.changes(sides)]
     remarks: list[Remark] = list(standalone.remarks(sides, gone))
     likely = [*_likely_tables(gone, made)]
+    all_changes = {
+        (before.schema, before.name): columns.changes(sides, before, after) for before, after in both
+    }
+    turns, turning = columns.swaps(sides, all_changes)
     if made:
-        parts.append(_new_tables(made))
+        parts.append(_new_tables([_without(table, turning) for table in made]))
+    parts += turns
     for before, after in both:
-        changes = columns.changes(sides, before, after)
+        changes = all_changes[before.schema, before.name]
         parts += [*_table(before, after), *changes.parts]
         parts += constraints.changes(sides, before, after, changes)
         parts += indexes.changes(before, after, changes)
         remarks += [*changes.remarks, *_table_remarks(before, after)]
         likely += changes.likely
     if gone:
-        parts.append(_dropped_tables(sides, gone))
+        parts.append(_dropped_tables(sides, [_without(table, turning) for table in gone]))
     return Plan(tuple(parts), tuple(remarks), tuple(likely))
+
+
+def _without(table: Table, turning: set[tuple[tuple[str, str], str]]) -> Table:
+    """Leave out the foreign keys that go and come with the key they lead to."""
+    kept = {
+        name: one for name, one in table.constraints.items()
+        if ((table.schema, table.name), name) not in turning
+    }  # fmt: skip
+    return dataclasses.replace(table, constraints=kept)
 
 
 def _new_schema(name: str) -> Part:

@@ -42,11 +42,12 @@ class Sides:
         shadow = next(iter(self.shadows.values()))
         return probed(self.connection, shadow, self.real[table.schema], table, clauses)
 
-    def renamed(self, table: Table, column: str, name: str) -> Table:
-        """Spell a wanted table as if one of its columns had another name. Rolled back."""
+    def renamed(self, table: Table, names: Mapping[str, str]) -> Table:
+        """Spell a wanted table as if some of its columns had other names. Rolled back."""
         shadow = f"{quoted(self.shadows[table.schema])}.{quoted(table.name)}"
         with rolled_back(self.connection):
-            run(self.connection, f"ALTER TABLE {shadow} RENAME COLUMN {quoted(column)} TO {quoted(name)}")
+            for column, name in names.items():
+                run(self.connection, f"ALTER TABLE {shadow} RENAME COLUMN {quoted(column)} TO {quoted(name)}")
             read = structure.read(
                 self.connection, {value: key for key, value in self.shadows.items()}, table.home
             )

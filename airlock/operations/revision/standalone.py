@@ -105,7 +105,7 @@ def orphans(sides: Sides, tables: list[Table]) -> list[str]:
     left = {
         one.type
         for table in sides.live.tables.values()
-        if table not in tables
+        if table.sql not in {one.sql for one in tables}
         for one in table.columns.values()
     }
     return [name for name in sides.live.enums if name in used and name not in left | set(sides.wanted.enums)]

@@ -94,6 +94,20 @@ $$"""
     )
 
 
+def name_the_not_null_of(table: str, column: str, name: str) -> str:
+    """Name a column's NOT NULL, whatever it is called. PostgreSQL 18 keeps it as a constraint; before, there is none."""
+    return f"""DO $$
+DECLARE
+    found name := (SELECT conname FROM pg_constraint JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
+                   WHERE conrelid = {ddl.literal(table)}::regclass AND contype = 'n' AND attname = {ddl.literal(column)});
+BEGIN
+    IF found <> {ddl.literal(name)} THEN
+        EXECUTE format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', {ddl.literal(table)}::regclass, found, {ddl.literal(name)});
+    END IF;
+END
+$$"""
+
+
 def validated(live: Table, one: Constraint) -> Part:
     """Validate a constraint that stands NOT VALID; undone by replacing it, for it cannot be made NOT VALID again."""
     name = quoted(one.name)

@@ -63,10 +63,10 @@ class Side:
             return [sa.Column(name, number, *extra, primary_key=True)]
         if self.key == "uuid":
             default = "md5(random()::text)::uuid" if other else "gen_random_uuid()"
-            kind: Any = sa.Text() if wide else sa.Uuid()
-            return [
-                sa.Column(name, kind, primary_key=True, server_default=None if wide else sa.text(default))
-            ]
+            kind: Any = sa.Uuid()
+            if wide:
+                kind, default = sa.Text(), "gen_random_uuid()::text"
+            return [sa.Column(name, kind, primary_key=True, server_default=sa.text(default))]
         if self.key == "text":
             return [
                 sa.Column(
@@ -237,6 +237,13 @@ kind(
 kind(
     "key_made_otherwise", lambda s: s.child(s.table("key_otherwise"), "otherwise"),
     lambda s: s.child(s.table("key_otherwise", keys=s.keys(other=True)), "otherwise"), always=True,
+)  # fmt: skip
+kind(
+    "key_wider", lambda s: s.child(s.table("key_wider"), "wider"),
+    lambda s: s.child(s.table("key_wider", keys=s.keys(wide=True)), "wider"), always=True,
+)  # fmt: skip
+kind(
+    "key_wider_alone", lambda s: s.table("key_alone"), lambda s: s.table("key_alone", keys=s.keys(wide=True)), always=True,
 )  # fmt: skip
 kind(
     "foreign_key", lambda s: s.child(s.table("foreign_key"), "foreign", link=False),

@@ -36,7 +36,7 @@ if engine is None:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
 with engine.connect() as connection:
     context.configure(
-        connection=connection, target_metadata=given.get("models"), include_schemas=True, compare_server_default=True,
+        connection=connection, target_metadata=given.get("models"), include_schemas=True,
         transaction_per_migration=True, process_revision_directives=given.get("directives"),
     )
     with context.begin_transaction():

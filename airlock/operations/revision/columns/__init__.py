@@ -8,13 +8,14 @@ from airlock.operations.revision.columns.adding import added
 from airlock.operations.revision.columns.altering import altered
 from airlock.operations.revision.columns.dropping import dropped
 from airlock.operations.revision.columns.needs import Changes
+from airlock.operations.revision.columns.swapping import swaps
 from airlock.records.revision import Likely
 
 if TYPE_CHECKING:
     from airlock.catalogue.structure import Table
     from airlock.operations.revision.shadow import Sides
 
-__all__ = ["Changes", "changes"]
+__all__ = ["Changes", "changes", "swaps"]
 
 
 def changes(sides: Sides, live: Table, wanted: Table) -> Changes:

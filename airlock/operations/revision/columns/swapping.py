@@ -2,197 +2,163 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.columns.needs import Names, Swap
+from airlock.operations.revision.columns.numbering import numbers
+from airlock.operations.revision.columns.turning import Turn, turned
 from airlock.operations.revision.columns.twin import (
-    Names,
-    cast,
     expand,
     fitting,
     index_beside,
-    not_null,
     refused_first,
     require_beside,
-    sync,
-    unsync,
+    retire,
 )
+from airlock.operations.revision.dependents import dependents
 from airlock.operations.revision.naming import beside_name, made_name
-from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
+from airlock.operations.revision.parts import Stage
+from airlock.operations.revision.stepwise import validated
 from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
-    from airlock.catalogue.structure import Column, Constraint, Index, Table
+    from collections.abc import Iterable, Mapping
+
+    from airlock.catalogue.structure import Column, Constraint, Table
     from airlock.operations.revision.columns.needs import Changes
+    from airlock.operations.revision.parts import Part
     from airlock.operations.revision.shadow import Sides
 
 
+Key = tuple[str, str]
+
+
 def swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> None:
-    """Plan the long way: a second column kept equal by a trigger, filled in batches, indexed, required, swapped in."""
+    """Note a column for the long way, and settle what stands on it; or say what stands in the way."""
     label = f"{live.label}.{after.name}"
-    if before.identity or after.identity or before.sequence or after.sequence or before.generated:
+    why = _in_the_way(sides, live, before, after)
+    if why:
         found.remarks.append(
-            Remark(label, f"{before.type} -> {after.spelt_type} rewrites, on a numbered column: by hand")
-        )
-        return
-    referring = [
-        one.name for table in sides.live.tables.values() for one in table.constraints.values()
-        if one.kind == "f" and one.references == live.sql and table.sql != live.sql
-        and f"({quoted(after.name)})" in one.definition.partition("REFERENCES")[2]
-    ]  # fmt: skip
-    if referring:
-        found.remarks.append(
-            Remark(
-                label,
-                f"{before.type} -> {after.spelt_type} rewrites, and {', '.join(referring)} refer to it: by hand",
-            )
+            Remark(label, f"{before.type} -> {after.spelt_type} rewrites the table, and {why}")
         )
         return
     taken = {*live.columns, *wanted.columns}
-    sync_name = made_name(live.name, after.name, "sync")
+    sync = made_name(live.name, after.name, "sync")
     names = Names(
         after.name, beside_name(after.name, taken), made_name(after.name, "old", taken=taken),
-        ddl.in_schema(live, sync_name), quoted(sync_name),
+        ddl.in_schema(live, sync), quoted(sync),
     )  # fmt: skip
-    beside = sides.renamed(wanted, after.name, names.new)
-    constraints = [one for one in beside.constraints.values() if names.new in one.columns]
-    indexes = [one for one in beside.indexes.values() if names.new in one.columns]
-    old_constraints = [one for one in live.constraints.values() if after.name in one.columns]
-    old_indexes = [one for one in live.indexes.values() if after.name in one.columns]
-    found.settled |= {one.name for group in (constraints, old_constraints) for one in group}
-    found.settled |= {one.name for group in (indexes, old_indexes) for one in group}
-    fits = fitting(live, before, after)
-    if fits is not None:
+    for side in (live, wanted):
+        found.settled |= {one.name for one in side.constraints.values() if after.name in one.columns}
+        found.settled |= {one.name for one in side.indexes.values() if after.name in one.columns}
+    found.swaps.append(Swap(live, wanted, before, after, names))
+
+
+def _in_the_way(sides: Sides, live: Table, before: Column, after: Column) -> str | None:
+    if before.generated or after.generated:
+        return "it is a generated column: write it by hand"
+    if bool(numbers(before)) != bool(numbers(after)):
+        return "it is numbered on one side only: change its type first, its numbering in a second revision"
+    if after.not_null and not before.not_null:
+        return "it becomes NOT NULL too: change its type first, require it in a second revision"
+    leaning = dependents(sides, live, before.name)
+    if leaning:
+        return f"{', '.join(leaning)} leans on the column: drop it first, and make it again afterwards"
+    if live.partition_key is not None:
+        return "the table is partitioned: write it by hand"
+    return None
+
+
+def swaps(sides: Sides, changes: Mapping[Key, Changes]) -> tuple[list[Part], set[tuple[Key, str]]]:
+    """Plan the columns that were noted: tables whose foreign keys join them turn together.
+
+    Returns the parts, and the foreign keys that they drop and make again, by table and name.
+    """
+    turns = {key: _turn(sides, one.swaps) for key, one in changes.items() if one.swaps}
+    linked = _foreign_keys(sides, turns, changes)
+    parts: list[Part] = []
+    for turn in turns.values():
+        parts += _prepared(turn)
+    for group in _groups(turns, linked):
+        members = [turns[key] for key in group if key in turns]
+        old = [(table, one) for home, _, table, one, live in linked if home in group and live]
+        new = [(table, one) for home, _, table, one, live in linked if home in group and not live]
+        parts.append(turned(members, old, new))
+        parts += [dataclasses.replace(validated(table, one), stage=Stage.SETTLE) for table, one in new]
+    for turn in turns.values():
+        parts += [retire(turn.live, one) for one in turn.swaps]
+    return parts, {(key, one.name) for _, key, _, one, _ in linked}
+
+
+def _turn(sides: Sides, swaps_: Iterable[Swap]) -> Turn:
+    """Gather what turns in one table, spelt as it is beside the old columns and behind the new ones."""
+    members = tuple(swaps_)
+    live, wanted = members[0].live, members[0].wanted
+    beside = sides.renamed(wanted, {one.names.column: one.names.new for one in members})
+    columns, twins = {one.names.column for one in members}, {one.names.new for one in members}
+    clauses = [f"RENAME COLUMN {quoted(one.names.column)} TO {quoted(one.names.old)}" for one in members]
+    behind = sides.probe(live, *clauses).indexes
+    fits = [fit for one in members if (fit := fitting(live, one.before, one.after)) is not None]
+    return Turn(
+        live, members,
+        old=[*(one for one in live.constraints.values() if columns & set(one.columns)), *fits],
+        old_indexes=[one for one in live.indexes.values() if columns & set(one.columns)],
+        new=[one for one in beside.constraints.values() if twins & set(one.columns)],
+        new_indexes=[one for one in beside.indexes.values() if twins & set(one.columns)],
+        behind=behind, fits=fits,
+    )  # fmt: skip
+
+
+def _prepared(turn: Turn) -> list[Part]:
+    live = turn.live
+    parts: list[Part] = []
+    for fit in turn.fits:
         # What is too long is refused first, and looked for before anything is copied.
-        found.parts += refused_first(live, fits)
-        old_constraints.append(fits)
-    # The new column is nullable until the swap: a key that needs NOT NULL gets it there.
-    expand(live, after, names, found)
-    for index in indexes:
-        index_beside(live, index.name, index.text, found)
-    for key in constraints:
+        parts += refused_first(live, fit)
+    for one in turn.swaps:
+        parts += expand(live, one)
+    for index in turn.new_indexes:
+        parts.append(index_beside(live, index.name, index.text))
+    for key in turn.new:
         if key.index is not None:
-            index_beside(live, key.name, key.index, found)
-    require_beside(live, after, names, constraints, found)
-    found.parts.append(
-        _swap(live, before, after, names, (old_constraints, old_indexes), (constraints, indexes))
-    )
-    _retire(live, before, names, found)
+            parts.append(index_beside(live, key.name, key.index))
+    return parts + require_beside(live, turn.swaps, turn.new)
 
 
-def _swap(
-    live: Table,
-    before: Column,
-    after: Column,
-    names: Names,
-    old: tuple[list[Constraint], list[Index]],
-    new: tuple[list[Constraint], list[Index]],
-) -> Part:
-    table, column = f"ALTER TABLE {live.sql}", quoted(names.column)
-    aside = [f"{table} DROP CONSTRAINT {quoted(one.name)}" for one in old[0]]
-    aside += [f"DROP INDEX {ddl.in_schema(live, one.name)}" for one in old[1]]
-    aside += [f"{table} RENAME COLUMN {column} TO {quoted(names.old)}"]
-    aside += [f"{table} ALTER COLUMN {quoted(names.old)} DROP NOT NULL"] if before.not_null else []
-    aside += [f"{table} ALTER COLUMN {quoted(names.old)} DROP DEFAULT"] if before.default is not None else []
-    take = [f"{table} RENAME COLUMN {quoted(names.new)} TO {column}"]
-    take += (
-        [f"{table} ALTER COLUMN {column} SET DEFAULT {after.default}"] if after.default is not None else []
-    )
-    if after.not_null:
-        take += [
-            f"{table} ALTER COLUMN {column} SET NOT NULL",
-            f"{table} DROP CONSTRAINT {quoted(ddl.present(live, names.new))}",
-        ]
-    for one in new[0]:
-        if one.kind in "cf":
-            take.append(f"{table} RENAME CONSTRAINT {quoted(beside_name(one.name))} TO {quoted(one.name)}")
-        else:
-            using = ddl.using_index(one, beside_name(one.name))
-            take.append(f"{table} ADD CONSTRAINT {quoted(one.name)} {using}")
-        take += [ddl.comment_on_constraint(live, one)] if one.comment is not None else []
-    for index in new[1]:
-        take.append(
-            f"ALTER INDEX {ddl.in_schema(live, beside_name(index.name))} RENAME TO {quoted(index.name)}"
-        )
-        take += [ddl.comment_on_index(live, index)] if index.comment is not None else []
-    take += [ddl.comment_on_column(live, after)] if after.comment is not None else []
-    up = (*unsync(live, names), *sql(*aside, *take), *sync(live, names, names.old, names.column, before))
-    return Part(
-        Stage.SWAP, f"swap {live.label}.{names.column} for its {after.spelt_type} twin", up,
-        _unswap(live, before, after, names, old, new), own=True,
-        locks=f"ACCESS EXCLUSIVE on {live.sql} for catalogue changes, no scan; from here on a trigger keeps {names.old}",
-        undo="exact: the old column was kept equal; its indexes and constraints are made again without blocking",
-    )  # fmt: skip
+Link = tuple[Key, Key, "Table", "Constraint", bool]
 
 
-def _unswap(
-    live: Table,
-    before: Column,
-    after: Column,
-    names: Names,
-    old: tuple[list[Constraint], list[Index]],
-    new: tuple[list[Constraint], list[Index]],
-) -> tuple[Sql, ...]:
-    """Swap back, then make what stood on the old column again: outside a transaction, each statement by itself."""
-    table, column = f"ALTER TABLE {live.sql}", quoted(names.column)
-    back = [f"{table} RENAME COLUMN {column} TO {quoted(names.new)}"]
-    back += [f"{table} ALTER COLUMN {quoted(names.new)} DROP DEFAULT"] if after.default is not None else []
-    back += [f"COMMENT ON COLUMN {live.sql}.{quoted(names.new)} IS NULL"] if after.comment is not None else []
-    if after.not_null:
-        back += [ddl.not_valid(live, not_null(live, names.new))]
-        back += [f"{table} ALTER COLUMN {quoted(names.new)} DROP NOT NULL"]
-    rebuilt: list[Sql] = []
-    for one in new[0]:
-        if one.kind in "cf":
-            back.append(f"{table} RENAME CONSTRAINT {quoted(one.name)} TO {quoted(beside_name(one.name))}")
-        else:
-            back.append(f"{table} DROP CONSTRAINT {quoted(one.name)}")
-            rebuilt += ddl.index_again(live, str(one.index), beside_name(one.name))
-    back += [
-        f"ALTER INDEX {ddl.in_schema(live, index.name)} RENAME TO {quoted(beside_name(index.name))}"
-        for index in new[1]
-    ]
-    back += [f"{table} RENAME COLUMN {quoted(names.old)} TO {column}"]
-    back += (
-        [f"{table} ALTER COLUMN {column} SET DEFAULT {before.default}"] if before.default is not None else []
-    )
-    statements = [*unsync(live, names), *sql(*back), *sync(live, names, names.new, names.column, after)]
-    if after.not_null:
-        valid = f"{table} VALIDATE CONSTRAINT {quoted(ddl.present(live, names.new))}"
-        rebuilt.append(Sql(valid, autocommit=True))
-    if before.not_null:
-        rebuilt += ddl.not_null_again(live, names.column)
-    for one in old[0]:
-        rebuilt += ddl.constraint_again(live, one)
-    for index in old[1]:
-        rebuilt += ddl.index_again(live, index.text, index.name)
-        if index.comment is not None:
-            rebuilt.append(Sql(ddl.comment_on_index(live, index), autocommit=True))
-    return (*statements, *rebuilt)
+def _foreign_keys(sides: Sides, turns: Mapping[Key, Turn], changes: Mapping[Key, Changes]) -> list[Link]:
+    """List the foreign keys that lead to a column that turns: dropped before, made again behind it, then validated.
+
+    Each with the table that it leads to, its own, and whether it is one that is there now.
+    """
+    found: list[Link] = []
+    for structure, is_live in ((sides.live, True), (sides.wanted, False)):
+        by_sql = {table.sql: key for key, table in structure.tables.items()}
+        for key, table in structure.tables.items():
+            for one in table.constraints.values():
+                home = by_sql.get(one.references or "")
+                if one.kind != "f" or home is None or home not in turns:
+                    continue
+                turning = {swap.names.column for swap in turns[home].swaps}
+                if not turning & set(one.referred):
+                    continue
+                # Of a table that goes, the foreign key is dropped here too; of one that comes, it is made here.
+                found.append((home, key, sides.live.tables.get(key, table), one, is_live))
+                if key in changes:
+                    changes[key].settled.add(one.name)
+                if key in turns:
+                    turns[key].without(one.name, live=is_live)
+    return found
 
 
-def _retire(live: Table, before: Column, names: Names, found: Changes) -> None:
-    old = quoted(names.old)
-    label = f"{live.label}.{names.old}"
-    comment = (
-        [f"COMMENT ON COLUMN {live.sql}.{old} IS {ddl.literal(before.comment)}"] if before.comment else []
-    )
-    again = (
-        *alone(f"ALTER TABLE {live.sql} ADD COLUMN IF NOT EXISTS {old} {before.spelt_type}", *comment),
-        *alone(*(one.text for one in sync(live, names, names.old, names.column, before))),
-        ddl.backfill(
-            live,
-            f"{old} = {cast(quoted(names.column), before)}",
-            f"{quoted(names.column)} IS NOT NULL AND {old} IS NULL",
-        ),
-    )
-    found.parts.append(
-        Part(
-            Stage.DROP, f"drop {label}",
-            (*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {old}")), again, own=True,
-            locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
-            undo=f"the structure exactly; the values come back from {names.column}, converted to {before.spelt_type}",
-            loses=((label, f"its values; a downgrade converts them back from {names.column}"),),
-        )
-    )  # fmt: skip
+def _groups(turns: Mapping[Key, Turn], linked: Iterable[Link]) -> list[list[Key]]:
+    groups: list[set[Key]] = [{key} for key in turns]
+    for home, key, *_ in linked:
+        joined = [group for group in groups if home in group or key in group]
+        groups = [group for group in groups if group not in joined] + [set().union(*joined)]
+    return [sorted(group) for group in groups]

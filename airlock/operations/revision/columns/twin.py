@@ -9,26 +9,17 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.structure import Constraint, quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.naming import beside_name, made_name
-from airlock.operations.revision.parts import Part, Sql, Stage, sql
+from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.operations.revision.stepwise import validated
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airlock.catalogue.structure import Column, Table
-    from airlock.operations.revision.columns.needs import Changes
+    from airlock.operations.revision.columns.needs import Names, Swap
 
 
 _LENGTH = re.compile(r"character varying\((\d+)\)")
-
-
-@dataclasses.dataclass(frozen=True)
-class Names:
-    """How the column, its twin, the column it was, and what keeps two of them equal are called."""
-
-    column: str
-    new: str
-    old: str
-    function: str
-    trigger: str
 
 
 def fitting(live: Table, before: Column, after: Column) -> Constraint | None:
@@ -80,69 +71,91 @@ def unsync(live: Table, names: Names) -> tuple[Sql, ...]:
     return sql(f"DROP TRIGGER {names.trigger} ON {live.sql}", f"DROP FUNCTION {names.function}()")
 
 
-def expand(live: Table, after: Column, names: Names, found: Changes) -> None:
+def expand(live: Table, swap: Swap) -> list[Part]:
     """Add the twin with its trigger, then fill it."""
+    names, after = swap.names, swap.after
     new, label = quoted(names.new), f"{live.label}.{after.name}"
-    found.parts.append(
-        Part(
-            Stage.EXPAND, f"add {live.label}.{names.new} of type {after.spelt_type} beside {after.name}",
-            (*sql(f"ALTER TABLE {live.sql} ADD COLUMN {new} {after.spelt_type}"),
-             *sync(live, names, names.new, names.column, after)),
-            (*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {new}")), own=True,
-            locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan; a trigger keeps the two columns equal",
-        )
+    added = Part(
+        Stage.EXPAND, f"add {live.label}.{names.new} of type {after.spelt_type} beside {after.name}",
+        (*sql(f"ALTER TABLE {live.sql} ADD COLUMN {new} {after.spelt_type}"),
+         *sync(live, names, names.new, names.column, after)),
+        (*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {new}")), own=True,
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan; a trigger keeps the two columns equal",
     )  # fmt: skip
     value = cast(quoted(names.column), after)
-    found.parts.append(
-        Part(
-            Stage.BACKFILL, f"fill {live.label}.{names.new}",
-            (ddl.backfill(live, f"{new} = {value}", f"{quoted(names.column)} IS NOT NULL AND {new} IS NULL"),), (), own=True,
-            locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
-            undo="the structure is untouched; the values stay in the column that the previous revision drops",
-            loses=((f"{live.label}.{names.new}", f"a copy of {label}"),),
-        )
+    filled = Part(
+        Stage.BACKFILL, f"fill {live.label}.{names.new}",
+        (ddl.backfill(live, f"{new} = {value}", f"{quoted(names.column)} IS NOT NULL AND {new} IS NULL"),), (), own=True,
+        locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
+        undo="the structure is untouched; the values stay in the column that the previous revision drops",
+        loses=((f"{live.label}.{names.new}", f"a copy of {label}"),),
     )  # fmt: skip
+    return [added, filled]
 
 
-def index_beside(live: Table, of: str, definition: str, found: Changes) -> None:
+def index_beside(live: Table, of: str, definition: str) -> Part:
     """Build what will be an index of the column, on its twin."""
     name = beside_name(of)
-    found.parts.append(
-        Part(
-            # After the backfill: rows are indexed once.
-            Stage.TWIN, f"index {ddl.in_schema(live, name)}",
-            ddl.index_again(live, definition, name), ddl.index_away(live, name), own=True,
-            locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} while it is built: reads and writes go on",
-        )
+    return Part(
+        # After the backfill: rows are indexed once.
+        Stage.TWIN, f"index {ddl.in_schema(live, name)}",
+        ddl.index_again(live, definition, name), ddl.index_away(live, name), own=True,
+        locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} while it is built: reads and writes go on",
     )  # fmt: skip
 
 
-def require_beside(
-    live: Table, after: Column, names: Names, constraints: list[Constraint], found: Changes
-) -> None:
-    """Hold the twin to the CHECKs and foreign keys that the column will have, and to NOT NULL."""
+def require_beside(live: Table, swaps: Sequence[Swap], constraints: Sequence[Constraint]) -> list[Part]:
+    """Hold the twins to the CHECKs and foreign keys that the columns will have, and to NOT NULL."""
     table = f"ALTER TABLE {live.sql}"
     checks = [
         dataclasses.replace(one, name=beside_name(one.name), comment=None)
         for one in constraints
         if one.kind in "cf"
     ]
-    if after.not_null:
-        checks.append(not_null(live, names.new))
+    checks += [not_null(live, one.names.new) for one in swaps if one.after.not_null]
     if not checks:
-        return
-    found.parts.append(
-        Part(
-            Stage.REQUIRE, f"require {live.label}.{names.new} of new rows", sql(*(ddl.not_valid(live, one) for one in checks)),
-            sql(*(f"{table} DROP CONSTRAINT {quoted(one.name)}" for one in checks)),
-            locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
-        )
+        return []
+    twins = " and ".join(f"{live.label}.{one.names.new}" for one in swaps)
+    required = Part(
+        Stage.REQUIRE, f"require {twins} of new rows", sql(*(ddl.not_valid(live, one) for one in checks)),
+        sql(*(f"{table} DROP CONSTRAINT {quoted(one.name)}" for one in checks)),
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
     )  # fmt: skip
-    for one in checks:
-        found.parts.append(validated(live, one))
+    return [required, *(validated(live, one) for one in checks)]
 
 
 def not_null(live: Table, column: str) -> Constraint:
     """Make the CHECK that stands for NOT NULL until the column says so itself."""
     definition = f"CHECK (({quoted(column)} IS NOT NULL))"
     return Constraint(ddl.present(live, column), "c", definition, (column,), True, None)
+
+
+def retire(live: Table, swap: Swap) -> Part:
+    """Drop the column that a twin has taken the place of; a downgrade fills it again from its successor."""
+    names, before = swap.names, swap.before
+    old, label = quoted(names.old), f"{live.label}.{names.old}"
+    comment = (
+        [f"COMMENT ON COLUMN {live.sql}.{old} IS {ddl.literal(before.comment)}"] if before.comment else []
+    )
+    grants = [
+        grant.format(table=live.sql).replace(f"({quoted(before.name)})", f"({old})", 1)
+        for grant in before.privileges
+    ]
+    again = (
+        *alone(
+            f"ALTER TABLE {live.sql} ADD COLUMN IF NOT EXISTS {old} {before.spelt_type}", *comment, *grants
+        ),
+        *alone(*(one.text for one in sync(live, names, names.old, names.column, before))),
+        ddl.backfill(
+            live,
+            f"{old} = {cast(quoted(names.column), before)}",
+            f"{quoted(names.column)} IS NOT NULL AND {old} IS NULL",
+        ),
+    )
+    return Part(
+        Stage.DROP, f"drop {label}",
+        (*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {old}")), again, own=True,
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+        undo=f"the structure exactly; the values come back from {names.column}, converted to {before.spelt_type}",
+        loses=((label, f"its values; a downgrade converts them back from {names.column}"),),
+    )  # fmt: skip
