@@ -26,6 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="OLD:NEW",
         help="a table or column that was renamed: phase2.task.title:heading (none: nothing was)",
     )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the files there that failed their own trace or drill"
+    )
     add_rows(parser, DEFAULT_ROWS, least=JUDGED_FROM_ROWS, more=" for the trace and the drill")
 
 
@@ -47,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         rows=arguments.rows,
         x_arguments=arguments.x,
         ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+        keep=arguments.keep,
         progress=lambda what: _tell(f"{what} ..."),
     )
     answer(arguments, text.document(revised), text.lines(revised))

@@ -56,7 +56,8 @@ class Revised:
     """Everything one call wrote and found out.
 
     `left` is what would be written again by a second call (nothing, unless something is at fault), `differences`
-    where the migrated catalogue is not the models' own.
+    where the migrated catalogue is not the models' own. `kept` is False where the files were removed again, because
+    what they hold failed.
     """
 
     server_version: str
@@ -68,6 +69,7 @@ class Revised:
     proofs: tuple[Proof, ...] = ()
     unproved: str = ""
     excused: dict[str, dict[str, str]] = field(default_factory=dict)
+    kept: bool = True
 
     @property
     def dangerous(self) -> tuple[tuple[str, str, str], ...]:
@@ -85,6 +87,14 @@ class Revised:
     def unexamined(self) -> tuple[str, ...]:
         """Say what the trace of what was written did not see, and why."""
         return self.trace.unexamined if self.trace is not None else ()
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether what was written failed its trace, its drill or the comparison afterwards."""
+        return bool(
+            self.dangerous or self.left or self.unproved or any(not one.is_note for one in self.differences)
+            or any(one.verdict == "refused" for one in self.proofs)
+        )  # fmt: skip
 
     @property
     def sound(self) -> bool:

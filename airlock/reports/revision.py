@@ -17,6 +17,7 @@ def document(revised: Revised) -> dict[str, Any]:
     return {
         "server_version": revised.server_version,
         "sound": revised.sound,
+        "kept": revised.kept,
         "written": [
             {"revision": one.revision, "title": one.title, "path": one.path, "fill_in": list(one.open)}
             for one in revised.written
@@ -43,7 +44,7 @@ def lines(revised: Revised) -> Iterator[str]:
     """Tell what was written, what is still to be said, and the verdict last."""
     for one in revised.written:
         yield f"+ {one.revision} {one.title}"
-        yield f"    {near(one.path)}"
+        yield f"    {near(one.path)}" if revised.kept else f"    {near(one.path)}, removed again"
         yield from (f"    {line}" for line in one.open)
         yield from _verdict(revised, one)
     for remark in revised.remarks:
@@ -81,7 +82,8 @@ def verdict(revised: Revised) -> str:
         "models and history still differ" if revised.left or any(not one.is_note for one in revised.differences) else "",
         "not examined to the end" if revised.unproved else "",
     ]  # fmt: skip
-    return f"{wrote}, but {', '.join(part for part in parts if part)}, {where}. Look before you deploy."
+    next_ = "Look before you deploy." if revised.kept else "The files are removed again; --keep keeps them."
+    return f"{wrote}, but {', '.join(part for part in parts if part)}, {where}. {next_}"
 
 
 def _verdict(revised: Revised, one: WrittenRevision) -> Iterator[str]:

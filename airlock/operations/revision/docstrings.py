@@ -40,13 +40,46 @@ class Title(str):
         return f"{str.__str__(self)}\n\n{self.doc}"
 
 
-def answers(message: str | None, group: tuple[Part, ...]) -> str:
-    """Answer why, which locks, and how it is undone, as far as the plan knows."""
-    whats = "; ".join(part.what for part in group)
-    why = f"{message.rstrip('.')}: {whats}" if message else whats
-    locks = "; ".join(dict.fromkeys(part.locks for part in group if part.locks)) or "none"
-    undo = "; ".join(dict.fromkeys(part.undo for part in group))
-    return "\n".join(fill(word, text) for word, text in (("Why", why), ("Locks", locks), ("Undo", undo)))
+def answers(message: str | None, group: tuple[Part, ...], *, alone: bool) -> str:
+    """Answer why, which locks, and how it is undone, as far as the plan knows; `alone`: the title is the message."""
+    whats = _listed([part.what for part in group])
+    why = f'a step of "{message.rstrip(".")}": {whats}' if message and not alone else whats
+    locks = _sentences([part.locks for part in group if part.locks], usual="none on what was there")
+    return "\n".join(
+        fill(word, text) for word, text in (("Why", why), ("Locks", locks), ("Undo", _undo(group)))
+    )
+
+
+def _listed(whats: list[str]) -> str:
+    """Join as one says it aloud; a verb that several share is said once."""
+    told: dict[str, list[str]] = {}
+    for what in dict.fromkeys(whats):
+        verb, _, rest = what.partition(" ")
+        told.setdefault(verb if "," not in rest else what, []).append(rest if "," not in rest else "")
+    return "; ".join(f"{verb} {_and(rest)}".strip() for verb, rest in told.items())
+
+
+def _and(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _sentences(texts: list[str], usual: str) -> str:
+    """Join as sentences, each said once; the usual one only where it is the only one."""
+    told = list(dict.fromkeys(text.rstrip(".") for text in texts))
+    others = [text for text in told if text != usual] or [usual]
+    return ". ".join([others[0], *(text[:1].upper() + text[1:] for text in others[1:])])
+
+
+def _undo(group: tuple[Part, ...]) -> str:
+    """Say once that it is exact, where every part's is, then what each is lost or refused by."""
+    undos = [part.undo for part in group]
+    if not all(text == "exact" or text.startswith(("exact;", "exact,", "exact:")) for text in undos):
+        return _sentences(undos, usual="exact; nothing is lost")
+    if len(set(undos)) == 1:
+        return undos[0]
+    tails = list(dict.fromkeys(text[len("exact") :].lstrip(";,: ") for text in undos))
+    tails = [text for text in tails if text and text != "nothing is lost"]
+    return "exact; " + _sentences(tails, usual="nothing is lost")
 
 
 def fill(word: str, text: str) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
 
 from airlock.catalogue import fingerprint
 from airlock.drivers import client
 from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.operations.built import Built, built
 from airlock.operations.revision.docstrings import observed
+from airlock.operations.revision.files import remove, version_files
 from airlock.records.errors import AirlockError, HistoryFault, NotExamined
 from airlock.records.revision import Likely, Proof, Remark, Revised, WrittenRevision
 from airlock.scratch.isolation import ChildFailed, isolated
@@ -39,13 +43,15 @@ def revise(
     rows: int = ROWS,
     x_arguments: Sequence[str] = (),
     ask: Callable[[Likely], bool] | None = None,
+    keep: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Revised:
     """Write the revisions that lead from head to the models, and prove them in scratch.
 
-    Writes files into the project's versions directory; contacts no target. `ask` answers whether a likely rename is one;
-    without it, a likely rename that `renames` does not settle is refused and nothing is written. Raises HistoryFault
-    where the history has several heads, NotExamined where scratch or the models cannot be had.
+    Writes files into the project's versions directory, and removes them again where they fail (their trace, their
+    drill, the comparison afterwards, an interruption), unless `keep`; contacts no target. `ask` answers
+    whether a likely rename is one; without it, a likely rename that `renames` does not settle is refused and nothing
+    is written. Raises HistoryFault where the history has several heads, NotExamined where scratch or the models cannot be had.
     """
     project = opened(config, x_arguments)
     heads = project.heads
@@ -54,13 +60,30 @@ def revise(
             f"The history has {len(heads)} heads: {', '.join(heads)}.", standing="Nothing was written.",
             then=f'alembic merge -m "Merge" {" ".join(heads)}',
         )  # fmt: skip
+    before = version_files(project)
+    kept = False
     try:
-        return _revised(config, project, message, list(renames), scratch, rows, x_arguments, ask, progress)
+        revised = _revised(config, project, message, list(renames), scratch, rows, x_arguments, ask, progress)
+        kept = keep or not revised.failed
+        return dataclasses.replace(revised, kept=kept)
     except ChildFailed as error:
-        raise NotExamined(
-            f"env.py, a revision or the models failed in scratch: {error.line}",
-            then="the same with --debug; what was written lies in the versions directory",
-        ) from error
+        raise _not_examined(error.line, project, before, keep=keep) from error
+    except (client.Error, sa.exc.SQLAlchemyError) as error:
+        raise _not_examined(str(error).strip().splitlines()[0], project, before, keep=keep) from error
+    finally:
+        if not kept and not keep:
+            remove(version_files(project) - before)
+
+
+def _not_examined(line: str, project: Project, before: frozenset[Path], *, keep: bool) -> NotExamined:
+    written = len(version_files(project) - before)
+    standing = "Nothing was written."
+    if written:
+        standing = "What was written is kept." if keep else "What was written is removed again."
+    return NotExamined(
+        f"env.py, a revision or the models failed in scratch: {line}", standing=standing,
+        then="the same with --debug" + ("" if keep or not written else ", and --keep to look at the files"),
+    )  # fmt: skip
 
 
 def _revised(
@@ -151,25 +174,23 @@ def _proved(
     revised: Revised,
     progress: Callable[[str], None],
 ) -> Revised:
-    from dataclasses import replace
-
     from airlock.operations.trace import trace
 
     progress(f"tracing {from_to}")
     unproved = ""
     try:
         seen = trace(config, from_to=from_to, scratch=scratch, rows=rows, x_arguments=x_arguments)
-        revised = replace(revised, trace=seen)
+        revised = dataclasses.replace(revised, trace=seen)
         for one in revised.written:
             observed(Path(one.path), one.revision, seen)
     except AirlockError as error:
         unproved = f"the trace stopped: {error}"
     progress(f"drilling {from_to}")
     try:
-        revised = replace(revised, proofs=drilled(config, x_arguments, from_to, scratch, rows))
+        revised = dataclasses.replace(revised, proofs=drilled(config, x_arguments, from_to, scratch, rows))
     except AirlockError as error:
         unproved = " ".join(part for part in (unproved, f"the drill stopped: {error}") if part)
-    return replace(revised, unproved=unproved)
+    return dataclasses.replace(revised, unproved=unproved)
 
 
 def drilled(

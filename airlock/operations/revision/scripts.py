@@ -32,7 +32,7 @@ def scripts(first: MigrationScript, parts: Iterable[Part]) -> list[MigrationScri
             rev_id=identity,
             upgrade_ops=ops.UpgradeOps([_up(group)], upgrade_token=tokens[0]),
             downgrade_ops=ops.DowngradeOps([_down(group)], downgrade_token=tokens[1]),
-            message=Title(titles[number], answers(first.message, group)),
+            message=Title(titles[number], answers(first.message, group, alone=len(groups) == 1)),
             imports=set(_names(group)),
             head=head,
             splice=first.splice if number == 0 else None,

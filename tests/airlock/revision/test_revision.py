@@ -86,10 +86,16 @@ def test_what_is_dangerous_is_told(project: Path, capsys: pytest.CaptureFixture[
         'metadata.tables["shop.product"].append_column(Column("d", Integer, Computed("stock * 2", persisted=True)))',
     )
     (project / "models.py").write_text(source)
+    before = files(project)
     assert main(["revision", "-m", "Double the stock"]) == 1
     out = capsys.readouterr().out
     assert "DANGEROUS: rewrite shop.product (up)" in out
     assert "Wrote 1 revision, but 1 dangerous statement, on PostgreSQL" in out
+    assert "The files are removed again; --keep keeps them." in out
+    assert files(project) == before
+    assert main(["revision", "-m", "Double the stock", "--keep"]) == 1
+    assert "Look before you deploy." in capsys.readouterr().out
+    assert len(files(project)) == len(before) + 1
 
 
 def test_two_heads_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,6 +218,7 @@ def test_a_template_that_breaks_while_writing_is_told_in_one_line(
 ) -> None:
     """The project's script.py.mako divides by zero: exit code 3 and what was raised, without a frame."""
     mutate(project, next(iter(MUTATIONS)))
+    before = files(project)
     template = project / "alembic" / "script.py.mako"
     template.write_text(template.read_text() + "${1 / 0}\n")
     assert main(["revision", "-m", "Anything"]) == 3
@@ -219,3 +226,26 @@ def test_a_template_that_breaks_while_writing_is_told_in_one_line(
     assert "failed in scratch: " in told
     assert "File " not in told.partition("failed in scratch")[0]
     assert "Traceback" not in told
+    assert files(project) == before
+
+
+@pytest.mark.proof
+def test_what_was_written_and_does_not_run_is_removed_again(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The project's template adds a statement that fails: exit code 3, one line, no file left; --keep leaves it."""
+    mutate(project, next(iter(MUTATIONS)))
+    before = files(project)
+    template = project / "alembic" / "script.py.mako"
+    template.write_text(
+        template.read_text().replace("def upgrade():", "def upgrade():\n    op.execute('SELECT 1/0')")
+    )
+    assert main(["revision", "-m", "Anything"]) == 3
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "division by zero" in told
+    assert "What was written is removed again." in told
+    assert "Traceback" not in told
+    assert files(project) == before
+    assert main(["revision", "-m", "Anything", "--keep"]) == 3
+    assert "What was written is kept." in capsys.readouterr().err
+    assert len(files(project)) == len(before) + 1
