@@ -304,7 +304,11 @@ class Walk:
         with engine.connect() as connection:
             context = MigrationContext.configure(
                 connection,
-                opts={"include_schemas": True, "compare_server_default": True, "compare_type": True},
+                opts={
+                    "include_schemas": True,
+                    "compare_server_default": self.key != "uuid",
+                    "compare_type": True,
+                },
             )
             left = [
                 one for one in compare_metadata(context, self.wanted) if "alembic_version" not in str(one)
