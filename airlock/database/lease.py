@@ -27,6 +27,7 @@ from airlock.database.server import (
     facts,
     first_line,
     naming_a_statement_pooler,
+    reached,
     refuse_unwritable,
 )
 from airlock.records.errors import AirlockError, ConnectionLost, LeaseHeld
@@ -109,11 +110,13 @@ class Lease:
         run: str,
         token: int,
         server: ServerFacts,
+        target: Target,
         on_loss: Callable[[], None] | None,
     ) -> None:
         self.run = run
         self.token = token
         self.server = server
+        self.target = target
         self.lost = threading.Event()
         self.reason = ""
         self.on_loss = on_loss
@@ -220,7 +223,7 @@ def take(
         deadline = time.monotonic() + wait_s
         for token in _tries(connection, server.major, deadline, on_wait, wake or threading.Event()):
             if token is not None:
-                return Lease(connection, run, token, server, None)
+                return Lease(connection, run, token, server, reached(target, connection), None)
         raise _held(connection, wait_s)
     except BaseException as error:
         with contextlib.suppress(Exception):

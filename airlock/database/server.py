@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import time
 from dataclasses import dataclass
@@ -171,6 +172,24 @@ def connect(
             raise connect_error(error, target.label) from error
         connection.autocommit = autocommit
         return connection
+
+
+def reached(target: targets.Target, connection: type_connection) -> targets.Target:
+    """Name the one server that a connection has come to, in place of all to which the target might lead.
+
+    Several hosts, a name with several addresses, a service file, a variable that one driver reads and another does not:
+    every further connection of a run goes to where the first one went.
+    """
+    from airlock.database.liveness import peer_of
+    from airlock.drivers import client
+
+    parameters = {**target.parameters, **client.place(connection)}
+    parameters.pop("load_balance_hosts", None)
+    peer = peer_of(connection)
+    # Over TLS the host's name says to a proxy which server is meant, and some drivers take one of the two only.
+    if isinstance(peer, tuple) and not client.is_encrypted(connection):
+        parameters["hostaddr"] = str(peer[0])
+    return dataclasses.replace(target, parameters=parameters)
 
 
 def facts(connection: type_connection) -> ServerFacts:

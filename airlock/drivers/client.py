@@ -65,6 +65,22 @@ def told(error: Any, name: str) -> str | None:
     return None
 
 
+def place(connection: Connection) -> dict[str, str]:
+    """Tell in libpq's keywords where a connection has come and as whom, whatever URL, variable or file led there.
+
+    One host, its port, user, dbname, and the password where one was used: a secret.
+    """
+    info = connection.info
+    found = {"host": info.host, "port": info.port, "user": info.user, "dbname": info.dbname}
+    return {name: str(value) for name, value in {**found, "password": info.password}.items() if value}
+
+
+def is_encrypted(connection: Connection) -> bool:
+    """Tell whether a connection speaks TLS."""
+    info = connection.info
+    return bool(info.ssl_in_use if hasattr(info, "ssl_in_use") else connection.pgconn.ssl_in_use)
+
+
 def connect(
     url: str = "",
     *,

@@ -82,7 +82,14 @@ class Connection:
     def info(self) -> Info:
         """Tell the backend's number and the state of its transaction, as libpq counts it."""
         driver = self.driver_connection
-        return Info(driver.get_server_pid(), _IN_TRANSACTION if driver.is_in_transaction() else _IDLE)
+        state = _IN_TRANSACTION if driver.is_in_transaction() else _IDLE
+        place, asked = driver._addr, driver._params
+        # A socket's path is the directory and .s.PGSQL.5432.
+        host, port = place if isinstance(place, tuple) else place.split("/.s.PGSQL.")
+        encrypted = driver._transport.get_extra_info("ssl_object") is not None
+        return Info(
+            driver.get_server_pid(), state, host, int(port), asked.user, asked.database, asked.password, encrypted
+        )  # fmt: skip
 
     @property
     def server_version(self) -> int:
@@ -172,6 +179,12 @@ class Info:
 
     backend_pid: int
     transaction_status: int
+    host: str
+    port: int
+    user: str
+    dbname: str
+    password: str | None
+    ssl_in_use: bool
 
 
 class Cursor:

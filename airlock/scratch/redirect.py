@@ -50,6 +50,8 @@ _LIBPQ_ONLY = frozenset(
         "passfile",
     }
 )
+# With these modes of TLS nobody asks for the name of a server.
+_UNNAMED = (None, "disable", "allow", "prefer")
 # -c name=value, -cname=value or --name=value; a backslash stands before a space of the value.
 _SETTING = re.compile(r"(?:-c\s*|--)[\w.-]+=(?:\\.|[^\s\\])*")
 # What code that calls a driver itself may still say: how it wants its connection, not where.
@@ -115,6 +117,9 @@ def connect_arguments(
     patience = {"connect_timeout": str(CONNECT_SECONDS), **KEEPALIVE}
     if dialect.driver == "asyncpg":
         query = {key: value for key, value in parsed.query.items() if key not in _LIBPQ_ONLY}
+        if "hostaddr" in parsed.query and parsed.query.get("sslmode") in _UNNAMED:
+            # libpq connects there, whatever the host's name resolves to.
+            query["host"] = parsed.query["hostaddr"]
         if "sslmode" in parsed.query:
             query["ssl"] = parsed.query["sslmode"]
         arguments, parameters = dialect.create_connect_args(

@@ -65,7 +65,7 @@ def migrate(project: Project, target: Target, request: Request, losses: Counted 
 class _Run:
     def __init__(self, project: Project, target: Target, request: Request, losses: Counted | None) -> None:
         self.project = project
-        self.target = target
+        self.named = self.target = target
         self.request = request
         self.progress = Progress()
         self.started = time.monotonic()
@@ -115,6 +115,8 @@ class _Run:
                 raise Interrupted(watch.number, standing="Nothing changed.") from None
             raise
         with lease:
+            # Where it leads to several servers, the run goes on on the one that is leased.
+            self.target = lease.target
             yield lease
 
     @contextlib.contextmanager
@@ -240,7 +242,7 @@ class _Run:
         error: BaseException | None = None
         try:
             with (
-                surroundings.environment_of(self.target),
+                surroundings.environment_of(self.named),
                 surroundings.quiet(),
                 redirected(self.target.url, prove(lease), application_name=lease.worker_name),
                 steps.listening(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import socket
 import tempfile
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import alembic
+import asyncpg
 import psycopg
+import psycopg2  # noqa: F401  its libpq is looked at
 
 from airlock.scratch import embedded
 from tests.airlock.histories import ASYNC, HEADER, SYNC, Revision, write_project
@@ -21,12 +24,26 @@ if TYPE_CHECKING:
 MADE = [
     Revision("r1", 'op.execute("CREATE TABLE made (id int PRIMARY KEY)")', 'op.execute("DROP TABLE made")')
 ]
-# Every variable that this libpq reads, as it says itself, and what asyncpg and the programs read besides.
-VARIABLES = sorted(
-    {option.envvar.decode() for option in psycopg.pq.Conninfo.get_defaults() if option.envvar}
-    | {"PGSERVICEFILE", "PGSYSCONFDIR", "PGTZ", "PGDATESTYLE", "PGGEQO", "PGCLIENTENCODING", "PGDATA", "PGLOCALEDIR"}
-    | {"PGHOSTADDR", "PGPORT", "PGA_VARIABLE_OF_A_LATER_LIBPQ"}
-)  # fmt: skip
+
+
+def known_variables() -> list[str]:
+    """List what libpq itself says it reads, what its libraries and asyncpg name, and what the server's programs read.
+
+    A variable of a newer libpq is found by its name, in the very library that the drivers have loaded.
+    """
+    found = {option.envvar.decode() for option in psycopg.pq.Conninfo.get_defaults() if option.envvar}
+    libraries = set(re.findall(r"/\S*libpq\S*\.so\S*", Path("/proc/self/maps").read_text()))
+    assert len(libraries) == 2, libraries  # psycopg2's and psycopg's own
+    for library in libraries:
+        found |= {name.decode() for name in re.findall(rb"\0(PG[A-Z]{2,})(?=\0)", Path(library).read_bytes())}
+    read_by_asyncpg = Path(asyncpg.__file__).with_name("connect_utils.py").read_text()
+    found |= set(re.findall(r"'(PG[A-Z]{2,})'", read_by_asyncpg))
+    return sorted(
+        found | {"PGDATA", "PGCTLTIMEOUT", "PGLOCALEDIR", "PG_COLOR", "PGA_VARIABLE_OF_A_LATER_LIBPQ"}
+    )
+
+
+VARIABLES = known_variables()
 
 
 class Elsewhere:

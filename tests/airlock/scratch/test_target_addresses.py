@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airlock.scratch import embedded
-from tests.airlock import forked
-from tests.airlock.running import rows
+from tests.airlock import forked, running
+from tests.airlock.running import Ran, rows
 from tests.airlock.scratch.elsewhere import Elsewhere, free_port, listening_on, project, serving
 
 if TYPE_CHECKING:
@@ -21,6 +24,35 @@ if TYPE_CHECKING:
 def elsewhere() -> Iterator[Elsewhere]:
     with serving() as started:
         yield started
+
+
+@dataclasses.dataclass(frozen=True)
+class Two:
+    """Two servers on one port of two addresses, and what leads to either of them."""
+
+    first: embedded.Cluster
+    second: embedded.Cluster
+
+    def clean(self) -> None:
+        for server in (self.first, self.second):
+            rows(server.url(), "DROP TABLE IF EXISTS made, alembic_version")
+
+    def untouched_or_whole(self) -> list[bool]:
+        """Tell of each whether the run was taken there; half of a run is neither."""
+        found = []
+        for server in (self.first, self.second):
+            asked = "SELECT to_regclass('made') IS NULL, to_regclass('alembic_version') IS NULL"
+            assert rows(server.url(), asked) in ([(True, True)], [(False, False)])
+            assert not rows(server.url(), "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")
+            found.append(rows(server.url(), asked) == [(False, False)])
+        return found
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Two]:
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(listening_on("127.0.0.3", free_port()))
+        yield Two(first, stack.enter_context(listening_on("127.0.0.4", first.port)))
 
 
 def test_what_the_environment_adds_to_a_targets_url_is_said(tmp_path: Path, elsewhere: Elsewhere) -> None:
@@ -34,65 +66,89 @@ def test_what_the_environment_adds_to_a_targets_url_is_said(tmp_path: Path, else
     assert f" at 127.0.0.1:{elsewhere.cluster.port}" in ran.out
 
 
-def test_a_lease_and_a_worker_on_two_servers_are_told_apart(
-    tmp_path: Path, elsewhere: Elsewhere, empty_database: object
-) -> None:
-    """PGHOSTADDR leads libpq to one server; asyncpg, which does not read it, comes to another: exit 12, nothing done."""
-    with contextlib.ExitStack() as stack:
-        second = stack.enter_context(embedded.scratch_cluster(max(embedded.available())))
-        (second.data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.0/8 trust\n")
-        rows(second.url(), "SELECT pg_reload_conf()")
-        # The same port on two loopback addresses: only the address tells the two servers apart.
-        other = stack.enter_context(listening_on("127.0.0.2", second.port))
-        url = f"postgresql://postgres@127.0.0.2:{second.port}/postgres"
-        ran = forked.airlock(project(tmp_path, "asyncpg"), "upgrade", url=url, PGHOSTADDR="127.0.0.1")
-        assert ran.code == 12, ran.err
-        assert "Nothing changed." in ran.error
-        for address in (second.url(), other.url()):
-            assert rows(address, "SELECT to_regclass('made')") == [(None,)]
+def test_a_worker_on_another_server_than_the_lease_is_stopped(two: Two, tmp_path: Path) -> None:
+    """env.py makes its connections itself, by a function below all that is redirected: exit 12, nothing done."""
+    two.clean()
+    elsewhere = f"postgresql://postgres@127.0.0.4:{two.second.port}/postgres"
+    creator = (
+        "create_engine('postgresql+psycopg2://', creator=lambda: "
+        f"__import__('psycopg2').connect({elsewhere!r}), poolclass="
+    )
+    ini = project(tmp_path, "psycopg2")
+    env = tmp_path / "alembic" / "env.py"
+    head, _, tail = env.read_text().partition("create_engine(URL")
+    env.write_text(head + creator + tail.partition("poolclass=")[2])
+    url = f"postgresql://postgres@127.0.0.3:{two.first.port}/postgres"
+    ran = forked.airlock(ini, "upgrade", url=url)
+    assert ran.code == 12, ran.err
+    assert "Nothing changed." in ran.error
+    assert two.untouched_or_whole() == [False, False]
+
+
+RANDOM = "target_session_attrs=read-write&load_balance_hosts=random"
+# The URL and the variables; {port} is the port of both.
+ADDRESSES: dict[str, tuple[str, dict[str, str]]] = {
+    "hosts": (
+        f"postgresql://postgres@/postgres?host=127.0.0.3,127.0.0.4&port={{port}},{{port}}&{RANDOM}",
+        {},
+    ),
+    "addresses": (
+        f"postgresql://postgres@/postgres?host=localhost,localhost&hostaddr=127.0.0.3,127.0.0.4&port={{port}},{{port}}&{RANDOM}",
+        {},
+    ),
+    "addresses alone": (
+        f"postgresql://postgres@/postgres?hostaddr=127.0.0.4,127.0.0.3&port={{port}}&{RANDOM}",
+        {},
+    ),
+    "variables": (
+        "postgresql://postgres@/postgres",
+        {"PGHOST": "127.0.0.3,127.0.0.4", "PGPORT": "{port},{port}", "PGLOADBALANCEHOSTS": "random"},
+    ),
+    "an address beside a host": (
+        "postgresql://postgres@127.0.0.3:{port}/postgres",
+        {"PGHOSTADDR": "127.0.0.4"},
+    ),
+    "a service": (f"postgresql:///postgres?service=two&{RANDOM}", {"PGSERVICEFILE": "{home}/services"}),
+    "a service by name": ("postgresql:///postgres", {"PGSERVICEFILE": "{home}/services", "PGSERVICE": "two"}),
+    "a name": (f"postgresql://postgres@two.airlock.test:{{port}}/postgres?{RANDOM}", {}),
+}
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("driver", ["psycopg2", "asyncpg"])
-def test_an_address_of_two_servers_never_splits_a_run(driver: str, tmp_path: Path) -> None:
-    """load_balance_hosts=random draws a server for each connection: a run is whole on one server, or exit 12."""
-    with contextlib.ExitStack() as stack:
-        first = stack.enter_context(listening_on("127.0.0.3", free_port()))
-        second = stack.enter_context(listening_on("127.0.0.4", first.port))
-        url = (
-            f"postgresql://postgres@/postgres?host=127.0.0.3,127.0.0.4&port={first.port},{first.port}"
-            "&target_session_attrs=read-write&load_balance_hosts=random"
-        )
-        codes = [
-            forked.airlock(project(tmp_path, driver), "upgrade", "--wait", "5s", url=url).code
-            for _ in range(8)
-        ]
-        assert set(codes) <= {0, 12}, codes
-        assert 12 in codes or driver == "psycopg2", codes
-        for server in (first, second):
-            found = rows(
-                server.url(), "SELECT to_regclass('made') IS NULL, to_regclass('alembic_version') IS NULL"
-            )
-            assert found in ([(True, True)], [(False, False)])
-            assert not rows(server.url(), "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")
-
-
-@pytest.mark.proof
-@pytest.mark.parametrize(
-    ("driver", "expected"), [("psycopg2", {0}), ("psycopg", {0}), ("asyncpg", {10, 11, 12})]
-)
-def test_a_service_file_leads_lease_and_worker_to_one_server(
-    driver: str, expected: set[int], tmp_path: Path, elsewhere: Elsewhere
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
+def test_an_address_of_two_servers_never_splits_a_run(
+    driver: str, address: str, two: Two, tmp_path: Path
 ) -> None:
-    """Libpq's drivers read it alike; asyncpg reads none: it is stopped before its first statement, nothing is changed."""
-    values = elsewhere.values(tmp_path)
-    ran = forked.airlock(
-        project(tmp_path, driver), "upgrade", "--wait", "2s",
-        url="postgresql:///postgres?service=elsewhere", PGSERVICEFILE=values["PGSERVICEFILE"],
+    """Each connection draws a server anew, or the driver reads less than libpq: all of a run goes to the first."""
+    home = {"home": str(tmp_path), "port": str(two.first.port)}
+    (tmp_path / "services").write_text(
+        f"[two]\nhost=127.0.0.3,127.0.0.4\nport={two.first.port}\nuser=postgres\nload_balance_hosts=random\n"
+    )
+    url, variables = ADDRESSES[address]
+    ini = project(tmp_path, driver)
+    for _ in range(3):
+        two.clean()
+        more = {name: value.format(**home) for name, value in variables.items()}
+        words = ("upgrade", "--wait", "5s")
+        run = _with_names if address == "a name" else _plainly
+        ran = run(ini, words, url.format(**home), more)
+        assert ran.code == 0, ran.err
+        assert sum(two.untouched_or_whole()) == 1
+
+
+def _plainly(ini: Path, words: tuple[str, ...], url: str, variables: dict[str, str]) -> Ran:
+    return forked.airlock(ini, *words, url=url, timeout=60, **variables)
+
+
+def _with_names(ini: Path, words: tuple[str, ...], url: str, variables: dict[str, str]) -> Ran:
+    """Run where two.airlock.test has two addresses: with a hosts file of its own, in a mount namespace of its own."""
+    hosts = ini.with_name("hosts")
+    hosts.write_text("127.0.0.1 localhost\n127.0.0.3 two.airlock.test\n127.0.0.4 two.airlock.test\n")
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    done = subprocess.run(
+        ["unshare", *as_root, "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
+        + running.command(ini, *words),
+        env=running.environment(url, **variables), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    elsewhere.lines()
-    assert ran.code in expected, ran.err
-    there = rows(elsewhere.cluster.url(), "SELECT to_regclass('made') IS NULL")
-    rows(elsewhere.cluster.url(), "DROP TABLE IF EXISTS made, alembic_version")
-    elsewhere.lines()
-    assert there == [(ran.code != 0,)]
+    return Ran(done.returncode, done.stdout, done.stderr)
