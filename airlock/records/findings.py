@@ -88,3 +88,26 @@ class Finding:
     def accepted(self, reasons: dict[str, str]) -> str:
         """Give the reason for which it is accepted, by its whole name or by its id for all objects; else nothing."""
         return reasons.get(self.name) or reasons.get(self.id) or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One revision to write instead: its title, its statements, and both functions' bodies as Python.
+
+    A statement that must run outside a transaction says so in `outside`, by its place.
+    """
+
+    title: str
+    statements: tuple[str, ...]
+    upgrade: str
+    downgrade: str
+    outside: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Safer:
+    """The revisions that lead one table to the same end without blocking, in order; and what has to be said of them."""
+
+    table: str
+    drafts: tuple[Draft, ...]
+    remarks: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from airlock.records.diagram import Diagram
 
 if TYPE_CHECKING:
     from airlock.records.difference import Difference
-    from airlock.records.findings import Finding
+    from airlock.records.findings import Finding, Safer
     from airlock.records.trace import StatementRecord, TracedRevision, Unfilled
 
 
@@ -49,6 +49,8 @@ class Danger:
     accepted: tuple[tuple[str, str], ...]
     sizes: tuple[TableSize, ...] = ()
     expected_ms: float | None = None
+    # How the same end is reached without blocking, for its tables.
+    instead: tuple[Safer, ...] = ()
 
     @property
     def excused(self) -> bool:

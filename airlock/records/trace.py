@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from airlock.records.findings import Finding, Id
 from airlock.records.locks import Blocks, LockMode, blocks_at_most, harms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airlock.records.findings import Safer
 
 # Below so few rows PostgreSQL's counters and planner say nothing about what a large table would see.
 JUDGED_FROM_ROWS = 1_000
@@ -129,6 +135,13 @@ class TracedRevision:
     unexamined: str = ""
     # Beside what its statements do: whom it breaks (of an upgrade only), and what it holds while it waits.
     findings: tuple[Finding, ...] = ()
+    # The revisions that reach the same end without blocking, for each table that something was found of.
+    safer: tuple[Safer, ...] = ()
+
+    def instead(self, objects: Iterable[str]) -> tuple[Safer, ...]:
+        """List the safe form for some tables."""
+        names = set(objects)
+        return tuple(one for one in self.safer if one.table in names)
 
     @property
     def every_finding(self) -> tuple[Finding, ...]:

@@ -49,6 +49,7 @@ def document(review: Review) -> dict[str, Any]:
                 "sizes": [dataclasses.asdict(size) for size in danger.sizes],
                 "expected_ms": danger.expected_ms,
                 "sentences": list(phrases.danger_sentences(danger)),
+                "instead": [trace.safer_document(one) for one in danger.instead],
             }
             for danger in review.dangers
         ],

@@ -11,6 +11,7 @@ from airlock.reports.trace import effects, told_locks
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from airlock.records.findings import Safer
     from airlock.records.review import Review, ReviewedRevision
     from airlock.records.trace import TracedRevision
 
@@ -45,7 +46,9 @@ def _blocks(review: Review) -> Iterator[str]:
             f"`{danger.statement.file}:{danger.statement.line}`\n",
             _fenced(shorten(danger.statement.sql, 300), "sql"),
             *(f"- {sentence}" for sentence in phrases.danger_sentences(danger)),
+            *(f"- {sentence}" for sentence in phrases.otherwise(danger)),
             f"- **{phrases.answer(danger)}**\n",
+            *(_instead(one) for one in danger.instead),
         ]
         yield "\n".join(lines)
     found = list(phrases.told(review))
@@ -73,6 +76,16 @@ def _blocks(review: Review) -> Iterator[str]:
     for revision in review.revisions:
         yield from _scripts(revision)
     yield "## What this cannot see\n\n" + "\n".join(f"- {one}" for one in phrases.CANNOT_SEE) + "\n"
+
+
+def _instead(safer: Safer) -> str:
+    body = "\n\n".join(
+        f"{number}. {_code_free(draft.title)}\n\n{_fenced(draft.upgrade, 'python')}"
+        for number, draft in enumerate(safer.drafts, 1)
+    )
+    said = "".join(f"\n\n{_code_free(one)}" for one in safer.remarks)
+    title = f"Instead, for {safer.table}: {count(len(safer.drafts), 'revision')}"
+    return f"<details><summary>{title}</summary>\n\n{body}{said}\n\n</details>\n"
 
 
 def _summary(review: Review) -> str:

@@ -99,6 +99,30 @@ def danger_sentences(danger: Danger) -> Iterator[str]:
         )
 
 
+def otherwise(danger: Danger) -> Iterator[str]:
+    """Say what else to write where no revision can be drafted: the statement changes rows, or nothing that stays."""
+    if danger.instead:
+        return
+    word = danger.statement.sql.lstrip().partition(" ")[0].upper()
+    told = _OTHERWISE.get(word)
+    if told:
+        yield f"instead: {told}"
+
+
+_OTHERWISE = {
+    "UPDATE": "batches that commit one by one, in a revision of its own, before any lock is taken",
+    "DELETE": "batches that commit one by one, in a revision of its own, before any lock is taken",
+    "INSERT": "batches that commit one by one, in a revision of its own, before any lock is taken",
+    "SELECT": "read in a revision of its own, before any lock is taken",
+    "DO": "batches that commit one by one, in a revision of its own, before any lock is taken",
+    "REINDEX": "REINDEX ... CONCURRENTLY, outside a transaction",
+    "REFRESH": "REFRESH MATERIALIZED VIEW CONCURRENTLY, which wants a unique index on the view",
+    "CLUSTER": "pg_repack or a maintenance window, outside the history: nothing that stays depends on it",
+    "VACUUM": "VACUUM without FULL, or pg_repack, outside the history: nothing that stays depends on it",
+    "ALTER": "a new column, table or constraint beside the old one, filled in batches, then a swap (docs/findings.md)",
+}
+
+
 def answer(danger: Danger) -> str:
     """Say whether the danger is excused, and how."""
     if danger.excused:

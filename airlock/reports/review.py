@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airlock.reports import phrases
 from airlock.reports.text import count, near
+from airlock.reports.trace import instead_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
 def lines(review: Review, out: Path, files: int) -> Iterator[str]:
     """Tell each danger and what would excuse it, how many files are in `out`, and the verdict."""
     for danger in review.dangers:
-        for sentence in (*phrases.danger_sentences(danger), phrases.answer(danger)):
+        for sentence in (
+            *phrases.danger_sentences(danger), *phrases.otherwise(danger), phrases.answer(danger),
+        ):  # fmt: skip
             yield f"{danger.revision} ({danger.direction})  {sentence}"
+        for safer in danger.instead:
+            yield f"    instead, for {safer.table}:"
+            yield from (f"      {line}" for line in instead_lines(safer))
     yield from (f"{where}  {sentence}; {what}" for where, sentence, what in phrases.told(review))
     yield from (f"{step.revision} ({step.direction})  not examined: {why}" for step, why in review.unexamined)
     yield f"{count(files, 'file')} in {near(out)}"

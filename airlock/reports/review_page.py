@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from airlock.reports import erd, phrases
 from airlock.reports.html import Safe, anchor, join, link, page, table, tag
-from airlock.reports.text import duration
+from airlock.reports.text import count, duration
 from airlock.reports.trace import effects, told_locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airlock.records.findings import Safer
     from airlock.records.review import Danger, Review, ReviewedRevision
     from airlock.records.trace import TracedRevision
 
@@ -97,11 +98,22 @@ def _danger(danger: Danger, place: int) -> Safe:
         tag("p", tag("span", word, class_="word"), " ", link(anchor("r", danger.revision), title)),
         tag("pre", statement.sql.strip()),
         tag("ul", *(tag("li", sentence) for sentence in phrases.danger_sentences(danger)), class_="plain"),
+        *(tag("p", sentence) for sentence in phrases.otherwise(danger)),
         tag("p", phrases.answer(danger)),
+        *(_instead(one) for one in danger.instead),
         tag("p", where, class_="soft"),
         class_="card" if danger.excused else "card bad",
         id=anchor("danger", str(place + 1)),
     )
+
+
+def _instead(safer: Safer) -> Safe:
+    title = f"Instead, for {safer.table}: {count(len(safer.drafts), 'revision')}"
+    drafts = [
+        join(tag("p", f"{number}. {draft.title}"), tag("pre", draft.upgrade))
+        for number, draft in enumerate(safer.drafts, 1)
+    ]
+    return tag("details", tag("summary", title), *drafts, *(tag("p", one) for one in safer.remarks))
 
 
 def _revision(revision: ReviewedRevision) -> Iterator[Safe]:

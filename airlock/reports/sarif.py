@@ -8,11 +8,12 @@ from urllib.parse import quote
 
 from airlock.records.findings import KINDS
 from airlock.reports import phrases
+from airlock.reports.trace import instead_lines
 
 if TYPE_CHECKING:
-    from airlock.records.findings import Finding
+    from airlock.records.findings import Finding, Safer
     from airlock.records.review import Danger, Review
-    from airlock.records.trace import TracedRevision
+    from airlock.records.trace import StatementRecord, TracedRevision
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -66,11 +67,34 @@ def _result(danger: Danger, finding: str, prefix: str) -> dict[str, Any]:
     statement = danger.statement
     kind, _, name = finding.partition(" ")
     told = "; ".join(phrases.danger_sentences(danger))
-    return _made(
+    made = _made(
         kind, f"{phrases.title(danger.title)} ({danger.direction}), {name}: {told}.", statement.file,
         statement.line, prefix, f"{danger.revision} {danger.direction} {finding} {' '.join(statement.sql.split())}",
         dict(danger.accepted).get(finding),
     )  # fmt: skip
+    instead = [one for one in danger.instead if one.table == name]
+    if instead:
+        made["fixes"] = [_fix(one, statement, prefix) for one in instead]
+    return made
+
+
+def _fix(safer: Safer, statement: StatementRecord, prefix: str) -> dict[str, Any]:
+    """Tell the revisions to write in place of the statement: a comment above it, for no tool can order revisions."""
+    told = "\n".join(instead_lines(safer))
+    comment = "".join(
+        f"    # {line}\n" for line in ("Instead, in revisions of their own:", *told.splitlines())
+    )
+    line = max(statement.line, 1)
+    region = {"startLine": line, "startColumn": 1, "endLine": line, "endColumn": 1}
+    return {
+        "description": {"text": f"For {safer.table}, in place of this statement:\n{told}"},
+        "artifactChanges": [
+            {
+                "artifactLocation": {"uri": quote(f"{prefix}{statement.file}")},
+                "replacements": [{"deletedRegion": region, "insertedContent": {"text": comment}}],
+            }
+        ],
+    }
 
 
 def _told(step: TracedRevision, finding: Finding, prefix: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from airlock.reports.text import count, duration, enumeration, number, shorten
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from airlock.records.findings import Safer
     from airlock.records.trace import Lock, StatementRecord, TracedRevision, TraceReport
 
 SIGNS = {"up": "+", "down": "-"}
@@ -54,7 +55,23 @@ def revision_document(revision: TracedRevision) -> dict[str, Any]:
             }
             for one in revision.every_finding
         ],
+        "safer": [safer_document(one) for one in revision.safer],
     }
+
+
+def safer_document(safer: Safer) -> dict[str, Any]:
+    """Build the safe form of one table."""
+    return {
+        "table": safer.table,
+        "revisions": [
+            {
+                "title": one.title, "statements": list(one.statements), "upgrade": one.upgrade,
+                "downgrade": one.downgrade,
+            }
+            for one in safer.drafts
+        ],
+        "remarks": list(safer.remarks),
+    }  # fmt: skip
 
 
 def statement_document(statement: StatementRecord) -> dict[str, Any]:
@@ -103,6 +120,9 @@ def lines(report: TraceReport) -> Iterator[str]:
         for one in revision.findings:
             reason = one.accepted(revision.accepted)
             yield f"    {one.id.upper()} {one.object}: {one.sentence}{f' (accepted: {reason})' if reason else ''}"
+        for safer in revision.safer:
+            yield f"    INSTEAD, for {safer.table}: {count(len(safer.drafts), 'revision')} in place of {revision.revision}"
+            yield from (f"      {line}" for line in instead_lines(safer))
     yield ""
     yield from (f"not filled: {one.table}: {one.reason}" for one in report.unfilled)
     if report.roles_made:
@@ -135,6 +155,16 @@ def verdict(report: TraceReport) -> str:
 def _others(report: TraceReport) -> str:
     more = len(report.unexamined) - 1
     return f" (and {count(more, 'other')})" if more else ""
+
+
+def instead_lines(safer: Safer, width: int = 110) -> Iterator[str]:
+    """Write the revisions of a safe form, a line for each title and statement."""
+    for place, draft in enumerate(safer.drafts, 1):
+        yield f"{place}. {draft.title}"
+        for at, sql in enumerate(draft.statements):
+            outside = "  -- outside a transaction" if at in draft.outside else ""
+            yield f"     {shorten(sql, width)}{outside}"
+    yield from (f"   note: {one}" for one in safer.remarks)
 
 
 def told_locks(locks: Sequence[Lock]) -> str:

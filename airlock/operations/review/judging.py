@@ -91,6 +91,7 @@ def dangers(
             accepted=_accepted(step, statement),
             sizes=(of := _sizes(statement, known)),
             expected_ms=_expected(statement, of),
+            instead=step.instead(one.object for one in statement.as_findings()),
         )
         for step, statement in found
     )

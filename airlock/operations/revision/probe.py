@@ -27,14 +27,23 @@ class Probe:
 
 
 def probed(
-    connection: sa.Connection, shadow_schema: str, real_schema: str, table: Table, clauses: Sequence[str]
+    connection: sa.Connection,
+    shadow_schema: str,
+    real_schema: str,
+    table: Table,
+    clauses: Sequence[str],
+    copied: Sequence[str] = (),
 ) -> Probe:
-    """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
+    """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it.
+
+    `copied` are the statements that make such a copy where the table itself is not there any more.
+    """
     shadow = quoted(shadow_schema)
     real = f"{quoted(real_schema)}.{quoted(table.name)}"
     try:
         with rolled_back(connection):
-            run(connection, f"CREATE TABLE {shadow}.airlock_probe (LIKE {real} INCLUDING ALL)")
+            for statement in copied or (f"CREATE TABLE {shadow}.airlock_probe (LIKE {real} INCLUDING ALL)",):
+                run(connection, statement)
             before = _files(connection, shadow)
             for clause in clauses:
                 run(connection, f"ALTER TABLE {shadow}.airlock_probe {clause}")

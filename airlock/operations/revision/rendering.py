@@ -41,10 +41,11 @@ class StatementsOp(ops.MigrateOperation):
 
 @renderers.dispatch_for(StatementsOp)
 def _render(_context: AutogenContext, operation: StatementsOp) -> str:
-    return "\n".join(_lines(operation.statements)) or "pass"
+    return "\n".join(lines(operation.statements)) or "pass"
 
 
-def _lines(statements: tuple[Sql, ...]) -> Iterator[str]:
+def lines(statements: tuple[Sql, ...]) -> Iterator[str]:
+    """Spell statements as lines of Python."""
     for autocommit, group in itertools.groupby(statements, key=lambda one: one.autocommit):
         inner = [line for one in group for line in _statement(one, indent=8 if autocommit else 4)]
         if autocommit:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def scripts(first: MigrationScript, parts: Iterable[Part]) -> list[MigrationScript]:
     """Make one script per revision, chained, the first of them in the place of `first`."""
-    groups = list(_bundles(parts))
+    groups = list(bundles(parts))
     tokens = first.upgrade_ops_list[-1].upgrade_token, first.downgrade_ops_list[-1].downgrade_token
     made: list[MigrationScript] = []
     head, identity = first.head, first.rev_id or rev_id()
@@ -30,8 +30,8 @@ def scripts(first: MigrationScript, parts: Iterable[Part]) -> list[MigrationScri
     for number, group in enumerate(groups):
         script = ops.MigrationScript(
             rev_id=identity,
-            upgrade_ops=ops.UpgradeOps([_up(group)], upgrade_token=tokens[0]),
-            downgrade_ops=ops.DowngradeOps([_down(group)], downgrade_token=tokens[1]),
+            upgrade_ops=ops.UpgradeOps([up_of(group)], upgrade_token=tokens[0]),
+            downgrade_ops=ops.DowngradeOps([down_of(group)], downgrade_token=tokens[1]),
             message=Title(titles[number], answers(first.message, group, alone=len(groups) == 1)),
             imports=set(_names(group)),
             head=head,
@@ -45,7 +45,7 @@ def scripts(first: MigrationScript, parts: Iterable[Part]) -> list[MigrationScri
     return made
 
 
-def _bundles(parts: Iterable[Part]) -> Iterator[tuple[Part, ...]]:
+def bundles(parts: Iterable[Part]) -> Iterator[tuple[Part, ...]]:
     """Gather the parts that may share a revision, in the order of their stages."""
     ordered = sorted(
         enumerate(parts), key=lambda pair: (pair[1].stage, pair[1].own, pair[1].leaves_transaction, pair[0])
@@ -59,12 +59,14 @@ def _bundles(parts: Iterable[Part]) -> Iterator[tuple[Part, ...]]:
         yield tuple(part for _, part in group)
 
 
-def _up(group: tuple[Part, ...]) -> StatementsOp:
+def up_of(group: tuple[Part, ...]) -> StatementsOp:
+    """Put the statements that go up in order: what locks against everybody comes last."""
     statements = [one for part in group for one in part.up] + [one for part in group for one in part.last]
     return StatementsOp("; ".join(part.what for part in group), tuple(statements))
 
 
-def _down(group: tuple[Part, ...]) -> StatementsOp:
+def down_of(group: tuple[Part, ...]) -> StatementsOp:
+    """Put the statements that go down in order."""
     statements = [one for part in reversed(group) for one in part.down]
     return StatementsOp("; ".join(part.what for part in group), tuple(statements))
 
@@ -72,10 +74,11 @@ def _down(group: tuple[Part, ...]) -> StatementsOp:
 def _titles(message: str | None, groups: list[tuple[Part, ...]]) -> list[str]:
     if message and len(groups) == 1:
         return [message.rstrip(".")]
-    return [_title(message, group) for group in groups]
+    return [title_of(message, group) for group in groups]
 
 
-def _title(message: str | None, group: tuple[Part, ...]) -> str:
+def title_of(message: str | None, group: tuple[Part, ...]) -> str:
+    """Give a revision of several its title: phase, then what it does."""
     what = group[0].what if len(group) == 1 else f"{group[0].what} and {len(group) - 1} more"
     if len(group) > 1 and message:
         words = {Stage.REQUIRE: "for new rows", Stage.VALIDATE: "for every row"}
@@ -86,7 +89,7 @@ def _title(message: str | None, group: tuple[Part, ...]) -> str:
 def _names(group: tuple[Part, ...]) -> Iterator[str]:
     """Spell the module-level names that say what the revision is."""
     if any(part.leaves_transaction for part in group) and all(
-        _may_run_again(statements) for statements in (_up(group).statements, _down(group).statements)
+        _may_run_again(statements) for statements in (up_of(group).statements, down_of(group).statements)
     ):
         yield "\n# Run again after an interruption, each statement does what is left to do.\nresumable = True"
     for name, pairs in (

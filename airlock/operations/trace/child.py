@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.catalogue import diagram, fingerprint
 from airlock.drivers import client
 from airlock.operations.older_release.release import Release
+from airlock.operations.trace.safer import Planner
 from airlock.operations.trace.sample_rows import Samples
 from airlock.operations.trace.steps import Stuck, Tracing
 from airlock.project import environment, offline
@@ -66,6 +67,7 @@ def observe(
     with (
         contextlib.closing(connect(database)) as connection,
         contextlib.closing(connect(database)) as older,
+        contextlib.closing(Planner(lambda: connect(database))) as planner,
     ):
         with connection.cursor() as cursor:
             for setting in _QUIET:
@@ -78,7 +80,7 @@ def observe(
         samples = Samples(connection, rows)
         tracing = Tracing(
             project, recorder, samples, fingerprint.Reader(connection), database.url,
-            connection if bundle else None, Release(older), begin.required, begin.empty,
+            connection if bundle else None, Release(older), planner, begin.required, begin.empty,
         )  # fmt: skip
         stuck: Stuck | None = None
         failed: RevisionFailed | None = None

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
     from airlock.operations.older_release.release import Release
+    from airlock.operations.trace.safer import Planner
     from airlock.operations.trace.sample_rows import Samples
     from airlock.project.project import Project
-    from airlock.records.findings import Finding
+    from airlock.records.findings import Finding, Safer
     from airlock.samples import Table
 
 
@@ -78,6 +79,8 @@ class Tracing(Hooks):
     losses_from: Any = None
     # Whom each upgrade breaks is asked of it; None where nobody wants to know.
     release: Release | None = None
+    # Plans the safe form of what was found; None where nobody wants it.
+    planner: Planner | None = None
     # What the upgrade at the first position asks of rows, learnt in another database; or why it meets none.
     required: dict[str, Table] | None = None
     empty: str = ""
@@ -153,18 +156,22 @@ class Tracing(Hooks):
         self._tell_broken()
 
     def _look(self) -> None:
+        if self.planner is not None:
+            self.planner.look()
         if self.release is not None:
             self.release.look(except_for=self._named_version_table())
 
     def _tell_broken(self) -> None:
-        """Put to the last upgrade what it breaks of the release below; it is committed by now."""
-        if self.release is None:
-            return
-        broken = self.release.broken(except_for=self._named_version_table())
+        """Put to the last upgrade what it breaks of the release below, and the safe form; it is committed by now."""
         place = max(place for place, one in enumerate(self.traced) if one.direction == "up")
         step = self.traced[place]
-        found = tuple(_placed(one, step) for one in broken)
-        self.traced[place] = replace(step, findings=(*found, *step.findings))
+        if self.release is not None:
+            broken = self.release.broken(except_for=self._named_version_table())
+            found = tuple(_placed(one, step) for one in broken)
+            step = replace(step, findings=(*found, *step.findings))
+        if self.planner is not None:
+            step = replace(step, safer=_worth_it(step, self.planner.safer(_wanting(step))))
+        self.traced[place] = step
 
     def _learn(
         self, script: Any, now: int, order: tuple[str, ...], error: Exception, *, whole: bool
@@ -305,6 +312,17 @@ def _placed(finding: Finding, step: TracedRevision) -> Finding:
         if any(lock.object.rpartition(" ")[2] == name and harms(lock.mode) for lock in one.locks):
             return replace(finding, file=one.file, line=one.line)
     return replace(finding, file=step.path)
+
+
+def _wanting(step: TracedRevision) -> set[str]:
+    """Name the tables of which something was found that another form may spare."""
+    return {one.object for one in step.every_finding if one.id != "holds-and-waits"}
+
+
+def _worth_it(step: TracedRevision, safer: tuple[Safer, ...]) -> tuple[Safer, ...]:
+    """Leave out what would say no more than the step itself: a column that goes, in one revision."""
+    dangerous = {one.object for one in step.every_finding if one.id in ("rewrite", "scan")}
+    return tuple(one for one in safer if one.table in dangerous or len(one.drafts) > 1)
 
 
 def _met(statement: StatementRecord, few: dict[str, int]) -> tuple[Met, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airlock.records.diagram import Column, Diagram, Edge, Entity
 from airlock.records.difference import Difference
-from airlock.records.findings import Finding
+from airlock.records.findings import Draft, Finding, Safer
 from airlock.records.locks import LockMode
 from airlock.records.review import (
     COLUMN_DROPPED,
@@ -58,6 +58,22 @@ DANGERS = (
     Danger(
         "0002", "Widen order.amount.", "up", WIDEN, WIDEN.findings, (),
         sizes=(TableSize("shop.order", 48_210_113, 9_770_000_000),), expected_ms=192_840.0,
+        instead=(
+            Safer(
+                "shop.order",
+                (
+                    Draft(
+                        "Expand: add shop.order.amount_new beside amount", ('ALTER TABLE shop."order" ADD amount_new bigint',),
+                        "op.execute('ALTER TABLE shop.\"order\" ADD amount_new bigint')", "pass",
+                    ),
+                    Draft(
+                        "Expand: index shop.ix_new", ('CREATE INDEX CONCURRENTLY ix_new ON shop."order" (amount_new)',),
+                        "with op.get_context().autocommit_block():\n    ...", "pass", frozenset({0}),
+                    ),
+                ),
+                ("shop.order: look at its triggers",),
+            ),
+        ),
     ),
     Danger("0002", "Widen order.amount.", "up", INDEX, INDEX.findings, (("scan shop.line", "lines are few"),)),
 )  # fmt: skip
