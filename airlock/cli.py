@@ -18,7 +18,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from airlock.commands import defaults
 from airlock.commands.arguments import add_common
+from airlock.project.settings import SECTION, TAG
+from airlock.project.settings import read as read_settings
 from airlock.records.errors import AirlockError, Usage
 from airlock.records.secrets import scrub
 
@@ -36,6 +39,11 @@ COMMANDS = {
     "revision": "write new revisions from the models, in the form that blocks nobody",
     "check": "say whether the whole history is fit to be deployed, without a target",
 }
+# What Alembic has and airlock needs no other form of; the command of airlock's that says more, where there is one.
+ALEMBICS = {
+    "stamp": "", "current": "status", "history": "status", "heads": "status", "branches": "", "show": "", "merge": "",
+    "edit": "", "ensure_version": "", "list_templates": "",
+}  # fmt: skip
 # A bug of airlock itself: none of the documented answers (sysexits.h, EX_SOFTWARE).
 _INTERNAL = 70
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -96,8 +104,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    asked = next((word for word in argv if word in COMMANDS), "")
-    arguments = parser(asked).parse_args(argv)
+    argv = defaults.command_first(argv, COMMANDS, _options)
+    asked = argv[0] if argv and argv[0] in COMMANDS else next((word for word in argv if word in COMMANDS), "")
+    _name_alembics(argv, asked)
+    top = parser(asked)
+    if asked:
+        defaults.from_environment(_of(top, asked))
+    arguments = top.parse_args(argv)
     if arguments.version:
         from importlib.metadata import version
 
@@ -105,6 +118,16 @@ def _run(argv: Sequence[str]) -> int:
         return 0
     if arguments.command is None:
         raise Usage("No command given.", then="airlock --help")
+    arguments.config = defaults.configuration(arguments.config)
+    settings = read_settings(arguments.config.absolute().parent, frozenset(COMMANDS))
+    if settings.options:
+        unknown = defaults.from_settings(_of(top, asked), settings, asked)
+        if unknown:
+            defaults.refuse_unknown(unknown, settings, [_options(name) for name in COMMANDS])
+        config = arguments.config
+        arguments = top.parse_args(argv)
+        arguments.config = config
+    arguments.settings = settings
     _enter_project(arguments)
     run = importlib.import_module(f"airlock.commands.{arguments.command}").run
     if not gc.isenabled():
@@ -113,6 +136,29 @@ def _run(argv: Sequence[str]) -> int:
         gc.freeze()
         gc.enable()
     return int(run(arguments))
+
+
+def _of(top: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    """Find the parser of one command in that of all."""
+    for action in top._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found: argparse.ArgumentParser = action.choices[command]
+            return found
+    raise LookupError(command)
+
+
+def _options(command: str) -> argparse.ArgumentParser:
+    return _of(parser(command), command)
+
+
+def _name_alembics(argv: Sequence[str], asked: str) -> None:
+    """Answer a command that is Alembic's alone by its line. Raises Usage."""
+    words = [word for word in argv if not word.startswith("-")]
+    found = next((word for word in words if word in ALEMBICS), None)
+    if found is not None and not asked:
+        behind = " ".join(words[words.index(found) + 1 :])
+        ours = f", or airlock {ALEMBICS[found]}" if ALEMBICS[found] else ""
+        raise Usage(f"{found!r} is Alembic's own command.", then=f"alembic {found} {behind}".rstrip() + ours)
 
 
 class _Terminated(BaseException):
@@ -189,10 +235,18 @@ def entry() -> NoReturn:
 def _enter_project(arguments: argparse.Namespace) -> None:
     """Stand in the ini's directory, where relative paths of Alembic and of env.py count from.
 
-    Paths on the command line are made absolute first: they count from where the user stands.
+    Paths on the command line are made absolute first: they count from where the user stands. What only env.py hears of
+    goes into the environment, which the processes that run it inherit.
     """
     config = Path(arguments.config)
-    for name in ("log", "out", "export", "journal"):
+    for name, equals, value in (one.partition("=") for one in arguments.env):
+        if not name.strip() or not equals:
+            raise Usage("--env wants NAME=VALUE.")
+        os.environ[name] = value
+    for name, said in ((SECTION, arguments.name), (TAG, arguments.tag)):
+        if said is not None:
+            os.environ[name] = said
+    for name in ("log", "out", "export", "journal", "baseline", "write_baseline"):
         if isinstance(getattr(arguments, name, None), str):
             setattr(arguments, name, str(Path(getattr(arguments, name)).absolute()))
     arguments.config = config.absolute()

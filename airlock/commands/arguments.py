@@ -54,12 +54,18 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-c",
         "--config",
-        default="alembic.ini",
         metavar="FILE",
-        help="Alembic's ini or a pyproject.toml (default: %(default)s)",
+        help="Alembic's ini or a pyproject.toml (default: alembic.ini, else pyproject.toml)",
+    )
+    group.add_argument(
+        "-n", "--name", metavar="SECTION", help="section of the ini, as Alembic's -n (default: alembic)"
     )
     group.add_argument(
         "-x", action="append", default=[], metavar="KEY=VALUE", help="pass to env.py, as Alembic's -x"
+    )
+    group.add_argument("--tag", metavar="TAG", help="pass to env.py, as Alembic's --tag")
+    group.add_argument(
+        "--env", action="append", default=[], metavar="NAME=VALUE", help="set a variable that env.py reads"
     )
     group.add_argument("--url", help="the target (else DATABASE_URL_UNPOOLED, DATABASE_URL, the ini)")
     group.add_argument(

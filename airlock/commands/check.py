@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airlock.commands.arguments import add_rows
+from airlock.records.errors import Usage
 from airlock.records.trace import JUDGED_FROM_ROWS
 
 if TYPE_CHECKING:
@@ -20,6 +23,13 @@ _SAID = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
+    parser.add_argument(
+        "--baseline", metavar="FILE", help="judge no revision that is listed there and is as it was then"
+    )
+    parser.add_argument("--since", metavar="REVISION", help="judge the revisions after this one alone")
+    parser.add_argument(
+        "--write-baseline", metavar="FILE", help="list all revisions of today there, and judge nothing"
+    )
     add_rows(parser, JUDGED_FROM_ROWS, least=JUDGED_FROM_ROWS, more=" while tracing")
 
 
@@ -29,15 +39,38 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.operations.check import check
     from airlock.reports import check as text
 
+    if arguments.write_baseline is not None:
+        return _write(arguments)
+    settings = arguments.settings
+    if arguments.baseline is not None:
+        settings = dataclasses.replace(settings, baseline=Path(arguments.baseline))
+    if arguments.since is not None:
+        settings = dataclasses.replace(settings, since=arguments.since)
     report = check(
         arguments.config,
         scratch=arguments.scratch,
         rows=arguments.rows,
         x_arguments=arguments.x,
+        settings=settings,
         progress=_tell,
     )
     answer(arguments, text.document(report), text.lines(report))
     return 1 if report.faults else 3 if report.unseen else 0
+
+
+def _write(arguments: argparse.Namespace) -> int:
+    from airlock.operations.check import baseline_lines
+    from airlock.scratch.loading import opened
+
+    lines = baseline_lines(opened(arguments.config, arguments.x))
+    try:
+        Path(arguments.write_baseline).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        raise Usage(f"--write-baseline cannot write its file: {error.strerror}.") from error
+    sys.stdout.write(
+        f"{len(lines)} revisions written; airlock check --baseline judges those that come or change.\n"
+    )
+    return 0
 
 
 def _tell(what: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import concurrent.futures
+import hashlib
+import itertools
 import re
 import sys
 import time
@@ -14,9 +16,10 @@ from airlock.operations.drill import drill
 from airlock.operations.revision.parent import compared
 from airlock.operations.revision.rendering import open_questions
 from airlock.operations.trace import trace
+from airlock.project.settings import Settings
 from airlock.records.check import CheckReport, Fault
 from airlock.records.drill import PROVED, REFUSED
-from airlock.records.errors import AirlockError
+from airlock.records.errors import AirlockError, Usage
 from airlock.scratch.isolation import isolated
 from airlock.scratch.loading import opened
 
@@ -37,30 +40,94 @@ def check(
     scratch: str = "embedded",
     rows: int = ROWS,
     x_arguments: Sequence[str] = (),
+    settings: Settings | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> CheckReport:
     """Ask the gate's questions of the whole history. Writes nothing, contacts no target, needs no Docker.
 
-    What cannot be looked at (no scratch server, models that cannot be created) is said, not passed.
+    `settings` say which rules count (None: those on by default), which revisions are known already, and which
+    findings are accepted. What cannot be looked at (no scratch server, models that cannot be created) is said, not passed.
     """
     began = time.perf_counter()
+    settings = settings or Settings()
     project = opened(config, x_arguments)
-    faults = [*_heads(project)]
-    for facts in project.revisions():
-        faults += read(facts)
-    run = _Run(config, scratch, rows, tuple(x_arguments), project, progress)
-    if len(project.heads) <= 1:
+    every = project.revisions()
+    known = known_revisions(project, settings)
+    rules = tuple(name for name, wanted in settings.rules.items() if wanted)
+    faults = [*_heads(project)] if settings.rules["heads"] else []
+    for facts in every:
+        if facts.revision not in known:
+            faults += [one for one in read(facts) if settings.rules[one.question]]
+    run = _Run(config, scratch, rows, tuple(x_arguments), project, progress, _span(every, known), known)
+    asked = [(name, ask) for name, rule, ask in run.questions() if settings.rules[rule]]
+    if every and len(known) == len(every):
+        asked = [one for one in asked if one[0] == "models"]
+    if len(project.heads) <= 1 or not settings.rules["heads"]:
         # Two cores: the trace and the drill wait for their servers most of the time.
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            waiting = [pool.submit(run.part, name, ask) for name, ask in run.questions()]
+            waiting = [pool.submit(run.part, name, ask) for name, ask in asked]
             for one in waiting:
                 faults += one.result()
     else:
         run.unseen.append("models, trace and drill: the history has no single head")
+    faults = [one for one in faults if run.revision_at(one.path) not in known]
+    faults = run.without_accepted(faults, settings)
     return CheckReport(
-        run.server_version, len(project.revisions()), tuple(sorted(faults)), tuple(sorted(run.unseen)),
-        tuple(sorted(run.excused)), (time.perf_counter() - began) * 1000, run.parts_ms,
+        run.server_version, len(every), tuple(sorted(faults)), tuple(sorted(run.unseen)),
+        tuple(sorted(run.excused)), (time.perf_counter() - began) * 1000, run.parts_ms, rules, len(known),
     )  # fmt: skip
+
+
+def known_revisions(project: Project, settings: Settings) -> frozenset[str]:
+    """Name the revisions that are not judged: up to and with `since`, and those of the baseline that are as they were.
+
+    Raises Usage where there is no such revision, or no such file.
+    """
+    known: set[str] = set()
+    if settings.since is not None:
+        try:
+            known |= {one.revision for one in project.revisions(f"base:{settings.since}")}
+        except AirlockError as error:
+            raise Usage(f"since names no revision of this history: {settings.since}.") from error
+    if settings.baseline is not None:
+        listed = _baseline(settings.baseline)
+        known |= {
+            one.revision for one in project.revisions()
+            if one.revision in listed and listed[one.revision] in {"", _digest(one)}
+        }  # fmt: skip
+    return frozenset(known)
+
+
+def baseline_lines(project: Project) -> list[str]:
+    """Spell a baseline of every revision there is: its id, a digest of its file, its title."""
+    return [f"{one.revision} {_digest(one)}  # {one.title}" for one in project.revisions()]
+
+
+def _baseline(file: Path) -> dict[str, str]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise Usage(
+            f"There is no baseline at {file.name}.", then=f"airlock check --write-baseline {file.name}"
+        ) from None
+    words = [line.partition("#")[0].split() for line in text.splitlines()]
+    return {one[0]: one[1] if len(one) > 1 else "" for one in words if one}
+
+
+def _digest(facts: RevisionFacts) -> str:
+    return hashlib.sha256(facts.path.read_bytes()).hexdigest()[:16]
+
+
+def _span(every: Sequence[RevisionFacts], known: frozenset[str]) -> str | None:
+    """Give the range that leaves out what is known, where that is the lower end of a straight chain; else None, for all."""
+    first = next((place for place, one in enumerate(every) if one.revision not in known), 0)
+    chain = all(
+        one.down_revisions == (before.revision,) and not one.depends_on
+        for before, one in itertools.pairwise(every)
+    )
+    if not first or not chain or any(one.revision in known for one in every[first:]):
+        return None
+    return f"{every[first - 1].revision}:{every[-1].revision}"
 
 
 def read(facts: RevisionFacts) -> Iterator[Fault]:
@@ -108,7 +175,7 @@ class _Run:
 
     def __init__(
         self, config: Path, scratch: str, rows: int, x_arguments: tuple[str, ...], project: Project,
-        progress: Callable[[str], None],
+        progress: Callable[[str], None], span: str | None, known: frozenset[str],
     ) -> None:  # fmt: skip
         self.config = config
         self.scratch = scratch
@@ -118,13 +185,35 @@ class _Run:
         self.versions = str(project.script.versions)
         self.heads = project.heads
         self.progress = progress
+        self.span = span
+        self.known = known
+        self.revisions = {str(facts.path): facts.revision for facts in project.revisions()}
         self.unseen: list[str] = []
         self.excused: list[str] = []
         self.parts_ms: dict[str, float] = {}
         self.server_version = ""
 
-    def questions(self) -> tuple[tuple[str, Callable[[], Iterator[Fault]]], ...]:
-        return ("drill", self.proved), ("models", self.models), ("trace", self.safe)
+    def questions(self) -> tuple[tuple[str, str, Callable[[], Iterator[Fault]]], ...]:
+        return (
+            ("drill", "proof", self.proved), ("models", "models", self.models), ("trace", "danger", self.safe),
+        )  # fmt: skip
+
+    def revision_at(self, path: str) -> str | None:
+        return self.revisions.get(path)
+
+    def without_accepted(self, faults: list[Fault], settings: Settings) -> list[Fault]:
+        """Take out what the settings give a reason for, by the finding (`scan public.task`, `scan`) or by the rule."""
+        left = []
+        for one in faults:
+            reasons = settings.accepted.get(self.revision_at(one.path) or "", {})
+            finding = one.text.partition(" while others wait")[0]
+            names = (finding, finding.partition(" ")[0]) if one.question == "danger" else ()
+            reason = next((reasons[name] for name in (*names, one.question) if name in reasons), None)
+            if reason is None:
+                left.append(one)
+            else:
+                self.excused.append(f"{self.revision_at(one.path)} {one.question}: {reason}")
+        return left
 
     def part(self, name: str, ask: Callable[[], Iterator[Fault]]) -> list[Fault]:
         began = time.perf_counter()
@@ -155,7 +244,9 @@ class _Run:
 
     def safe(self) -> Iterator[Fault]:
         """Ask whether no statement is dangerous, but where its revision says why."""
-        report = trace(self.config, scratch=self.scratch, rows=self.rows, x_arguments=self.x_arguments)
+        report = trace(
+            self.config, from_to=self.span, scratch=self.scratch, rows=self.rows, x_arguments=self.x_arguments
+        )
         self.server_version = report.server_version
         for step, statement in report.dangerous:
             for finding in statement.findings:
@@ -168,11 +259,13 @@ class _Run:
                     f"{finding} while others wait ({step.direction}): rewrite it, or say why: accepted = {{{finding!r}: …}}",
                 )  # fmt: skip
         self.unseen += [f"trace of {one.table}: {one.reason}" for one in report.unfilled]
-        self.unseen += [f"trace of {said}" for said in report.unexamined]
+        self.unseen += [
+            f"trace of {said}" for said in report.unexamined if said.partition(" ")[0] not in self.known
+        ]
 
     def proved(self) -> Iterator[Fault]:
         """Ask whether every revision's downgrade is proved."""
-        report = drill(self.config, scratch=self.scratch, x_arguments=self.x_arguments)
+        report = drill(self.config, from_to=self.span, scratch=self.scratch, x_arguments=self.x_arguments)
         self.server_version = report.server_version
         for proof in report.revisions:
             if proof.verdict == REFUSED:
@@ -182,5 +275,5 @@ class _Run:
                     "proof",
                     f"its downgrade is refused: {proof.reason}",
                 )
-            elif proof.verdict != PROVED:
+            elif proof.verdict != PROVED and proof.revision not in self.known:
                 self.unseen.append(f"drill of {proof.revision}: {proof.reason}")

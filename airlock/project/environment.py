@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.environment import EnvironmentContext
@@ -17,6 +18,7 @@ from alembic.util.exc import CommandError
 
 from airlock.project.ini import ini_url
 from airlock.project.output import to_standard_error
+from airlock.project.settings import TAG
 from airlock.records.errors import AirlockError, HistoryFault, RevisionFailed, Usage
 
 if TYPE_CHECKING:
@@ -212,7 +214,12 @@ def _execute(project: Project, url: str | None, steps: Any, *, destination: str,
     config = project.config
     with ini_url(project, url):
         environment = EnvironmentContext(
-            config, project.script, fn=steps, as_sql=False, destination_rev=destination
+            config,
+            project.script,
+            fn=steps,
+            as_sql=False,
+            destination_rev=destination,
+            tag=os.environ.get(TAG),
         )
         if forced:
             _force_transaction_per_migration(environment)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import re
 import warnings
 from pathlib import Path
@@ -18,6 +19,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
+from airlock.project.settings import SECTION, TAG
 from airlock.records.errors import AirlockError, HistoryFault, Usage
 
 if TYPE_CHECKING:
@@ -230,11 +232,21 @@ def _configuration(ini: Path, toml: Path) -> Config:
             f"Alembic {alembic.__version__} does not read {toml.name}.",
             then="alembic 1.16 or newer, or an alembic.ini",
         )
-    return Config(str(ini) if ini.is_file() else None, **found)
+    section = os.environ.get(SECTION) or "alembic"
+    config = Config(str(ini) if ini.is_file() else None, ini_section=section, **found)
+    if section != "alembic" and not config.file_config.has_section(section):
+        raise Usage(f"{ini.name} has no section [{section}].", then="-n with a section that it has")
+    return config
 
 
 def _options(x_arguments: Sequence[str]) -> Any:
     """Build what `context.get_x_argument()` and a few env.py files read from Alembic's own command line."""
     import argparse
 
-    return argparse.Namespace(x=list(x_arguments), name="alembic", raiseerr=True, quiet=False)
+    return argparse.Namespace(
+        x=list(x_arguments),
+        name=os.environ.get(SECTION) or "alembic",
+        tag=os.environ.get(TAG),
+        raiseerr=True,
+        quiet=False,
+    )

@@ -17,7 +17,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """Everything one gate asked of a history. `unseen` says what could not be asked, and why."""
+    """Everything one gate asked of a history. `unseen` says what could not be asked, and why; `rules` what was asked."""
 
     server_version: str
     revisions: int
@@ -26,3 +26,6 @@ class CheckReport:
     excused: tuple[str, ...] = ()
     elapsed_ms: float = 0.0
     parts_ms: dict[str, float] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()
+    # Revisions that were not judged: those of the baseline, and those up to `since`.
+    left_out: int = 0

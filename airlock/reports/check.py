@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from airlock.records.check import CheckReport
 
 
+# What a rule that was asked has shown, where nothing is held against it.
+_PROVED = {
+    "heads": "one head",
+    "imports": "no import but alembic and sqlalchemy",
+    "docstring": "Why, Locks and Undo answered",
+    "models": "the models reached",
+    "danger": "nothing dangerous without an excuse",
+    "proof": "undone exactly",
+}
+
+
 def document(report: CheckReport) -> dict[str, Any]:
     """Build the JSON document."""
     return {
@@ -23,6 +34,8 @@ def document(report: CheckReport) -> dict[str, Any]:
             for one in report.faults
         ],
         "not_examined": list(report.unseen),
+        "rules": list(report.rules),
+        "known_revisions": report.left_out,
         "excused": list(report.excused),
         "ms": round(report.elapsed_ms),
         "parts_ms": {name: round(ms) for name, ms in sorted(report.parts_ms.items())},
@@ -46,7 +59,11 @@ def verdict(report: CheckReport) -> str:
         return f"refused: {count(len(report.faults), 'fault')} in {what}, {took}."
     if report.unseen:
         return f"not examined: {count(len(report.unseen), 'question')} of {what} without an answer, {took}."
-    return (
-        f"proved: {what} with one head, which import only alembic and sqlalchemy, answer Why, Locks and Undo, lead to"
-        f" the models, do nothing dangerous without an excuse and are undone exactly, {took}."
+    held = [_PROVED[name] for name in _PROVED if name in report.rules]
+    told = (
+        ", ".join(held[:-1]) + (" and " if len(held) > 1 else "") + "".join(held[-1:])
+        if held
+        else "nothing was asked"
     )
+    left = f" ({count(report.left_out, 'revision')} known before)" if report.left_out else ""
+    return f"proved: {what}{left}: {told}, {took}."
