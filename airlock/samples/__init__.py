@@ -15,6 +15,7 @@ from airlock.samples.digests import (
     can_be_compared,
     compare,
     delete_rows,
+    digest_extension_tables,
     digest_large_objects,
     digests,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "compare",
     "compare_sequences",
     "delete_rows",
+    "digest_extension_tables",
     "digest_large_objects",
     "digests",
     "fill",

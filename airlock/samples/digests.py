@@ -27,6 +27,11 @@ _SETTINGS = """SELECT set_config('search_path', 'pg_catalog', true), set_config(
 _LARGE_OBJECTS = """SELECT oid::text, oid::text, md5(lo_get(oid)) FROM pg_largeobject_metadata
 WHERE pg_has_role(lomowner, 'USAGE') ORDER BY oid"""
 
+_EXTENSION_TABLES = """
+SELECT e.extname, c.oid::regclass::text, u.condition
+FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS u (table_oid, condition) JOIN pg_class c ON c.oid = u.table_oid
+WHERE c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1, 2"""
+
 
 @dataclass(frozen=True, slots=True)
 class TableDigest:
@@ -75,6 +80,26 @@ def digest_large_objects(connection: client.Connection) -> Digests:
         found = cursor.fetchall()
     rows = _by_key(found)
     return {"large objects": TableDigest(("oid",), ("oid", "content"), len(rows), rows=rows)} if rows else {}
+
+
+def digest_extension_tables(connection: client.Connection) -> Digests:
+    """Digest the rows that belong to the history in tables that belong to an extension: what pg_dump would take along.
+
+    An extension says which by `pg_extension_config_dump` (PostgreSQL manual, "Extension configuration tables"):
+    pg_partman's configuration, say, and of spatial_ref_sys only the rows that PostGIS did not bring.
+    """
+    found: Digests = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_EXTENSION_TABLES)
+        for extension, table, condition in cursor.fetchall():
+            cursor.execute(
+                f"SELECT t::text, t::text FROM {table} AS t {condition} ORDER BY 1".replace("%", "%%")
+            )
+            rows = _by_key(cursor.fetchall())
+            if rows:
+                name = f"{table} (of the extension {extension})"
+                found[name] = TableDigest(("row",), ("row",), len(rows), rows=rows)
+    return found
 
 
 def key_sql(names: Collection[str]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
+from airlock.samples.extension_types import values_of
+from airlock.samples.input_forms import forms_taken
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -16,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column that a statement may write; `type` is the domain's base type where it has one."""
+    """One column that a statement may write; `type` is the domain's base type where it has one.
+
+    `full` is that type with its modifier; `forms` are expressions that its input function was seen to take, for a type
+    of which nothing else is known.
+    """
 
     name: str
     number: int
@@ -34,6 +40,8 @@ class Column:
     subtype: str | None = None
     parts: tuple[str, ...] = ()
     domain: str | None = None
+    full: str = ""
+    forms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +169,8 @@ SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL
    WHERE f.attrelid = coalesce(b.typrelid, t.typrelid) AND f.attnum > 0 AND NOT f.attisdropped AND t.typrelid <> 0),
   CASE WHEN t.typtype = 'd' THEN t.oid END,
   (SELECT array_agg(pg_get_expr(k.conbin, 0) ORDER BY k.conname) FROM pg_constraint k
-   WHERE k.contypid = t.oid AND k.contype = 'c')
+   WHERE k.contypid = t.oid AND k.contype = 'c'),
+  format_type(coalesce(b.oid, t.oid), coalesce(nullif(t.typtypmod, -1), a.atttypmod)), coalesce(x.oid, b.oid, t.oid) >= 16384
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN LATERAL (
   WITH RECURSIVE base (oid, typtype, typbasetype) AS (
@@ -266,9 +275,12 @@ def _read(
     checks: dict[int, list[Check]] = {row[0]: [] for row in rows}
     keys: dict[int, list[ForeignKey]] = {row[0]: [] for row in rows}
     uniques: dict[int, list[Unique]] = {row[0]: [] for row in rows}
+    asked: dict[str, tuple[str, ...]] = {}
     cursor.execute(_COLUMNS, oids)
     for row in cursor.fetchall():
         column, is_generated, conditions = _column(row)
+        if row[-1] and not is_generated and column.kind == "b":
+            column = replace(column, forms=_forms(cursor, column, asked))
         if is_generated:
             generated[row[0]].add(column.name)
             continue
@@ -318,7 +330,7 @@ def _read(
 
 def _column(row: Any) -> tuple[Column, bool, list[str]]:
     (_, name, number, type_, kind, category, nullable, modifier, default, sequence, identity, generated,
-     labels, subtype, parts, domain, conditions) = row  # fmt: skip
+     labels, subtype, parts, domain, conditions, full, _) = row  # fmt: skip
     length = scale = None
     if modifier is not None:
         if type_ in {"character varying", "character"} or type_.startswith(
@@ -334,11 +346,21 @@ def _column(row: Any) -> tuple[Column, bool, list[str]]:
     return (
         Column(
             name, number, type_, kind, category, category == "A", nullable, length, scale, default, sequence,
-            identity, tuple(labels or ()), subtype, tuple(parts or ()), str(domain) if domain else None,
+            identity, tuple(labels or ()), subtype, tuple(parts or ()), str(domain) if domain else None, full,
         ),
         bool(generated),
         list(conditions or ()),
     )  # fmt: skip
+
+
+def _forms(cursor: Any, column: Column, asked: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Ask once per type what it reads, unless it is known."""
+    element = column.full.removesuffix("[]")
+    if values_of(element) or column.category == "S":
+        return ()
+    if element not in asked:
+        asked[element] = forms_taken(cursor, element)
+    return asked[element]
 
 
 def _domain_check(column: Column, number: int, condition: str) -> Check:

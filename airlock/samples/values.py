@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from airlock.samples import extension_types
+
 if TYPE_CHECKING:
     from airlock.samples.tables import Column
 
@@ -55,7 +57,9 @@ def values_for(column: Column, salt: str = "") -> Values | None:
 
 def _cast(column: Column) -> str:
     # `::character` would be character(1), `::bit` bit(1).
-    return {"character": "bpchar", "character[]": "bpchar[]", "bit": "varbit"}.get(column.type, column.type)
+    return {"character": "bpchar", "character[]": "bpchar[]", "bit": "varbit", "bit[]": "varbit[]"}.get(
+        column.type, column.type
+    )
 
 
 def null_of(column: Column) -> str:
@@ -82,16 +86,16 @@ def _values(column: Column) -> Values | None:
         return _multirange(column)
     if kind == "c":
         return _composite(column)
-    if type_ in _TEXT_TYPES or column.category == "S":
+    brought = extension_types.values_of(column.full or type_) or column.forms
+    if type_ in _TEXT_TYPES or (column.category == "S" and not brought):
         return _text(column)
     if type_ in {"bit", "bit varying"}:
         return _bits(column)
     if type_ == "numeric":
         return _numeric(column)
-    if type_.startswith("vector") or type_.endswith(".vector"):
-        ones = ", ".join(["1"] * ((column.length or 3) - 1))
-        return Values((Generator(f"'[' || ($i) || {_literal(', ' + ones if ones else '')} || ']'"),))
-    return _SIMPLE.get(type_)
+    if type_ in _SIMPLE:
+        return _SIMPLE[type_]
+    return Values(tuple(Generator(sql) for sql in brought)) if brought else None
 
 
 def _literal(text: str) -> str:
@@ -187,7 +191,7 @@ def _array(column: Column) -> Values | None:
         return None
     inner = replace(
         column, type=column.subtype, is_array=False, kind="e" if column.labels else "b",
-        category="E" if column.labels else "", subtype=None,
+        category="E" if column.labels else "", subtype=None, full=column.full.removesuffix("[]"),
     )  # fmt: skip
     found = values_for(inner)
     if found is None:
@@ -245,6 +249,8 @@ def _composite(column: Column) -> Values | None:
         known = _SIMPLE.get(name) or (Values((Generator("'s' || ($i)"),)) if name in _TEXT_TYPES else None)
         if name == "numeric":
             known = Values((Generator("($i) % 10", 10),))
+        if known is None and (brought := extension_types.values_of(part)):
+            known = Values((Generator(brought[0]),))
         parts.append(f"({known.generators[0].sql})::{part}" if known else "NULL")
     return Values((Generator(f"ROW({', '.join(parts)})", None if parts else 1),))
 
@@ -353,8 +359,4 @@ _SIMPLE: dict[str, Values] = {
     "tsquery": Values((Generator("to_tsquery('simple', 's' || ($i))"),)),
     "pg_snapshot": Values((Generator("'1:' || (1 + $i) || ':'"),)),
     "pg_lsn": Values((Generator("pg_lsn '0/0' + ($i)::numeric"),)),
-    "hstore": Values((Generator("'n=>' || ($i)"),)),
-    "ltree": Values((Generator("'sample.n' || ($i)"),)),
 }
-for _name in ("public.hstore", "public.ltree"):
-    _SIMPLE[_name] = _SIMPLE[_name.partition(".")[2]]

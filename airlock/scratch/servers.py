@@ -21,6 +21,7 @@ from airlock.drivers.spelling import identifier, literal
 from airlock.records.errors import Denied, NotExamined, Unreachable, Usage, WrongTarget
 from airlock.records.secrets import remember, scrub
 from airlock.scratch import embedded
+from airlock.scratch.extensions import allow_extensions
 from airlock.scratch.redirect import ask, spelled
 
 if TYPE_CHECKING:
@@ -214,6 +215,10 @@ def _owned(
         if may_create_roles:
             cursor.execute(f"CREATE ROLE {identifier(owner)} LOGIN PASSWORD {literal(password)}")
             cursor.execute(f"GRANT {identifier(owner)} TO CURRENT_USER")
+    if kind in _THROWAWAY:
+        # Every scratch database is a copy of this one.
+        with _administering(_at(admin_url, "template1"), identity) as cursor:
+            allow_extensions(cursor)
     if not may_create_roles:
         url = make_url(admin_url)
         own = (str(url.username), url.password)

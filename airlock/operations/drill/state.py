@@ -110,6 +110,7 @@ class Ledger:
         form = compared_with or before
         digests = {**kept, **self.digest(unread, form.digests if form is not None else None)}
         digests |= samples.digest_large_objects(self.reading)
+        digests |= samples.digest_extension_tables(self.reading)
         return State(catalogue, digests, samples.read_sequences(self.reading))
 
     def digest(

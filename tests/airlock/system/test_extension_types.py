@@ -1,0 +1,194 @@
+"""Rows of types that extensions bring, and their losses: on Debian's PostgreSQL with its packages, and on the wheel's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import airlock
+from airlock.samples.extension_types import KNOWN
+from airlock.scratch import embedded
+from tests.airlock.histories import HEADER, SYNC, Revision, write_project
+
+pytestmark = pytest.mark.proof
+
+# Extension: the types of its columns. Extensions that bring no type are here for being created and dropped.
+ON_THE_SYSTEM = {
+    "citext": ["citext"],
+    "hstore": ["hstore"],
+    "ltree": ["ltree", "lquery", "ltxtquery"],
+    "cube": ["cube"],
+    "seg": ["seg"],
+    "isn": ["isbn", "isbn13", "issn", "issn13", "ismn", "ismn13", "upc", "ean13"],
+    "intarray": ["int[]"],
+    "lo": ["lo"],
+    "postgis": [
+        "geometry", "geometry(Point,4326)", "geometry(PolygonZ,3857)", "geometry(MultiLineString,3857)",
+        "geography", "geography(Polygon,4326)", "box2d", "box3d",
+    ],
+    "postgis_raster": ["raster"],
+    "ip4r": ["ip4", "ip4r", "ip6", "ip6r", "ipaddress", "iprange"],
+    "semver": ["semver"],
+    "hll": ["hll"],
+    "unit": ["unit"],
+    "debversion": ["debversion"],
+    "prefix": ["prefix_range"],
+    "pg_sphere": ["spoint", "scircle", "sbox", "spoly", "spath", "sellipse"],
+    "tdigest": ["tdigest"],
+    "pgmp": ["mpz", "mpq"],
+    "pg_rational": ["rational"],
+    "asn1oid": ["asn1oid"],
+    "numeral": ["numeral", "roman", "zahl"],
+    "orafce": ["oracle.varchar2(20)", "oracle.nvarchar2(20)"],
+    "rum": [],
+    "pg_trgm": [],
+    "btree_gist": [],
+    "periods": [],
+    "pg_partman": [],
+}  # fmt: skip
+ON_THE_WHEEL = {"vector": ["vector(3)", "halfvec(4)", "sparsevec(5)", "vector", "bit(3)"]}
+
+
+def columns(extension: str, types: list[str]) -> dict[str, str]:
+    """Name the columns of an extension's table: each type by itself, an array, a domain and a composite of each."""
+    found = {}
+    for number, type_ in enumerate(types):
+        found[f"v{number}"] = type_
+        found[f"d{number}"] = f"dom_{extension}_{number}"
+        found[f"c{number}"] = f"com_{extension}_{number}"
+        if not type_.endswith("[]"):
+            found[f"a{number}"] = f"{type_}[]"
+    return found
+
+
+def history(extensions: dict[str, list[str]]) -> list[Revision]:
+    """Write per extension: create it; a table of its types; a sound revision on it; one that loses its values."""
+    found = []
+    for extension, types in extensions.items():
+        found.append(
+            Revision(
+                f"{extension}_create", f'op.execute("CREATE EXTENSION {extension} CASCADE")',
+                f'op.execute("DROP EXTENSION {extension}")',
+            )
+        )  # fmt: skip
+        if not types:
+            continue
+        table = f"of_{extension}"
+        made = [f"CREATE DOMAIN dom_{extension}_{number} AS {type_}" for number, type_ in enumerate(types)]
+        made += [
+            f"CREATE TYPE com_{extension}_{number} AS (n int, v {type_})"
+            for number, type_ in enumerate(types)
+        ]
+        listed = ", ".join(f"{name} {type_}" for name, type_ in columns(extension, types).items())
+        made.append(f"CREATE TABLE {table} (id serial PRIMARY KEY, must {types[0]} NOT NULL, {listed})")
+        gone = [f"DROP TABLE {table}"]
+        gone += [f"DROP TYPE com_{extension}_{number}" for number in range(len(types))]
+        gone += [f"DROP DOMAIN dom_{extension}_{number}" for number in range(len(types))]
+        drops = ", ".join(f"DROP {name}" for name in columns(extension, types))
+        adds = ", ".join(f"ADD {name} {type_}" for name, type_ in columns(extension, types).items())
+        found += [
+            Revision(f"{extension}_table", *("\n".join(f'op.execute("{one}")' for one in all_) for all_ in (made, gone))),
+            Revision(
+                f"{extension}_sound", f'op.execute("ALTER TABLE {table} ADD note text")',
+                f'op.execute("ALTER TABLE {table} DROP note")',
+            ),
+            Revision(
+                f"{extension}_loses", f'op.execute("ALTER TABLE {table} {drops}")', f'op.execute("ALTER TABLE {table} {adds}")'
+            ),
+        ]  # fmt: skip
+    return found
+
+
+def hold(report: airlock.DrillReport, extensions: dict[str, list[str]]) -> None:
+    """Every table has rows, every sound revision is proved, every column's loss is named."""
+    assert [fill for fill in report.fills if fill.reason] == []
+    proofs = {proof.revision: proof for proof in report.revisions}
+    for extension, types in extensions.items():
+        for kind in ("create", *(("table", "sound") if types else ())):
+            proof = proofs[f"{extension}_{kind}"]
+            assert proof.verdict == "proved", (proof.revision, proof.reason, proof.differences)
+        if types:
+            lost = proofs[f"{extension}_loses"]
+            assert lost.verdict == "refused", (lost.revision, lost.reason)
+            named = {
+                match[1]
+                for one in lost.differences
+                if (match := re.search(rf"of_{extension}\.(\w+)", one.object))
+            }
+            assert named >= set(columns(extension, types)), extension
+
+
+SYSTEM = sorted(
+    major for major, path in embedded.available().items() if str(path).startswith("/usr/lib/postgresql")
+)
+
+
+MISSING = [
+    name
+    for name in ON_THE_SYSTEM
+    if not SYSTEM or not Path(f"/usr/share/postgresql/{SYSTEM[-1]}/extension/{name}.control").exists()
+]
+
+
+@pytest.mark.skipif(
+    bool(MISSING), reason=f"needs Debian's PostgreSQL with its packages: {', '.join(MISSING)}"
+)
+def test_types_of_debians_extensions(tmp_path: Path) -> None:
+    """Twenty-eight extensions, most of which only a superuser may create: their types have rows, and losses are seen."""
+    ini = write_project(
+        tmp_path, history(ON_THE_SYSTEM), env=HEADER + SYNC.format(driver="psycopg2", options="")
+    )
+    hold(airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}"), ON_THE_SYSTEM)
+
+
+def test_types_of_the_wheels_extensions(tmp_path: Path) -> None:
+    """pgvector's, with their dimensions."""
+    ini = write_project(
+        tmp_path, history(ON_THE_WHEEL), env=HEADER + SYNC.format(driver="psycopg2", options="")
+    )
+    hold(airlock.drill(ini, scratch="embedded:18"), ON_THE_WHEEL)
+
+
+def test_every_known_type_is_tried() -> None:
+    """The table of literals holds no type that no test has filled, but those whose package nobody here has."""
+    tried = {
+        re.sub(r"[(\[].*", "", type_).rpartition(".")[2]
+        for extensions in (ON_THE_SYSTEM, ON_THE_WHEEL)
+        for types in extensions.values()
+        for type_ in types
+    }
+    assert set(KNOWN) - tried == {"h3index"}
+
+
+CONFIGURES = """
+op.execute(
+    "INSERT INTO part_config (parent_table, control, partition_type, partition_interval) "
+    "VALUES ('public.log', 'at', 'native', '1 day')"
+)
+"""
+
+
+@pytest.mark.skipif(
+    bool(MISSING), reason=f"needs Debian's PostgreSQL with its packages: {', '.join(MISSING)}"
+)
+def test_rows_in_an_extensions_own_tables_are_seen(tmp_path: Path) -> None:
+    """A row of pg_partman's configuration that the downgrade forgets is a difference; PostGIS' own reference systems are none."""
+    revisions = [
+        Revision(
+            "create",
+            'op.execute("CREATE EXTENSION pg_partman")\nop.execute("CREATE EXTENSION postgis")',
+            'op.execute("DROP EXTENSION postgis")\nop.execute("DROP EXTENSION pg_partman")',
+        ),
+        Revision("sound", CONFIGURES, 'op.execute("DELETE FROM part_config")'),
+        Revision("forgets", CONFIGURES.replace("public.log", "public.audit"), "pass"),
+    ]
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    create, sound, forgets = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}").revisions
+    assert (create.verdict, sound.verdict, forgets.verdict) == ("proved", "proved", "refused"), (
+        create,
+        sound,
+        forgets,
+    )
+    assert any("part_config" in one.object for one in forgets.differences) or "part_config" in forgets.reason
