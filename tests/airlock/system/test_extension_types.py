@@ -151,6 +151,32 @@ def test_types_of_the_wheels_extensions(tmp_path: Path) -> None:
     hold(airlock.drill(ini, scratch="embedded:18"), ON_THE_WHEEL)
 
 
+def test_index_builds_of_other_access_methods_are_seen(tmp_path: Path) -> None:
+    """Each reads the whole table while writers wait, whatever its access method: hnsw, ivfflat, and the built-in ones."""
+    columns_ = "v vector(3), h halfvec(3), p point, n int, t tsvector"
+    methods = [
+        "hnsw (v vector_l2_ops)", "ivfflat (v vector_l2_ops) WITH (lists = 10)", "hnsw (h halfvec_l2_ops)", "gist (p)",
+        "spgist (p)", "brin (n)", "hash (n)", "gin (t)",
+    ]  # fmt: skip
+    revisions = [
+        Revision(
+            "made", f'op.execute("CREATE EXTENSION vector")\nop.execute("CREATE TABLE t (id serial PRIMARY KEY, {columns_})")',
+            'op.execute("DROP TABLE t")\nop.execute("DROP EXTENSION vector")',
+        ),
+        Revision(
+            "indexed", "\n".join(f'op.execute("CREATE INDEX x{n} ON t USING {one}")' for n, one in enumerate(methods)),
+            "\n".join(f'op.execute("DROP INDEX x{n}")' for n in range(len(methods))),
+        ),
+    ]  # fmt: skip
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    report = airlock.trace(ini, scratch="embedded:18")
+    (indexed,) = (one for one in report.revisions if (one.revision, one.direction) == ("indexed", "up"))
+    assert [tuple(statement.findings) for statement in indexed.statements] == [("scan public.t",)] * len(
+        methods
+    )
+    assert not report.unexamined
+
+
 def test_every_known_type_is_tried() -> None:
     """The table of literals holds no type that no test has filled, but those whose package nobody here has."""
     tried = {
