@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 COMMANDS = {
+    "init": "say what was found of a project, and write a small section of settings",
     "status": "say where the database stands, what is pending, what has drifted",
     "upgrade": "take the database to a revision (default: head)",
     "downgrade": "take the database back to a revision, counting first what would be lost",
@@ -44,6 +45,8 @@ ALEMBICS = {
     "stamp": "", "current": "status", "history": "status", "heads": "status", "branches": "", "show": "", "merge": "",
     "edit": "", "ensure_version": "", "list_templates": "",
 }  # fmt: skip
+# They run whole histories in scratch, whatever the target is.
+_REHEARSING = {"trace", "drill", "review", "revision", "check"}
 # A bug of airlock itself: none of the documented answers (sysexits.h, EX_SOFTWARE).
 _INTERNAL = 70
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -135,7 +138,23 @@ def _run(argv: Sequence[str]) -> int:
         importlib.import_module("airlock.project.project")
         gc.freeze()
         gc.enable()
+    if asked in _REHEARSING and arguments.scratch == "embedded":
+        arguments.scratch = _with_extensions(arguments)
     return int(run(arguments))
+
+
+def _with_extensions(arguments: argparse.Namespace) -> str:
+    """Take another embedded server where the usual one lacks extensions that the history creates; say so."""
+    from airlock.project import layout
+    from airlock.scratch import installations
+
+    where = layout.directories(arguments.config)
+    spec = installations.fitting("embedded", installations.asked_for(where)) if where else "embedded"
+    if spec != "embedded":
+        sys.stderr.write(
+            f"--scratch {spec}: it has extensions that the history creates and the usual server lacks\n"
+        )
+    return spec
 
 
 def _of(top: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:

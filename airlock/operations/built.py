@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.database import missing
 from airlock.records.errors import AirlockError, NotExamined
+from airlock.scratch import installations
 from airlock.scratch.isolation import ChildFailed, isolated
 from airlock.scratch.servers import scratch_server
 
@@ -57,9 +58,12 @@ def _build(server: ScratchServer, database: ScratchDatabase, arguments: dict[str
                 made |= {role, *server.ensure_roles((role,))}
                 continue
             said = error.line if isinstance(error, ChildFailed) else error
+            extension = missing.extension(str(error))
             raise NotExamined(
                 f"The history does not build in scratch (PostgreSQL {server.version}): {said}",
-                then="--scratch container, or --scratch with the URL of a server like the target",
+                then=installations.line(extension)
+                if extension is not None
+                else "--scratch container, or --scratch with the URL of a server like the target",
             ) from error
 
 

@@ -71,6 +71,13 @@ class Project:
         be loaded or the chain is broken. The caller stands in the configuration's directory: relative
         `script_location` and `prepend_sys_path` count from there, as they do for Alembic.
         """
+        project = cls.unloaded(config_file, x_arguments)
+        project._load()
+        return project
+
+    @classmethod
+    def unloaded(cls, config_file: Path, x_arguments: Sequence[str] = ()) -> Project:
+        """Read the configuration alone: no file of the history is imported. Raises Usage as `open` does."""
         if not config_file.is_file():
             raise Usage(
                 f"There is no Alembic configuration at {config_file}.",
@@ -97,9 +104,7 @@ class Project:
             raise
         except Exception as error:
             raise Usage(f"{path.name} cannot be read: {type(error).__name__}: {error}") from error
-        project = cls(path.parent, config, script)
-        project._load()
-        return project
+        return cls(path.parent, config, script)
 
     def with_x_arguments(self, x_arguments: Sequence[str]) -> Project:
         """Let env.py read these `-x` arguments from now on; the history stays as it was loaded."""

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airlock.database import missing
 from airlock.records.secrets import scrub
+from airlock.scratch import installations
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +78,7 @@ def beyond_scratch(error: BaseException) -> str | None:
     """Say what the scratch server cannot offer: an extension, a superuser's right."""
     extension = missing.extension(str(origin(error)))
     if extension:
-        return f"the extension {extension} is not on the scratch server; try --scratch URL"
+        return f"the extension {extension} is not on the scratch server; try {installations.line(extension)}"
     if sqlstate(error) == "42501":
         return f"{one_line(error)}: the drill runs as an ordinary owner; try --scratch with the URL of a server like the target"
     return None

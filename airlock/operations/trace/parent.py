@@ -10,6 +10,7 @@ from airlock.database import missing
 from airlock.operations.trace.child import Begin
 from airlock.records.errors import AirlockError, NotExamined, RevisionFailed
 from airlock.records.trace import TracedRevision, TraceReport, Unfilled
+from airlock.scratch import installations
 from airlock.scratch.isolation import ChildFailed, isolated
 from airlock.scratch.servers import scratch_server
 
@@ -133,7 +134,7 @@ def _told(error: AirlockError | ChildFailed, version: str) -> AirlockError:
     if extension is not None:
         return NotExamined(
             f"The scratch server (PostgreSQL {version}) does not have the extension {extension}.",
-            then="--scratch container, or --scratch with the URL of a server like the target",
+            then=installations.line(extension),
         )
     if isinstance(error, AirlockError):
         return error

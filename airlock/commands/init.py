@@ -1,0 +1,91 @@
+"""`airlock init`: say what was found of a project, and write a small section of settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airlock.records.errors import Usage
+
+if TYPE_CHECKING:
+    import argparse
+
+SECTION = """
+[tool.airlock]
+# Options of the command line, for all commands that have them; docs/settings.md names the rest.
+scratch = "{scratch}"
+# `airlock check` judges the revisions after this one; take the line out to judge all.
+since = "{since}"
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what was found and what would be written; write nothing"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look at the project without running its env.py, print what was found, write the section where there is none."""
+    from airlock.commands.answer import answer
+    from airlock.drivers import client
+    from airlock.project import layout
+    from airlock.project.settings import OWN_FILE
+    from airlock.scratch import embedded, installations
+    from airlock.scratch.loading import opened
+
+    project = opened(arguments.config, arguments.x)
+    needed = installations.asked_for(layout.version_directories(project))
+    scratch = installations.fitting(arguments.scratch, needed)
+    servers = {major: installations.there(bindir) for major, bindir in sorted(embedded.available().items())}
+    major = int(scratch.partition(":")[2] or max(servers, default=0)) if scratch.startswith("embedded") else 0
+    missing = sorted(needed - servers.get(major, frozenset())) if major else []
+    revisions = project.revisions()
+    found = {
+        "config": str(arguments.config),
+        "env.py": layout.env_kind(project),
+        "driver": ", ".join(layout.drivers(project)) or "not spelt",
+        "airlock's driver": client.NAME,
+        "variables": list(layout.variables(project)),
+        "revisions": len(revisions),
+        "heads": list(project.heads),
+        "extensions": sorted(needed),
+        "servers": [str(one) for one in servers],
+        "scratch": scratch,
+        "missing": {name: installations.line(name) for name in missing},
+    }
+    target, written = Path(OWN_FILE), "nothing: there are settings already"
+    if arguments.settings.file is None:
+        pyproject = Path("pyproject.toml")
+        target = pyproject if pyproject.is_file() else Path(OWN_FILE)
+        section = SECTION.format(scratch=scratch, since=project.heads[0] if project.heads else "")
+        if not project.heads or len(project.heads) > 1:
+            section = section.partition("# `airlock check`")[0]
+        if target.name == OWN_FILE:
+            section = section.replace("[tool.airlock]\n", "").lstrip("\n")
+        written = f"{target.name}{' (not written: --dry-run)' if arguments.dry_run else ''}"
+        if not arguments.dry_run:
+            _append(target, section)
+    found["written"] = written
+    answer(arguments, found, _lines(found))
+    return 0
+
+
+def _append(target: Path, section: str) -> None:
+    try:
+        with target.open("a", encoding="utf-8") as stream:
+            stream.write(section)
+    except OSError as error:
+        raise Usage(f"{target.name} cannot be written: {error.strerror}.") from error
+
+
+def _lines(found: dict[str, object]) -> list[str]:
+    lines = []
+    for name, value in found.items():
+        if isinstance(value, dict):
+            lines += [f"{'missing':<18}{one}: {line}" for one, line in value.items()]
+        else:
+            said = (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
+            lines.append(f"{name:<18}{said}")
+    return lines

@@ -1,0 +1,78 @@
+"""Extensions that a history asks for: which installation on this machine has them, and the line that brings one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airlock.scratch import embedded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CREATED = re.compile(r"CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?[\"'\\]*([a-z][\w-]*)", re.IGNORECASE)
+# Debian's and PGDG's packages, by what follows postgresql-NN-; what is not named comes with the server (contrib).
+_PACKAGES = {
+    "vector": "pgvector", "postgis": "postgis-3", "postgis_topology": "postgis-3", "postgis_raster": "postgis-3",
+    "pg_cron": "cron", "pg_partman": "partman", "hypopg": "hypopg", "pg_repack": "repack", "pgaudit": "pgaudit",
+    "pgtap": "pgtap", "rum": "rum", "ltree_plpython3u": "plpython3", "plpython3u": "plpython3", "pgq": "pgq3",
+    "hll": "hll", "pg_similarity": "similarity", "pgrouting": "pgrouting", "semver": "semver", "ip4r": "ip4r",
+    "prefix": "prefix", "orafce": "orafce", "pg_rational": "rational", "pglogical": "pglogical", "plv8": "plv8",
+    "pg_hint_plan": "hint-plan", "periods": "periods", "unit": "unit", "debversion": "debversion", "h3": "h3",
+    "age": "age", "timescaledb": "timescaledb",
+}  # fmt: skip
+
+
+def asked_for(directories: Iterable[Path]) -> frozenset[str]:
+    """Read which extensions the files of some directories create. Runs nothing."""
+    found: set[str] = set()
+    for directory in directories:
+        for file in sorted((*directory.rglob("*.py"), *directory.rglob("*.sql"))):
+            try:
+                text = file.read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                continue
+            found |= {name.lower() for name in _CREATED.findall(text)}
+    return frozenset(found)
+
+
+def there(bindir: Path) -> frozenset[str]:
+    """Name the extensions whose files an installation has."""
+    places = (
+        bindir.parent / "share" / "extension",
+        bindir.parent / "share" / "postgresql" / "extension",
+        Path("/usr/share/postgresql") / bindir.parent.name / "extension",
+    )
+    return frozenset(file.stem for place in places for file in place.glob("*.control"))
+
+
+def fitting(spec: str, needed: frozenset[str]) -> str:
+    """Choose the embedded server that has most of the extensions, where the one that would be taken lacks some.
+
+    `spec` is returned as it is where it names more than `embedded`, and where no other installation is better.
+    """
+    found = embedded.available()
+    if spec != "embedded" or not needed or not found:
+        return spec
+    having = {major: len(needed & there(bindir)) for major, bindir in found.items()}
+    best = max(having, key=lambda major: (having[major], major))
+    return f"embedded:{best}" if having[best] > having[max(found)] else spec
+
+
+def line(name: str) -> str:
+    """Say what to do so that a scratch server has an extension."""
+    having = [major for major, bindir in embedded.available().items() if name in there(bindir)]
+    if having:
+        return f"--scratch embedded:{max(having)}, which has it"
+    majors = [int(one.name) for one in Path("/usr/lib/postgresql").glob("*") if one.name.isdigit()]
+    major = max(majors, default=0)
+    package = _PACKAGES.get(name)
+    if package is None:
+        packages = f"postgresql-{major}" if major else "postgresql"
+    else:
+        packages = f"postgresql-{major}-{package}" if major else f"postgresql-NN-{package}"
+    return (
+        f"apt-get install {packages}, or AIRLOCK_POSTGRES with an installation that has it, or POSTGRES_IMAGE and"
+        " --scratch container, or --scratch URL"
+    )
