@@ -28,20 +28,26 @@ def run(arguments: argparse.Namespace) -> int:
     from importlib.metadata import version
 
     from airlock.commands.answer import answer
-    from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED
+    from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED, RevisionFailed
     from airlock.records.secrets import scrub
     from airlock.reports.bundle import document, files
     from airlock.reports.review import lines
 
-    made = api.review(
-        arguments.config,
-        revisions=arguments.range,
-        pending=arguments.pending,
-        url=arguments.url,
-        scratch=arguments.scratch,
-        rows=arguments.rows,
-        x_arguments=arguments.x,
-    )
+    failed: RevisionFailed | None = None
+    try:
+        made = api.review(
+            arguments.config,
+            revisions=arguments.range,
+            pending=arguments.pending,
+            url=arguments.url,
+            scratch=arguments.scratch,
+            rows=arguments.rows,
+            x_arguments=arguments.x,
+        )
+    except RevisionFailed as error:
+        if error.reviewed is None:
+            raise
+        failed, made = error, error.reviewed
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
     _clear(out)
@@ -49,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     for name, text in contents.items():
         (out / name).write_text(scrub(text), encoding="utf-8")
     answer(arguments, document(made), lines(made, out, len(contents)))
+    if failed is not None:
+        raise failed
     if made.refusals:
         return REFUSED
     return NOT_EXAMINED if made.unseen or made.unexamined else DONE

@@ -19,7 +19,7 @@ from airlock.operations.trace import trace
 from airlock.project.settings import Settings
 from airlock.records.check import CheckReport, Fault
 from airlock.records.drill import PROVED, REFUSED
-from airlock.records.errors import AirlockError, Usage
+from airlock.records.errors import AirlockError, RevisionFailed, Usage
 from airlock.scratch.isolation import isolated
 from airlock.scratch.loading import opened
 
@@ -244,9 +244,19 @@ class _Run:
 
     def safe(self) -> Iterator[Fault]:
         """Ask whether no statement is dangerous, but where its revision says why."""
-        report = trace(
-            self.config, from_to=self.span, scratch=self.scratch, rows=self.rows, x_arguments=self.x_arguments
-        )
+        try:
+            report = trace(
+                self.config,
+                from_to=self.span,
+                scratch=self.scratch,
+                rows=self.rows,
+                x_arguments=self.x_arguments,
+            )
+        except RevisionFailed as error:
+            if error.seen is None:
+                raise
+            # Its failure is among what was not seen; the others were.
+            report = error.seen
         self.server_version = report.server_version
         for step, statement in report.dangerous:
             for finding in statement.findings:

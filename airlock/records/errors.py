@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airlock.records.review import Review
     from airlock.records.trace import TraceReport
 
 DONE = 0
@@ -101,10 +102,11 @@ class HistoryFault(AirlockError):
 
 
 class RevisionFailed(AirlockError):
-    """A revision failed and was undone. `seen` is what a trace had seen before, a TraceReport, else None."""
+    """A revision failed and was undone. `seen` is what a trace has seen all the same, `reviewed` a review; else None."""
 
     exit_code = 40
     seen: TraceReport | None = None
+    reviewed: Review | None = None
 
 
 class HalfApplied(AirlockError):

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import failures
-from airlock.operations.drill.gaps import Gap, gap_of
+from airlock.operations.drill.gaps import Gap
 from airlock.operations.drill.next_start import settle
 from airlock.operations.drill.step import take_seen
-from airlock.operations.drill.stepping_over import mark, step_over
+from airlock.operations.drill.stepping_over import as_far_as_it_goes, mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +73,11 @@ def ascend(
             except Exception as second:  # noqa: BLE001
                 _ask_for_role(second, way)
                 error = second
-        gap = _as_far_as_it_goes(project, facts, way, error)
+        try:
+            gap = as_far_as_it_goes(project, facts, way.gaps, way.beyond_help, error)
+        except Exception as third:
+            _ask_for_role(third, way)
+            raise
         above = ledger.read()
     else:
         above = ledger.read(state, taken.touched)
@@ -92,13 +96,3 @@ def _without_rows(project: Project, facts: RevisionFacts, ledger: Ledger) -> Sta
     above = ledger.read()
     ledger.fill(above.tables())
     return ledger.read()
-
-
-def _as_far_as_it_goes(project: Project, facts: RevisionFacts, way: Ascent, error: BaseException) -> Gap:
-    try:
-        left_out = step_over(project, facts.revision, way.beyond_help)
-    except Exception as again:  # noqa: BLE001
-        _ask_for_role(again, way)
-        mark(project, facts.revision)
-        return gap_of(facts, again, way.gaps)
-    return gap_of(facts, error, way.gaps, tuple(statement for statement, _ in left_out))

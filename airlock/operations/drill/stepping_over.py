@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from airlock.operations.drill import failures
+from airlock.operations.drill.gaps import gap_of
 from airlock.project import environment
 from airlock.project.environment import Hooks
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
-    from airlock.project.project import Project
+    from airlock.operations.drill.gaps import Gap
+    from airlock.project.project import Project, RevisionFacts
 
 _SAVE = "SAVEPOINT airlock_over"
 _BACK = "ROLLBACK TO SAVEPOINT airlock_over"
@@ -121,3 +123,25 @@ def step_over(
 def mark(project: Project, revision: str) -> None:
     """Write a revision's version row as if it were applied, and nothing else. Commits."""
     environment.run(project, None, revision, "up", _One(project, revision, bare=True))
+
+
+def as_far_as_it_goes(
+    project: Project,
+    facts: RevisionFacts,
+    below: tuple[Gap, ...],
+    beyond_help: frozenset[str],
+    error: BaseException,
+) -> Gap:
+    """Apply a revision that fails with `error` as far as it goes, at least its version row; return what is missing of it.
+
+    Commits. Raises the error of a missing role that may still be made (not `beyond_help`): then nothing is applied.
+    """
+    try:
+        left_out = step_over(project, facts.revision, beyond_help)
+    except Exception as again:
+        role = failures.missing_role(again)
+        if role is not None and role not in beyond_help:
+            raise
+        mark(project, facts.revision)
+        return gap_of(facts, again, below)
+    return gap_of(facts, error, below, tuple(statement for statement, _ in left_out))

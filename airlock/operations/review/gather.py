@@ -13,6 +13,7 @@ from airlock.operations.review.judging import dangers, losses, reviewed, unseen
 from airlock.operations.trace import Catalogue, trace
 from airlock.project.offline import Written
 from airlock.records.diagram import Diagram
+from airlock.records.errors import RevisionFailed
 from airlock.records.review import Review
 
 if TYPE_CHECKING:
@@ -37,22 +38,29 @@ def review(
     """Trace the revisions and judge them; with a `target`, put its real sizes beside what was seen.
 
     `pending` reviews what the target lacks. The target is read in a read-only session that waits for nobody;
-    everything else happens in scratch. Raises RevisionFailed where a revision cannot be applied.
+    everything else happens in scratch.
+    Raises RevisionFailed at the end where a revision fails by itself; its `reviewed` is the review of all.
     """
     with _reading(target) as connection:
         facts = server.facts(connection) if connection is not None else None
         start = _heads(connection) if pending else None
         found: list[object] = []
-        report = trace(
-            config,
-            from_to=from_to,
-            start=start,
-            scratch=scratch,
-            like_major=facts.major if facts is not None else None,
-            rows=rows,
-            x_arguments=x_arguments,
-            bundle=found.append,
-        )
+        failed: RevisionFailed | None = None
+        try:
+            report = trace(
+                config,
+                from_to=from_to,
+                start=start,
+                scratch=scratch,
+                like_major=facts.major if facts is not None else None,
+                rows=rows,
+                x_arguments=x_arguments,
+                bundle=found.append,
+            )
+        except RevisionFailed as error:
+            if error.seen is None:
+                raise
+            failed, report = error, error.seen
         written = [one for one in found if isinstance(one, Written)]
         linter, said = second_reader.second(report)
         revisions = tuple(
@@ -63,7 +71,7 @@ def review(
             revisions = losses(connection, revisions)
         seen = dangers(connection, revisions, report)
     made = next((one for one in found if isinstance(one, Catalogue)), None)
-    return Review(
+    made_of = Review(
         server_version=report.server_version,
         rows=report.rows,
         target=target.label if target is not None else None,
@@ -74,6 +82,10 @@ def review(
         unfilled=(*report.unfilled, *unseen(report)),
         linter=linter,
     )
+    if failed is not None:
+        failed.reviewed = made_of
+        raise failed
+    return made_of
 
 
 @contextlib.contextmanager

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue import diagram, fingerprint
 from airlock.drivers import client
+from airlock.operations.drill.failures import missing_role
+from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.older_release.release import Release
 from airlock.operations.trace.safer import Planner
 from airlock.operations.trace.sample_rows import Samples
-from airlock.operations.trace.steps import Stuck, Tracing
+from airlock.operations.trace.steps import Tracing
+from airlock.operations.trace.undoing import Failed, Stuck, WantsRole
 from airlock.project import environment, offline
 from airlock.project.environment import Hooks
 from airlock.project.project import Project
 from airlock.recorder import Recorder, installed
-from airlock.records.errors import RevisionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from alembic.runtime.migration import RevisionStep
 
+    from airlock.operations.drill.gaps import Gap
     from airlock.records.diagram import Diagram
     from airlock.records.difference import Difference
     from airlock.records.trace import TracedRevision
@@ -72,31 +75,39 @@ def observe(
         with connection.cursor() as cursor:
             for setting in _QUIET:
                 cursor.execute(f'ALTER DATABASE "{database.name}" SET {setting} = 0')
-        order = begin.order
+        order, gaps = begin.order, begin.gaps
         if not begin.order:
-            order = _ordered(project, database, from_to, start)
+            try:
+                order, gaps = _ordered(project, database, from_to, start, begin.beyond_help)
+            except Exception as error:
+                role = missing_role(error)
+                if role is None or role in begin.beyond_help:
+                    raise
+                yield Begin(role=role)
+                return
         before = begin.before or (_Look(connection) if bundle else None)
         recorder = Recorder(lambda: connect(database))
         samples = Samples(connection, rows)
         tracing = Tracing(
             project, recorder, samples, fingerprint.Reader(connection), database.url,
-            connection if bundle else None, Release(older), planner, begin.required, begin.empty,
+            connection if bundle else None, Release(older), planner, begin.required, begin.empty, gaps, begin.beyond_help,
         )  # fmt: skip
-        stuck: Stuck | None = None
-        failed: RevisionFailed | None = None
+        onward: Begin | None = None
         with contextlib.closing(recorder), installed(recorder):
             try:
                 tracing.run(order, begin.position)
             except Stuck as met:
-                stuck = met
-            except RevisionFailed as met:
-                failed = met
+                onward = Begin(met.position, met.order, met.required, met.empty, before)
+            except Failed as met:
+                onward = Begin(
+                    met.position, met.order, before=before, fault=met.fault, extension=met.extension
+                )
+            except WantsRole as met:
+                onward = Begin(met.position, met.order, before=before, role=met.role)
         yield from tracing.traced
         yield from samples.unfilled
-        if failed is not None:
-            raise failed
-        if stuck is not None:
-            yield Begin(stuck.position, stuck.order, stuck.required, stuck.empty, before)
+        if onward is not None:
+            yield onward
             return
         if before is not None:
             yield before.compared(_Look(connection), tracing.version_table)
@@ -105,7 +116,11 @@ def observe(
 
 @dataclass(frozen=True)
 class Begin:
-    """Where a child goes on, in a database that stands before `position` of `order`; empty, it asks Alembic."""
+    """Where a child goes on, in a database that stands before `position` of `order`; empty, it asks Alembic.
+
+    `fault` says how the revision below failed, `extension` what it lacked, `role` which role the server needs first;
+    `gaps` what lies below and could not be applied, `beyond_help` the roles that cannot be made.
+    """
 
     position: int = 0
     order: tuple[str, ...] = ()
@@ -113,6 +128,11 @@ class Begin:
     empty: str = ""
     before: _Look | None = None
     downs: tuple[str, ...] = ()
+    fault: str = ""
+    extension: str = ""
+    role: str = ""
+    gaps: tuple[Gap, ...] = ()
+    beyond_help: frozenset[str] = frozenset()
 
 
 def build(
@@ -124,15 +144,22 @@ def build(
     database: ScratchDatabase,
     order: tuple[str, ...],
     position: int,
-) -> Iterator[None]:
-    """Bring a database from before `position` to the end of `order`, unseen; at 0, what lies below the range first."""
+    gaps: tuple[Gap, ...],
+    beyond_help: frozenset[str],
+) -> Iterator[Gap]:
+    """Bring a database from before `position` to the end of `order`, unseen; at 0, what lies below the range first.
+
+    What cannot be applied is applied as far as it goes; yields what is missing of it.
+    """
     logging.disable(logging.INFO)
     project = Project.open(config, x_arguments)
     if position == 0:
-        _ordered(project, database, from_to, start)
+        _, gaps = _ordered(project, database, from_to, start, beyond_help)
+        yield from gaps
     for revision in order[position:]:
-        environment.run(project, database.url, revision, "up", _One(project, revision))
-    yield None
+        found = _built(project, database, revision, gaps, beyond_help)
+        gaps = (*gaps, *found)
+        yield from found
 
 
 class _One(Hooks):
@@ -157,15 +184,34 @@ class _Order(Hooks):
 
 
 def _ordered(
-    project: Project, database: ScratchDatabase, from_to: str | None, start: tuple[str, ...] | None
-) -> tuple[str, ...]:
-    """Build what lies below the range, and name its revisions in Alembic's order."""
+    project: Project, database: ScratchDatabase, from_to: str | None, start: tuple[str, ...] | None,
+    beyond_help: frozenset[str],
+) -> tuple[tuple[str, ...], tuple[Gap, ...]]:  # fmt: skip
+    """Build what lies below the range; name its revisions in Alembic's order, and what below is missing."""
     low, _, high = (from_to or "").partition(":")
+    gaps: tuple[Gap, ...] = ()
     for head in start if start is not None else () if low in ("", "base") else (low,):
-        environment.run(project, database.url, head, "up")
+        try:
+            environment.run(project, database.url, head, "up")
+        except Exception:  # noqa: BLE001  a revision may raise anything
+            left = _Order()
+            environment.run(project, database.url, head, "up", left)
+            for revision in left.taken:
+                gaps += _built(project, database, revision, gaps, beyond_help)
     order = _Order()
     environment.run(project, database.url, high or "heads", "up", order)
-    return order.taken
+    return order.taken, gaps
+
+
+def _built(
+    project: Project, database: ScratchDatabase, revision: str, gaps: tuple[Gap, ...], beyond_help: frozenset[str]
+) -> tuple[Gap, ...]:  # fmt: skip
+    """Apply one revision, as far as it goes; return what is missing of it."""
+    try:
+        environment.run(project, database.url, revision, "up", _One(project, revision))
+    except Exception as error:  # noqa: BLE001  a revision may raise anything
+        return (as_far_as_it_goes(project, project.revision(revision), gaps, beyond_help, error),)
+    return ()
 
 
 def _downs(traced: Sequence[TracedRevision]) -> tuple[str, ...]:

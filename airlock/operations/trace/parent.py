@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.database import missing
+from airlock.drivers import client
 from airlock.operations.trace.child import Begin
 from airlock.records.errors import AirlockError, NotExamined, RevisionFailed
 from airlock.records.trace import TracedRevision, TraceReport, Unfilled
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from airlock.operations.drill.gaps import Gap
     from airlock.scratch.servers import ScratchServer
 
-_MOST_ROLES = 50
 _CHILD = "airlock.operations.trace.child"
 
 
@@ -40,38 +41,44 @@ def trace(
     `start` names the heads that a database stands at; the revisions traced are then those up to the
     range's end that it lacks. `bundle` gets what only a review needs: the `Catalogue` and each `Written`
     script. No target is contacted. Roles that the history names and the scratch server lacks are made there.
-    Raises RevisionFailed where a revision cannot be applied.
+    What scratch cannot apply is not examined, and the rest is. Raises RevisionFailed at the end where a revision fails
+    by itself; its `seen` is the report of all.
     """
     arguments = {"config": config, "x_arguments": tuple(x_arguments), "from_to": from_to, "start": start}
     more = {"rows": rows, "bundle": bundle is not None}
     with scratch_server(scratch, like_major) as server:
-        made: set[str] = set()
-        while True:
-            seen = _Seen(server, rows, made)
-            try:
-                seen.follow(arguments, more)
-            except (AirlockError, ChildFailed) as error:
-                role = missing.role(str(error))
-                if role is None or role in made or len(made) >= _MOST_ROLES:
-                    told = _told(error, server.version)
-                    if isinstance(told, RevisionFailed) and seen.revisions:
-                        told.seen = seen.report
-                    raise told from error
-                made |= {role, *server.ensure_roles((role,))}
-                continue
-            if bundle is not None:
-                for one in seen.others:
-                    bundle(one)
-            return seen.report
+        seen = _Seen(server, rows)
+        try:
+            seen.follow(arguments, more)
+        except (AirlockError, ChildFailed) as error:
+            told = _told(error, server.version)
+            if isinstance(told, RevisionFailed) and seen.revisions:
+                told.seen = seen.report
+            raise told from error
+        if seen.extension and all(one.unexamined for one in seen.revisions):
+            raise _lacks(seen.extension, server.version)
+        if bundle is not None:
+            for one in seen.others:
+                bundle(one)
+        if seen.fault:
+            failed = RevisionFailed(seen.fault)
+            failed.seen = seen.report
+            raise failed
+        return seen.report
 
 
 class _Seen:
     """What the children of one trace told, and the way from one to the next."""
 
-    def __init__(self, server: ScratchServer, rows: int, roles: set[str]) -> None:
+    def __init__(self, server: ScratchServer, rows: int) -> None:
         self.server = server
         self.rows = rows
-        self.roles = roles
+        self.roles: set[str] = set()
+        self.beyond_help: set[str] = set()
+        self.gaps: tuple[Gap, ...] = ()
+        # How the first revision fails that fails by itself.
+        self.fault = ""
+        self.extension = ""
         self.revisions: list[TracedRevision] = []
         self.unfilled: dict[str, Unfilled] = {}
         self.others: list[object] = []
@@ -95,12 +102,19 @@ class _Seen:
             while True:
                 with self.server.database(template) as database:
                     onward = self._child({**arguments, **more, "database": database, "begin": begin})
+                if onward is not None:
+                    self.fault = self.fault or onward.fault
+                    self.extension = self.extension or onward.extension
+                    self._make(onward.role)
+                    if not onward.order:
+                        begin = Begin(beyond_help=frozenset(self.beyond_help))
+                        continue
                 if onward is None or (onward.position == len(onward.order) and not more["bundle"]):
                     return
                 downs = (
                     one.revision for one in self.revisions if one.direction == "down" and not one.refused
                 )
-                begin = replace(onward, downs=tuple(downs))
+                begin = replace(onward, downs=tuple(downs), fault="", extension="", role="")
                 if template is None or begin.position > stands:
                     kept = contextlib.ExitStack()
                     template = kept.enter_context(self.server.database(template))
@@ -108,12 +122,26 @@ class _Seen:
                     templates = kept
                     building = {
                         **arguments, "database": template, "order": begin.order[: begin.position], "position": stands,
+                        "gaps": self.gaps, "beyond_help": frozenset(self.beyond_help),
                     }  # fmt: skip
-                    for _ in isolated(f"{_CHILD}:build", building, scratch=template):
-                        pass
+                    for gap in isolated(f"{_CHILD}:build", building, scratch=template):
+                        self.gaps += (gap,)
                     stands = begin.position
+                begin = replace(begin, gaps=self.gaps, beyond_help=frozenset(self.beyond_help))
         finally:
             templates.close()
+
+    def _make(self, role: str) -> None:
+        """Make a role, or note that it cannot be made: what needs it is then not examined."""
+        if not role:
+            return
+        try:
+            made = self.server.ensure_roles((role,))
+        except client.Error:
+            made = ()
+        self.roles |= {*made}
+        if not made:
+            self.beyond_help.add(role)
 
     def _child(self, arguments: dict[str, Any]) -> Begin | None:
         for message in isolated(f"{_CHILD}:observe", arguments, scratch=arguments["database"]):
@@ -132,10 +160,14 @@ def _told(error: AirlockError | ChildFailed, version: str) -> AirlockError:
     """Tell what scratch lacks from what the revision does wrong, and both from a fault of airlock."""
     extension = missing.extension(str(error))
     if extension is not None:
-        return NotExamined(
-            f"The scratch server (PostgreSQL {version}) does not have the extension {extension}.",
-            then=installations.line(extension),
-        )
+        return _lacks(extension, version)
     if isinstance(error, AirlockError):
         return error
     return NotExamined(f"env.py failed in scratch: {error.line}", then="the same with --debug")
+
+
+def _lacks(extension: str, version: str) -> NotExamined:
+    return NotExamined(
+        f"The scratch server (PostgreSQL {version}) does not have the extension {extension}.",
+        then=installations.line(extension),
+    )

@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING, Any
 from alembic.util.exc import CommandError
 
 from airlock.catalogue import fingerprint
+from airlock.database import missing
 from airlock.operations.downgrade import rehearse, snapshot
 from airlock.operations.downgrade.items import items, unknowns
-from airlock.operations.drill.failures import is_about_rows
+from airlock.operations.drill.failures import beyond_scratch, is_about_rows, missing_role
+from airlock.operations.drill.gaps import needs
+from airlock.operations.trace.undoing import Failed, Stuck, Undo, Undone, WantsRole, said
 from airlock.operations.trace.waiting import holds_and_waits, roots
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.recorder import Recorder, flush, tap
 from airlock.recorder.source import command
-from airlock.records.errors import AirlockError, RevisionFailed
+from airlock.records.errors import AirlockError
 from airlock.records.locks import harms
-from airlock.records.secrets import scrub
 from airlock.records.trace import Met, StatementRecord, TracedRevision
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
+    from airlock.operations.drill.gaps import Gap
     from airlock.operations.older_release.release import Release
     from airlock.operations.trace.safer import Planner
     from airlock.operations.trace.sample_rows import Samples
@@ -36,38 +39,28 @@ if TYPE_CHECKING:
 _NO_ROWS_FIT = "no sample rows fit what it demands: {}"
 
 
-class Stuck(Exception):
-    """The database is not fit for the next revision: another, standing before `position` of `order`, must go on.
-
-    `required` are what the upgrade there asks of rows; `empty` says that it goes through on empty tables only, and why.
-    """
-
-    def __init__(
-        self, position: int, order: tuple[str, ...], required: dict[str, Table] | None = None, empty: str = ""
-    ) -> None:
-        super().__init__(position, order, required, empty)
-        self.position = position
-        self.order = order
-        self.required = required
-        self.empty = empty
-
-
 @dataclass(frozen=True)
 class _Action:
-    """One step that is being taken; `script` is Alembic's record of the revision."""
+    """One step that is being taken; `script` is Alembic's record of the revision.
+
+    `undone`: it is rolled back when it has been seen, where one transaction holds all of it.
+    """
 
     script: Any
     up: bool
     recorded: bool
+    undone: bool = False
 
 
 @dataclass
 class Tracing(Hooks):
-    """Takes every revision up, down and up again, one run of env.py for each step.
+    """Takes every revision up, and down to be seen, one run of env.py for each step.
 
     One run for all would hide steps from each other: a migration context remembers every enum type that it has created,
-    and sends no second CREATE TYPE after a downgrade dropped one by SQL. What comes back from down and up otherwise
-    than it was seen after the first upgrade is given up (Stuck): a revision is never seen on another's leftovers.
+    and sends no second CREATE TYPE after a downgrade dropped one by SQL. A downgrade is rolled back when it has been
+    seen. Where it commits (it leaves its transaction, or its losses are asked for) the revision goes up again, and what
+    does not come back as it was seen after the first upgrade is given up (Stuck): a revision is never seen on another's
+    leftovers.
     """
 
     project: Project
@@ -84,17 +77,21 @@ class Tracing(Hooks):
     # What the upgrade at the first position asks of rows, learnt in another database; or why it meets none.
     required: dict[str, Table] | None = None
     empty: str = ""
+    # What lies below and could not be applied; roles that the scratch server does not take.
+    gaps: tuple[Gap, ...] = ()
+    beyond_help: frozenset[str] = frozenset()
     traced: list[TracedRevision] = field(default_factory=list)
     version_table: str = ""
     _action: _Action | None = None
     _before: snapshot.Snapshot | None = None
     _few: dict[str, int] = field(default_factory=dict)
     _kin: dict[str, str] = field(default_factory=dict)
+    _undo: Undo | None = None
 
     def run(self, order: tuple[str, ...], position: int) -> None:
         """Trace `order` from `position` on; every revision is left applied.
 
-        Raises RevisionFailed where one cannot be applied, Stuck where another database must go on.
+        Raises Failed where one cannot be applied, WantsRole, Stuck where another database must go on.
         """
         for now in range(position, len(order)):
             script = self.project.script.get_revision(order[now])
@@ -112,8 +109,8 @@ class Tracing(Hooks):
                 if fingerprint.differences(above, self.reader.read()):
                     raise Stuck(now + 1, order)
 
-    def _take(self, script: Any, *, up: bool, recorded: bool) -> None:
-        self._action = _Action(script, up, recorded)
+    def _take(self, script: Any, *, up: bool, recorded: bool, undone: bool = False) -> None:
+        self._action = _Action(script, up, recorded, undone)
         environment.run(self.project, self.url, "heads", "up", self)
 
     def _up(self, script: Any, now: int, order: tuple[str, ...]) -> None:
@@ -129,13 +126,13 @@ class Tracing(Hooks):
             except Exception as error:
                 statements = self.recorder.abandon()
                 if not is_about_rows(error) or self.samples.rows <= 0:
-                    raise self._fails(script, error) from error
+                    raise self._fails(script, now, order, error, statements) from error
                 whole = all(statement.transactional for statement in statements)
                 if required is None:
                     self.required = self._learn(script, now, order, error, whole=whole)
                     self._up(script, now, order)
                     return
-                empty = _said(error)
+                empty = said(error)
                 if not whole:
                     raise Stuck(now, order, None, empty) from error
                 self._keep(statements, unexamined=_NO_ROWS_FIT.format(empty))
@@ -152,7 +149,7 @@ class Tracing(Hooks):
         except (AirlockError, CommandError):
             raise
         except Exception as error:
-            raise self._fails(script, error) from error
+            raise self._fails(script, now, order, error) from error
         self._tell_broken()
 
     def _look(self) -> None:
@@ -188,9 +185,9 @@ class Tracing(Hooks):
             raise
         except Exception as second:
             if whole:
-                raise self._fails(script, error) from second
+                raise self._fails(script, now, order, error) from second
             # Half of the first attempt is committed: only a database that never saw it tells.
-            raise Stuck(now, order, None, _said(error)) from second
+            raise Stuck(now, order, None, said(error)) from second
         demands = self.samples.demands(except_for=self._named_version_table())
         try:
             self._take(script, up=False, recorded=False)
@@ -205,16 +202,18 @@ class Tracing(Hooks):
     def _down(self, script: Any, now: int, order: tuple[str, ...]) -> bool:
         """Downgrade; False where it was rolled back whole. Raises Stuck where half of it is committed."""
         try:
-            self._take(script, up=False, recorded=True)
+            self._take(script, up=False, recorded=True, undone=self.losses_from is None)
         except (AirlockError, CommandError):
             raise
+        except Undone:
+            return False
         except Exception as error:
             statements = self.recorder.abandon()
             self._before = None
             if all(statement.transactional for statement in statements):
-                self._keep(statements, refused=_said(error))
+                self._keep(statements, refused=said(error))
                 return False
-            self._keep(statements, refused=f"{_said(error)} (half of it is committed)")
+            self._keep(statements, refused=f"{said(error)} (half of it is committed)")
             raise Stuck(now + 1, order) from error
         # Here also what env.py's own transaction did is committed.
         if self._before is not None:
@@ -222,8 +221,21 @@ class Tracing(Hooks):
             self._before = None
         return True
 
-    def _fails(self, script: Any, error: Exception) -> RevisionFailed:
-        return RevisionFailed(f"The upgrade of {script.revision} failed in scratch: {_said(error)}")
+    def _fails(
+        self, script: Any, now: int, order: tuple[str, ...], error: Exception,
+        statements: tuple[StatementRecord, ...] = (),
+    ) -> Exception:  # fmt: skip
+        """Keep what was seen of an upgrade that fails, as not examined, and say how others go on."""
+        role = missing_role(error)
+        if role is not None and role not in self.beyond_help:
+            return WantsRole(now, order, role)
+        lacking = needs(error, self.gaps) or beyond_scratch(error)
+        why = lacking or (f"the role {role} cannot be made on the scratch server" if role else None)
+        self._action = _Action(script, up=True, recorded=True)
+        if not any((one.revision, one.direction) == (script.revision, "up") for one in self.traced):
+            self._keep(statements, unexamined=f"the upgrade fails: {why or said(error)}")
+        fault = "" if why else f"The upgrade of {script.revision} failed in scratch: {said(error)}"
+        return Failed(now + 1, order, fault, missing.extension(str(error)) or "")
 
     def _named_version_table(self) -> str:
         if not self.version_table:
@@ -251,6 +263,8 @@ class Tracing(Hooks):
 
     def begun(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Start recording."""
+        if self._now.undone:
+            self._undo = Undo(context, self.samples.connection)
         if self._now.recorded:
             tap(_driver_connection(context), self.recorder)
             self.recorder.begin(self._now.script.path, self._shown())
@@ -259,7 +273,13 @@ class Tracing(Hooks):
         """Keep what was recorded."""
         if self._now.recorded:
             drops = self.recorder.drops()
-            self._keep(self.recorder.end(), drops=drops)
+            statements, refused = self.recorder.end(), ""
+            undo = self._undo if self._now.undone and self._undo and self._undo.holds_all() else None
+            if undo is not None:
+                refused = undo.would_not_commit()
+            self._keep(statements, drops=() if refused else drops, refused=refused)
+            if undo is not None:
+                raise Undone
         else:
             flush(_driver_connection(context))
 
@@ -299,10 +319,6 @@ class Tracing(Hooks):
         path = Path(self._now.script.path).resolve()
         directory = self.project.directory
         return path.relative_to(directory).as_posix() if path.is_relative_to(directory) else path.name
-
-
-def _said(error: Exception) -> str:
-    return scrub(str(error).strip().partition("\n")[0]) or type(error).__name__
 
 
 def _placed(finding: Finding, step: TracedRevision) -> Finding:

@@ -1,0 +1,133 @@
+"""What a trace records of a revision does not depend on how the others go down, or whether they can be applied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airlock.operations.review import review
+from airlock.operations.trace import trace
+from airlock.project.project import Project
+from airlock.records.errors import RevisionFailed
+from tests.airlock.histories import Revision, write_project
+
+if TYPE_CHECKING:
+    from airlock.records.trace import TracedRevision, TraceReport
+    from tests.servers import Server
+
+FIRST = Revision(
+    "first",
+    "op.create_table('a', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.String(40)),"
+    " sa.Column('kind', sa.Enum('x', 'y', name='kind')))",
+    "pass",
+)
+SECOND = Revision("second", "op.create_index('ix_a_name', 'a', ['name'])", "pass")
+LAST = Revision(
+    "last",
+    "op.alter_column('a', 'name', type_=sa.Text(), existing_type=sa.String(40))\n"
+    "op.alter_column('a', 'id', type_=sa.BigInteger())",
+    "pass",
+)
+
+
+def between(count: int, down: str) -> list[Revision]:
+    """Make so many revisions of two kinds, all going down the same way."""
+    return [
+        Revision(
+            f"b{number:03d}",
+            f"op.create_table('t{number}', sa.Column('id', sa.Integer(), primary_key=True),"
+            f" sa.Column('mood', sa.Enum('p', 'q', name='mood{number}')))"
+            if number % 2 == 0
+            else f"op.add_column('t{number - 1}', sa.Column('w', sa.Text(), server_default='x'))",
+            down or (f"op.drop_table('t{number}')\nop.execute('DROP TYPE mood{number}')" if number % 2 == 0
+                     else f"op.drop_column('t{number - 1}', 'w')"),
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def timeless(step: TracedRevision) -> TracedRevision:
+    """Leave out what each run measures anew."""
+    return replace(step, ms=0.0, statements=tuple(replace(one, ms=0.0) for one in step.statements))
+
+
+def recorded(report: TraceReport, name: str) -> list[TracedRevision]:
+    """Give the steps of one revision."""
+    return [timeless(one) for one in report.revisions if one.revision == name]
+
+
+@pytest.mark.proof
+def test_what_stands_between_does_not_change_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty downgrades that do nothing, forty that do all, some that fail, none at all: the same three records."""
+    kinds = {
+        "none": [], "nothing": between(40, "pass"), "all": between(40, ""),
+        "mixed": [*between(6, "pass"), Revision("bad", "op.execute('SELECT nonsense')"),
+                  Revision("half", "op.create_table('h', sa.Column('id', sa.Integer()))", "op.drop_table('g')"),
+                  Revision("rows", "op.execute('ALTER TABLE t0 ADD CHECK (id > 900 AND id < 0)')", "pass"),
+                  Revision("way", "op.execute('ALTER TABLE t0 ADD z int')", "raise NotImplementedError")],
+    }  # fmt: skip
+    found: dict[str, list[list[TracedRevision]]] = {}
+    for kind, middle in kinds.items():
+        project = tmp_path / kind
+        ini = write_project(project, [FIRST, SECOND, *middle, LAST])
+        monkeypatch.chdir(project)
+        try:
+            report = trace(ini, rows=1_200)
+        except RevisionFailed as error:
+            assert error.seen is not None
+            report = error.seen
+        assert {one.revision for one in report.revisions} == {
+            "first", "second", "last", *(one.revision for one in middle)
+        }  # fmt: skip
+        assert len(report.revisions) >= 2 * (len(middle) + 3) - 1
+        found[kind] = [recorded(report, name) for name in ("first", "second", "last")]
+    assert [one.dangerous for one in found["none"][2][0].statements] == [False, True]
+    for kind in kinds:
+        assert found[kind] == found["none"], kind
+
+
+@pytest.mark.proof
+def test_what_scratch_lacks_is_not_examined_and_the_rest_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An extension that is not there, and what needs it; a role that an ordinary owner may not make."""
+    ini = write_project(
+        tmp_path,
+        [
+            FIRST,
+            Revision("ext", "op.execute('CREATE EXTENSION airlock_no_such')", "pass"),
+            Revision("needs", "op.execute('CREATE TABLE p (at no_such_type)')", "op.execute('DROP TABLE p')"),
+            Revision("role", "op.execute('CREATE ROLE airlock_trace_made')", "pass"),
+            Revision("grants", "op.execute('GRANT SELECT ON a TO airlock_trace_other')", "pass"),
+            LAST,
+        ],
+    )
+    monkeypatch.chdir(tmp_path)
+    for part in (None, "ext:last"):
+        report = trace(ini, rows=0, from_to=part)
+        ups = {one.revision: one.unexamined for one in report.revisions if one.direction == "up"}
+        assert "airlock_no_such" in ups.pop("ext", "airlock_no_such")
+        assert "it needs ext" in ups["needs"]
+        assert "permission denied to create role" in ups["role"]
+        assert (ups["grants"], ups["last"]) == ("", "")
+        assert report.roles_made == ("airlock_trace_other",)
+
+
+def test_a_review_behind_a_failing_upgrade_holds_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """The failure is raised at the end, and everything else was reviewed."""
+    bad = Revision("bad", "op.execute('SELECT nonsense')")
+    ini = write_project(tmp_path, [FIRST, bad, SECOND])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RevisionFailed, match="upgrade of bad failed in scratch") as raised:
+        review(Project.open(ini), ini, scratch=server.admin_url, rows=0)
+    made = raised.value.reviewed
+    assert made is not None
+    assert [one.revision for one in made.revisions] == ["first", "bad", "second"]
+    assert any("the upgrade fails" in str(one) for one in made.unexamined)
