@@ -28,6 +28,9 @@ _SILENT = frozenset({"SHOW", "SAVEPOINT", "RELEASE", "ROLLBACK"})
 # SET TRANSACTION must come before any query, also one of ours; they read no rows.
 _FIRST = frozenset({"SET", "BEGIN", "START", "COMMIT", "END"})
 
+# What a server-side cursor may be opened for.
+_QUERIES = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
+
 _DROPS = re.compile(r"\bdrop\b|^\s*(do|call|select)\b", re.IGNORECASE)
 
 
@@ -62,6 +65,8 @@ class Recorder:
         self._records: list[StatementRecord] = []
         self._equal = 0
         self._pending: Running | None = None
+        # A query whose rows are fetched bit by bit: what it reads shows later.
+        self._late: Running | None = None
         self._unseen = 0
         self._droppers: dict[int, Callable[[], tuple[str, ...]]] = {}
         self._busy = False
@@ -75,7 +80,7 @@ class Recorder:
     def begin(self, path: str, shown: str) -> None:
         """Record from now on, for the revision in the file `path`, which records name `shown`."""
         self._path, self._shown = path, shown
-        self._records, self._equal, self._pending = [], 0, None
+        self._records, self._equal, self._pending, self._late = [], 0, None, None
         self._droppers.clear()
         self.depends_on_rows = False
         for _, follower in self._followers.values():
@@ -90,7 +95,7 @@ class Recorder:
 
     def abandon(self) -> tuple[StatementRecord, ...]:
         """Stop recording after an error, and hand over what there is; asks the server nothing."""
-        self._pending, self._busy, self.active = None, False, False
+        self._pending, self._late, self._busy, self.active = None, None, False, False
         return tuple(self._records)
 
     def drops(self) -> tuple[str, ...]:
@@ -176,8 +181,10 @@ class Recorder:
         finally:
             self._busy = False
         # Rows handed to Python: from here on another database may see other statements.
-        if returns_rows and (seen.locks or seen.reads):
+        late = rows < 0 and command(running.sql) in _QUERIES and running.outside is None
+        if (returns_rows or late) and (seen.locks or seen.reads or late):
             self.depends_on_rows = True
+        self._late = running if late else None
         self._keep(running, seen, seconds * 1000, max(rows, 0))
 
     def failed(self, running: Running) -> None:
@@ -229,6 +236,7 @@ class Recorder:
 
     def _catch_up(self) -> None:
         """Observe what was skipped last, so that it is not put down to the next statement."""
+        self._catch_up_with_cursor()
         running, self._pending = self._pending, None
         if running is None:
             return
@@ -244,6 +252,29 @@ class Recorder:
             reads=seen.reads, blocks=seen.blocks, dangerous=seen.dangerous,
         )  # fmt: skip
         self._records.append(_joined(last, now))
+
+    def _catch_up_with_cursor(self) -> None:
+        """Put to a server-side cursor what it has read since: rows are fetched without a statement of their own."""
+        running, self._late = self._late, None
+        if running is None or not self._records:
+            return
+        self._busy = True
+        try:
+            seen = running.follower.observe(running.own)
+        except Exception:  # noqa: BLE001 - the connection is closed or its transaction has failed: nothing can be read
+            return
+        finally:
+            self._busy = False
+        last = self._records.pop()
+        read = {one.object: one for one in last.reads}
+        for one in seen.reads:
+            before = read.get(one.object)
+            read[one.object] = replace(one, rows=one.rows + (before.rows if before is not None else 0))
+        # Its first rows came with the query itself: only together they make a whole scan.
+        whole = Observation(last.locks, last.held, last.rewrites, tuple(read[name] for name in sorted(read)))
+        self._records.append(
+            replace(last, reads=whole.reads, scans=whole.scans, dangerous=last.dangerous or whole.dangerous)
+        )
 
 
 def _joined(first: StatementRecord, second: StatementRecord) -> StatementRecord:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from airlock.drivers import client
 from airlock.operations.revision.instead import instead, read
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class Planner:
     """Reads the structure before each step, and plans after one of which something was found.
 
-    `connect` opens a psycopg2 connection to the scratch database; what is tried there is rolled back.
+    `connect` opens an own connection to the scratch database; what is tried there is rolled back. Where those go through
+    asyncpg, which is no driver for a synchronous engine, nothing is planned.
     """
 
     connect: Callable[[], Any]
@@ -30,6 +32,8 @@ class Planner:
 
     def look(self) -> None:
         """Keep the structure below a step."""
+        if client.NAME == "asyncpg":
+            return
         with self._transaction() as connection:
             self._before = read(connection)
 
@@ -52,7 +56,7 @@ class Planner:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         if self._engine is None:
-            self._engine = sa.create_engine("postgresql+psycopg2://", creator=self._opened)
+            self._engine = sa.create_engine(f"postgresql+{client.NAME}://", creator=self._opened)
         with self._engine.connect() as connection:
             yield connection
             connection.rollback()

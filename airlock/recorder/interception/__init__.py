@@ -19,6 +19,7 @@ from airlock.recorder.interception.by_asyncpg import asyncpg_methods
 from airlock.recorder.interception.by_engine import after_execute, before_execute, dbapi_rows, on_error
 from airlock.recorder.interception.by_psycopg import psycopg_connections, tap_psycopg
 from airlock.recorder.interception.by_psycopg2 import Psycopg2Cursor, psycopg2_connect, psycopg2_cursor
+from airlock.recorder.interception.by_psycopg_async import psycopg_async_cursors
 from airlock.recorder.interception.report import reports
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def installed(recorder: Listener) -> Iterator[None]:
         for module, function in (
             ("psycopg2", psycopg2_connect),
             ("psycopg", psycopg_connections),
+            ("psycopg", psycopg_async_cursors),
             ("asyncpg", asyncpg_methods),
         ):
             if module in sys.modules or module == client.NAME:

@@ -6,66 +6,88 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from airlock.recorder.interception.report import fail
+from airlock.recorder.interception.report import fail, sent_by_sqlalchemy
 from airlock.recorder.source import command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from airlock.recorder.interception.report import Listener
 
 
 _METHODS = (
     "execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_from_table", "copy_from_query",
-    "copy_to_table", "copy_records_to_table",
+    "copy_to_table", "copy_records_to_table", "fetchmany",
 )  # fmt: skip
 # What asyncpg's transactions send through its own methods.
 _CONTROL = frozenset({"BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"})
 
 
+# Of statements that are prepared, and of cursors, which SQLAlchemy's adapter uses as well.
+_PREPARED = ("fetch", "fetchrow", "fetchval", "executemany", "fetchmany")
+_CURSOR = ("_bind_exec", "_bind")
+
+
 @contextlib.contextmanager
 def asyncpg_methods(recorder: Listener) -> Iterator[None]:
-    """Tap asyncpg's own methods; SQLAlchemy's adapter prepares its statements and does not pass here."""
+    """Tap asyncpg's own methods: of connections, of prepared statements, of cursors."""
     from asyncpg.connection import Connection
+    from asyncpg.cursor import BaseCursor
+    from asyncpg.prepared_stmt import PreparedStatement
 
-    plain = {name: getattr(Connection, name) for name in _METHODS}
-    fetch = plain["fetch"]
+    plain = {
+        (owner, name): getattr(owner, name)
+        for owner, names in ((Connection, _METHODS), (PreparedStatement, _PREPARED), (BaseCursor, _CURSOR))
+        for name in names
+        if hasattr(owner, name)
+    }
+    fetch = plain[Connection, "fetch"]
 
-    def wrapped(name: str, original: Any) -> Any:
+    async def sent(
+        connection: Any, name: str, text: str, line: int, original: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        from sqlalchemy.util import await_only, greenlet_spawn
+
+        def own(query: str) -> list[Any]:
+            return [tuple(row) for row in await_only(fetch(connection, query))]
+
+        outside = not connection.is_in_transaction()
+        running = await greenlet_spawn(recorder.before, connection, own, text, outside=outside, line=line)
+        try:
+            result = await original()
+        except BaseException:
+            fail(recorder, running)
+            raise
+        if running is not None:
+            rows = -1 if name in _CURSOR else _asyncpg_rows(result)
+            reads = name.startswith("fetch") or name in ("copy_from_table", "copy_from_query", *_CURSOR)
+            await greenlet_spawn(recorder.after, running, rows=rows, returns_rows=reads)
+        return result
+
+    def wrapped(owner: type, name: str, original: Any) -> Any:
         @functools.wraps(original)
-        async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            from sqlalchemy.util import await_only, greenlet_spawn
-
-            text = _asyncpgtext_of(name, args, kwargs)
-            if not recorder.active or command(text) in _CONTROL:
-                return await original(self, *args, **kwargs)
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            text = _asyncpgtext_of(name, args, kwargs) if owner is Connection else _query_of(self)
+            if not recorder.active or command(text) in _CONTROL or sent_by_sqlalchemy():
+                return original(self, *args, **kwargs)
+            connection = self if owner is Connection else self._connection
+            # Where it is called, not where it is awaited: that may be outside the revision.
             line = recorder.line_now()
-
-            def own(query: str) -> list[Any]:
-                return [tuple(row) for row in await_only(fetch(self, query))]
-
-            outside = not self.is_in_transaction()
-            running = await greenlet_spawn(recorder.before, self, own, text, outside=outside, line=line)
-            try:
-                result = await original(self, *args, **kwargs)
-            except BaseException:
-                fail(recorder, running)
-                raise
-            if running is not None:
-                rows = _asyncpg_rows(result)
-                reads = name.startswith("fetch") or name in ("copy_from_table", "copy_from_query")
-                await greenlet_spawn(recorder.after, running, rows=rows, returns_rows=reads)
-            return result
+            return sent(connection, name, text, line, lambda: original(self, *args, **kwargs))
 
         return call
 
-    for name, original in plain.items():
-        setattr(Connection, name, wrapped(name, original))
+    for (owner, name), original in plain.items():
+        setattr(owner, name, wrapped(owner, name, original))
     try:
         yield
     finally:
-        for name, original in plain.items():
-            setattr(Connection, name, original)
+        for (owner, name), original in plain.items():
+            setattr(owner, name, original)
+
+
+def _query_of(prepared: Any) -> str:
+    return str(prepared._query)
 
 
 def _asyncpgtext_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -47,6 +47,15 @@ def psycopg_cursor(base: Any, recorder: Listener) -> type:
             running = self._start(recorder, query)
             return around(recorder, running, lambda: base.executemany(self, query, *args, **kwargs), self)
 
+        def stream(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+            running = self._start(recorder, query, args[0] if args else kwargs.get("params"))
+            try:
+                yield from base.stream(self, query, *args, **kwargs)
+            except BaseException:
+                fail(recorder, running)
+                raise
+            finish(recorder, running, self)
+
         @contextlib.contextmanager
         def copy(self, statement: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
             running = self._start(recorder, statement)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -47,6 +48,15 @@ class Listener(Protocol):
 
     def failed(self, running: Any) -> None:
         """Let go."""
+
+
+# SQLAlchemy's adapters, and psycopg's own look-ups of types as it connects.
+_OTHERS = ("sqlalchemy.", "psycopg._typeinfo")
+
+
+def sent_by_sqlalchemy() -> bool:
+    """Tell whether SQLAlchemy called the function that asks: its statements are seen by the Engine's events."""
+    return str(sys._getframe(2).f_globals.get("__name__", "")).startswith(_OTHERS)
 
 
 def reports(factory: Any, marker: type) -> bool:
