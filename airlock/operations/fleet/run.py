@@ -217,10 +217,17 @@ class _Fleet:
             return
         self.fleet.emit(TargetBegun(queued.one.name, queued.attempt))
         closing = [self.journal.descriptor, *(one.descriptor for one in self._children.values())]
-        begun = children.start(
-            queued.one, queued.attempt, self.project, self.request, self._life,
-            closing=closing, losses=self.losses.get(queued.one.identity), ask_libraries=not self._warm,
-        )  # fmt: skip
+        try:
+            begun = children.start(
+                queued.one, queued.attempt, self.project, self.request, self._life,
+                closing=closing, losses=self.losses.get(queued.one.identity), ask_libraries=not self._warm,
+            )  # fmt: skip
+        except OSError as error:
+            self.fault = Usage(
+                f"No process could be started: {error.strerror}.", then="a smaller --concurrency"
+            )
+            self._stop("no process could be started")
+            return
         deadline = queued.deadline or time.monotonic() + self.request.wait_s
         self._deadlines[queued.one.identity] = deadline
         self._children[begun.pid] = begun

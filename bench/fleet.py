@@ -1,0 +1,152 @@
+"""`airlock fleet upgrade` against as many runs of `alembic upgrade head`, by the same number of workers.
+
+    python -m bench.fleet [TARGETS] [WORKERS]
+
+Databases of one server, each with one revision pending. The same statements over plain connections tell what the SQL
+itself costs. Memory is the largest process of the run, for a tenth of the targets and for all.
+"""
+
+from __future__ import annotations
+
+import compileall
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg2
+
+import airlock
+from airlock.scratch import embedded
+from bench.upgrade import commands, run, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TARGETS, WORKERS = 1000, 4
+TEMPLATE = "bench_template"
+PENDING = (
+    "CREATE TABLE t001 (id integer PRIMARY KEY, said text)",
+    "UPDATE alembic_version SET version_num = 'r001'",
+)
+
+
+def databases(cluster: embedded.Cluster, prefix: str, many: int) -> list[str]:
+    """Clone the template so often; return the names."""
+    names = [f"{prefix}_{number:05}" for number in range(many)]
+    for name in names:
+        run(cluster.url(), f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+    return names
+
+
+def together(work: Callable[[str], object], names: list[str], workers: int) -> float:
+    """Do the same for every database, so many at a time; return the seconds."""
+    since = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, names))
+    return time.perf_counter() - since
+
+
+def plain(cluster: embedded.Cluster) -> Callable[[str], None]:
+    """Make the function that runs the pending revision's statements over a plain connection, in one transaction."""
+
+    def work(name: str) -> None:
+        connection = psycopg2.connect(cluster.url(name))
+        with connection, connection.cursor() as cursor:
+            for statement in PENDING:
+                cursor.execute(statement)
+        connection.close()
+
+    return work
+
+
+def bare(ini: Path, cluster: embedded.Cluster) -> Callable[[str], object]:
+    """Make the function that runs `alembic upgrade head`, a process a target."""
+
+    def work(name: str) -> object:
+        environ = {**os.environ, "DATABASE_URL": cluster.url(name)}
+        return subprocess.run(commands(ini)["bare"], env=environ, check=True, capture_output=True)
+
+    return work
+
+
+def fleet(ini: Path, cluster: embedded.Cluster, names: list[str], workers: int) -> tuple[float, float]:
+    """Upgrade all in one run; return its seconds and the MB of its largest process."""
+    listed = ini.parent / f"{names[0]}.targets"
+    listed.write_text("\n".join(names))
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "airlock",
+        "fleet",
+        "upgrade",
+        "-c",
+        str(ini),
+        "--targets",
+        str(listed),
+    ]
+    environ = {**os.environ, "DATABASE_URL": cluster.url()}
+    since = time.perf_counter()
+    with (ini.parent / "said").open("w") as said:
+        process = subprocess.Popen(
+            [*command, "--concurrency", str(workers), "--waves", "100%"],
+            env=environ,
+            stdout=said,
+            stderr=said,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - since
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit((ini.parent / "said").read_text()[-2000:])
+    return seconds, usage.ru_maxrss / 1024
+
+
+def drop(cluster: embedded.Cluster, names: list[str]) -> None:
+    """Drop databases, one after the other."""
+    for name in names:
+        run(cluster.url(), f"DROP DATABASE {name}")
+
+
+def main(targets: int, workers: int) -> None:
+    """Measure and print."""
+    compileall.compile_dir(Path(airlock.__file__).parent, quiet=1)
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        embedded.scratch_cluster(max(embedded.available())) as cluster,
+    ):
+        ini = write(Path(directory), 2)
+        run(cluster.url(), f"CREATE DATABASE {TEMPLATE}")
+        environ = {**os.environ, "DATABASE_URL": cluster.url(TEMPLATE)}
+        command = [sys.executable, "-P", "-m", "alembic", "-c", str(ini), "upgrade", "r000"]
+        subprocess.run(command, env=environ, check=True, capture_output=True)
+        few = databases(cluster, "few", max(1, targets // 10))
+        _, small = fleet(ini, cluster, few, workers)
+        drop(cluster, few)
+        names = databases(cluster, "fleet", targets)
+        ours, large = fleet(ini, cluster, names, workers)
+        drop(cluster, names)
+        names = databases(cluster, "plain", targets)
+        own = together(plain(cluster), names, workers)
+        drop(cluster, names)
+        names = databases(cluster, "bare", targets)
+        theirs = together(bare(ini, cluster), names, workers)
+    print(
+        f"{targets} targets, {workers} workers: airlock fleet {ours:.1f} s, alembic {theirs:.1f} s, "
+        f"ratio {ours / theirs:.2f} (at most 0.2)"
+    )
+    print(
+        f"a target:  {ours / targets * 1000:.0f} ms, its SQL {own / targets * 1000:.1f} ms, "
+        f"over it {(ours - own) / targets * 1000:.0f} ms (at most 40)"
+    )
+    print(f"memory:    {small:.0f} MB for {max(1, targets // 10)} targets, {large:.0f} MB for {targets}")
+
+
+if __name__ == "__main__":
+    given = [int(word) for word in sys.argv[1:]]
+    main(*(given + [TARGETS, WORKERS][len(given) :]))
