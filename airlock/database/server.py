@@ -283,6 +283,13 @@ _DRIVER_ERRORS = {
 }
 
 
+# What the server ran out of, and what helps (PostgreSQL manual, appendix "Error Codes", class 53).
+_ROOM = {
+    "53100": "free space on the server's disk or tablespace, and run again",
+    "53200": "a larger max_locks_per_transaction, or a revision that touches fewer tables",
+}
+
+
 def _by_state(state: str, error: BaseException) -> AirlockError:
     message = first_line(error)
     if state in {"55P03", "40P01"}:
@@ -299,6 +306,8 @@ def _by_state(state: str, error: BaseException) -> AirlockError:
         return WrongTarget(f"{message}: the database is read-only.")
     if state == "53300":
         return _used_up(message)
+    if state in _ROOM:
+        return RevisionFailed(f"{message} ({state}).", then=_ROOM[state])
     return RevisionFailed(f"{message} ({state}).")
 
 

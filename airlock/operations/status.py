@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from airlock.database.target import Target
     from airlock.project.project import Project
 
+_PUBLISHED = (
+    "SELECT format('%I.%I (%s)', schemaname, tablename, string_agg(pubname, ', ' ORDER BY pubname)) "
+    "FROM pg_publication_tables GROUP BY schemaname, tablename ORDER BY 1"
+)
 _NOT_VALIDATED = (
     "SELECT format('%I.%I.%I', n.nspname, r.relname, c.conname) FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid "
     "JOIN pg_namespace n ON n.oid = r.relnamespace WHERE NOT c.convalidated AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1"
@@ -80,6 +84,7 @@ def status(
             fault=fault,
             address=_address(connection),
             notes=target.notes,
+            published=_column(connection, _PUBLISHED),
         )
 
 

@@ -27,7 +27,8 @@ class Drifted:
 class Status:
     """Where one database stands. `drift` is None, with `drift_reason`, where it was not examined.
 
-    `address` is where the server itself says that it was reached, None on a Unix socket.
+    `address` is where the server itself says that it was reached, None on a Unix socket. `published` are tables of
+    logical replication, as `schema.table (publication)`: a subscriber must have a new column before they have it.
     """
 
     database: str
@@ -48,3 +49,4 @@ class Status:
     fault: str = ""
     address: str | None = None
     notes: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()

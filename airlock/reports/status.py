@@ -43,6 +43,12 @@ def text(status: Status) -> str:
         lines.append(f"INVALID    {', '.join(status.invalid_indexes)}")
     if status.not_validated:
         lines.append(f"NOT VALID  {', '.join(status.not_validated)}")
+    if status.published:
+        lines.append(
+            f"published  {count(len(status.published), 'table')}: "
+            "a subscriber must have a new column first, and lose a dropped one last"
+        )
+        lines += _listed(f"  {one}" for one in status.published)
     lines += _drift(status)
     return "\n".join(lines)
 

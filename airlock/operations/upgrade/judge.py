@@ -101,7 +101,7 @@ def _of_driver(error: BaseException, steps: Steps) -> AirlockError:
         return Usage(f"env.py failed: {found.message}")
     if isinstance(found, (RevisionFailed, StatementBudgetSpent, Denied)) and found.message:
         line = _file_line(error, steps)
-        return type(found)(f"{_where(steps)}{found.message.rstrip('.')}.{line}")
+        return type(found)(f"{_where(steps)}{found.message.rstrip('.')}.{line}", then=found.then)
     return found
 
 

@@ -1,0 +1,255 @@
+"""Servers that are short of something, that move, or that others read from: proxies, standbys, subscribers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg2
+import pytest
+from sqlalchemy.engine import make_url
+
+from airlock.scratch import embedded
+from tests.airlock import forked
+from tests.airlock.histories import Revision, write_project
+from tests.airlock.pooler import pgbouncer
+from tests.airlock.running import rows
+from tests.airlock.topologies.test_waits import ALTER, TABLE, cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.proof
+
+HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+SLOW = Revision("w2", 'op.execute("ALTER TABLE t ADD COLUMN w integer"); op.execute("SELECT pg_sleep(4)")')
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def version(url: str) -> list[str]:
+    return [row[0] for row in rows(url, "SELECT version_num FROM alembic_version")]
+
+
+def test_no_connection_left(tmp_path: Path) -> None:
+    """Exit 10, which is worth another try, before anything is changed; with room again the same run goes through."""
+    with cluster(max_connections="6", superuser_reserved_connections="1") as server:
+        rows(
+            server.url(),
+            "CREATE ROLE app LOGIN; ALTER DATABASE postgres OWNER TO app; GRANT ALL ON SCHEMA public TO app",
+        )
+        url = server.url().replace("postgres@", "app@")
+        ini = write_project(tmp_path, [TABLE, ALTER])
+        for taken in (3, 5):
+            with contextlib.ExitStack() as stack:
+                for _ in range(taken):
+                    stack.enter_context(contextlib.closing(psycopg2.connect(url)))
+                ran = forked.airlock(ini, "upgrade", "--wait", "3s", url=url)
+                assert ran.code == 10, ran.err
+                assert "no connection left" in ran.error
+        assert forked.airlock(ini, "upgrade", url=url).code == 0
+
+
+def test_more_tables_than_the_lock_table_holds(tmp_path: Path) -> None:
+    """Exit 40, undone, and what to raise; the lease's lock and status are not hurt."""
+    many = Revision("w1", 'for n in range(3000):\n    op.execute(f"CREATE TABLE many{n} (id int)")')
+    with cluster(max_locks_per_transaction="10", max_connections="10") as server:
+        ini = write_project(tmp_path, [many])
+        ran = forked.airlock(ini, "upgrade", url=server.url())
+        assert ran.code == 40, ran.err
+        assert "out of shared memory (53200)" in ran.error
+        assert "max_locks_per_transaction" in ran.error
+        assert "still at base" in ran.error
+        assert rows(server.url(), "SELECT count(*) FROM pg_class WHERE relname LIKE 'many%'") == [(0,)]
+
+
+@contextlib.contextmanager
+def haproxy(socket_path: str, idle: str) -> Iterator[int]:
+    """Put HAProxy before a server's socket, with an idle timeout; lend its port."""
+    assert HAPROXY is not None
+    directory, port = Path(tempfile.mkdtemp(prefix="airlock-haproxy-")), free_port()
+    (directory / "haproxy.cfg").write_text(
+        "global\n  maxconn 100\ndefaults\n  mode tcp\n  timeout connect 2s\n"
+        f"  timeout client {idle}\n  timeout server {idle}\n"
+        f"listen db\n  bind 127.0.0.1:{port}\n  server one unix@{socket_path}\n"
+    )
+    process = subprocess.Popen(
+        [HAPROXY, "-db", "-f", str(directory / "haproxy.cfg")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.mark.skipif(HAPROXY is None, reason="needs haproxy")
+def test_a_proxy_that_cuts_idle_connections(tmp_path: Path) -> None:
+    """A statement longer than its idle timeout: exit 50 in time, nothing half applied, and a direct run goes on."""
+    with cluster() as server:
+        direct = server.url()
+        ini = write_project(tmp_path, [TABLE, SLOW])
+        with haproxy(f"{server.socket_directory}/.s.PGSQL.5432", "2s") as port:
+            ran = forked.airlock(
+                ini, "upgrade", url=f"postgresql://postgres@127.0.0.1:{port}/postgres", timeout=60
+            )
+        assert ran.code == 50, ran.err
+        # Either the server had noticed and undone it, or the statement was at its end: never a half.
+        time.sleep(5)
+        columns = rows(
+            direct, "SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'w'"
+        )
+        assert (version(direct), columns) in ((["w1"], [(0,)]), (["w2"], [(1,)]))
+        assert forked.airlock(ini, "upgrade", url=direct).code == 0
+        assert version(direct) == ["w2"]
+
+
+@contextlib.contextmanager
+def standby_of(primary: embedded.Cluster) -> Iterator[embedded.Cluster]:
+    """Copy a running server by pg_basebackup and have the copy follow it."""
+    directory = Path(tempfile.mkdtemp(prefix="airlock-standby-"))
+    directory.chmod(0o777)
+    made = embedded.Cluster(directory / "data", primary.bindir, dict(primary.settings))
+    parsed = make_url(primary.url())
+    # The wheel has no pg_basebackup: a copy of the files between two backup calls is one (manual, "Low-Level API").
+    with contextlib.closing(psycopg2.connect(primary.url())) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute("SELECT pg_backup_start('copy', true)")
+        shutil.copytree(
+            primary.data,
+            made.data,
+            ignore=shutil.ignore_patterns("postmaster.*", "*.lock", "server.log", ".s.PGSQL*"),
+        )
+        cursor.execute("SELECT labelfile FROM pg_backup_stop(false)")
+        ((label,),) = cursor.fetchall()
+        (made.data / "backup_label").write_text(label)
+    (made.data / "standby.signal").touch()
+    with (made.data / "postgresql.auto.conf").open("a") as settings:
+        settings.write(f"primary_conninfo = 'host={parsed.query['host']} user=postgres'\n")
+    for path in (made.data, *made.data.rglob("*")):
+        shutil.copystat(primary.data, made.data)
+        if os.geteuid() == 0:
+            owner = primary.data.stat()
+            os.chown(path, owner.st_uid, owner.st_gid)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop("immediate")
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def caught_up(standby: embedded.Cluster, query: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(psycopg2.Error):
+            if rows(standby.url(), query):
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_failover_in_the_middle(tmp_path: Path) -> None:
+    """The primary is killed during a revision and the standby promoted: exit 50, and the same run on the new primary ends it."""
+    with cluster(wal_level="replica", max_wal_senders="4") as primary:
+        ini = write_project(tmp_path, [TABLE, SLOW])
+        assert forked.airlock(ini, "upgrade", "w1", url=primary.url()).code == 0
+        with standby_of(primary) as standby:
+            caught_up(standby, "SELECT 1 FROM alembic_version")
+            refused = forked.airlock(ini, "upgrade", url=standby.url())
+            assert refused.code == 12 and "standby" in refused.error, refused.err
+            pid = int((primary.data / "postmaster.pid").read_text().splitlines()[0])
+            killer = threading.Timer(2.5, os.kill, (pid, signal.SIGQUIT))
+            killer.start()
+            ran = forked.airlock(ini, "upgrade", url=primary.url(), timeout=60)
+            killer.join()
+            assert ran.code == 50, ran.err
+            rows(standby.url(), "SELECT pg_promote()")
+            caught_up(standby, "SELECT 1 WHERE NOT pg_is_in_recovery()")
+            assert version(standby.url()) == ["w1"]
+            ran = forked.airlock(ini, "upgrade", url=standby.url(), timeout=60)
+            assert ran.code == 0, ran.err
+            assert version(standby.url()) == ["w2"]
+
+
+def test_a_query_on_a_standby_is_cancelled_by_a_replayed_alter(tmp_path: Path) -> None:
+    """What users of a standby see: whoever is in the replayed ALTER's way is ended, inside a transaction with its session."""
+    settings = {"wal_level": "replica", "max_wal_senders": "4", "max_standby_streaming_delay": "1s"}
+    with cluster(**settings) as primary:
+        ini = write_project(tmp_path, [TABLE, ALTER])
+        assert forked.airlock(ini, "upgrade", "w1", url=primary.url()).code == 0
+        with standby_of(primary) as standby:
+            caught_up(standby, "SELECT 1 FROM t")
+            with contextlib.closing(psycopg2.connect(standby.url())) as reader, reader.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM t")
+                ran = forked.airlock(ini, "upgrade", url=primary.url())
+                assert ran.code == 0, ran.err
+                caught_up(standby, "SELECT 1 FROM alembic_version WHERE version_num = 'w2'")
+                with pytest.raises(
+                    psycopg2.OperationalError, match="conflict with recovery|closed the connection"
+                ):
+                    cursor.execute("SELECT count(*) FROM t")
+
+
+def test_two_poolers_before_one_server(tmp_path: Path) -> None:
+    """Runs that come through different poolers take one lease: one goes first, the other finds nothing to do."""
+    with cluster() as server, pgbouncer(server.url()) as one, pgbouncer(server.url()) as other:
+        ini = write_project(tmp_path, [TABLE, SLOW])
+        runs = [forked.start(ini, "upgrade", url=url) for url in (one, other)]
+        ended = [run.finish(60) for run in runs]
+        assert [ran.code for ran in ended] == [0, 0], [ran.err for ran in ended]
+        assert sorted("2 revisions" in ran.out for ran in ended) == [False, True]
+        assert version(server.url()) == ["w2"]
+
+
+def test_tables_of_logical_replication_are_named(tmp_path: Path) -> None:
+    """Status says which are published, and a subscriber that lacks a new column stops: it must have it first."""
+    with cluster(wal_level="logical") as server:
+        url = server.url()
+        ini = write_project(tmp_path, [TABLE, ALTER])
+        assert forked.airlock(ini, "upgrade", "w1", url=url).code == 0
+        rows(url, "ALTER TABLE t ADD PRIMARY KEY (id); CREATE PUBLICATION news FOR TABLE t")
+        rows(url, "CREATE DATABASE subscriber")
+        there = server.url("subscriber")
+        rows(there, "CREATE TABLE t (id int PRIMARY KEY)")
+        rows(url, "SELECT pg_create_logical_replication_slot('feed', 'pgoutput')")
+        host = make_url(url).query["host"]
+        rows(
+            there,
+            f"CREATE SUBSCRIPTION feed CONNECTION 'host={host} user=postgres dbname=postgres' PUBLICATION news "
+            "WITH (create_slot = false, slot_name = feed)",
+        )
+        said = forked.airlock(ini, "status", url=url).out
+        assert "published  1 table: a subscriber must have a new column first" in said
+        assert "public.t (news)" in said
+        assert forked.airlock(ini, "upgrade", url=url).code == 0
+        rows(url, "INSERT INTO t (id, w) VALUES (1000, 1)")
+        time.sleep(2)
+        assert rows(there, "SELECT count(*) FROM t WHERE id = 1000") == [(0,)]
+        rows(there, "ALTER TABLE t ADD COLUMN w integer")
+        deadline = time.monotonic() + 30
+        while rows(there, "SELECT w FROM t WHERE id = 1000") != [(1,)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        rows(there, "ALTER SUBSCRIPTION feed DISABLE")
+        rows(there, "ALTER SUBSCRIPTION feed SET (slot_name = NONE)")
+        rows(there, "DROP SUBSCRIPTION feed")
