@@ -205,7 +205,7 @@ def test_a_query_on_a_standby_is_cancelled_by_a_replayed_alter(tmp_path: Path) -
                 assert ran.code == 0, ran.err
                 caught_up(standby, "SELECT 1 FROM alembic_version WHERE version_num = 'w2'")
                 with pytest.raises(
-                    psycopg2.OperationalError, match="conflict with recovery|closed the connection"
+                    psycopg2.OperationalError, match=r"conflict with recovery|closed the connection"
                 ):
                     cursor.execute("SELECT count(*) FROM t")
 
