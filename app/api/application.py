@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 
-from app.api import conversations, errors, standing, tasks
+from app.api import conversations, errors, tasks
 from app.api.errors import UNAVAILABLE, Unavailable, database_faults
 from app.api.schemas import Health, Live
+from app.api.standing import Standing, expected, look
 from app.database import async_session, make_async_engine, retrying
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
 
+log = logging.getLogger(__name__)
 _health = APIRouter(tags=["health"])
 
 
@@ -54,8 +57,9 @@ def create_app(settings: Settings) -> Application:
         lifespan=_lifespan,
     )
     app.state.settings = settings
-    app.state.expected = standing.expected()
+    app.state.expected = expected()
     app.state.refusal = None
+    app.state.doubted = set()
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
@@ -82,12 +86,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _refuse_another_database(app: FastAPI, engine: AsyncEngine) -> None:
-    async def look() -> tuple[str, ...]:
-        return await _current(engine)
+    async def asked() -> Standing:
+        return await _look(app, engine)
 
     try:
         with database_faults():
-            difference = app.state.expected.difference(await retrying(look, longest=2))
+            standing = await retrying(asked, longest=2)
+        difference = standing.fault
+        _warn_once(app, standing)
     except Unavailable as error:
         difference = str(error)
     if difference is not None:
@@ -95,9 +101,16 @@ async def _refuse_another_database(app: FastAPI, engine: AsyncEngine) -> None:
         raise Refusal(difference)
 
 
-async def _current(engine: AsyncEngine) -> tuple[str, ...]:
+async def _look(app: FastAPI, engine: AsyncEngine) -> Standing:
     async with async_session(engine) as session:
-        return await standing.current(session)
+        return await look(session, app.state.expected)
+
+
+def _warn_once(app: FastAPI, standing: Standing) -> None:
+    """Write a doubt into the log once for each place in which the database stands."""
+    if standing.doubt is not None and standing.heads not in app.state.doubted:
+        app.state.doubted.add(standing.heads)
+        log.warning("%s", standing.doubt)
 
 
 @_health.get("/live", summary="Ask whether the process runs")
@@ -108,11 +121,13 @@ async def live() -> Live:
 
 @_health.get("/health", summary="Ask whether requests can be served", responses=UNAVAILABLE)
 async def health(request: Request) -> Health:
-    """Answer 200 where the database answers and is at the head this code expects, else 503 with the reason."""
-    state: Any = request.app.state
+    """Answer 200 where the database answers and this code's statements run there, else 503 with the reason.
+
+    They run at the head that this code expects, and ahead of it while newer revisions keep what they need.
+    """
     with database_faults():
-        current = await _current(state.engine)
-    difference = state.expected.difference(current)
-    if difference is not None:
-        raise Unavailable(difference)
-    return Health(status="ok", heads=list(current))
+        standing = await _look(request.app, request.app.state.engine)
+    if standing.fault is not None:
+        raise Unavailable(standing.fault)
+    _warn_once(request.app, standing)
+    return Health(status="ok", heads=list(standing.heads))

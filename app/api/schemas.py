@@ -155,7 +155,7 @@ class Live(BaseModel):
 
 
 class Health(BaseModel):
-    """The database answers, and is at the head this code expects."""
+    """The database answers, and this code's statements run there."""
 
     status: Annotated[str, Field(examples=["ok"])]
     heads: list[str]

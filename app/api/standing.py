@@ -11,6 +11,7 @@ from sqlalchemy import String, column, select, table
 from sqlalchemy.exc import ProgrammingError
 
 from app.access import either
+from app.api import compatibility
 from app.database_url import ROOT
 from app.naming import SCHEMA
 
@@ -24,21 +25,36 @@ _UNDEFINED_TABLE = "42P01"
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Where a database stands. `fault` is why requests cannot be served, `doubt` what could not be told; one line each."""
+
+    heads: tuple[str, ...]
+    fault: str | None = None
+    doubt: str | None = None
+
+
+@dataclass(frozen=True)
 class Expected:
     """The head, or heads, of the history that was delivered with this code, and every revision it knows."""
 
     heads: frozenset[str]
     known: frozenset[str]
 
-    def difference(self, current: Collection[str]) -> str | None:
-        """Say in one line how a database that is at `current` differs; None where it is as expected."""
+    def behind(self, current: Collection[str]) -> str | None:
+        """Say in one line what a database at `current` lacks; None where it is as expected, or ahead."""
         here = frozenset(current)
-        if here == self.heads:
+        if here == self.heads or here - self.known:
             return None
-        stands, wanted = _spell(here), _spell(self.heads)
-        if here - self.known:
-            return f"The database is ahead of this code: it is at {stands}, this code expects {wanted}."
-        return f"The database is behind this code: it is at {stands}, this code expects {wanted}. Try: make migrate"
+        return (
+            f"The database is behind this code: it is at {_spell(here)}, this code expects {_spell(self.heads)}. "
+            "Try: make migrate"
+        )
+
+    def ahead(self, current: Collection[str]) -> str | None:
+        """Say in one line that newer code has migrated a database at `current`; None where it has not."""
+        if not frozenset(current) - self.known:
+            return None
+        return f"The database is ahead of this code: it is at {_spell(current)}, this code expects {_spell(self.heads)}"
 
 
 @functools.cache
@@ -52,7 +68,22 @@ def expected() -> Expected:
 
 
 @either
-def current(session: Session) -> tuple[str, ...]:
+def look(session: Session, wanted: Expected) -> Standing:
+    """Read where the database stands, and where it is ahead whether this code's statements still run there."""
+    current = _current(session)
+    behind = wanted.behind(current)
+    if behind is not None:
+        return Standing(current, fault=behind)
+    ahead = wanted.ahead(current)
+    if ahead is None:
+        return Standing(current)
+    lost, untold = compatibility.judge(session)
+    if lost:
+        return Standing(current, fault=f"{ahead}, whose statements do not run there: {lost[0]}.")
+    return Standing(current, doubt=f"{ahead}; served all the same: {'; '.join(untold)}." if untold else None)
+
+
+def _current(session: Session) -> tuple[str, ...]:
     """Read which revisions the database is at: none where it was never migrated."""
     try:
         return tuple(sorted(session.execute(_VERSIONS).scalars()))
