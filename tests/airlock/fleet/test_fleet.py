@@ -248,3 +248,42 @@ def test_an_env_py_that_hangs_is_ended(tmp_path: Path, server: Server) -> None:
         assert ended[names[0]] == ended[names[2]] == 0
         assert ended[names[1]] == 22
         assert ran(server, [names[0], names[2]]) == [DONE] * 2
+
+
+KEPT_ENGINE = """\
+import os
+
+from sqlalchemy import create_engine
+
+SETTING = os.environ["DATABASE_URL"]
+engine = create_engine(SETTING.replace("postgresql://", "postgresql+psycopg2://"))
+"""
+KEEPING_ENV = """\
+from alembic import context
+from kept_engine import engine
+
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+
+def test_a_project_that_keeps_its_engine_reaches_every_target(tmp_path: Path, server: Server) -> None:
+    """A pool and a setting of the project's own, made at import, are each target's: nobody meets another's connection."""
+    ini = write_project(tmp_path, HISTORY, env=KEEPING_ENV)
+    (tmp_path / "kept_engine.py").write_text(KEPT_ENGINE)
+    with databases(server, 3) as names:
+        done = fleet(ini, "upgrade", query(names), "--concurrency", "1", url=server.admin_url)
+        assert done.code == 0, done.err
+        assert ran(server, names) == [DONE] * 3
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.proof
+def test_every_driver(driver: str, tmp_path: Path, server: Server) -> None:
+    """An event loop of env.py's own in each process."""
+    ini = write_project(tmp_path, HISTORY, driver=driver)
+    with databases(server, 6) as names:
+        assert fleet(ini, "upgrade", query(names), url=server.admin_url).code == 0
+        assert ran(server, names) == [DONE] * 6
