@@ -29,6 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep", action="store_true", help="leave the files there that failed their own trace or drill"
     )
+    parser.add_argument(
+        "--sql-form", action="store_true", help="say everything as SQL, not in Alembic's operations"
+    )
     add_rows(parser, DEFAULT_ROWS, least=JUDGED_FROM_ROWS, more=" for the trace and the drill")
 
 
@@ -51,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         x_arguments=arguments.x,
         ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
         keep=arguments.keep,
+        sql_form=arguments.sql_form,
         progress=lambda what: _tell(f"{what} ..."),
     )
     answer(arguments, text.document(revised), text.lines(revised))

@@ -38,7 +38,13 @@ class Found:
 
 
 def write(
-    config: str, message: str | None, renames: Sequence[str], x_arguments: Sequence[str], *, ask: bool
+    config: str,
+    message: str | None,
+    renames: Sequence[str],
+    x_arguments: Sequence[str],
+    *,
+    ask: bool,
+    sql_form: bool = False,
 ) -> Iterator[Any]:
     """Compare and write; yields Found, then each WrittenRevision. Writes files only where nothing is open.
 
@@ -58,7 +64,7 @@ def write(
         found = _compared(context, tuple(renames))
         plans.append(found)
         if found[0].parts and not found[1].likely:
-            directives.rewrite(context, scripts, found[0])
+            directives.rewrite(context, scripts, found[0], sql_form=sql_form)
 
     revision = RevisionContext(
         project.config, project.script, arguments, process_revision_directives=directed

@@ -245,30 +245,37 @@ def backfill(table: Table, assignment: str, condition: str, *, note: str | None 
     # Of whatever type the key is when this runs: a revision before or after may give it another one.
     types = [f"{table.sql}.{name}%TYPE" for name in names]
     columns = ", ".join(names)
-    first = [f"first_{number}" for number in range(len(names))] if len(names) > 1 else ["first"]
-    beyond = [one.replace("first", "beyond") for one in first]
+    descending = ", ".join(f"{name} DESC" for name in names)
+    tails = [str(number) for number in range(len(names))] if len(names) > 1 else [""]
+    first, last, final = (
+        [f"{word}{tail}" for tail in tails] for word in ("batch_first", "batch_last", "table_last")
+    )
     declared = "\n".join(
         f"    {variable} {kind};"
-        for variables in (first, beyond)
+        for variables in (first, last, final)
         for variable, kind in zip(variables, types, strict=True)
     )
-    row, low, high = _row(names), _row(first), _row(beyond)
+    row, low, high, end = _row(names), _row(first), _row(last), _row(final)
+    over = " ".join(f"{one} := {other};" for one, other in zip(last, final, strict=True))
     text = f"""DO $backfill$
 DECLARE
 {declared}
 BEGIN
     SELECT {columns} INTO {", ".join(first)} FROM {table.sql} ORDER BY {columns} LIMIT 1;
+    SELECT {columns} INTO {", ".join(final)} FROM {table.sql} ORDER BY {descending} LIMIT 1;
     LOOP
-        SELECT {columns} INTO {", ".join(beyond)} FROM {table.sql}
-            WHERE {row} >= {low} ORDER BY {columns} OFFSET {BATCH} LIMIT 1;
-        EXIT WHEN NOT FOUND;
+        SELECT {columns} INTO {", ".join(last)} FROM {table.sql}
+            WHERE {row} >= {low} ORDER BY {columns} OFFSET {BATCH - 1} LIMIT 1;
+        IF NOT FOUND THEN
+            {over}
+        END IF;
         UPDATE {table.sql} SET {assignment}
-            WHERE {row} >= {low} AND {row} < {high} AND {condition};
+            WHERE {row} >= {low} AND {row} <= {high} AND {condition};
         COMMIT;
-        {" ".join(f"{one} := {other};" for one, other in zip(first, beyond, strict=True))}
+        SELECT {columns} INTO {", ".join(first)} FROM {table.sql}
+            WHERE {row} > {high} ORDER BY {columns} LIMIT 1;
+        EXIT WHEN NOT FOUND OR {low} > {end};
     END LOOP;
-    UPDATE {table.sql} SET {assignment} WHERE {row} >= {low} AND {condition};
-    COMMIT;
 END
 $backfill$"""
     return Sql(text, autocommit=True, note=note)

@@ -36,7 +36,8 @@ def process_revision_directives(
 ) -> None:
     """Replace what autogenerate found by the zero-downtime form; for env.py's `context.configure`.
 
-    `--rename` comes as `-x rename=old:new` (`-x rename=none`: nothing is renamed). Raises CommandError where a rename is
+    `--rename` comes as `-x rename=old:new` (`-x rename=none`: nothing is renamed), `--sql-form` as `-x form=sql`.
+    Raises CommandError where a rename is
     likely and nothing was said about it. Reads and compares in a savepoint that is rolled back.
     """
     if not directives or context.opts.get("target_metadata") is None or context.opts.get(PLANNED):
@@ -54,7 +55,7 @@ def process_revision_directives(
         raise CommandError(perhaps_renamed(made))
     for remark in made.remarks:
         log.warning("%s: %s", remark.object, remark.text)
-    rewrite(context, directives, made)
+    rewrite(context, directives, made, sql_form="form=sql" in _x_arguments(context))
 
 
 def perhaps_renamed(made: Plan) -> str:
@@ -84,8 +85,10 @@ def compare(context: MigrationContext, renames: tuple[str, ...] = ()) -> tuple[P
     return dataclasses.replace(made, parts=parts + made.parts), schemas
 
 
-def rewrite(context: MigrationContext, directives: list[MigrationScript], made: Plan) -> None:
-    """Put one script per revision into `directives`; none where there is nothing to do."""
+def rewrite(
+    context: MigrationContext, directives: list[MigrationScript], made: Plan, *, sql_form: bool = False
+) -> None:
+    """Put one script per revision into `directives`; none where there is nothing to do. `sql_form`: all as SQL."""
     first = directives[0]
     if not made.parts:
         first.upgrade_ops_list[-1].ops[:] = []
@@ -94,7 +97,7 @@ def rewrite(context: MigrationContext, directives: list[MigrationScript], made: 
             log.info("The models and the history agree: there is nothing to write.")
             directives[:] = []
         return
-    directives[:] = scripts(first, made.parts)
+    directives[:] = scripts(first, made.parts, None if sql_form else made.enums)
     _date_in_order(context)
 
 

@@ -6,7 +6,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING
 
-from airlock.operations.revision.rendering import WIDTH
+from airlock.operations.revision.calls import WIDTH
 
 if TYPE_CHECKING:
     from pathlib import Path

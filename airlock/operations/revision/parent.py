@@ -44,12 +44,13 @@ def revise(
     x_arguments: Sequence[str] = (),
     ask: Callable[[Likely], bool] | None = None,
     keep: bool = False,
+    sql_form: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Revised:
     """Write the revisions that lead from head to the models, and prove them in scratch.
 
     Writes files into the project's versions directory, and removes them again where they fail (their trace, their
-    drill, the comparison afterwards, an interruption), unless `keep`; contacts no target. `ask` answers
+    drill, the comparison afterwards, an interruption), unless `keep`; contacts no target. `sql_form`: all as SQL. `ask` answers
     whether a likely rename is one; without it, a likely rename that `renames` does not settle is refused and nothing
     is written. Raises HistoryFault where the history has several heads, NotExamined where scratch or the models cannot be had.
     """
@@ -63,7 +64,18 @@ def revise(
     before = version_files(project)
     kept = False
     try:
-        revised = _revised(config, project, message, list(renames), scratch, rows, x_arguments, ask, progress)
+        revised = _revised(
+            config,
+            project,
+            message,
+            list(renames),
+            scratch,
+            rows,
+            x_arguments,
+            ask,
+            progress,
+            sql_form=sql_form,
+        )
         kept = keep or not revised.failed
         return dataclasses.replace(revised, kept=kept)
     except ChildFailed as error:
@@ -96,12 +108,14 @@ def _revised(
     x_arguments: Sequence[str],
     ask: Callable[[Likely], bool] | None,
     progress: Callable[[str], None],
+    *,
+    sql_form: bool,
 ) -> Revised:
     heads = project.heads
     progress("bringing a scratch database to head")
     with built(config, x_arguments, heads, scratch=scratch, like_major=None) as (server, database, history):
         progress("comparing it with the models")
-        found, written = _write(config, message, renames, x_arguments, database, ask)
+        found, written = _write(config, message, renames, x_arguments, database, ask, sql_form=sql_form)
         if not written:
             return Revised(server.version, (), found.remarks)
         progress("looking again after what was written")
@@ -120,11 +134,13 @@ def _write(
     x_arguments: Sequence[str],
     database: ScratchDatabase,
     ask: Callable[[Likely], bool] | None,
+    *,
+    sql_form: bool,
 ) -> tuple[Found, list[WrittenRevision]]:
     while True:
         arguments: dict[str, Any] = {
             "config": str(config), "message": message, "renames": renames, "x_arguments": tuple(x_arguments),
-            "ask": ask is not None,
+            "ask": ask is not None, "sql_form": sql_form,
         }  # fmt: skip
         found, *written = isolated(f"{_CHILD}:write", arguments, scratch=database)
         if not found.likely or ask is None:

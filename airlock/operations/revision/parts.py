@@ -7,6 +7,8 @@ import enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airlock.records.revision import Likely, Remark
 
 
@@ -76,11 +78,12 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Everything that leads from the database to the models."""
+    """Everything that leads from the database to the models; `enums` are the labels of the types there and wanted."""
 
     parts: tuple[Part, ...] = ()
     remarks: tuple[Remark, ...] = ()
     likely: tuple[Likely, ...] = ()
+    enums: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
 def sql(*texts: str) -> tuple[Sql, ...]:

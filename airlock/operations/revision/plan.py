@@ -42,7 +42,7 @@ def plan(sides: Sides) -> Plan:
         likely += changes.likely
     if gone:
         parts.append(_dropped_tables(sides, [_without(table, turning) for table in gone]))
-    return Plan(tuple(parts), tuple(remarks), tuple(likely))
+    return Plan(tuple(parts), tuple(remarks), tuple(likely), {**sides.live.enums, **sides.wanted.enums})
 
 
 def _without(table: Table, turning: set[tuple[tuple[str, str], str]]) -> Table:

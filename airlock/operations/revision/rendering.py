@@ -10,29 +10,31 @@ from typing import TYPE_CHECKING, Any
 from alembic.autogenerate import renderers
 from alembic.operations import ops
 
+from airlock.operations.revision.calls import WIDTH, python
+from airlock.operations.revision.clauses import bound
 from airlock.operations.revision.stepwise import FILL_IN
+from airlock.operations.revision.words import spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from alembic.autogenerate.api import AutogenContext
 
     from airlock.operations.revision.parts import Sql
 
 
-# A colon before a word would be taken for a bound value.
-_BIND = re.compile(r"(?<![:\w\\]):(?=[\w$]+(?![:\w$]))|(?<=\\):(?=[\w$]*(?![:\w$]))")
-
-
-WIDTH = 110
-
-
 class StatementsOp(ops.MigrateOperation):
-    """Statements of one direction of one revision, as SQL that PostgreSQL itself spelt."""
+    """Statements of one direction of one revision: as Alembic's operations, and as SQL where there is none.
 
-    def __init__(self, what: str, statements: tuple[Sql, ...]) -> None:
+    `enums` are the labels of the types that columns are of; None: all is said as SQL.
+    """
+
+    def __init__(
+        self, what: str, statements: tuple[Sql, ...], enums: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
         self.what = what
         self.statements = statements
+        self.enums = enums
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
         """Count as a difference, so that `alembic check` fails."""
@@ -41,13 +43,18 @@ class StatementsOp(ops.MigrateOperation):
 
 @renderers.dispatch_for(StatementsOp)
 def _render(_context: AutogenContext, operation: StatementsOp) -> str:
-    return "\n".join(lines(operation.statements)) or "pass"
+    return render(operation)
 
 
-def lines(statements: tuple[Sql, ...]) -> Iterator[str]:
-    """Spell statements as lines of Python."""
+def render(operation: StatementsOp) -> str:
+    """Spell an operation as the body of a revision's function."""
+    return "\n".join(lines(operation.statements, operation.enums)) or "pass"
+
+
+def lines(statements: tuple[Sql, ...], enums: Mapping[str, tuple[str, ...]] | None = None) -> Iterator[str]:
+    """Spell statements as lines of Python; without `enums`, as SQL."""
     for autocommit, group in itertools.groupby(statements, key=lambda one: one.autocommit):
-        inner = [line for one in group for line in _statement(one, indent=8 if autocommit else 4)]
+        inner = [line for one in group for line in _statement(one, enums, indent=8 if autocommit else 4)]
         if autocommit:
             yield "with op.get_context().autocommit_block():"
             yield from ("    " + line if line else line for line in "\n".join(inner).split("\n"))
@@ -55,11 +62,15 @@ def lines(statements: tuple[Sql, ...]) -> Iterator[str]:
             yield from inner
 
 
-def _statement(one: Sql, indent: int) -> Iterator[str]:
+def _statement(one: Sql, enums: Mapping[str, tuple[str, ...]] | None, indent: int) -> Iterator[str]:
     """Spell one statement as a formatter would leave it."""
     if one.note:
         yield f"# {one.note}"
-    text = _BIND.sub(r"\\:", one.text)
+    said = spoken(one.text, enums) if enums is not None else None
+    if said is not None:
+        yield from (operation.laid_out(indent) for operation in said)
+        return
+    text = bound(one.text)
     if "\n" in text and not _literal_newline(text):
         body = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
         yield 'op.execute(\n    """\n' + textwrap.indent(body, "    ") + '\n    """\n)'
@@ -81,13 +92,6 @@ def _long(text: str) -> str:
     if "".join(pieces) != text:
         return f"op.execute({python(text)})"
     return "op.execute(\n" + "\n".join(f"    {python(piece)}" for piece in pieces) + "\n)"
-
-
-def python(text: str) -> str:
-    """Spell a Python string: in double quotes, or in single ones where that takes fewer backslashes."""
-    quote = "'" if text.count('"') > text.count("'") else '"'
-    plain = text.replace("\\", "\\\\").replace(quote, f"\\{quote}").replace("\n", "\\n").replace("\t", "\\t")
-    return f"{quote}{plain}{quote}"
 
 
 def open_questions(text: str) -> list[str]:

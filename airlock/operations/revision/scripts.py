@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING, Any
 from alembic.operations import ops
 from alembic.util import rev_id
 
+from airlock.operations.revision.calls import python
 from airlock.operations.revision.docstrings import Title, answers
 from airlock.operations.revision.parts import Stage
-from airlock.operations.revision.rendering import StatementsOp, python
+from airlock.operations.revision.rendering import StatementsOp, render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from alembic.operations.ops import MigrationScript
 
     from airlock.operations.revision.parts import Part, Sql
 
 
-def scripts(first: MigrationScript, parts: Iterable[Part]) -> list[MigrationScript]:
-    """Make one script per revision, chained, the first of them in the place of `first`."""
+def scripts(
+    first: MigrationScript, parts: Iterable[Part], enums: Mapping[str, tuple[str, ...]] | None
+) -> list[MigrationScript]:
+    """Make one script per revision, chained, the first of them in the place of `first`.
+
+    `enums` are the labels of the types that the columns are of; None: everything is said as SQL.
+    """
     groups = list(bundles(parts))
     tokens = first.upgrade_ops_list[-1].upgrade_token, first.downgrade_ops_list[-1].downgrade_token
     made: list[MigrationScript] = []
@@ -30,10 +36,10 @@ def scripts(first: MigrationScript, parts: Iterable[Part]) -> list[MigrationScri
     for number, group in enumerate(groups):
         script = ops.MigrationScript(
             rev_id=identity,
-            upgrade_ops=ops.UpgradeOps([up_of(group)], upgrade_token=tokens[0]),
-            downgrade_ops=ops.DowngradeOps([down_of(group)], downgrade_token=tokens[1]),
+            upgrade_ops=ops.UpgradeOps([up_of(group, enums)], upgrade_token=tokens[0]),
+            downgrade_ops=ops.DowngradeOps([down_of(group, enums)], downgrade_token=tokens[1]),
             message=Title(titles[number], answers(first.message, group, alone=len(groups) == 1)),
-            imports=set(_names(group)),
+            imports=_imports(group, enums),
             head=head,
             splice=first.splice if number == 0 else None,
             branch_label=first.branch_label if number == 0 else None,
@@ -59,16 +65,16 @@ def bundles(parts: Iterable[Part]) -> Iterator[tuple[Part, ...]]:
         yield tuple(part for _, part in group)
 
 
-def up_of(group: tuple[Part, ...]) -> StatementsOp:
+def up_of(group: tuple[Part, ...], enums: Mapping[str, tuple[str, ...]] | None = None) -> StatementsOp:
     """Put the statements that go up in order: what locks against everybody comes last."""
     statements = [one for part in group for one in part.up] + [one for part in group for one in part.last]
-    return StatementsOp("; ".join(part.what for part in group), tuple(statements))
+    return StatementsOp("; ".join(part.what for part in group), tuple(statements), enums)
 
 
-def down_of(group: tuple[Part, ...]) -> StatementsOp:
+def down_of(group: tuple[Part, ...], enums: Mapping[str, tuple[str, ...]] | None = None) -> StatementsOp:
     """Put the statements that go down in order."""
     statements = [one for part in reversed(group) for one in part.down]
-    return StatementsOp("; ".join(part.what for part in group), tuple(statements))
+    return StatementsOp("; ".join(part.what for part in group), tuple(statements), enums)
 
 
 def _titles(message: str | None, groups: list[tuple[Part, ...]]) -> list[str]:
@@ -86,10 +92,20 @@ def title_of(message: str | None, group: tuple[Part, ...]) -> str:
     return f"{group[0].stage.phase.capitalize()}: {what}"
 
 
+def _imports(group: tuple[Part, ...], enums: Mapping[str, tuple[str, ...]] | None) -> set[str]:
+    """Gather what stands behind the imports of the template: one more import, then the revision's own names."""
+    said = "".join(render(one) for one in (up_of(group, enums), down_of(group, enums)))
+    names = sorted(_names(group))
+    if "postgresql." in said and enums is not None:
+        return {"\n".join(("from sqlalchemy.dialects import postgresql", *names))}
+    return set(names)
+
+
 def _names(group: tuple[Part, ...]) -> Iterator[str]:
     """Spell the module-level names that say what the revision is."""
     if any(part.leaves_transaction for part in group) and all(
-        _may_run_again(statements) for statements in (up_of(group).statements, down_of(group).statements)
+        _may_run_again(statements)
+        for statements in (up_of(group, None).statements, down_of(group, None).statements)
     ):
         yield "\n# Run again after an interruption, each statement does what is left to do.\nresumable = True"
     for name, pairs in (
