@@ -46,6 +46,11 @@ def _table(found: re.Match[str], group: str = "table") -> tuple[str, str | None]
     return python(names[-1]), python(names[0]) if len(names) > 1 else None
 
 
+def _final(name: str) -> str:
+    # The name as it is: a naming convention of the models' metadata would make another one of it.
+    return f"op.f({python(plain(name))})"
+
+
 def _true(text: str | None) -> str | None:
     return "True" if text else None
 
@@ -102,7 +107,7 @@ def _constraint(line: str) -> Call | None:
     check = _CHECK.fullmatch(line)
     if check and within(check["condition"]) is not None:
         return call(
-            "sa.CheckConstraint", python(bound(inside(check["condition"]))), name=python(plain(check["name"]))
+            "sa.CheckConstraint", python(bound(inside(check["condition"]))), name=_final(check["name"])
         )
     found = _CONSTRAINT.fullmatch(line)
     if found is None or "WITHOUT OVERLAPS" in line:
@@ -113,7 +118,7 @@ def _constraint(line: str) -> Call | None:
     )
     kind = "sa.PrimaryKeyConstraint" if found["kind"] == "PRIMARY KEY" else "sa.UniqueConstraint"
     return call(
-        kind, *columns, name=python(plain(found["name"])), deferrable=_true(found["deferrable"]),
+        kind, *columns, name=_final(found["name"]), deferrable=_true(found["deferrable"]),
         initially='"DEFERRED"' if found["deferred"] else None, postgresql_nulls_not_distinct=_true(found["nulls"]),
         postgresql_include=listing([*include]) if include else None,
     )  # fmt: skip
@@ -130,7 +135,7 @@ def _foreign_key(found: re.Match[str], _: object) -> list[Call] | None:
     )
     return [
         call(
-            "op.create_foreign_key", python(plain(found["name"])), table, other, columns, referred,
+            "op.create_foreign_key", _final(found["name"]), table, other, columns, referred,
             source_schema=schema, referent_schema=other_schema, onupdate=_quoted(actions["update"]),
             ondelete=_quoted(actions["delete"]), match=_quoted(actions["match"]), deferrable=_true(actions["deferrable"]),
             initially='"DEFERRED"' if actions["deferred"] else None, postgresql_not_valid=_true(actions["later"]),
@@ -151,7 +156,7 @@ def _check(found: re.Match[str], _: object) -> list[Call] | None:
     table, schema = _table(found)
     return [
         call(
-            "op.create_check_constraint", python(plain(found["name"])), table, python(bound(inner)), schema=schema,
+            "op.create_check_constraint", _final(found["name"]), table, python(bound(inner)), schema=schema,
             postgresql_not_valid=_true("yes" if later else None),
         )
     ]  # fmt: skip
@@ -190,7 +195,7 @@ def _index(found: re.Match[str], _: object) -> list[Call] | None:
     if rest:
         return None
     named["postgresql_concurrently"] = _true(found["concurrently"])
-    return [call("op.create_index", python(plain(found["name"])), table, listing(items), **named)]
+    return [call("op.create_index", _final(found["name"]), table, listing(items), **named)]
 
 
 def _parenthesized(text: str) -> tuple[str | None, str, str]:
@@ -207,7 +212,7 @@ def _drop_index(found: re.Match[str], _: object) -> list[Call] | None:
     return [
         call(
             "op.drop_index",
-            name,
+            f"op.f({name})",
             schema=schema,
             if_exists=_true(found["there"]),
             postgresql_concurrently=concurrently,
@@ -265,7 +270,7 @@ def _drop_table(found: re.Match[str], _: object) -> list[Call] | None:
 
 def _drop_constraint(found: re.Match[str], _: object) -> list[Call] | None:
     table, schema = _table(found)
-    return [call("op.drop_constraint", python(plain(found["name"])), table, schema=schema)]
+    return [call("op.drop_constraint", _final(found["name"]), table, schema=schema)]
 
 
 def _rename_table(found: re.Match[str], _: object) -> list[Call] | None:

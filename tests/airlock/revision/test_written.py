@@ -32,9 +32,11 @@ def test_an_index_clears_away_what_was_left(shop: Shop) -> None:
     shop.revise(wanted)
     text = shop.written()
     assert "resumable = True" in text
-    assert text.index("DROP INDEX CONCURRENTLY IF EXISTS shop.ix_product_maker") < text.index(
-        "CREATE INDEX CONCURRENTLY"
+    gone = text.index(
+        'op.drop_index(op.f("ix_product_maker"), schema="shop", if_exists=True, postgresql_concurrently=True)'
     )
+    assert gone < text.index("op.create_index(")
+    assert text.count("postgresql_concurrently=True") == 3
     assert "A build that was cut short leaves an INVALID index of this name behind." in text
     shop.run(
         "INSERT INTO shop.product (sku, label, price, maker) VALUES ('a', 'a', 1, 'm'), ('b', 'b', 1, 'm')"
@@ -51,8 +53,28 @@ def test_a_unique_is_built_before_it_is_a_constraint(shop: Shop) -> None:
     """A unique index, concurrently, becomes the constraint's."""
     shop.revise(models("unique added"))
     text = shop.written()
-    assert "CREATE UNIQUE INDEX CONCURRENTLY uq_product_label ON shop.product" in text
+    assert text.index("unique=True") < text.index("postgresql_concurrently=True,") < text.index("USING INDEX")
     assert "ADD CONSTRAINT uq_product_label UNIQUE USING INDEX uq_product_label" in text
+
+
+def test_all_may_be_said_as_sql(shop: Shop) -> None:
+    """The SQL form holds no operation but op.execute, and leads to the same catalogue as Alembic's own words."""
+    wanted = models("many at once")
+    shop.revise(wanted, rename="none", form="sql")
+    text, head = shop.written(), shop.newest_first()[-1]
+    assert "CREATE TABLE shop.supplier (" in text
+    assert "op.create" not in text
+    shop.upgrade(wanted)
+    said = shop.fingerprint()
+    assert shop.revise(wanted, rename="none") == []
+    shop.downgrade(wanted, head)
+    for path in (shop.directory / "alembic" / "versions").glob("*.py"):
+        if head not in path.name:
+            path.unlink()
+    shop.revise(wanted, rename="none")
+    assert 'op.create_table(\n        "supplier",' in shop.written()
+    shop.upgrade(wanted)
+    assert fingerprint.differences(said, shop.fingerprint()) == ()
 
 
 @pytest.mark.parametrize("name", ["foreign key added", "CHECK added", "NULL to NOT NULL", "enum value added"])
@@ -60,7 +82,7 @@ def test_a_constraint_is_committed_before_it_is_validated(shop: Shop, name: str)
     """Two revisions: NOT VALID in the first, VALIDATE in the second, never both in one."""
     written = shop.revise(models(name))
     first, second = (shop.text(revision) for revision in (written[0], written[-1]))
-    assert "NOT VALID" in first.partition("def downgrade")[0]
+    assert "postgresql_not_valid=True" in first.partition("def downgrade")[0]
     assert "VALIDATE CONSTRAINT" not in first.partition("def downgrade")[0]
     assert "VALIDATE CONSTRAINT" in second.partition("def downgrade")[0]
     assert first.startswith('"""Contract: ')
@@ -77,7 +99,7 @@ def test_a_new_column_that_must_not_be_null(shop: Shop) -> None:
         "Contract",
     ]
     # Once new rows must have a value, no row of old code slips in behind the backfill.
-    assert "NOT VALID" in texts[1]
+    assert "postgresql_not_valid=True" in texts[1]
     assert "FILL IN: '' is a stand-in" in texts[2]
     assert "COMMIT;" in texts[2]
     assert "ORDER BY id OFFSET" in texts[2]
@@ -162,7 +184,7 @@ def test_a_rename_that_was_said(shop: Shop) -> None:
     shop.run("INSERT INTO shop.product (sku, label, price, stock) VALUES ('a', 'a', 1, 7)")
     shop.revise(wanted, rename="shop.product.stock:left")
     text = shop.written()
-    assert 'RENAME COLUMN stock TO "left"' in text
+    assert 'op.alter_column("product", "stock", new_column_name="left", schema="shop")' in text
     assert "ALTER INDEX shop.ix_product_stock RENAME TO ix_product_left" in text
     assert "DROP" not in text.partition("def downgrade")[0]
     shop.upgrade(wanted)
@@ -207,9 +229,9 @@ def test_a_wider_varchar_lets_its_check_step_aside(shop: Shop) -> None:
     first, second = (shop.text(one) for one in shop.revise(models("varchar widened under a CHECK")))
     up = first.partition("def downgrade")[0]
     assert (
-        up.index("DROP CONSTRAINT ck_customer_email_lower")
-        < up.index("TYPE character varying(320)")
-        < up.index("NOT VALID")
+        up.index('op.drop_constraint(op.f("ck_customer_email_lower")')
+        < up.index("type_=sa.String(320)")
+        < up.index("postgresql_not_valid=True")
     )
     assert "VALIDATE CONSTRAINT ck_customer_email_lower" in second
 
