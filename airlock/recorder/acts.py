@@ -40,6 +40,10 @@ class Act:
     chooses: bool = False
     branches: tuple[Branch, ...] = ()
     unbound: str = ""
+    # Of a query: where its rows come from, beside the query itself.
+    inner: Scope | None = None
+    # Inside a body: the whole of it, where what the act is about may be said.
+    around: str = ""
 
     @property
     def shown(self) -> str:
@@ -94,7 +98,7 @@ def body_acts(body: str) -> tuple[Act, ...]:
         if token.word == "EXECUTE":
             for text in _literals_until_semicolon(some, place):
                 found += [Act(one.kind, _plain_name(one.table), one.text) for one in acts(text)]
-    return tuple(one for one in found if one.kind != READ)
+    return tuple(dataclasses.replace(one, around=body) for one in found if one.kind != READ)
 
 
 def bodies(statement: str) -> tuple[str, ...]:
@@ -317,7 +321,8 @@ def _read(sql: str, some: Sequence[Token]) -> tuple[Act, ...]:
     if outer is None or not outer[1].source:
         return ()
     text = sql.strip()
-    return (Act(READ, "", text, Scope("", f"({text}) AS airlock_read", "", ""), True),)
+    found = tuple(_of_select(sql, outer[1], outer[2], outer[3]))
+    return (Act(READ, "", text, Scope("", f"({text}) AS airlock_read", "", ""), True, found, inner=outer[1]),)
 
 
 def _merge(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:

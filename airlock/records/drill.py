@@ -112,6 +112,8 @@ class Met:
     left: int | None = None
     ways: tuple[Way, ...] = ()
     problem: str = ""
+    reads: bool = False
+    passed_by: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ rows.compare(before["phase2.task"], after["phase2.task"], "phase2.task")
 """
 
 from airlock.samples.by_hand import time_by_hand
-from airlock.samples.clones import Written, write_clones
+from airlock.samples.clones import Written, fresh_values, write_clones
 from airlock.samples.digests import (
     GONE,
     Digests,
@@ -38,6 +38,7 @@ __all__ = [
     "digest_large_objects",
     "digests",
     "fill",
+    "fresh_values",
     "read_sequences",
     "read_tables",
     "set_sequences",

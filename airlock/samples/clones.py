@@ -75,7 +75,7 @@ def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str
     # A key that goes with its new column would tell nothing afterwards.
     key = next((one for one in table.keys if not fresh_columns & set(one)), ())
     for attempt in range(_ATTEMPTS):
-        fresh = _fresh(table, attempt)
+        fresh = fresh_values(table, attempt)
         if fresh is None:
             break
         telling = key or _telling(table, fresh, attempt, fresh_columns)
@@ -128,7 +128,7 @@ def _is_left_out(column: Column) -> bool:
     return bool(column.identity) or (column.sequence is not None and column.default is not None)
 
 
-def _fresh(table: Table, attempt: int) -> dict[str, Generator] | None:
+def fresh_values(table: Table, attempt: int = 0) -> dict[str, Generator] | None:
     """Choose for every unique key one column that gets a value of its own."""
     referring = {name for key in table.foreign_keys for name in key.columns}
     fresh: dict[str, Generator] = {}

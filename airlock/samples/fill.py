@@ -252,6 +252,9 @@ def with_requirements(table: Table, later: Table | None) -> Table:
             )
             if column.category == "S" and demanding[column.name].category == "S"
             else column.length,
+            fits=demanding[column.name]
+            if column.category == "S" and demanding[column.name].category != "S"
+            else column.fits,
         )
         if column.name in demanding
         else column

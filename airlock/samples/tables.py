@@ -42,6 +42,9 @@ class Column:
     domain: str | None = None
     full: str = ""
     forms: tuple[str, ...] = ()
+    # Of a text: the column whose type it must be read as. Of JSON: "object" or "array", where nothing else will do.
+    fits: Column | None = None
+    shape: str = ""
 
 
 @dataclass(frozen=True, slots=True)

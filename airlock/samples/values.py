@@ -73,8 +73,30 @@ def pool(literals: tuple[str, ...], column: Column) -> Generator:
     return Generator(f"(ARRAY[{listed}])[1 + ($i) % {len(literals)}]", len(literals))
 
 
+def _fitting(column: Column, then: Column) -> Values | None:
+    """Give texts that can be read as another type."""
+    found = values_for(then)
+    if found is None:
+        return None
+    length = "" if column.length is None else f"({column.length})"
+    texts = [Generator(f"(({one.sql})::text)::varchar{length}", one.cardinality) for one in found.generators]
+    return Values(tuple(texts), tuple(f"(({edge})::text)::varchar{length}" for edge in found.edges))
+
+
+_SHAPES = {
+    "object": Values(
+        (Generator("jsonb_build_object('n', $i, 'name', 'sample ' || ($i), 'text', 'sample')"),), ("'{}'",)
+    ),
+    "array": Values((Generator("jsonb_build_array('sample ' || ($i), 'other')"),), ("'[]'",)),
+}
+
+
 def _values(column: Column) -> Values | None:
     kind, type_ = column.kind, column.type
+    if column.fits is not None:
+        return _fitting(column, column.fits)
+    if column.shape:
+        return _SHAPES[column.shape]
     if kind == "e":
         labels = tuple(_literal(label) for label in column.labels)
         return Values((pool(labels, column),)) if labels else None

@@ -13,7 +13,7 @@ from airlock.records.difference import Difference
 from airlock.records.drill import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from airlock.operations.drill.state import State
     from airlock.records.drill import Broken, Cut
@@ -94,6 +94,18 @@ def of_before(before: State, after: State) -> State:
         else:
             digests[table] = now
     return replace(after, digests=digests)
+
+
+def without(state: State, left_out: Iterable[Mapping[str, Collection[str]]]) -> State:
+    """Leave some rows out of a state, by table and key; tables are still as big as they are."""
+    digests = dict(state.digests)
+    for one in left_out:
+        for table, keys in one.items():
+            digest = digests.get(table)
+            if digest is not None and digest.rows is not None:
+                rows = {key: row for key, row in digest.rows.items() if key not in keys}
+                digests[table] = replace(digest, rows=rows)
+    return replace(state, digests=digests)
 
 
 def steady(before: State, after: State) -> frozenset[str]:

@@ -102,8 +102,8 @@ class Measure:
             changed = rowcount
         if changed is None and rowcount >= 0:
             changed = rowcount
-        if groups[self._group(act)] > 1 and changed:
-            # The counters are of all of them together.
+        if groups[self._group(act)] > 1 and changed and chosen is not None:
+            # The counters are of all of them together; with a body's variables in its condition there is no other.
             changed = chosen
         left = max(total - changed, 0) if total is not None and changed is not None else None
         return Counted(act, changed, left, through)

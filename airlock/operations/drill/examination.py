@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill import compare, failures, first_upgrade, interim_writes, second_upgrade
+from airlock.operations.drill import (
+    compare,
+    demands,
+    failures,
+    first_upgrade,
+    interim_writes,
+    second_upgrade,
+    sought,
+)
 from airlock.operations.drill.gaps import needs
 from airlock.operations.drill.kept_values import remember
+from airlock.operations.drill.named import COMPUTED, WRITTEN, all_certain, named
 from airlock.operations.drill.next_start import settle
+from airlock.operations.drill.reach import met_by_either
 from airlock.operations.drill.step import StepTaken, take_seen
 from airlock.records.drill import (
     IRREVERSIBLE,
@@ -24,7 +34,7 @@ from airlock.records.drill import (
 from airlock.records.errors import NotExamined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from airlock.operations.drill.gaps import Gap
     from airlock.operations.drill.interim_writes import Meanwhile
@@ -36,6 +46,9 @@ if TYPE_CHECKING:
     from airlock.samples import Table
 
 
+_MOST_LESSONS = 3
+
+
 @dataclass(frozen=True)
 class Options:
     """What a drill does beside the proof."""
@@ -44,6 +57,16 @@ class Options:
     traffic: int = 0
     blocker: bool = False
     crash: bool = False
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One way up, between and down: the states at its turns, and what was written at the top."""
+
+    before: State
+    after: State
+    written: Meanwhile
+    below: State
 
 
 @dataclass
@@ -75,6 +98,11 @@ class Examination:
     existing: frozenset[str] = frozenset()
     concerned: tuple[Touched, ...] = ()
     required: dict[str, Table] | None = None
+    guards: str = ""
+    first: _Way | None = None
+    made: sought.Sought = field(default_factory=sought.Sought)
+    later: dict[str, Table] = field(default_factory=dict)
+    unsure: Mapping[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
     begin: State = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +118,6 @@ class Examination:
         if up is None:
             return
         self.up, before = up, self.state
-        self._look_for_unmet(up)
         older = dict(self.ledger.known)
         self.existing = before.tables() - {self.ledger.version_table}
         after = self.ledger.read(before, up.touched)
@@ -100,12 +127,21 @@ class Examination:
         self.concerned = tuple(
             sorted(Touched(name, before.digests[name].count) for name in touched & before.digests.keys())
         )
+        if up.acts:
+            self.later = {table.label: table for table in self.ledger.tables(touched & after.tables())}
         written = interim_writes.write(self.ledger, before, after, touched, self.turn, older)
         self.notes += written.notes
         yield "down"
         below = self._down(before, after, written)
         if below is None:
             return
+        if not self.differences and self.verdict is None and self._sends_data():
+            yield "on rows of its own"
+            way = self._on_rows_of_its_own(_Way(before, after, written, below), older)
+            if way is None:
+                return
+            before, after, written, below = way.before, way.after, way.written, way.below
+        self._look_for_unmet()
         yield "up again"
         second_upgrade.up_again(self, before, after, below, written)
         if self.again is not None and (self.options.traffic or self.options.crash):
@@ -179,7 +215,15 @@ class Examination:
         A verdict must not depend on what the examination of another revision left behind.
         """
         exactly = bool(self.differences or self.kept)
-        if self.state is not self.begin or not interim_writes.withdrawn(
+        begin = self.state
+        if self.first is not None:
+            begin = self.first.before
+            if self._took_back_its_own(written):
+                before, after, written = self.first.before, self.first.after, self.first.written
+                now = self.ledger.read()
+            else:
+                begin = now
+        if begin is not self.begin or not interim_writes.withdrawn(
             self.ledger, written, before, after, now, exactly=exactly
         ):
             self.stuck = True
@@ -187,6 +231,20 @@ class Examination:
                 self.state = settle(self.ledger, before, self.ledger.read())
             return
         self.state = settle(self.ledger, before, after)
+
+    def _took_back_its_own(self, written: Meanwhile) -> bool:
+        """Delete the rows that were made of constants, and those written meanwhile on the way with them. Commits."""
+        if self.options.traffic or self.options.crash:
+            return False
+        keys: dict[str, tuple[Collection[str], set[str]]] = dict(self.made.keys)
+        for name, found in written.written.items():
+            if found:
+                columns = written.told_by.get(name) or written.state.digests[name].key
+                earlier = keys.get(name, (columns, set()))
+                if tuple(earlier[0]) != tuple(columns):
+                    return False
+                keys[name] = (columns, earlier[1] | set(found))
+        return all(columns for columns, _ in keys.values()) and self.ledger.delete(keys)
 
     def renew(self) -> None:
         """Empty the tables that the step concerns and fill them again: the same rows every time."""
@@ -214,17 +272,32 @@ class Examination:
         tables = before.tables() | after.tables()
         return frozenset(tables & {*changed, *rows, *(parent for parent in parents if parent is not None)})
 
-    def _down(self, before: State, after: State, written: Meanwhile) -> State | None:
-        try:
-            self.down = self.take("down")
-        except Exception as error:  # noqa: BLE001
-            self.did_not_go_down(error)
+    def _down(
+        self,
+        before: State,
+        after: State,
+        written: Meanwhile,
+        unsure: Mapping[str, Mapping[str, Collection[str]]] | None = None,
+    ) -> State | None:
+        error: Exception | None = None
+        for _ in range(_MOST_LESSONS):
+            try:
+                self.down = self.take("down")
+            except Exception as another:  # noqa: BLE001
+                error = another
+                if not self._rewritten(another, written):
+                    break
+            else:
+                error = None
+                break
+        if error is not None or self.down is None:
+            self.did_not_go_down(error or RuntimeError("no way down"))
             self.go_on(before, after, self.ledger.read(), written)
             return None
         below = self.ledger.read(written.state, self.down.touched, before)
         found, notes = compare.structure(before, below)
         found += compare.sequences(before, below)
-        found += compare.values(before, below, written.changed, blurred=written.blurred)
+        found += self._values(before, below, written, unsure or {})
         for name in compare.incomparable(before, below, written.blurred):
             self.pass_over(
                 f"{name} holds too many rows to tell what was written meanwhile from what was there"
@@ -236,8 +309,111 @@ class Examination:
         self.losses = interim_writes.losses(written, below)
         self.notes += interim_writes.leftovers(before, after, written, below)
         self._look_for_unfilled(before, below)
-        self._look_for_unmet(self.down)
         return below
+
+    def _values(
+        self,
+        before: State,
+        below: State,
+        written: Meanwhile,
+        unsure: Mapping[str, Mapping[str, Collection[str]]],
+    ) -> list[Difference]:
+        """Compare values; what only rows lose that need not have been there before is no fault, and not proved."""
+        found = compare.values(before, below, written.changed, blurred=written.blurred)
+        if not found or not unsure:
+            return found
+        for strengths in ((COMPUTED,), (WRITTEN, COMPUTED)):
+            left_out = compare.without(before, [unsure.get(one, {}) for one in strengths])
+            if not compare.values(left_out, below, written.changed, blurred=written.blurred):
+                break
+        else:
+            return found
+        said = ", ".join(
+            sorted({f"{one.object}: {one.kind} was {one.before}, is {one.after}" for one in found})
+        )
+        if strengths == (COMPUTED,):
+            self.notes.append(f"only while no row holds what the upgrade makes of others: {said}")
+        else:
+            self.pass_over(f"proved only while no row holds already what the upgrade writes: {said}")
+        self.unsure = unsure
+        return []
+
+    def _rewritten(self, error: Exception, written: Meanwhile) -> bool:
+        """Give rows written meanwhile the values that the downgrade can read, where it is they that stop it."""
+        demand = demands.said(error)
+        if demand is None or self.ledger.read().catalogue != written.state.catalogue:
+            return False
+        names = {name for name, keys in written.written.items() if keys}
+        changed = demands.meet(self.ledger, demand, names, self.facts.path.read_text(), written.written)
+        if changed:
+            written.state = self.ledger.read(written.state, names)
+            self.notes.append(
+                f"{', '.join(changed)}, written meanwhile, got values that the downgrade can read"
+            )
+        return bool(changed)
+
+    def _sends_data(self) -> bool:
+        """Tell whether rows could be made that what the step sent tells apart."""
+        taken = [one for one in (self.up, self.down) if one is not None]
+        return any(one.problem for it in taken for one in it.met) or any(
+            act.chooses or act.branches or sought.names_any(act.text) for it in taken for act in it.acts
+        )
+
+    def _on_rows_of_its_own(self, way: _Way, older: dict[str, Table]) -> _Way | None:
+        """Go the way again on rows made of what the statements name; None where it does not go down.
+
+        Where the upgrade refuses those rows, fewer are tried, then none.
+        """
+        first, losses = (self.up, self.down), self.losses
+        down = self.down.acts if self.down is not None else ()
+        up = self.up.acts if self.up is not None else ()
+        acts, sure = (*up, *down), named(up, down)
+        tables = {name for name, one in way.before.digests.items() if one.rows is not None and one.count}
+        python = sought.python_constants(self.facts.path.read_text())
+        for fitting in (None, self.later):
+            made = sought.seek(self.ledger, acts, tables, python, self.turn, sure, fitting)
+            if not made.count:
+                continue
+            before = self.ledger.read()
+            self.state = before
+            try:
+                self.up = self.take("up")
+            except Exception as error:  # noqa: BLE001  a revision may raise anything
+                made.remove(self.ledger)
+                self._refused_by_itself(error)
+                continue
+            break
+        else:
+            self.up, self.down = first
+            self.state = way.before
+            return way
+        self.first, self.made = way, made
+        after = self.ledger.read(before, self.up.touched)
+        touched = self._touched(self.up, before, after)
+        names = {name for name, one in after.digests.items() if one.rows is not None and one.count}
+        names &= touched & before.tables()
+        sought.seek(self.ledger, down, names, python, self.turn + 500, all_certain(down), beside=False)
+        written = interim_writes.write(self.ledger, before, after, touched, self.turn + 20_000, older)
+        below = self._down(before, after, written, made.unsure)
+        self.losses = losses
+        for then, now in zip(first, (self.up, self.down), strict=True):
+            if then is not None and now is not None and now is not then:
+                now.met = met_by_either(then.met, now.met)
+        if below is None:
+            return None
+        if self.unsure:
+            # They are lost; nothing that follows is about them.
+            before, after = (compare.without(one, self.unsure.values()) for one in (before, after))
+        return _Way(before, after, written, below)
+
+    def _refused_by_itself(self, error: Exception) -> None:
+        """Remember that the upgrade looks for rows to refuse them: then its query need not find any."""
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        raised = place is not None and place.tb_frame.f_code.co_filename == str(self.facts.path)
+        if raised or failures.sqlstate(error) == "P0001":
+            self.guards = failures.one_line(error)
 
     def did_not_go_down(self, error: Exception) -> None:
         """Tell a refusal of the revision's own from a fault, and from what scratch lacks."""
@@ -251,11 +427,14 @@ class Examination:
         else:
             self.refuse(f"the downgrade fails: {failures.one_line(error)}")
 
-    def _look_for_unmet(self, taken: StepTaken) -> None:
+    def _look_for_unmet(self) -> None:
         """Nothing is proved of a data statement that met no row."""
-        unmet = [one.problem for one in taken.met if one.problem]
-        if unmet:
-            self.pass_over("; ".join(dict.fromkeys(unmet)) + ": nothing is proved of it")
+        met = [one for taken in (self.up, self.down) if taken is not None for one in taken.met if one.problem]
+        if self.guards:
+            self.notes.append(f"the upgrade refuses rows that it looks for: {self.guards}")
+            met = [one for one in met if not (one.reads and one.direction == "up")]
+        if met:
+            self.pass_over("; ".join(dict.fromkeys(one.problem for one in met)) + ": nothing is proved of it")
 
     def _look_for_unfilled(self, before: State, below: State) -> None:
         """Nothing is proved about the rows of a table that has none."""

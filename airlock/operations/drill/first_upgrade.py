@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill import compare, failures
+from airlock.operations.drill import compare, demands, failures
 from airlock.operations.drill.gaps import needs
+
+_MOST_LESSONS = 4
 
 if TYPE_CHECKING:
     from airlock.operations.drill.examination import Examination
@@ -23,6 +25,9 @@ def first_up(one: Examination) -> StepTaken | None:
             _cannot_go_up(one, error)
             return None
         first = failures.one_line(error)
+        fitted = _on_values_that_fit(one, error)
+        if fitted is not None:
+            return fitted
     try:
         return _on_fitting_rows(one, first)
     except Exception as error:  # noqa: BLE001
@@ -30,6 +35,34 @@ def first_up(one: Examination) -> StepTaken | None:
             one.pass_over(f"the upgrade fails on sample rows: {failures.one_line(error)}")
         one.stuck = True
         return None
+
+
+def _on_values_that_fit(one: Examination, error: Exception) -> StepTaken | None:
+    """Give texts and documents the form that the upgrade reads them in, as long as its errors teach another one."""
+    source = one.facts.path.read_text()
+    for _ in range(_MOST_LESSONS):
+        demand = demands.said(error)
+        names = {name for name, digest in one.state.digests.items() if digest.count} - {
+            one.ledger.version_table
+        }
+        changed = (
+            demands.meet(one.ledger, demand, names & one.state.tables(), source) if demand is not None else ()
+        )
+        if not changed:
+            return None
+        one.state = one.ledger.read()
+        try:
+            taken = one.take("up")
+        except Exception as another:  # noqa: BLE001  a revision may raise anything
+            if not failures.is_about_rows(another) or str(another) == str(error):
+                return None
+            error = another
+            continue
+        one.notes.append(
+            f"{', '.join(changed)} was given values that the upgrade can read ({failures.one_line(error)})"
+        )
+        return taken
+    return None
 
 
 def _on_fitting_rows(one: Examination, first: str) -> StepTaken | None:

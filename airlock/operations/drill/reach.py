@@ -184,6 +184,10 @@ class Reach:
             frame = frame.f_back
         return other or (self._path.name, 0)
 
+    def acts(self) -> tuple[Act, ...]:
+        """Give everything that was sent, with its values: for rows to be made of, not to be shown."""
+        return tuple({seen.act.text: seen.act for seen in self._seen.values()}.values())
+
     def met(self, direction: str) -> tuple[Met, ...]:
         """Tell of each statement what it met, in the order of lines, and why nothing is proved where that is so."""
         found: dict[tuple[str, str], Met] = {}
@@ -195,13 +199,20 @@ class Reach:
             place = f"{file}:{line}" if line else file
             shown = _short(seen.act.shown)
             problem = _problem(place, shown, seen, ways)
-            one = Met(direction, place, shown, seen.changed, seen.left, ways, problem)
+            one = Met(
+                direction, place, shown, seen.changed, seen.left, ways, problem, seen.act.kind == reading.READ
+            )
             earlier = found.get((place, shown))
             found[place, shown] = one if earlier is None else _together(earlier, one)
         for write in loops.passed_by(self._path, self._lines):
             place, shown = f"{self._path.name}:{write.start}", _short(write.text)
             found[place, shown] = Met(
-                direction, place, shown, 0, problem=f"{place}: {shown} was not come to: no row led there"
+                direction,
+                place,
+                shown,
+                0,
+                passed_by=True,
+                problem=f"{place}: {shown} was not come to: no row led there",
             )
         return tuple(found.values())
 
@@ -287,3 +298,30 @@ def watching() -> Iterator[Reach]:
             yield _REACH
         finally:
             _REACH.end()
+
+
+def met_by_either(first: tuple[Met, ...], second: tuple[Met, ...]) -> tuple[Met, ...]:
+    """Join what a step met on two ways: of rows, and of each branch, the more; a problem is one where both had it."""
+    earlier = {(one.direction, one.place, one.sql): one for one in first}
+    found = []
+    for one in second:
+        if one.passed_by and (one.direction, one.place, one.sql) not in earlier:
+            continue  # the first way came to it
+        other = earlier.pop((one.direction, one.place, one.sql), None)
+        found.append(one if other is None else _of_both(other, one))
+    return (*found, *(one for one in earlier.values() if not one.passed_by))
+
+
+def _of_both(first: Met, second: Met) -> Met:
+    fuller = second if (second.changed or 0) >= (first.changed or 0) else first
+    ways = fuller.ways
+    if len(first.ways) == len(second.ways):
+        ways = tuple(
+            old if (old.rows or 0) >= (new.rows or 0) else new
+            for old, new in zip(first.ways, second.ways, strict=True)
+        )
+    problem = first.problem and second.problem
+    if problem and fuller.changed:
+        unmet = [way.text for way in ways if way.rows == 0]
+        problem = f"{second.place}: {second.sql}: {', '.join(unmet)} met no row" if unmet else ""
+    return replace(fuller, ways=ways, problem=problem)

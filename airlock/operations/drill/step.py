@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.reach import Reach
     from airlock.operations.drill.state import Ledger
     from airlock.project.project import Project
+    from airlock.recorder.acts import Act
     from airlock.records.drill import Met
 
 _LOCKS = """
@@ -49,6 +50,7 @@ class StepTaken:
     held: tuple[Held, ...] = ()
     search_path: str | None = None
     met: tuple[Met, ...] = ()
+    acts: tuple[Act, ...] = ()
 
 
 @dataclass(slots=True)
@@ -88,7 +90,7 @@ class _Look(Hooks):
         self.taken.ms = (time.perf_counter() - self.began) * 1000
         if self.reach is not None:
             self.reach.end()
-            self.taken.met = self.reach.met(self.direction)
+            self.taken.met, self.taken.acts = self.reach.met(self.direction), self.reach.acts()
         if _first(context, _MARKED) != self.mark:
             self.taken.touched = None
         else:

@@ -35,7 +35,9 @@ def write(directory: Path, cases: Sequence[Case]) -> Path:
     """Write one history of all cases; revision ids are the cases' names."""
     made = []
     for case in cases:
-        made.append(f'op.execute("""CREATE TABLE t_{case.name} (id serial PRIMARY KEY, {case.columns})""")')
+        made.append(
+            f'op.execute("""CREATE TABLE t_{case.name} (id serial PRIMARY KEY, {case.body(case.columns)})""")'
+        )
         made += [f'op.execute("""{case.body(line)}""")' for line in case.beside.splitlines() if line.strip()]
     made.insert(0, "op.execute(\"CREATE TYPE m_mood AS ENUM ('glad', 'sad')\")")
     revisions = [Revision("tables", "\n".join(made), "raise NotImplementedError('the base of a test')")]
@@ -62,7 +64,7 @@ FAULTY = (
          sql("UPDATE $t SET state = 'old' WHERE state = 'archived'")),
     Case("two_in_one_text", _STATE, sql("UPDATE $t SET n = 0 WHERE state = 'gone'; SELECT 1")),
     Case("two_updates_in_one_text", _STATE,
-         sql("UPDATE $t SET n = n + 1; UPDATE $t SET n = 0 WHERE state = 'gone'"), sql("UPDATE $t SET n = n - 1")),
+         sql("UPDATE $t SET n = n # 1; UPDATE $t SET n = 0 WHERE state = 'gone'"), sql("UPDATE $t SET n = n # 1")),
     Case("do_block", _STATE, sql("DO $$ BEGIN UPDATE $t SET n = 0 WHERE state = 'gone'; END $$")),
     Case("do_block_with_if", _STATE,
          sql("DO $$ BEGIN IF EXISTS (SELECT FROM $t WHERE state = 'gone') THEN "
@@ -130,8 +132,11 @@ FAULTY = (
 )  # fmt: skip
 
 SOUND = (
-    Case("swaps_states", _STATE, sql("UPDATE $t SET state = '<old>' WHERE state = 'old'"),
-         sql("UPDATE $t SET state = 'old' WHERE state = '<old>'")),
+    Case("renames_a_state", "state text NOT NULL CONSTRAINT k_$t CHECK (state IN ('old', 'fresh'))",
+         sql("ALTER TABLE $t DROP CONSTRAINT k_$t", "UPDATE $t SET state = 'archived' WHERE state = 'old'",
+             "ALTER TABLE $t ADD CONSTRAINT k_$t CHECK (state IN ('archived', 'fresh'))"),
+         sql("ALTER TABLE $t DROP CONSTRAINT k_$t", "UPDATE $t SET state = 'old' WHERE state = 'archived'",
+             "ALTER TABLE $t ADD CONSTRAINT k_$t CHECK (state IN ('old', 'fresh'))")),
     Case("copies_column", _STATE, sql("ALTER TABLE $t ADD label text", "UPDATE $t SET label = upper(state)"),
          sql("ALTER TABLE $t DROP label")),
     Case("fills_new_column", _STATE,
@@ -156,11 +161,14 @@ SOUND = (
     Case("creates_by_do", _STATE,
          sql("DO $$ BEGIN CREATE TYPE y_$t AS ENUM ('a'); EXCEPTION WHEN duplicate_object THEN NULL; END $$"),
          sql("DROP TYPE y_$t")),
-    Case("mapping_both_ways", _STATE,
+    Case("mapping_both_ways", "state text NOT NULL CONSTRAINT k_$t CHECK (state IN ('a', 'b', 'c'))",
+         "op.execute('ALTER TABLE $t DROP CONSTRAINT k_$t')\n"
          "for old, new in (('a', '<1>'), ('b', '<2>')):\n"
          "    op.get_bind().execute(sa.text('UPDATE $t SET state = :n WHERE state = :o'), {'n': new, 'o': old})",
          "for old, new in (('a', '<1>'), ('b', '<2>')):\n"
-         "    op.get_bind().execute(sa.text('UPDATE $t SET state = :o WHERE state = :n'), {'n': new, 'o': old})"),
+         "    op.get_bind().execute(sa.text('UPDATE $t SET state = :o WHERE state = :n'), {'n': new, 'o': old})\n"
+         "op.execute(\"DELETE FROM $t WHERE state NOT IN ('a', 'b', 'c')\")\n"
+         "op.execute(\"ALTER TABLE $t ADD CONSTRAINT k_$t CHECK (state IN ('a', 'b', 'c'))\")"),
     Case("two_steps_in_one_text", _STATE,
          sql("ALTER TABLE $t ADD a integer; UPDATE $t SET a = n; ALTER TABLE $t ALTER a SET NOT NULL"),
          sql("ALTER TABLE $t DROP a")),
@@ -219,4 +227,53 @@ SOUND = (
          sql("ALTER TABLE $t ALTER d TYPE date USING d::date")),
     Case("text_to_date", "d text NOT NULL", sql("ALTER TABLE $t ALTER d TYPE date USING d::date"),
          sql("ALTER TABLE $t ALTER d TYPE text USING d::text")),
+    Case("text_to_uuid", "u text NOT NULL", sql("ALTER TABLE $t ALTER u TYPE uuid USING u::uuid"),
+         sql("ALTER TABLE $t ALTER u TYPE text USING u::text")),
+    Case("text_to_number_elsewhere", "amount text NOT NULL",
+         sql("ALTER TABLE $t ADD cents integer", "UPDATE $t SET cents = amount::integer"), sql("ALTER TABLE $t DROP cents")),
+    Case("text_to_enum", "m text", sql("ALTER TABLE $t ALTER m TYPE m_mood USING m::m_mood"),
+         sql("ALTER TABLE $t ALTER m TYPE text USING m::text")),
+    Case("unique_date_to_text", "d date NOT NULL UNIQUE", sql("ALTER TABLE $t ALTER d TYPE text USING d::text"),
+         sql("ALTER TABLE $t ALTER d TYPE date USING d::date")),
+    Case("uuid_to_text", "u uuid UNIQUE", sql("ALTER TABLE $t ALTER u TYPE text"),
+         sql("ALTER TABLE $t ALTER u TYPE uuid USING u::uuid")),
+    Case("dates_move_to_a_table", "d date NOT NULL",
+         sql("CREATE TABLE m_$t (id integer PRIMARY KEY REFERENCES $t, word text NOT NULL UNIQUE)",
+             "INSERT INTO m_$t SELECT id, d::text || ' ' || id FROM $t", "ALTER TABLE $t DROP d"),
+         sql("ALTER TABLE $t ADD d date", "UPDATE $t SET d = split_part(m.word, ' ', 1)::date FROM m_$t m WHERE m.id = $t.id",
+             "DELETE FROM $t WHERE d IS NULL", "ALTER TABLE $t ALTER d SET NOT NULL", "DROP TABLE m_$t")),
+    Case("document_with_get", "doc jsonb NOT NULL",
+         "op.execute('ALTER TABLE $t ADD kind text')\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, doc FROM $t')).all():\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET kind = :k WHERE id = :i'),\n"
+         "                          {'k': str(row.doc.get('kind')), 'i': row.id})",
+         sql("ALTER TABLE $t DROP kind")),
+    Case("document_elements", "doc jsonb NOT NULL",
+         sql("CREATE TABLE e_$t AS SELECT id, jsonb_array_elements_text(doc) AS e FROM $t"), sql("DROP TABLE e_$t")),
+    Case("texts_with_json", "doc text NOT NULL",
+         "import json\n"
+         "op.execute('ALTER TABLE $t ADD size integer')\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, doc FROM $t')).all():\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET size = :k WHERE id = :i'),\n"
+         "                          {'k': len(json.loads(row.doc)), 'i': row.id})",
+         sql("ALTER TABLE $t DROP size")),
+    Case("upserts_settings", "name text NOT NULL UNIQUE, v integer",
+         sql("INSERT INTO $t (name, v) VALUES ('limit', 5) ON CONFLICT (name) DO NOTHING"), sql("SELECT 1")),
+    Case("archives_old_rows", "at date NOT NULL, n integer NOT NULL",
+         sql("CREATE TABLE a_$t AS SELECT * FROM $t WHERE at < '2015-01-01'", "DELETE FROM $t WHERE at < '2015-01-01'"),
+         sql("INSERT INTO $t SELECT * FROM a_$t", "DROP TABLE a_$t")),
+    Case("ranks_duplicates", _STATE,
+         sql("ALTER TABLE $t ADD place integer",
+             "UPDATE $t SET place = r.n FROM (SELECT id, row_number() OVER (PARTITION BY state ORDER BY id) AS n FROM $t) r "
+             "WHERE r.id = $t.id AND r.n > 1"),
+         sql("ALTER TABLE $t DROP place")),
+    Case("counts_children", "n integer",
+         sql("ALTER TABLE $t ADD many boolean",
+             "UPDATE $t SET many = true WHERE id IN (SELECT p FROM c_$t GROUP BY p HAVING count(*) > 2)"),
+         sql("ALTER TABLE $t DROP many"), beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t)"),
+    Case("joins_partner", "code text NOT NULL",
+         sql("ALTER TABLE $t ADD title text",
+             "UPDATE $t SET title = c.title FROM c_$t c WHERE c.code = $t.code AND c.active AND c.level >= 3"),
+         sql("ALTER TABLE $t DROP title"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, code text, title text, active boolean, level integer)"),
 )  # fmt: skip

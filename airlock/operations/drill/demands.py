@@ -1,0 +1,180 @@
+"""What a step demands of texts and documents, learned from its error: a date in a text, an object in a JSON column.
+
+PostgreSQL and Python say which type a value was to be read as, and which value it was. Rows get values that fit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.drivers import client
+from airlock.operations.drill import failures
+from airlock.samples.digests import key_sql
+from airlock.samples.tables import quoted
+from airlock.samples.values import values_for
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from typing import Any
+
+    from airlock.operations.drill.state import Ledger
+    from airlock.samples import Table
+    from airlock.samples.tables import Column
+
+_JSON = frozenset({"json", "jsonb"})
+_OBJECT, _ARRAY = "json object", "json array"
+# What PostgreSQL calls types in messages, where pg_type has another name.
+_TYPES = {"timestamp": "timestamp without time zone", "time": "time without time zone", "json": "jsonb"}
+_SAID = (
+    (r'invalid input syntax for type ([a-z ]+?): "(.*)"', None),
+    (r"invalid input syntax for type (json)()", None),
+    (r'invalid input value for (enum [^:]+): "(.*)"', None),
+    (r'(?:malformed array literal|malformed range literal): "(.*)"', "text[]"),
+    (r'date/time field value out of range: "(.*)"', "date"),
+    (r"invalid literal for int\(\) with base 10: '(.*)'", "integer"),
+    (r"could not convert string to float: '(.*)'", "integer"),
+    (r"Invalid isoformat string: '(.*)'", "date"),
+    (r"time data '(.*)' does not match format", "date"),
+    (r"()badly formed hexadecimal UUID string", "uuid"),
+    (r"()Expecting (?:value|property name)", _OBJECT),
+    (r"()ConversionSyntax", "integer"),
+    (r"()'list' object has no attribute '(?:get|items|keys|values|pop|setdefault|update|copy)'", _OBJECT),
+    (r"()'(?:int|str|float|bool)' object has no attribute '(?:get|items|keys|values|pop|setdefault|update)'", _OBJECT),
+    (r"()list indices must be integers or slices, not str", _OBJECT),
+    (r"()string indices must be integers", _OBJECT),
+    (r"()cannot (?:call jsonb?_object_keys|call jsonb?_each|deconstruct).* on an? (?:array|scalar|non-object)", _OBJECT),
+    (r"()cannot (?:call|deconstruct) .*(?:an array|array) as an object", _OBJECT),
+    (r"()cannot (?:extract elements from|get array length of) an? (?:object|scalar|non-array)", _ARRAY),
+    (r"()cannot call jsonb?_array_elements(?:_text)? on a (?:non-array|scalar)", _ARRAY),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A type that a value was to be read as, and the value, empty where the message does not say it."""
+
+    type: str
+    value: str
+
+
+def said(error: BaseException) -> Demand | None:
+    """Read a demand from an error's message; None where it tells of none."""
+    message = str(failures.origin(error))
+    for pattern, type_ in _SAID:
+        found = re.search(pattern, message)
+        if found is not None:
+            given = found.groups()
+            name = type_ or _TYPES.get(given[0], given[0])
+            return Demand(name, given[-1] if given else "")
+    return None
+
+
+def meet(
+    ledger: Ledger,
+    demand: Demand,
+    names: Collection[str],
+    source: str,
+    only: Mapping[str, Collection[str]] | None = None,
+) -> tuple[str, ...]:
+    """Give values that fit to the columns that hold the refused value, else to those that `source` names. Commits.
+
+    `only` keeps to some rows by their keys. Returns the columns that were changed: none where nothing could be.
+    """
+    changed: list[str] = []
+    suspects = [
+        (table, column)
+        for table in ledger.tables(names)
+        for column in _suspects(ledger, table, demand, source)
+    ]
+    named = [one for one in suspects if _names(source, one[0].name) and _names(source, one[1].name)]
+    for table, column in named or suspects:
+        fitting = _as(column, demand, _labels(ledger, demand))
+        if fitting is not None and _rewrite(
+            ledger, table, fitting, None if only is None else only.get(table.label, ())
+        ):
+            changed.append(f"{table.label}.{column.name}")
+    return tuple(changed)
+
+
+def _suspects(ledger: Ledger, table: Table, demand: Demand, source: str) -> Iterator[Column]:
+    wants_json = demand.type in (_OBJECT, _ARRAY)
+    for column in table.columns:
+        if column.identity or column.sequence is not None:
+            continue
+        if not (column.category == "S" or (wants_json and column.type in _JSON)):
+            continue
+        if demand.value:
+            if _holds(ledger, table, column, demand.value):
+                yield column
+        elif _names(source, column.name) and _names(source, table.name):
+            yield column
+
+
+def _names(source: str, name: str) -> bool:
+    return re.search(rf"\b{re.escape(name)}\b", source) is not None
+
+
+def _holds(ledger: Ledger, table: Table, column: Column, value: str) -> bool:
+    with ledger.writing.cursor() as cursor:
+        cursor.execute(
+            f"SELECT EXISTS (SELECT FROM {table.sql} WHERE {quoted(column.name)}::text = %s)",
+            (value,),
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def _labels(ledger: Ledger, demand: Demand) -> tuple[str, ...]:
+    if not demand.type.startswith("enum "):
+        return ()
+    with ledger.writing.cursor() as cursor:
+        cursor.execute(
+            "SELECT enumlabel FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid WHERE t.typname = %s ORDER BY enumsortorder",
+            (demand.type.removeprefix("enum ").rpartition(".")[2].strip('"'),),
+        )
+        return tuple(str(row[0]) for row in cursor.fetchall())
+
+
+def _as(column: Column, demand: Demand, labels: tuple[str, ...]) -> Column | None:
+    """Describe the column as one whose values fit."""
+    if demand.type in (_OBJECT, _ARRAY):
+        return dataclasses.replace(column, shape=demand.type.removeprefix("json "))
+    if demand.type.startswith("enum "):
+        then = (
+            dataclasses.replace(column, type="text", kind="e", category="E", labels=labels, length=None)
+            if labels
+            else None
+        )
+    else:
+        is_array = demand.type.endswith("[]")
+        then = dataclasses.replace(
+            column, type=demand.type, kind="b", category="A" if is_array else "U", length=None, scale=None, is_array=is_array,
+            subtype=demand.type[:-2] if is_array else None,
+        )  # fmt: skip
+    return None if then is None or values_for(then) is None else dataclasses.replace(column, fits=then)
+
+
+def _rewrite(ledger: Ledger, table: Table, column: Column, keys: Collection[str] | None) -> bool:
+    found = values_for(column, table.label)
+    if found is None or (keys is not None and (not keys or not table.key)):
+        return False
+    name = quoted(column.name)
+    value = found.generators[0].at("(x.airlock_n)")
+    within: tuple[Any, ...] = ()
+    where = f"{name} IS NOT NULL"
+    if keys is not None:
+        where += f" AND {key_sql(table.key)} = ANY (%s)"
+        within = (list(keys),)
+    statement = (
+        f"UPDATE {table.sql} AS t SET {name} = {value.replace('%', '%%') if within else value} FROM (SELECT ctid AS airlock_c, "
+        f"row_number() OVER () + {9_000_000 if within else 0} AS airlock_n FROM {table.sql} WHERE {where}) AS x "
+        "WHERE t.ctid = x.airlock_c"
+    )
+    try:
+        with ledger.writing.cursor() as cursor:
+            cursor.execute(statement, within or None)
+            return bool(cursor.rowcount)
+    except client.Error:
+        return False

@@ -1,0 +1,110 @@
+"""How surely a row may hold what a revision's statements name: what it looks for, what it writes, what it computes with.
+
+What the upgrade looks for was there before, or may have been. A value that only it writes need not have been: a downgrade
+that cannot tell such a row from its own is no fault known, and not proved either. What it inserts as rows of its own, and
+what stands in the arguments of a function, is believed not to have been there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.recorder import acts as reading
+from airlock.recorder.tokens import NUMBER, STRING, WORD, tokens, value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from airlock.recorder.acts import Act
+
+CERTAIN, WRITTEN, COMPUTED, INSERTED = "certain", "written", "computed", "inserted"
+# Several of their separators, or none, are ordinary.
+_SPLITTING = frozenset({
+    "split_part", "string_to_array", "regexp_split_to_array", "strpos", "position", "substring", "substr", "left", "right",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The constants of a revision's two ways, by how surely a row may hold them."""
+
+    looked_for: frozenset[str]
+    inserted: frozenset[str]
+    written: frozenset[str]
+    looked_for_below: frozenset[str]
+
+    def strength(self, constant: str) -> str:
+        """Tell how surely a row may have held a constant before the upgrade."""
+        if constant in self.looked_for:
+            return CERTAIN
+        if constant in self.inserted:
+            return INSERTED
+        by_upgrade = constant in self.written or any(
+            len(one) > 1 and (one in constant or constant in one) for one in self.written if len(constant) > 1
+        )
+        if constant in self.looked_for_below:
+            return WRITTEN if by_upgrade else CERTAIN
+        return COMPUTED
+
+
+def named(up: Iterable[Act], down: Iterable[Act]) -> Named:
+    """Sort the constants of what was sent on the way up and down."""
+    up, down = tuple(up), tuple(down)
+    plain = [
+        one
+        for one in up
+        if one.kind == reading.INSERT and one.scope is None and "CONFLICT" not in one.text.upper()
+    ]
+    return Named(
+        frozenset(_of(_looked_for(one) for one in up)),
+        frozenset(_of(one.text for one in plain)),
+        frozenset(_of(one.text for one in up)),
+        frozenset(_of(_looked_for(one) for one in down)),
+    )
+
+
+def all_certain(acts: Iterable[Act]) -> Named:
+    """Take every constant for one that a row may hold: of rows written above the upgrade."""
+    none: frozenset[str] = frozenset()
+    return Named(frozenset(_of(one.around or one.text for one in acts)), none, none, none)
+
+
+def _looked_for(act: Act) -> str:
+    """Give the text of an act's conditions; all of it where they cannot be told from the rest."""
+    if act.around or act.kind in (reading.READ, reading.MERGE):
+        return act.around or act.text
+    if act.kind == reading.INSERT and act.scope is None and not act.chooses:
+        return act.text if "CONFLICT" in act.text.upper() else ""
+    if act.scope is None and act.chooses:
+        return act.text
+    parts = [one.condition for one in act.branches]
+    if act.scope is not None:
+        parts += [act.scope.condition, act.scope.source]
+    return " ".join([*parts, *_split_by(act.text)])
+
+
+def _split_by(text: str) -> Iterator[str]:
+    some = tokens(text)
+    for at, token in enumerate(some):
+        if (
+            token.kind == WORD
+            and token.text.lower() in _SPLITTING
+            and at + 1 < len(some)
+            and some[at + 1].text == "("
+        ):
+            depth = some[at + 1].depth
+            for inner in some[at + 2 :]:
+                if inner.depth <= depth:
+                    break
+                if inner.kind in (STRING, NUMBER):
+                    yield inner.text
+
+
+def _of(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        for token in tokens(text):
+            if token.kind == STRING:
+                yield value(token)
+            elif token.kind == NUMBER:
+                yield token.text

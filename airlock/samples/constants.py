@@ -1,0 +1,195 @@
+"""Values for a column from the constants of a statement: what they say, what lies beside them, and what is none of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airlock.samples.patterns import samples
+from airlock.samples.values import null_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airlock.samples.tables import Column
+
+_MOST = 40
+_MOST_STRINGS, _MOST_NUMBERS = 24, 16
+_TEXT = frozenset({"text", "character varying", "character", "name", "citext"})
+_NUMBERS = frozenset({"smallint", "integer", "bigint", "real", "double precision", "numeric", "money", "oid"})
+_WHOLE = frozenset({"smallint", "integer", "bigint", "oid"})
+_TIMES = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
+_JSON = frozenset({"json", "jsonb"})
+_YEARS = range(1900, 2101)
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What a statement names: strings and numbers in their order, keys and paths of JSON, and its words in lower case."""
+
+    strings: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    paths: tuple[tuple[str, ...], ...] = ()
+    words: frozenset[str] = field(default_factory=frozenset)
+
+
+def literal(text: str) -> str:
+    """Spell a string for a statement."""
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'" if "\\" not in doubled else "E'" + doubled.replace("\\", "\\\\") + "'"
+
+
+def candidates(column: Column, named: Constants) -> tuple[str, ...]:
+    """Give SQL literals that a row may hold in a column, the likeliest first; the server may refuse any of them."""
+    cast = {"character": "bpchar"}.get(column.type, column.type)
+    spelled = [f"{one}::{cast}" for one in dict.fromkeys(_spelled(column, named))][:_MOST]
+    return (*spelled, *([null_of(column)] if column.nullable else []))
+
+
+def _spelled(column: Column, named: Constants) -> Iterator[str]:
+    strings = named.strings[:_MOST_STRINGS]
+    if column.kind == "e":
+        first = [label for label in column.labels if label in strings]
+        yield from (literal(label) for label in dict.fromkeys([*first, *column.labels]))
+    elif column.is_array:
+        yield "'{}'"
+        inner = strings if column.subtype not in _NUMBERS else named.numbers[:_MOST_NUMBERS]
+        for one in inner:
+            yield f"ARRAY[{literal(one)}]"
+            yield f"ARRAY[{literal(one)}, {literal(inner[0])}]"
+        if len(inner) > 1:
+            yield f"ARRAY[{', '.join(literal(one) for one in inner)}]"
+        yield from (literal(one) for one in strings if one.startswith("{"))
+    elif column.type in _TEXT or column.category == "S":
+        yield from (literal(one) for one in _texts(strings, named))
+    elif column.type in _NUMBERS:
+        yield from _numbers(column, named)
+    elif column.type == "boolean":
+        yield from ("true", "false")
+    elif column.type in _TIMES:
+        yield from _times(strings, named)
+    elif column.type in _JSON:
+        yield from (literal(json.dumps(one)) for one in _objects(strings, named))
+        yield from (literal(one) for one in strings if one[:1] in "{[" and one)
+    elif column.type == "interval":
+        yield from (literal(one) for one in strings)
+        yield "'0'"
+    else:
+        yield from (literal(one) for one in strings)
+
+
+def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
+    plain = [one for one in strings if len(one) <= 200]
+    likes = named.words & {"like", "ilike", "similar"}
+    for one in plain:
+        if "~" in named.words or named.words & {
+            "regexp_replace",
+            "regexp_match",
+            "regexp_matches",
+            "regexp_like",
+        }:
+            yield from samples(one, 3)
+        if likes and ("%" in one or "_" in one):
+            yield one.replace("%", "x").replace("_", "a")
+            yield one.replace("%", "").replace("_", "b")
+        yield one
+    if named.words & {"lower", "upper", "initcap", "ilike", "citext", "casefold"}:
+        for one in plain:
+            yield from (one.upper(), one.lower(), one.title())
+    if named.words & {"trim", "btrim", "ltrim", "rtrim"}:
+        yield from (f" {one} " for one in plain if one.strip())
+    if named.words & {
+        "split_part",
+        "strpos",
+        "position",
+        "left",
+        "right",
+        "substr",
+        "substring",
+        "starts_with",
+        "replace",
+    }:
+        for one in plain:
+            yield from (f"{one}x", f"x{one}", f"x{one}y")
+        yield from (f"a{two}{one}" for one, two in itertools.permutations(plain[:4], 2))
+    yield from ("", " ")
+    for number in named.numbers[:_MOST_NUMBERS]:
+        yield number
+        if (
+            number.isdigit()
+            and 0 < int(number) <= 500
+            and named.words & {"length", "char_length", "character_length"}
+        ):
+            yield from ("y" * size for size in (int(number) - 1, int(number), int(number) + 1))
+
+
+def _numbers(column: Column, named: Constants) -> Iterator[str]:
+    found = [
+        *named.numbers[:_MOST_NUMBERS],
+        *(one for one in named.strings if re.fullmatch(r"-?\d+(\.\d+)?", one)),
+    ]
+    yield from found
+    for text in found:
+        if "." not in text:
+            number = int(text)
+            yield from (str(number + 1), str(number - 1), str(-number))
+        elif column.type not in _WHOLE:
+            yield from (f"{text}1", f"-{text}")
+    yield from ("0", "-1", "1")
+    if column.type not in _WHOLE and column.type != "money":
+        yield from ("0.5", "-0.5")
+    if column.type in {"real", "double precision"} and "nan" in {one.lower() for one in named.strings}:
+        yield "'NaN'"
+    yield from ("999999", "-999999") if column.type != "smallint" else ("9999", "-9999")
+
+
+def _times(strings: Sequence[str], named: Constants) -> Iterator[str]:
+    dates = [one for one in strings if re.match(r"\d{4}-\d\d-\d\d", one)]
+    for one in dates:
+        yield literal(one)
+        for step in ("1 day", "-1 day", "1 second", "-1 second"):
+            yield f"({literal(one)}::timestamp + interval '{step}')"
+    spans = [one for one in strings if re.match(r"-?\d+(?:\.\d+)?\s*(?:y|mon|w|d|h|m|s)", one, re.IGNORECASE)]
+    spans += [f"{number} days" for number in named.numbers[:4] if number.isdigit() and int(number) < 10_000]
+    for one in spans:
+        yield f"(now() - 2 * interval {literal(one)})"
+        yield f"(now() - interval {literal(one)} / 2)"
+        yield f"(now() + interval {literal(one)} / 2)"
+    yield from ("now()", "(now() - interval '1 day')", "(now() + interval '1 day')")
+    for text in named.numbers:
+        if text.isdigit() and int(text) in _YEARS:
+            yield from (
+                f"'{text}-01-01'",
+                f"'{text}-12-31'",
+                f"'{int(text) - 1}-12-31'",
+                f"'{int(text) + 1}-01-01'",
+            )
+        elif text.isdigit() and 1 <= int(text) <= 12:
+            yield f"'2024-{int(text):02d}-15'"
+    yield from ("'1900-01-01'", "'infinity'") if "infinity" in strings else ("'1900-01-01'", "'2099-12-31'")
+
+
+def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
+    keys: list[tuple[str, ...]] = [path for path in named.paths if path]
+    if not keys:
+        keys += [(one,) for one in strings if re.fullmatch(r"[A-Za-z_][\w-]*", one)][:6]
+    used = {part for path in named.paths for part in path}
+    values: list[object] = [one for one in strings if one not in used]
+    values += [float(one) if "." in one else int(one) for one in named.numbers[:_MOST_NUMBERS]]
+    for path in keys[:8]:
+        yield from (_nested(path, one) for one in [*values[:8], "other", None, "", True, False, 1, [], ["a"]])
+    if len(keys) > 1:
+        merged: dict[str, object] = {}
+        for path in keys:
+            merged |= {path[0]: _nested(path[1:], values[0] if values else "x")}
+        yield merged
+    yield {}
+
+
+def _nested(path: Sequence[str], value: object) -> object:
+    for part in reversed(path):
+        value = {part: value}
+    return value
