@@ -227,7 +227,11 @@ def test_the_projects_own_rows_are_used(run: Run, tmp_path: Path) -> None:
         tmp_path,
         [
             make("one", "a"),
-            Revision("two", "op.execute(\"UPDATE a SET v = 'gone' WHERE md5(v) = '23f9d50ecd20ccc464f4ad45a3328948'\")", "pass"),
+            Revision(
+                "two",
+                "op.execute(\"UPDATE a SET v = 'gone' WHERE md5(v) = '23f9d50ecd20ccc464f4ad45a3328948'\")",
+                "pass",
+            ),
         ],
     )
     # No row can be made that is precious: nothing is known of the statement.
