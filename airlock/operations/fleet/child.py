@@ -138,8 +138,10 @@ def _child(
 
         remember(one.target.parameters.get("password"))
         remember(one.target.parameters.get("sslpassword"))
-        sys.stdout = sys.stderr = _Said(one.name, send)
+        said = _Said(one.name, send)
+        sys.stdout = sys.stderr = said
         end = _migrate(one, project, replace(request, x_arguments=one.x_arguments, emit=send), losses)
+        said.end()
         if ask_libraries:
             end = replace(end, libraries=tuple(_libraries(set(sys.modules) - before)))
         send(end)
@@ -205,6 +207,11 @@ class _Said(io.TextIOBase):
             if line.strip():
                 self._send(TargetSaid(self._name, scrub(line.rstrip())))
         return len(text)
+
+    def end(self) -> None:
+        """Send what has no line break behind it."""
+        if self._rest:
+            self.write("\n")
 
 
 def _libraries(names: Iterable[str]) -> Iterator[str]:

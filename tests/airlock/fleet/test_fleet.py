@@ -233,6 +233,7 @@ def test_connections_that_are_used_up_are_waited_for(tmp_path: Path, server: Ser
     server.run("DROP ROLE fleet_few")
 
 
+@pytest.mark.proof
 def test_an_env_py_that_hangs_is_ended(tmp_path: Path, server: Server) -> None:
     """--target-timeout ends it with exit 22, and the others are done."""
     env = (
@@ -242,7 +243,7 @@ def test_an_env_py_that_hangs_is_ended(tmp_path: Path, server: Server) -> None:
     plain = write_project(tmp_path, HISTORY).parent / "alembic" / "env.py"
     ini = write_project(tmp_path, HISTORY, env=env + plain.read_text())
     with databases(server, 3) as names:
-        words = ("--target-timeout", "3s", "--max-failures", "2", "--waves", "3", "--json")
+        words = ("--target-timeout", "20s", "--max-failures", "2", "--waves", "3", "--json")
         done = fleet(ini, "upgrade", query(names), *words, url=f"{server.admin_url}")
         ended = {one["target"]: one["exit_code"] for one in done.events if one["event"] == "target"}
         assert ended[names[0]] == ended[names[2]] == 0
@@ -259,6 +260,10 @@ SETTING = os.environ["DATABASE_URL"]
 engine = create_engine(SETTING.replace("postgresql://", "postgresql+psycopg2://"))
 """
 KEEPING_ENV = """\
+import sys
+
+print("hello from env.py, postgresql://me:pass-word-9@nowhere/x")
+sys.stdout.write("no line break")
 from alembic import context
 from kept_engine import engine
 
@@ -277,6 +282,8 @@ def test_a_project_that_keeps_its_engine_reaches_every_target(tmp_path: Path, se
         done = fleet(ini, "upgrade", query(names), "--concurrency", "1", url=server.admin_url)
         assert done.code == 0, done.err
         assert ran(server, names) == [DONE] * 3
+        assert f"  {names[0]}: hello from env.py, postgresql://me:***@nowhere/x" in done.err
+        assert done.err.count(": no line break") == 3
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
