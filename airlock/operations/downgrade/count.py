@@ -132,7 +132,8 @@ def _unlocked(steps: Sequence[Rehearsed], wanted: Sequence[Item]) -> list[str]:
     return [
         f"{revision} leaves its transaction: what is written to {', '.join(names)} after the count is lost uncounted"
         for revision in dict.fromkeys(item.revision for item in wanted)
-        if revision in leaving and (names := [item.object for item in wanted if item.revision == revision])
+        if revision in leaving
+        and (names := [item.object for item in wanted if item.revision == revision and not item.enforced])
     ]
 
 

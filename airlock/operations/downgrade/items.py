@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airlock.operations.downgrade.rehearse import Rehearsed
+    from airlock.operations.downgrade.restrictions import Restriction
     from airlock.operations.downgrade.snapshot import Column, Snapshot, type_identity
 
 # A default whose value never varies: a literal, perhaps cast. now() or a sequence makes every value one's own.
@@ -35,6 +36,10 @@ class Item:
     column_at_start: str | None = None
     column_at_step: str | None = None
     condition: str = "true"
+    # The same under the names that the target has now, where the condition names more than one column.
+    condition_at_start: str | None = None
+    # The server itself refuses the step while such rows are there, if the step does not change them.
+    enforced: bool = False
 
     def count_sql(self, *, at_step: bool) -> str:
         """Spell the query that counts."""
@@ -43,6 +48,8 @@ class Item:
 
     def where(self, *, at_step: bool) -> str:
         """Spell the condition of a row that loses something."""
+        if not at_step and self.condition_at_start is not None:
+            return self.condition_at_start
         column = self.column_at_step if at_step else self.column_at_start
         return self.condition.replace("{column}", quoted((column,))) if column is not None else self.condition
 
@@ -63,6 +70,7 @@ def items(steps: Sequence[Rehearsed]) -> Iterator[Item]:
         for identity, column in sorted(step.before.columns.items(), key=lambda entry: entry[1].full_name):
             if identity[0] in step.after.tables and not column.generated:
                 yield from _of_column(step, identity, column, start)
+        yield from forbidden(step, start)
 
 
 def unknowns(steps: Sequence[Rehearsed]) -> Iterator[tuple[str, str]]:
@@ -111,6 +119,69 @@ def _of_column(
         (known.schema, known.table) if known is not None else None, (column.schema, column.table),
         known.name if known is not None else None, column.name, condition,
     )  # fmt: skip
+
+
+def forbidden(step: Rehearsed, start: Snapshot | None) -> Iterator[Item]:
+    """List what may be in rows above the step and may not be below it: NULLs, duplicates, missing partners, CHECKs' noes.
+
+    Each names the rows that stand in its way.
+    """
+    for identity, column in sorted(step.before.columns.items(), key=lambda entry: entry[1].full_name):
+        now = step.after.columns.get(identity)
+        if now is None or not now.not_null or column.not_null or column.generated:
+            continue
+        known = start.columns.get(identity) if start is not None else None
+        yield Item(
+            step.revision, column.full_name, "NULL, where there must be a value below",
+            (known.schema, known.table) if known is not None else None, (column.schema, column.table),
+            known.name if known is not None else None, column.name, "{column} IS NULL", enforced=True,
+        )  # fmt: skip
+    for rule in sorted(step.after.restrictions - step.before.restrictions, key=repr):
+        condition = _breaking(rule, step.before)
+        if condition is not None:
+            yield _of_rule(step, rule, condition, start)
+
+
+_WHY = {
+    "unique": "rows that are alike in {columns}, which is unique below",
+    "foreign key": "rows whose {columns} refers to no row of {target}, as it must below",
+    "check": "rows that a CHECK below refuses: {text}",
+}
+
+
+def _of_rule(step: Rehearsed, rule: Restriction, condition: str, start: Snapshot | None) -> Item:
+    table = step.before.tables[rule.table]
+    columns = [step.before.columns[rule.table, number] for number in rule.columns if number]
+    named = ", ".join(plain(column.name) for column in columns) or ", ".join(rule.keys)
+    target = step.before.tables.get(rule.target, ("", ""))
+    why = _WHY[rule.kind].format(columns=named, target=".".join(map(plain, target)), text=rule.text)
+    at_start = _breaking(rule, start) if start is not None else None
+    name = ".".join(map(plain, table)) if len(columns) != 1 else columns[0].full_name
+    known = start.tables.get(rule.table) if start is not None and at_start is not None else None
+    return Item(
+        step.revision,
+        name,
+        why,
+        known,
+        table,
+        condition=condition,
+        condition_at_start=at_start,
+        enforced=True,
+    )
+
+
+def _breaking(rule: Restriction, there: Snapshot) -> str | None:
+    """Spell what breaks a rule under the names of one moment; None where what it speaks of is not there."""
+    table, target = there.tables.get(rule.table), there.tables.get(rule.target)
+    if table is None or (rule.kind == "foreign key" and target is None):
+        return None
+
+    def column(oid: int, number: int) -> str | None:
+        found = there.columns.get((oid, number))
+        return quoted((found.name,)) if found is not None else None
+
+    found = rule.breaking(quoted(table[1:]), column, quoted(target) if target is not None else None)
+    return found.replace("{table}", quoted(table)) if found is not None else None
 
 
 def _castable(column: Column, start: Snapshot | None) -> bool:

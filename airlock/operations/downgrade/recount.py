@@ -78,8 +78,10 @@ class Counted:
             return
         if locking:
             # The step is about to take this lock anyway; taken late, it would be an upgrade of a weaker one.
-            tables = sorted({quoted(item.table_at_step) for item in mine})
-            raw.execute(connection, f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
+            # What the server refuses by itself needs none.
+            tables = sorted({quoted(item.table_at_step) for item in mine if not item.enforced})
+            if tables:
+                raw.execute(connection, f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
         for item in mine:
             # env.py's session may have another role than the one that has counted.
             if not self.unknown_allowed and raw.scalar(connection, _sees_less(item)):

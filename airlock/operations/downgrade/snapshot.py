@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
+from airlock.operations.downgrade import restrictions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airlock.database.server import type_connection
+    from airlock.operations.downgrade.restrictions import Restriction
 
 # (table's oid, column's number); number 0 is the table itself.
 type_identity = tuple[int, int]
@@ -20,7 +22,7 @@ SELECT c.oid::bigint, n.nspname, c.relname, a.attnum, a.attname, format_type(a.a
   CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.attgenerated <> '',
   CASE WHEN t.typtype = 'e' THEN
     (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) END,
-  CASE WHEN a.atttypid >= 16384 AND t.typtype <> 'e' THEN t.oid::bigint END
+  CASE WHEN a.atttypid >= 16384 AND t.typtype <> 'e' THEN t.oid::bigint END, a.attnotnull
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
@@ -54,6 +56,7 @@ class Column:
     labels: tuple[str, ...] | None
     # The number of a type that is neither PostgreSQL's own nor an enum: a domain, an extension's, a range.
     custom_type: int | None
+    not_null: bool = False
 
     @property
     def table_name(self) -> str:
@@ -70,7 +73,8 @@ class Column:
 class Snapshot:
     """Every table (partitioned ones too) and its columns at one moment; the types that are not PostgreSQL's; the schemas.
 
-    `attributes` are those of composite types: (type's oid, attribute's number), with the name for a reader.
+    `attributes` are those of composite types: (type's oid, attribute's number), with the name for a reader;
+    `restrictions` the rules over rows.
     """
 
     tables: Mapping[int, tuple[str, str]]
@@ -78,6 +82,7 @@ class Snapshot:
     types: frozenset[int]
     schemas: Mapping[int, str]
     attributes: Mapping[type_identity, str]
+    restrictions: frozenset[Restriction] = frozenset()
 
 
 def take(connection: type_connection) -> Snapshot:
@@ -88,9 +93,17 @@ def take(connection: type_connection) -> Snapshot:
         cursor.execute(_QUERY)
         columns = {
             (oid, number): Column(
-                schema, table, name, kind, default, generated, tuple(labels) if labels else None, custom
+                schema,
+                table,
+                name,
+                kind,
+                default,
+                generated,
+                tuple(labels) if labels else None,
+                custom,
+                not_null,
             )
-            for oid, schema, table, number, name, kind, default, generated, labels, custom in cursor.fetchall()
+            for oid, schema, table, number, name, kind, default, generated, labels, custom, not_null in cursor.fetchall()
         }
         cursor.execute("SELECT oid::bigint FROM pg_type WHERE oid >= 16384")
         types = frozenset(row[0] for row in cursor.fetchall())
@@ -101,4 +114,4 @@ def take(connection: type_connection) -> Snapshot:
             (oid, number): f"{plain(schema)}.{plain(kind)}.{plain(name)}"
             for oid, schema, kind, number, name in cursor.fetchall()
         }
-    return Snapshot(tables, columns, types, schemas, attributes)
+    return Snapshot(tables, columns, types, schemas, attributes, restrictions.read(connection))

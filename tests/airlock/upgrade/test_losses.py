@@ -295,3 +295,63 @@ def _column_and_table() -> tuple[str, str]:
         'op.execute("ALTER TABLE item ADD COLUMN colour text")'
     )
     return up, 'op.execute("ALTER TABLE item DROP COLUMN colour")\nop.execute("DROP TABLE note")'
+
+
+FREED = {
+    "null": (
+        "ALTER TABLE item ALTER COLUMN kind DROP NOT NULL", "ALTER TABLE item ALTER COLUMN kind SET NOT NULL",
+        "INSERT INTO item VALUES (9, 1, NULL), (10, 1, 'x')", "public.item.kind", "NULL, where there must be",
+    ),
+    "duplicates": (
+        "ALTER TABLE item DROP CONSTRAINT one", "ALTER TABLE item ADD CONSTRAINT one UNIQUE (kind, size)",
+        "INSERT INTO item VALUES (9, 3, 'x'), (10, 3, 'x'), (11, 4, 'x')", "public.item", "alike in kind, size",
+    ),
+    "duplicates of an expression": (
+        "DROP INDEX low", "CREATE UNIQUE INDEX low ON item (lower(kind)) WHERE size > 5",
+        "INSERT INTO item VALUES (9, 8, 'x'), (10, 9, 'X'), (11, 4, 'x')", "public.item", "alike in lower(kind)",
+    ),
+    "no partner": (
+        "ALTER TABLE item DROP CONSTRAINT partner",
+        "ALTER TABLE item ADD CONSTRAINT partner FOREIGN KEY (size) REFERENCES big (id)",
+        "INSERT INTO item VALUES (9, 77, 'x'), (10, NULL, 'y'), (11, 1, 'z')", "public.item.size",
+        "refers to no row of public.big",
+    ),
+    "check": (
+        "ALTER TABLE item DROP CONSTRAINT positive", "ALTER TABLE item ADD CONSTRAINT positive CHECK (size > 0)",
+        "INSERT INTO item VALUES (9, 0, 'x'), (10, NULL, 'y'), (11, 1, 'z')", "public.item.size", "a CHECK below refuses",
+    ),
+    "longer": (
+        "ALTER TABLE item ALTER name TYPE text", "ALTER TABLE item ALTER name TYPE varchar(3)",
+        "INSERT INTO item (id, kind, name) VALUES (9, 'x', 'long'), (10, 'y', 'abc')", "public.item.name", "does not hold",
+    ),
+}  # fmt: skip
+
+
+@proof
+@pytest.mark.parametrize("freedom", FREED)
+def test_a_freedom_that_was_used_is_counted_before_anything_is_touched(
+    empty_database: Database, tmp_path: Path, freedom: str
+) -> None:
+    """One row that may not be there below: refused, with its number; without it the downgrade goes through."""
+    lifted, laid_on, used, name, why = FREED[freedom]
+    first = Revision(
+        "d1",
+        """op.execute('''CREATE TABLE big (id bigint PRIMARY KEY);
+        INSERT INTO big VALUES (1);
+        CREATE TABLE item (id integer PRIMARY KEY, size bigint CONSTRAINT positive CHECK (size > 0)
+          CONSTRAINT partner REFERENCES big, kind text NOT NULL, name varchar(3), CONSTRAINT one UNIQUE (kind, size));
+        CREATE UNIQUE INDEX low ON item (lower(kind)) WHERE size > 5''')""",
+    )
+    freed = [lifted] + [
+        FREED[other][0]
+        for other in ("no partner", "check", "duplicates of an expression")
+        if other != freedom
+    ]
+    up = "\n".join(f"op.execute({statement!r})" for statement in freed)
+    ini = prepare(tmp_path, empty_database, [first, Revision("d2", up, f"op.execute({laid_on!r})")], used)
+    refused = down(ini, empty_database)
+    assert (refused.code, losses(refused), at(empty_database)) == (1, [(name, 1)], "d2"), refused.err
+    (told,) = [event for event in refused.events if event["event"] == "losses"]
+    assert why in told["losses"][0]["why"]
+    rows(empty_database.url, "DELETE FROM item WHERE id < 11")
+    assert (down(ini, empty_database).code, at(empty_database)) == (0, "d1")
