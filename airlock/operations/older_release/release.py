@@ -18,6 +18,7 @@ from airlock.samples.values import values_for
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_UNSUPPORTED = "0A000"
 _STALE = "cached plan must not change result type"
 # A lock or a slow view of the project's own: no refusal.
 _NO_ANSWER = frozenset({"57014", "55P03", "40P01"})
@@ -120,8 +121,9 @@ class Release:
             if error is None or client.told(error, "sqlstate") in _NO_ANSWER:
                 continue
             stale = ""
-            if _STALE in str(error):
-                stale = _words(error)
+            # asyncpg has words of its own for it.
+            if _STALE in str(error) or client.told(error, "sqlstate") == _UNSUPPORTED:
+                stale = _STALE
                 error = _tried(cursor, statement.sql)
             if error is None:
                 yield _finding(name, statement.shown, stale, stale=True)

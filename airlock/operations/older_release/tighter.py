@@ -51,18 +51,33 @@ def edges(cursor: Any, before: Table, after: Table) -> Iterator[Edge]:
         new = now.get(column.name)
         if new is None or column.identity:
             continue
-        if column.nullable and not new.nullable:
+        older = [one.expression for one in before.checks if one.columns == (column.name,)]
+        if column.nullable and not new.nullable and _taken(cursor, column, older, None):
             yield _edge(f"NOT NULL {column.name}", column.name, None, _NOT_NULL)
         names = frozenset(one.name for one in checks if column.name in one.columns)
         retyped = (column.type, column.length, column.scale, column.labels, column.domain) != (
             new.type, new.length, new.scale, new.labels, new.domain,
         )  # fmt: skip
         for value in _values(cursor, column) if names or retyped else ():
+            if not _taken(cursor, column, older, value):
+                continue
             if names:
                 yield _edge(f"CHECK {sorted(names)}", column.name, value, _CHECK, names)
             if retyped and value is not None:
                 yield _edge(f"TYPE {column.name}", column.name, value, _TYPE)
     yield from _again(cursor, before, after)
+
+
+def _taken(cursor: Any, column: Column, checks: list[str], value: str | None) -> bool:
+    """Tell whether the older checks on this one column let a value in; where they cannot be asked, they do."""
+    if not checks:
+        return True
+    rules = " AND ".join(f"coalesce(({one}), true)" for one in checks)
+    cast = {"character": "bpchar", "bit": "varbit"}.get(column.type, column.type)
+    found = asked(
+        cursor, f"SELECT {rules} FROM (SELECT {literal(value)}::{cast} AS {quoted(column.name)}) AS one"
+    )
+    return not found or found[0][0] is not False
 
 
 def _again(cursor: Any, before: Table, after: Table) -> Iterator[Edge]:
@@ -106,7 +121,7 @@ def _values(cursor: Any, column: Column) -> list[str | None]:
     return found
 
 
-def asked(cursor: Any, sql: str) -> list[tuple[str | None, ...]]:
+def asked(cursor: Any, sql: str) -> list[tuple[Any, ...]]:
     """Ask, and take it for no answer where a type or a column has gone meanwhile."""
     cursor.execute("SAVEPOINT airlock_asked")
     try:

@@ -70,7 +70,7 @@ def observe(
     with (
         contextlib.closing(connect(database)) as connection,
         contextlib.closing(connect(database)) as older,
-        contextlib.closing(Planner(lambda: connect(database))) as planner,
+        contextlib.closing(Planner(lambda: connect(database), database.admin_url)) as planner,
     ):
         with connection.cursor() as cursor:
             for setting in _QUIET:

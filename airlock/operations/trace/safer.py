@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import asyncio
+import concurrent.futures
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.util import greenlet_spawn
 
 from airlock.drivers import client
 from airlock.operations.revision.instead import instead, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
 
     from airlock.catalogue.structure import Structure
     from airlock.records.findings import Safer
+
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass
 class Planner:
     """Reads the structure before each step, and plans after one of which something was found.
 
-    `connect` opens an own connection to the scratch database; what is tried there is rolled back. Where those go through
-    asyncpg, which is no driver for a synchronous engine, nothing is planned.
+    Connects to the scratch database through SQLAlchemy, with the driver of airlock's own connections: `connect` opens
+    one of those, `url` leads to the same place. What is tried there is rolled back.
     """
 
     connect: Callable[[], Any]
+    url: str = field(repr=False)
     _engine: sa.Engine | None = None
     _before: Structure | None = None
 
     def look(self) -> None:
         """Keep the structure below a step."""
-        if client.NAME == "asyncpg":
-            return
-        with self._transaction() as connection:
-            self._before = read(connection)
+        self._before = self._asked(read)
 
     def safer(self, tables: Collection[str]) -> tuple[Safer, ...]:
         """Plan for these tables what leads from the structure of the last look to that of now."""
-        if self._before is None or not tables:
+        before = self._before
+        if before is None or not tables:
             return ()
         try:
-            with self._transaction() as connection:
-                return instead(connection, self._before, read(connection), tables)
+            return self._asked(lambda connection: instead(connection, before, read(connection), tables))
         except sa.exc.DBAPIError:
             # A type that only one side has, say: then there is no form to show, and the finding stands as it is.
             return ()
@@ -53,15 +56,37 @@ class Planner:
         if self._engine is not None:
             self._engine.dispose()
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        if self._engine is None:
-            self._engine = sa.create_engine(f"postgresql+{client.NAME}://", creator=self._opened)
-        with self._engine.connect() as connection:
-            yield connection
-            connection.rollback()
+    def _asked(self, question: Callable[[sa.Connection], _Answer]) -> _Answer:
+        if client.NAME != "asyncpg":
+            if self._engine is None:
+                self._engine = sa.create_engine(f"postgresql+{client.NAME}://", creator=self._opened)
+            return _rolled_back(self._engine, question)
+        # An asynchronous driver below a synchronous engine wants a loop, and env.py's own may be running here.
+        found: list[_Answer] = []
+
+        def ask() -> None:
+            asyncio.run(greenlet_spawn(lambda: found.append(self._through_asyncpg(question))))
+
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            thread.submit(ask).result()
+        return found[0]
+
+    def _through_asyncpg(self, question: Callable[[sa.Connection], _Answer]) -> _Answer:
+        place = sa.make_url(self.url).set(drivername="postgresql+asyncpg")
+        engine = sa.create_engine(place, poolclass=sa.NullPool)
+        try:
+            return _rolled_back(engine, question)
+        finally:
+            engine.dispose()
 
     def _opened(self) -> Any:
         connection = self.connect()
         connection.autocommit = False
         return connection
+
+
+def _rolled_back(engine: sa.Engine, question: Callable[[sa.Connection], _Answer]) -> _Answer:
+    with engine.connect() as connection:
+        answer = question(connection)
+        connection.rollback()
+        return answer

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airlock.operations.trace.safer import Planner
     from airlock.operations.trace.sample_rows import Samples
     from airlock.project.project import Project
-    from airlock.records.findings import Finding, Safer
+    from airlock.records.findings import Finding
     from airlock.samples import Table
 
 
@@ -167,7 +167,7 @@ class Tracing(Hooks):
             found = tuple(_placed(one, step) for one in broken)
             step = replace(step, findings=(*found, *step.findings))
         if self.planner is not None:
-            step = replace(step, safer=_worth_it(step, self.planner.safer(_wanting(step))))
+            step = replace(step, safer=self.planner.safer(_wanting(step)))
         self.traced[place] = step
 
     def _learn(
@@ -331,14 +331,8 @@ def _placed(finding: Finding, step: TracedRevision) -> Finding:
 
 
 def _wanting(step: TracedRevision) -> set[str]:
-    """Name the tables of which something was found that another form may spare."""
-    return {one.object for one in step.every_finding if one.id != "holds-and-waits"}
-
-
-def _worth_it(step: TracedRevision, safer: tuple[Safer, ...]) -> tuple[Safer, ...]:
-    """Leave out what would say no more than the step itself: a column that goes, in one revision."""
-    dangerous = {one.object for one in step.every_finding if one.id in ("rewrite", "scan")}
-    return tuple(one for one in safer if one.table in dangerous or len(one.drafts) > 1)
+    """Name the tables that another form may spare: of what only breaks the older release, the step may be the safe form."""
+    return {one.object for one in step.every_finding if one.id in ("rewrite", "scan")}
 
 
 def _met(statement: StatementRecord, few: dict[str, int]) -> tuple[Met, ...]:

@@ -30,12 +30,20 @@ CREATE TABLE s.task (id serial PRIMARY KEY, title text NOT NULL, note text, size
 CREATE TABLE bare (a int, b text);
 CREATE TABLE kept (id int PRIMARY KEY, a int);
 CREATE TABLE log (line text);
+CREATE TABLE checked (id int PRIMARY KEY, a int CONSTRAINT present CHECK (a IS NOT NULL));
 CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'append only'; END$$;
 CREATE TRIGGER never BEFORE UPDATE OR DELETE ON log FOR EACH STATEMENT EXECUTE FUNCTION never();
 CREATE VIEW s.titles AS SELECT id, title FROM s.task;
 CREATE VIEW notes AS SELECT note FROM s.task;
 """
-QUICK = {"add a column", "rename a column", "narrow a text", "check every row", "unique"}
+QUICK = {
+    "add a column",
+    "require what a check requires already",
+    "rename a column",
+    "narrow a text",
+    "check every row",
+    "unique",
+}
 # The upgrade; for each broken object the words that must be told, and for stale plans the objects.
 CASES: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "add a column": ("ALTER TABLE s.task ADD x int", {}, set()),
@@ -85,6 +93,7 @@ CASES: dict[str, tuple[str, dict[str, str], set[str]]] = {
         {"s.task": 'null value in column "code"', "s.titles": 'null value in column "code"'},
         set(),
     ),
+    "require what a check requires already": ("ALTER TABLE checked ALTER a SET NOT NULL", {}, set()),
     "check new rows": (
         "ALTER TABLE s.task ADD CONSTRAINT large CHECK (size > 10) NOT VALID",
         {"s.task": 'violates check constraint "large"'},

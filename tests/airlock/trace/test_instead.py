@@ -87,7 +87,7 @@ def test_the_safe_form_leads_to_the_same_catalogue(
     """Its statements, run on a copy of what stood below, make the catalogue that the statement made."""
     table, up, titles = CASES[name]
     with scratch.database(below) as made, contextlib.closing(_connect(made)) as connection:
-        planner = Planner(lambda: _connect(made))
+        planner = Planner(lambda: _connect(made), made.admin_url)
         planner.look()
         before = fingerprint.read(connection)
         connection.cursor().execute(up)
