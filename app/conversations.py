@@ -52,6 +52,7 @@ _MESSAGE_COLUMNS = columns(MessageRecord, MESSAGE)
 _OWN = (CONVERSATION.c.id == bindparam("own_id"), CONVERSATION.c.user_id == MINE)
 _START = insert_for_user(CONVERSATION, "title").returning(*_COLUMNS)
 _GET = select(*_COLUMNS).where(*_OWN)
+_GET_TO_CHANGE = _GET.with_for_update()
 _BUMP = update(CONVERSATION).where(*_OWN).values(updated_at=CLOCK).returning(CONVERSATION.c.id)
 _APPEND = insert(MESSAGE).returning(*_MESSAGE_COLUMNS)
 _RENAME = update(CONVERSATION).where(*_OWN).values(title=bindparam("new_title")).returning(*_COLUMNS)
@@ -94,9 +95,11 @@ def start(session: Session, user_id: UUID, *, title: str | None = None) -> Conve
 
 
 @either
-def get(session: Session, user_id: UUID, conversation_id: UUID) -> ConversationRecord:
-    """Read one conversation. Raises NotFound."""
-    return _get(session, user_id, conversation_id)
+def get(
+    session: Session, user_id: UUID, conversation_id: UUID, *, to_change: bool = False
+) -> ConversationRecord:
+    """Read one conversation; `to_change` locks its row until the transaction ends. Raises NotFound."""
+    return _get(session, user_id, conversation_id, _GET_TO_CHANGE if to_change else _GET)
 
 
 @either
@@ -161,8 +164,10 @@ def delete(session: Session, user_id: UUID, conversation_id: UUID) -> None:
         raise NotFound("conversation")
 
 
-def _get(session: Session, user_id: UUID, conversation_id: UUID) -> ConversationRecord:
-    row = session.execute(_GET, {"mine": user_id, "own_id": conversation_id}).one_or_none()
+def _get(
+    session: Session, user_id: UUID, conversation_id: UUID, statement: Select[Any] = _GET
+) -> ConversationRecord:
+    row = session.execute(statement, {"mine": user_id, "own_id": conversation_id}).one_or_none()
     if row is None:
         raise NotFound("conversation")
     return ConversationRecord(*row)

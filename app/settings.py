@@ -75,6 +75,8 @@ class Settings(DatabaseSettings):
     jwt_secret: SecretStr = Field(min_length=32)
     # The one before, while its tokens run out: they are still accepted, none is issued with it.
     jwt_secret_previous: SecretStr | None = Field(default=None, min_length=32)
+    # How long the body of a request may take to arrive.
+    request_body_seconds: float = Field(default=30, gt=0)
     # Sites whose pages may call the API from a browser.
     cors_origins: Origins = ()
 

@@ -58,6 +58,7 @@ _COLUMNS = columns(TaskRecord, TASK)
 _OWN = (TASK.c.id == bindparam("own_id"), TASK.c.user_id == MINE)
 _CREATE = insert_for_user(TASK, "title", "description", "priority").returning(*_COLUMNS)
 _GET = select(*_COLUMNS).where(*_OWN)
+_GET_TO_CHANGE = _GET.with_for_update()
 _TOGGLE = update_of(TASK).where(*_OWN).values(completed=not_(TASK.c.completed)).returning(*_COLUMNS)
 _DELETE = delete_from(TASK).where(*_OWN).returning(TASK.c.id)
 
@@ -100,9 +101,9 @@ def create(
 
 
 @either
-def get(session: Session, user_id: UUID, task_id: UUID) -> TaskRecord:
-    """Read one task. Raises NotFound."""
-    return _one(session, _GET, user_id, task_id)
+def get(session: Session, user_id: UUID, task_id: UUID, *, to_change: bool = False) -> TaskRecord:
+    """Read one task; `to_change` locks its row until the transaction ends. Raises NotFound."""
+    return _one(session, _GET_TO_CHANGE if to_change else _GET, user_id, task_id)
 
 
 @either

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
+from starlette.datastructures import Headers
 
 from app.api import conversations, errors, tasks
-from app.api.errors import UNAVAILABLE, Unavailable, database_faults
+from app.api.bodies import Bodies
+from app.api.errors import PROBLEM, UNAVAILABLE, Unavailable, database_faults, request_id
 from app.api.schemas import Health, Live
 from app.api.standing import Standing, expected, look
 from app.database import async_session, make_async_engine, retrying
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 log = logging.getLogger(__name__)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _health = APIRouter(tags=["health"])
 
 
@@ -36,7 +41,21 @@ class Application(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle what the server hands over."""
-        await super().__call__(scope, receive, self._briefly(send) if scope["type"] == "lifespan" else send)
+        if scope["type"] == "lifespan":
+            send = self._briefly(send)
+        elif scope["type"] == "http":
+            send = _identified(scope, send)
+        await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """Describe the application; errors are problems, of a content type of their own."""
+        if self.openapi_schema is None:
+            for path in super().openapi()["paths"].values():
+                for operation in path.values():
+                    for status, response in operation["responses"].items():
+                        if status >= "400":
+                            response["content"] = {PROBLEM: response["content"].pop("application/json")}
+        return super().openapi()
 
     def _briefly(self, send: Send) -> Send:
         async def send_one_line(message: Message) -> None:
@@ -47,25 +66,40 @@ class Application(FastAPI):
         return send_one_line
 
 
+def _identified(scope: Scope, send: Send) -> Send:
+    """Give a request its id: the one it brings along, where that can be written anywhere, else a random one."""
+    given = Headers(scope=scope).get("X-Request-ID", "")
+    name = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    request_id.set(name)
+
+    async def send_with_id(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", name.encode())]
+        await send(message)
+
+    return send_with_id
+
+
 def create_app(settings: Settings) -> Application:
     """Make the application; connects to nothing before it is started."""
     app = Application(
         title="Tasks",
         version="1.0.0",
         summary="What users mean to do, and what they talk about.",
-        description='Every endpoint under `/api/{user_id}` needs that user\'s bearer token. Errors are `{"detail": …}`.',
+        description="Every endpoint under `/api/{user_id}` needs that user's bearer token. Errors are problems of RFC 9457.",
         lifespan=_lifespan,
     )
     app.state.settings = settings
     app.state.expected = expected()
     app.state.refusal = None
     app.state.doubted = set()
+    app.add_middleware(Bodies, settings=settings)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["DELETE", "GET", "PATCH", "POST", "PUT"],
-        allow_headers=["Authorization", "Content-Type"],
-        expose_headers=["Location"],
+        allow_headers=["Authorization", "Content-Type", "If-Match", "X-Request-ID"],
+        expose_headers=["ETag", "Location", "X-Request-ID"],
     )
     errors.install(app)
     app.include_router(_health)

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 
 from app import conversations
 from app.api.errors import FOR_CONVERSATION, FOR_USER, WITH_BODY
+from app.api.etags import CHANGED, IfMatch, require, tell
 from app.api.schemas import (
     ConversationCreate,
     ConversationPage,
@@ -57,6 +58,7 @@ async def start_conversation(
     """Open it without messages. 404 where the user no longer exists."""
     started = await conversations.start(session, user_id, title=conversation.title)
     response.headers["Location"] = f"/api/{user_id}/conversations/{started.id}"
+    tell(response, started)
     return ConversationRead.model_validate(started)
 
 
@@ -65,6 +67,7 @@ async def get_conversation(
     user_id: OwnId,
     session: Transaction,
     conversation_id: ConversationId,
+    response: Response,
     limit: Limit = 50,
     after: After = None,
     backwards: Annotated[bool, Query(description="The last message first.")] = False,
@@ -75,24 +78,44 @@ async def get_conversation(
         page = await conversations.history_page(
             session, user_id, conversation_id, limit=limit, after=after, backwards=backwards
         )
+    tell(response, found)
     read = ConversationRead.model_validate(found)
     return ConversationWithMessages(**read.model_dump(), messages=MessagePage.model_validate(page))
 
 
-@router.put("/{conversation_id}", summary="Rename a conversation", responses=FOR_CONVERSATION | WITH_BODY)
+@router.put(
+    "/{conversation_id}",
+    summary="Rename a conversation",
+    responses=FOR_CONVERSATION | WITH_BODY | CHANGED,
+)
 async def rename_conversation(
-    user_id: OwnId, session: Transaction, conversation_id: ConversationId, conversation: ConversationRename
+    user_id: OwnId,
+    session: Transaction,
+    conversation_id: ConversationId,
+    conversation: ConversationRename,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> ConversationRead:
     """Give it another title, or none."""
+    if if_match is not None:
+        require(if_match, await conversations.get(session, user_id, conversation_id, to_change=True))
     renamed = await conversations.rename(session, user_id, conversation_id, conversation.title)
+    tell(response, renamed)
     return ConversationRead.model_validate(renamed)
 
 
 @router.delete(
-    "/{conversation_id}", status_code=204, summary="Delete a conversation", responses=FOR_CONVERSATION
+    "/{conversation_id}",
+    status_code=204,
+    summary="Delete a conversation",
+    responses=FOR_CONVERSATION | CHANGED,
 )
-async def delete_conversation(user_id: OwnId, session: Transaction, conversation_id: ConversationId) -> None:
+async def delete_conversation(
+    user_id: OwnId, session: Transaction, conversation_id: ConversationId, if_match: IfMatch = None
+) -> None:
     """Delete it and its messages for good."""
+    if if_match is not None:
+        require(if_match, await conversations.get(session, user_id, conversation_id, to_change=True))
     await conversations.delete(session, user_id, conversation_id)
 
 

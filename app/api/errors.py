@@ -1,23 +1,26 @@
-"""What can go wrong, as HTTP: every error is `{"detail": …}`, none repeats what was sent."""
+"""What can go wrong, as HTTP: every error is a problem of RFC 9457; none repeats what was sent, or a statement."""
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import json
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from app.access import NotFound
 from app.api.schemas import Invalid, Problem
 from app.database import is_connection_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from fastapi import FastAPI
 
@@ -49,6 +52,9 @@ FOR_CONVERSATION: dict[int | str, dict[str, Any]] = FOR_USER | {
 }
 WITH_BODY: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body cannot be read."},
+    408: {"model": Problem, "description": "The body did not arrive in time."},
+    413: {"model": Problem, "description": "The body is too large."},
+    415: {"model": Problem, "description": "The body is not JSON in UTF-8."},
 }
 
 
@@ -91,10 +97,26 @@ def database_faults() -> Iterator[None]:
         raise Unavailable(why) from error
 
 
-def answer(status: int, detail: str | list[dict[str, Any]], **headers: str) -> Response:
+PROBLEM = "application/problem+json"
+# Of the request that this task serves. Whoever sends X-Request-ID chooses it.
+request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
+
+
+def answer(
+    status: int,
+    detail: str,
+    errors: list[dict[str, Any]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
     """Make an error's response. ASCII only: a lone surrogate in a field's name cannot be written as UTF-8."""
-    body = json.dumps({"detail": detail}, separators=(",", ":"))
-    return Response(body, status, headers, media_type="application/json")
+    problem: dict[str, Any] = {
+        "type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail,
+        "request_id": request_id.get(),
+    }  # fmt: skip
+    if errors is not None:
+        problem["errors"] = errors
+    body = json.dumps(problem, separators=(",", ":"))
+    return Response(body, status, dict(headers or {}), media_type=PROBLEM)
 
 
 def install(app: FastAPI) -> None:
@@ -103,6 +125,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(NotFound)
     async def not_found(_request: Request, error: NotFound) -> Response:
         return answer(404, f"{str(error).capitalize()}.")
+
+    @app.exception_handler(StarletteHTTPException)
+    async def refused_by_http(_request: Request, error: StarletteHTTPException) -> Response:
+        return answer(error.status_code, error.detail, headers=error.headers)
 
     @app.exception_handler(Unavailable)
     async def unavailable(_request: Request, error: Unavailable) -> Response:
@@ -114,7 +140,7 @@ def install(app: FastAPI) -> None:
             {"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]}
             for fault in error.errors()
         ]
-        return answer(422, faults)
+        return answer(422, "The request is not as the document says.", faults)
 
     @app.exception_handler(DBAPIError)
     async def refused(_request: Request, error: DBAPIError) -> Response:
@@ -125,8 +151,9 @@ def install(app: FastAPI) -> None:
             "msg": "The database does not accept a value.",
             "type": "refused_by_database",
         }
-        return answer(422, [fault])
+        return answer(422, "The database does not accept a value.", [fault])
 
     @app.exception_handler(Exception)
     async def unforeseen(_request: Request, _error: Exception) -> Response:
+        log.error("Request %s failed.", request_id.get())
         return answer(500, "Something went wrong here; it has been logged.")

@@ -162,9 +162,13 @@ class Health(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why a request was not done."""
+    """Why a request was not done (RFC 9457)."""
 
+    type: Annotated[str, Field(examples=["about:blank"])]
+    title: Annotated[str, Field(examples=["Not Found"])]
+    status: int
     detail: str
+    request_id: Annotated[str, Field(description="As in the header X-Request-ID, and in the log.")]
 
 
 class Fault(BaseModel):
@@ -175,7 +179,7 @@ class Fault(BaseModel):
     type: str
 
 
-class Invalid(BaseModel):
+class Invalid(Problem):
     """Everything that is wrong with a request."""
 
-    detail: list[Fault]
+    errors: list[Fault]

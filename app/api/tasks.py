@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 
 from app import tasks
 from app.api.errors import FOR_TASK, FOR_USER, WITH_BODY
+from app.api.etags import CHANGED, IfMatch, require, tell
 from app.api.schemas import TaskCreate, TaskPage, TaskRead, TaskUpdate
 from app.api.tokens import OwnId
 from app.api.transaction import Transaction
@@ -51,29 +52,55 @@ async def create_task(user_id: OwnId, session: Transaction, task: TaskCreate, re
         session, user_id, task.title, description=task.description, priority=task.priority
     )
     response.headers["Location"] = f"/api/{user_id}/tasks/{created.id}"
+    tell(response, created)
     return TaskRead.model_validate(created)
 
 
 @router.get("/{task_id}", summary="Read a task", responses=FOR_TASK)
-async def get_task(user_id: OwnId, session: Transaction, task_id: TaskId) -> TaskRead:
-    """Read one task."""
-    return TaskRead.model_validate(await tasks.get(session, user_id, task_id))
+async def get_task(user_id: OwnId, session: Transaction, task_id: TaskId, response: Response) -> TaskRead:
+    """Read one task; its `ETag` names this state of it."""
+    found = await tasks.get(session, user_id, task_id)
+    tell(response, found)
+    return TaskRead.model_validate(found)
 
 
-@router.put("/{task_id}", summary="Change a task", responses=FOR_TASK | WITH_BODY)
-async def update_task(user_id: OwnId, session: Transaction, task_id: TaskId, task: TaskUpdate) -> TaskRead:
+@router.put("/{task_id}", summary="Change a task", responses=FOR_TASK | WITH_BODY | CHANGED)
+async def update_task(
+    user_id: OwnId,
+    session: Transaction,
+    task_id: TaskId,
+    task: TaskUpdate,
+    response: Response,
+    if_match: IfMatch = None,
+) -> TaskRead:
     """Change what is given; what is left out stays as it is."""
+    if if_match is not None:
+        require(if_match, await tasks.get(session, user_id, task_id, to_change=True))
     changes: Any = task.model_dump(exclude_unset=True)
-    return TaskRead.model_validate(await tasks.update(session, user_id, task_id, **changes))
+    updated = await tasks.update(session, user_id, task_id, **changes)
+    tell(response, updated)
+    return TaskRead.model_validate(updated)
 
 
-@router.delete("/{task_id}", status_code=204, summary="Delete a task", responses=FOR_TASK)
-async def delete_task(user_id: OwnId, session: Transaction, task_id: TaskId) -> None:
+@router.delete("/{task_id}", status_code=204, summary="Delete a task", responses=FOR_TASK | CHANGED)
+async def delete_task(
+    user_id: OwnId, session: Transaction, task_id: TaskId, if_match: IfMatch = None
+) -> None:
     """Delete it for good."""
+    if if_match is not None:
+        require(if_match, await tasks.get(session, user_id, task_id, to_change=True))
     await tasks.delete(session, user_id, task_id)
 
 
-@router.patch("/{task_id}/complete", summary="Turn done into open and back", responses=FOR_TASK)
-async def toggle_task(user_id: OwnId, session: Transaction, task_id: TaskId) -> TaskRead:
+@router.patch(
+    "/{task_id}/complete", summary="Turn done into open and back", responses=FOR_TASK | WITH_BODY | CHANGED
+)
+async def toggle_task(
+    user_id: OwnId, session: Transaction, task_id: TaskId, response: Response, if_match: IfMatch = None
+) -> TaskRead:
     """Complete an open task, reopen a completed one."""
-    return TaskRead.model_validate(await tasks.toggle(session, user_id, task_id))
+    if if_match is not None:
+        require(if_match, await tasks.get(session, user_id, task_id, to_change=True))
+    toggled = await tasks.toggle(session, user_id, task_id)
+    tell(response, toggled)
+    return TaskRead.model_validate(toggled)

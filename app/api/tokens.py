@@ -44,6 +44,14 @@ def subject(token: str, secret: SecretStr) -> UUID:
         raise InvalidToken("The token is not valid.") from None
 
 
+def asking(authorization: str | None, settings: Settings) -> UUID:
+    """Read from an Authorization header who asks. Raises InvalidToken where there is no bearer token, or not a valid one."""
+    scheme, _, credentials = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not credentials.strip():
+        raise InvalidToken("A bearer token is needed.")
+    return _subject_by_either(credentials.strip(), settings)
+
+
 def _subject_by_either(token: str, settings: Settings) -> UUID:
     """Read whose token it is, signed with today's secret or, during a rotation, the one before. Raises InvalidToken."""
     try:
@@ -57,17 +65,17 @@ def _subject_by_either(token: str, settings: Settings) -> UUID:
 async def _own_id(
     request: Request,
     user_id: Annotated[UUID, Path(description="Whose they are; the token's subject.")],
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    _credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> UUID:
     """Let a user pass to what is their own: 401 without a valid token, 403 with another user's."""
     # Asynchronous although it waits for nothing: otherwise every request would visit a thread for it.
-    if credentials is None:
-        raise _unauthorized("A bearer token is needed.")
-    try:
-        asking = _subject_by_either(credentials.credentials, request.app.state.settings)
-    except InvalidToken as error:
-        raise _unauthorized(str(error)) from None
-    if asking != user_id:
+    asks: UUID | None = request.scope.get("asking")  # known already where there was a body to read
+    if asks is None:
+        try:
+            asks = asking(request.headers.get("Authorization"), request.app.state.settings)
+        except InvalidToken as error:
+            raise _unauthorized(str(error)) from None
+    if asks != user_id:
         raise HTTPException(403, "The token is another user's.")
     return user_id
 

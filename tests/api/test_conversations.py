@@ -37,7 +37,7 @@ async def test_a_conversation_lives_through_all_endpoints(
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM phase2.message").scalar_one() == 0
     gone = await client.get(where, headers=alice.headers)
-    assert (gone.status_code, gone.json()) == (404, {"detail": "Conversation not found."})
+    assert (gone.status_code, gone.json()["detail"]) == (404, "Conversation not found.")
 
 
 async def test_pages_of_conversations_and_of_messages_follow_each_other(

@@ -44,7 +44,7 @@ async def test_a_request_that_finds_no_free_connection_is_503_in_time(
             answers = await asyncio.gather(*(client.get("/health") for _ in range(5)))
             waited = time.monotonic() - begun
         assert {answer.status_code for answer in answers} == {503}
-        assert answers[0].json() == {"detail": "Every database connection is in use."}
+        assert answers[0].json()["detail"] == "Every database connection is in use."
         assert waited < 20, "each waited for its own half second, not for the lock"
         assert (await stuck).status_code == 200
         assert (await client.get("/health")).status_code == 200
@@ -64,7 +64,7 @@ async def test_a_connection_ended_by_the_server_is_replaced(settings: Settings, 
             await asyncio.sleep(0.3)
             connection.exec_driver_sql(END_THE_OTHERS)
             answer = await stuck
-        assert (answer.status_code, answer.json()) == (503, {"detail": "The database cannot be reached."})
+        assert (answer.status_code, answer.json()["detail"]) == (503, "The database cannot be reached.")
         assert (await client.get(alice.tasks, headers=alice.headers)).status_code == 200
 
 

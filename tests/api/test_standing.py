@@ -38,9 +38,9 @@ async def test_health_says_which_revision_is_missing(client: httpx.AsyncClient, 
     history.downgrade(BEFORE)
     answer = await client.get("/health")
     assert answer.status_code == 503
-    assert answer.json() == {
-        "detail": f"The database is behind this code: it is at {BEFORE}, this code expects {HEAD}. Try: make migrate"
-    }
+    assert answer.json()["detail"] == (
+        f"The database is behind this code: it is at {BEFORE}, this code expects {HEAD}. Try: make migrate"
+    )
     history.upgrade()
     assert (await client.get("/health")).status_code == 200
 

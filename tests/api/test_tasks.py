@@ -42,7 +42,7 @@ async def test_a_task_lives_through_all_six_endpoints(client: httpx.AsyncClient,
     assert (deleted.status_code, deleted.content) == (204, b"")
     for call in (client.get, client.delete):
         gone = await call(where, headers=alice.headers)
-        assert (gone.status_code, gone.json()) == (404, {"detail": "Task not found."})
+        assert (gone.status_code, gone.json()["detail"]) == (404, "Task not found.")
 
 
 async def test_pages_follow_each_other_and_a_status_selects(client: httpx.AsyncClient, alice: Person) -> None:
@@ -92,7 +92,7 @@ async def test_a_commit_that_fails_is_no_201(
             "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()"
         )
     answer = await client.post(alice.tasks, headers=alice.headers, json={"title": "Water"})
-    assert (answer.status_code, answer.json()) == (503, {"detail": "The database could not do it now."})
+    assert (answer.status_code, answer.json()["detail"]) == (503, "The database could not do it now.")
 
 
 BAD_BODIES = [
@@ -116,7 +116,7 @@ async def test_a_body_that_the_document_does_not_allow_is_refused(
             answers.append(await client.put(f"{alice.tasks}/{task['id']}", headers=alice.headers, json=body))
         for answer in answers:
             assert answer.status_code == 422, body
-            assert {frozenset(fault) for fault in answer.json()["detail"]} == {
+            assert {frozenset(fault) for fault in answer.json()["errors"]} == {
                 frozenset({"loc", "msg", "type"})
             }
     assert (await client.get(alice.tasks, headers=alice.headers)).json()["items"] == [task]
@@ -147,7 +147,7 @@ async def test_a_user_who_is_gone_has_no_tasks_and_gets_none(
         users.delete(lent, alice.id)
     assert (await client.get(alice.tasks, headers=alice.headers)).json()["items"] == []
     answer = await client.post(alice.tasks, headers=alice.headers, json={"title": "x"})
-    assert (answer.status_code, answer.json()) == (404, {"detail": "User not found."})
+    assert (answer.status_code, answer.json()["detail"]) == (404, "User not found.")
 
 
 async def test_an_invented_cursor_is_refused(client: httpx.AsyncClient, alice: Person) -> None:
@@ -155,7 +155,7 @@ async def test_an_invented_cursor_is_refused(client: httpx.AsyncClient, alice: P
     for after in ("", "x", "f" * 32, "A" * 33, "\N{SNOWMAN}" * 32, "a\0" * 16):
         answer = await client.get(alice.tasks, params={"after": after}, headers=alice.headers)
         assert answer.status_code == 422, after
-        assert answer.json()["detail"][0]["loc"] == ["query", "after"]
+        assert answer.json()["errors"][0]["loc"] == ["query", "after"]
 
 
 async def test_only_sites_from_the_settings_may_call_from_a_browser(settings: Settings) -> None:
@@ -186,25 +186,43 @@ def test_the_document_says_everything_that_can_come_back(settings: Settings) -> 
     }
     statuses = {name: sorted(operation["responses"]) for name, operation in operations.items()}
     task = "/api/{user_id}/tasks/{task_id}"
+    unread = ("408", "413", "415")
     talk = "/api/{user_id}/conversations/{conversation_id}"
     assert statuses == {
         "GET /live": ["200"],
         "GET /health": ["200", "503"],
         "GET /api/{user_id}/tasks": ["200", "401", "403", "422", "503"],
-        "POST /api/{user_id}/tasks": ["201", "400", "401", "403", "404", "422", "503"],
+        "POST /api/{user_id}/tasks": ["201", "400", "401", "403", "404", *unread, "422", "503"],
         f"GET {task}": ["200", "401", "403", "404", "422", "503"],
-        f"PUT {task}": ["200", "400", "401", "403", "404", "422", "503"],
-        f"DELETE {task}": ["204", "401", "403", "404", "422", "503"],
-        f"PATCH {task}/complete": ["200", "401", "403", "404", "422", "503"],
+        f"PUT {task}": ["200", "400", "401", "403", "404", "408", "412", "413", "415", "422", "503"],
+        f"DELETE {task}": ["204", "401", "403", "404", "412", "422", "503"],
+        f"PATCH {task}/complete": [
+            "200",
+            "400",
+            "401",
+            "403",
+            "404",
+            "408",
+            "412",
+            "413",
+            "415",
+            "422",
+            "503",
+        ],
         "GET /api/{user_id}/conversations": ["200", "401", "403", "422", "503"],
-        "POST /api/{user_id}/conversations": ["201", "400", "401", "403", "404", "422", "503"],
+        "POST /api/{user_id}/conversations": ["201", "400", "401", "403", "404", *unread, "422", "503"],
         f"GET {talk}": ["200", "401", "403", "404", "422", "503"],
-        f"PUT {talk}": ["200", "400", "401", "403", "404", "422", "503"],
-        f"DELETE {talk}": ["204", "401", "403", "404", "422", "503"],
-        f"POST {talk}/messages": ["201", "400", "401", "403", "404", "422", "503"],
+        f"PUT {talk}": ["200", "400", "401", "403", "404", "408", "412", "413", "415", "422", "503"],
+        f"DELETE {talk}": ["204", "401", "403", "404", "412", "422", "503"],
+        f"POST {talk}/messages": ["201", "400", "401", "403", "404", *unread, "422", "503"],
     }
     for name, operation in operations.items():
         assert operation["summary"]
         assert bool(operation.get("security")) is ("/api/" in name)
         for status, response in operation["responses"].items():
-            assert status == "204" or response["content"]["application/json"]["schema"], (name, status)
+            assert (
+                status == "204"
+                or response["content"]["application/json" if status < "400" else "application/problem+json"][
+                    "schema"
+                ]
+            ), (name, status)
