@@ -28,6 +28,7 @@ _MASKS = (
     (r"\x1b\[[0-9;]*[A-Za-z]", ""),
     (r"PostgreSQL \d+(\.\d+)?", "PostgreSQL #"),
     (r"[-+]?\d[\d,]*(\.\d+)? ?(ms|s|µs|min)\b", "#"),
+    (r"/\S*/(the-)?shop/", "@/"),
     (r"\b\w+ (on a local socket|at [\w.]+)(:\d+)?", "@"),
     (r"[ \t]+", " "),
 )
@@ -87,7 +88,9 @@ def run(command: str, directory: Path, environ: Mapping[str, str]) -> tuple[str,
         ["/bin/sh", "-c", command], cwd=directory, env=dict(environ), text=True, check=False, timeout=180,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    progress = re.compile(r"revision \d+ of \d+ |\w+ing .* \.\.\.$|Database: embedded")
+    progress = re.compile(
+        r"revision \d+ of \d+ |\w+ing .* \.\.\.$|Database: embedded| +[\d,]+ sample rows made"
+    )
     return tuple(line for line in done.stdout.splitlines() if not progress.match(line))
 
 
