@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airlock.records.difference import Difference
-    from airlock.records.drill import DrillProgress, DrillReport, RevisionProof
+    from airlock.records.drill import DrillProgress, DrillReport, Met, RevisionProof
     from airlock.records.rows import Rate
 
 _LONGEST = 160
@@ -69,6 +69,7 @@ def _revision(proof: RevisionProof) -> dict[str, Any]:
         "losses": [{"object": it.object, "rows": it.rows, "why": it.why} for it in proof.losses],
         "notes": list(proof.notes),
         "held": [{"object": it.object, "mode": it.mode, "direction": it.direction} for it in proof.held],
+        "data": [_met(it) for it in proof.met],
         "touched": [{"table": it.table, "rows": it.rows} for it in proof.touched],
         "ms": {"up": _ms(proof.ms.up), "down": _ms(proof.ms.down), "again": _ms(proof.ms.again)},
     }
@@ -96,6 +97,13 @@ def _revision(proof: RevisionProof) -> dict[str, Any]:
             for it in proof.cuts
         ]
     return found
+
+
+def _met(one: Met) -> dict[str, Any]:
+    return {
+        "direction": one.direction, "place": one.place, "statement": one.sql, "changed": one.changed, "left": one.left,
+        "ways": [{"text": it.text, "rows": it.rows} for it in one.ways], "problem": one.problem,
+    }  # fmt: skip
 
 
 def _ms(value: float | None) -> float | None:
@@ -163,6 +171,8 @@ def details(proof: RevisionProof) -> Iterator[str]:
         yield f"lost: {loss.object}, {count(loss.rows, 'row')} written meanwhile ({loss.why})"
     for note in proof.notes:
         yield f"note: {note}"
+    for one in proof.met:
+        yield met(one)
     if proof.rows_touched >= WORTH_SAYING:
         yield against_rows(proof)
     for stall in proof.stalls:
@@ -170,6 +180,25 @@ def details(proof: RevisionProof) -> Iterator[str]:
             f"traffic {stall.direction}: {count(stall.statements, 'statement')}, p50 {duration(stall.p50)}, "
             f"p99 {duration(stall.p99)}, longest {duration(stall.longest)}"
         )
+
+
+def met(one: Met) -> str:
+    """Say what rows a data statement met: how many it changed and left, and how many went each way through it."""
+    return f"{one.direction} {one.place}: {shorten(one.sql, _LONGEST)}: {', '.join(reached(one))}"
+
+
+def reached(one: Met) -> list[str]:
+    """Say the counts of a data statement one by one; what cannot be told is said so."""
+    if one.passed_by:
+        return ["not come to"]
+    word = "read" if one.reads else "changed"
+    said = [f"{word} untold" if one.changed is None else f"{count(one.changed, 'row')} {word}"]
+    if one.left is not None:
+        said.append(f"{number(one.left)} left")
+    for way in one.ways:
+        told = "untold" if way.rows is None else "not met" if way.rows == 0 else number(way.rows)
+        said.append(f"{shorten(way.text, 60)}: {told}")
+    return said
 
 
 def against_rows(proof: RevisionProof) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock.records.drill import IRREVERSIBLE, NOT_EXAMINED, PROVED, REFUSED
-from airlock.reports.drill import WORTH_SAYING, difference, grounds, headline, samples
+from airlock.reports.drill import WORTH_SAYING, difference, grounds, headline, reached, samples
 from airlock.reports.drill_sizes import against_rows, rates, stalls
 from airlock.reports.html import Safe, anchor, join, link, page, table, tag
 from airlock.reports.text import count, duration, number, shorten
@@ -175,6 +175,16 @@ def _revision(proof: RevisionProof) -> Iterator[Safe]:
         yield table(
             ["object", "rows written meanwhile", "why"],
             [[it.object, str(it.rows), it.why] for it in proof.losses],
+        )
+    if proof.met:
+        yield tag("h3", "Rows that data statements met")
+        yield table(
+            ["direction", "place", "statement", "rows"],
+            [
+                [it.direction, it.place, tag("code", shorten(it.sql, _LONGEST)), "; ".join(reached(it))]
+                for it in proof.met
+            ],
+            bad=[bool(it.problem) for it in proof.met],
         )
     if proof.held:
         yield tag("h3", "Locked until the step's end")

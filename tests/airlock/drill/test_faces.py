@@ -24,10 +24,12 @@ from airlock.records.drill import (
     Held,
     Kept,
     Loss,
+    Met,
     RevisionProof,
     Stall,
     Timings,
     Touched,
+    Way,
 )
 from airlock.records.rows import Fill, Rate
 from airlock.reports.drill import document, lines, progress
@@ -226,3 +228,34 @@ def test_every_comparison_is_on() -> None:
     """The switches are for tests alone."""
     assert all((comparisons.SEQUENCES, comparisons.ROWS, comparisons.VALUES, comparisons.AGAIN))
     assert frozenset() == comparisons.BLIND
+
+
+def test_what_data_statements_met_is_shown_everywhere() -> None:
+    """Rows changed and left, each way met or not, and what cannot be told: in text, JSON and on the page."""
+    met = (
+        Met(
+            "up",
+            "r2.py:14",
+            "UPDATE t SET a = '…' WHERE b",
+            3,
+            37,
+            (Way("WHEN c", 2), Way("ELSE d", 0), Way("OR e", None)),
+            "x",
+        ),
+        Met("down", "r2.py:20", "session.add(row)", 0, problem="not come to", passed_by=True),
+        Met("up", "r2.py:15", "DO $$ … $$", None),
+    )
+    report = DrillReport("18.4", (RevisionProof("aaa", "Fill it", NOT_EXAMINED, "x", met=met),))
+    text = "\n".join(lines(report))
+    assert (
+        "up r2.py:14: UPDATE t SET a = '…' WHERE b: 3 rows changed, 37 left, WHEN c: 2, ELSE d: not met, OR e: untold"
+        in text
+    )
+    assert "down r2.py:20: session.add(row): not come to" in text
+    assert "changed untold" in text
+    data = document(report)["revisions"][0]["data"]
+    assert data[0]["ways"] == [
+        {"text": "WHEN c", "rows": 2}, {"text": "ELSE d", "rows": 0}, {"text": "OR e", "rows": None},
+    ]  # fmt: skip
+    assert (data[0]["changed"], data[0]["left"], data[2]["changed"]) == (3, 37, None)
+    assert "Rows that data statements met" in html(report)
