@@ -27,6 +27,15 @@ class Kept:
 
 
 @dataclass(frozen=True, order=True, slots=True)
+class Condition:
+    """What a proof holds for: as long as `sql` counts no row on the target; `why` says which rows those are."""
+
+    object: str
+    why: str
+    sql: str
+
+
+@dataclass(frozen=True, order=True, slots=True)
 class Loss:
     """What was written between up and down and did not survive: no fault, but worth knowing."""
 
@@ -135,6 +144,7 @@ class RevisionProof:
     cuts: tuple[Cut, ...] = ()
     touched: tuple[Touched, ...] = ()
     met: tuple[Met, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def rows_touched(self) -> int:

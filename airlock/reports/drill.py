@@ -67,6 +67,7 @@ def _revision(proof: RevisionProof) -> dict[str, Any]:
         ],
         "kept": [{"object": it.object, "sentence": it.sentence} for it in proof.kept],
         "losses": [{"object": it.object, "rows": it.rows, "why": it.why} for it in proof.losses],
+        "conditions": [{"object": it.object, "why": it.why, "sql": it.sql} for it in proof.conditions],
         "notes": list(proof.notes),
         "held": [{"object": it.object, "mode": it.mode, "direction": it.direction} for it in proof.held],
         "data": [_met(it) for it in proof.met],
@@ -167,6 +168,8 @@ def details(proof: RevisionProof) -> Iterator[str]:
         yield f"{count(len(proof.cuts), 'crash', 'crashes')}: the run after each arrived where it should"
     for kept in proof.kept:
         yield f"kept: {kept.object} ({kept.sentence})"
+    for condition in proof.conditions:
+        yield f"{proof.verdict} while this counts no row of {condition.object} ({condition.why}): {condition.sql}"
     for loss in proof.losses:
         yield f"lost: {loss.object}, {count(loss.rows, 'row')} written meanwhile ({loss.why})"
     for note in proof.notes:

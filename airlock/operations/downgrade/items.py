@@ -121,6 +121,14 @@ def _of_column(
     )  # fmt: skip
 
 
+def narrowed(step: Rehearsed, start: Snapshot | None) -> Iterator[Item]:
+    """List what rows may hold above the step and not below it: other values, and what rules below forbid."""
+    for identity, column in sorted(step.before.columns.items(), key=lambda entry: entry[1].full_name):
+        if identity in step.after.columns and not column.generated:
+            yield from _of_column(step, identity, column, start)
+    yield from forbidden(step, start)
+
+
 def forbidden(step: Rehearsed, start: Snapshot | None) -> Iterator[Item]:
     """List what may be in rows above the step and may not be below it: NULLs, duplicates, missing partners, CHECKs' noes.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airlock.operations.downgrade import snapshot
 from airlock.operations.drill import (
     compare,
     demands,
     failures,
     first_upgrade,
+    freedoms,
     interim_writes,
     second_upgrade,
     sought,
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import Ledger, State
     from airlock.project.project import Project, RevisionFacts
     from airlock.records.difference import Difference
-    from airlock.records.drill import Broken, Cut, Held, Stall
+    from airlock.records.drill import Broken, Condition, Cut, Held, Stall
     from airlock.samples import Table
 
 
@@ -91,6 +93,7 @@ class Examination:
     stalls: list[Stall] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
+    conditions: tuple[Condition, ...] = ()
     gaps: tuple[Gap, ...] = ()
     beyond_help: frozenset[str] = frozenset()
     stuck: bool = False
@@ -194,6 +197,7 @@ class Examination:
             Timings(*(taken.ms if taken else None for taken in (self.up, self.down, self.again))),
             tuple(sorted(held)), tuple(self.stalls), tuple(self.broken), tuple(self.cuts),
             self.concerned, tuple(one for taken in (self.up, self.down) if taken for one in taken.met),
+            conditions=self.conditions,
         )  # fmt: skip
 
     def refuse(self, reason: str) -> None:
@@ -279,6 +283,8 @@ class Examination:
         written: Meanwhile,
         unsure: Mapping[str, Mapping[str, Collection[str]]] | None = None,
     ) -> State | None:
+        # Read only where there is something to tell.
+        above = snapshot.take(self.ledger.reading) if freedoms.grants(before, after) else None
         error: Exception | None = None
         for _ in range(_MOST_LESSONS):
             try:
@@ -294,6 +300,9 @@ class Examination:
             self.did_not_go_down(error or RuntimeError("no way down"))
             self.go_on(before, after, self.ledger.read(), written)
             return None
+        if above is not None:
+            under = snapshot.take(self.ledger.reading)
+            self.conditions = freedoms.conditions(self.facts.revision, above, under)
         below = self.ledger.read(written.state, self.down.touched, before)
         found, notes = compare.structure(before, below)
         found += compare.sequences(before, below)

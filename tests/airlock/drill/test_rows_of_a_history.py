@@ -140,3 +140,16 @@ def test_a_generated_column_that_goes_is_no_loss(run: Run, kind: str) -> None:
     report = run([FIRST, Revision("adds", adds, sql("ALTER TABLE a DROP w, DROP x"))])
     assert verdicts(report) == [PROVED, PROVED]
     assert {one.object for one in report.revisions[1].losses} == {"public.a.x"}
+
+
+def test_a_freedom_that_is_granted_is_said_with_the_query_that_counts_its_use(run: Run) -> None:
+    """Proved for rows that make no use of it: NULLs, and rows alike in what was unique."""
+    first = sql("CREATE TABLE a (id int PRIMARY KEY, v text NOT NULL, n int CONSTRAINT one UNIQUE)")
+    frees = sql("ALTER TABLE a ALTER v DROP NOT NULL", "ALTER TABLE a DROP CONSTRAINT one")
+    back = sql("ALTER TABLE a ALTER v SET NOT NULL", "ALTER TABLE a ADD CONSTRAINT one UNIQUE (n)")
+    report = run([Revision("first", first, sql("DROP TABLE a")), Revision("frees", frees, back)])
+    assert verdicts(report) == [PROVED, PROVED]
+    assert report.revisions[0].conditions == ()
+    null, twice = report.revisions[1].conditions
+    assert null.sql == 'SELECT count(*) FROM ONLY "public"."a" WHERE "v" IS NULL'
+    assert (twice.object, "unique below" in twice.why) == ("public.a.n", True)
