@@ -29,6 +29,9 @@ class Likely:
     @property
     def option(self) -> str:
         """Spell the value of `--rename` that says so."""
+        if self.kind == "label":
+            # A label may hold a dot.
+            return f"{self.old}:{self.new}"
         return f"{self.old}:{self.new.rpartition('.')[2]}"
 
 

@@ -74,7 +74,7 @@ def compare(context: MigrationContext, renames: tuple[str, ...] = ()) -> tuple[P
     if asked:
         with sides(context) as both:
             try:
-                parts = rename_statements(asked, iter(both.live.tables.values()))
+                parts = rename_statements(asked, iter(both.live.tables.values()), both.live.enums)
             except ValueError as error:
                 raise CommandError(f"{error}.") from error
     with sides(context, tuple(it.text for one in parts for it in one.up)) as both:

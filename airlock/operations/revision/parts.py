@@ -30,6 +30,7 @@ class Stage(enum.IntEnum):
     SETTLE = 62
     RETIRE = 65
     DROP = 70
+    LAST = 75
 
     @property
     def phase(self) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
-from airlock.operations.revision import columns, constraints, ddl, indexes, standalone
+from airlock.operations.revision import columns, constraints, ddl, enums, indexes, standalone
 from airlock.operations.revision.parts import Part, Plan, Stage, sql
 from airlock.records.revision import Likely, Remark
 
@@ -24,8 +24,8 @@ def plan(sides: Sides) -> Plan:
     gone = [live[key] for key in live if key not in wanted]
     both = [(live[key], wanted[key]) for key in wanted if key in live]
     parts: list[Part] = [*map(_new_schema, sides.missing), *standalone.changes(sides)]
-    remarks: list[Remark] = list(standalone.remarks(sides, gone))
-    likely = [*_likely_tables(gone, made)]
+    remarks: list[Remark] = list(standalone.remarks(sides))
+    likely = [*_likely_tables(gone, made), *enums.likely(sides)]
     all_changes = {
         (before.schema, before.name): columns.changes(sides, before, after) for before, after in both
     }
@@ -42,6 +42,7 @@ def plan(sides: Sides) -> Plan:
         likely += changes.likely
     if gone:
         parts.append(_dropped_tables(sides, [_without(table, turning) for table in gone]))
+    parts += enums.dropped(sides, gone)
     return Plan(tuple(parts), tuple(remarks), tuple(likely), {**sides.live.enums, **sides.wanted.enums})
 
 
@@ -87,10 +88,9 @@ def _dropped_tables(sides: Sides, tables: list[Table]) -> Part:
     back = [one for table in tables for one in ddl.create_table(table, foreign_keys=False)]
     back += sql(*(text for table in tables for text in ddl.foreign_key_statements(table)))
     up, down = list(sql(f"DROP TABLE {names}")), back
-    for enum in standalone.orphans(sides, tables):
+    for enum in enums.with_tables(sides, tables):
         up += sql(f"DROP TYPE {enum}")
-        labels = ", ".join(ddl.literal(label) for label in sides.live.enums[enum])
-        down = [*sql(f"CREATE TYPE {enum} AS ENUM ({labels})"), *down]
+        down = [*sql(enums.create(enum, sides.live.enums[enum])), *down]
     labels_ = [table.label for table in tables]
     return Part(
         Stage.DROP,

@@ -11,7 +11,7 @@ from airlock.operations.revision.parts import Part, Sql, Stage, sql
 from airlock.operations.revision.stepwise import name_not_null
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airlock.catalogue.structure import Table
 
@@ -19,13 +19,30 @@ if TYPE_CHECKING:
 _BESIDE = "exact; nothing is lost. Code that knows only one of the names fails beside it: deploy both at once"
 
 
-def rename_statements(renames: tuple[str, ...], sides_live: Iterator[Table]) -> tuple[Part, ...]:
-    """Turn `old:new` into statements. Raises ValueError where `old` is no table or column of the live side."""
+def rename_statements(
+    renames: tuple[str, ...], sides_live: Iterator[Table], enums: Mapping[str, tuple[str, ...]]
+) -> tuple[Part, ...]:
+    """Turn `old:new` into statements. Raises ValueError where `old` is no table, column or label of the live side."""
     live = list(sides_live)
     tables = {table.name: table for table in live if not table.schema} | {
         table.label: table for table in live
     }
-    return tuple(_rename(one, tables) for one in renames)
+    return tuple(_relabelled(one, enums) or _rename(one, tables) for one in renames)
+
+
+def _relabelled(text: str, enums: Mapping[str, tuple[str, ...]]) -> Part | None:
+    """Rename a label of an enum, `type.old:new`."""
+    old, _, new = text.partition(":")
+    for name, labels in enums.items():
+        label = old.removeprefix(f"{name}.")
+        if label != old and label in labels and new:
+            rename = f"ALTER TYPE {name} RENAME VALUE"
+            return Part(
+                Stage.RENAME, f"rename {label} of type {name} to {new}",
+                sql(f"{rename} {ddl.literal(label)} TO {ddl.literal(new)}"),
+                sql(f"{rename} {ddl.literal(new)} TO {ddl.literal(label)}"), locks="none on tables", undo=_BESIDE,
+            )  # fmt: skip
+    return None
 
 
 def _rename(text: str, tables: dict[str, Table]) -> Part:

@@ -155,6 +155,27 @@ def test_a_dropped_table_comes_back_whole(shop: Shop) -> None:
     assert fingerprint.differences(before, shop.fingerprint()) == ()
 
 
+@pytest.mark.proof
+def test_a_label_of_an_enum_is_renamed_where_that_was_said(shop: Shop) -> None:
+    """One label out, one in at its place: asked; then RENAME VALUE, and rows say the new one. Its last column takes it along."""
+    wanted = shop.renamed('Enum("ok", "sad", name="mood")', 'Enum("ok", "glum", name="mood")')
+    shop.run("INSERT INTO shop.customer (email, kind, mood, nick) VALUES ('a@b', 'person', 'sad', 'a')")
+    head, before = shop.head(), shop.fingerprint()
+    with pytest.raises(CommandError, match=r"shop\.mood\.sad -> glum\. Say --rename shop\.mood\.sad:glum"):
+        shop.revise(wanted)
+    shop.revise(wanted, rename="shop.mood.sad:glum")
+    shop.upgrade(wanted)
+    assert shop.ask("SELECT mood::text FROM shop.customer") == [("glum",)]
+    assert shop.revise(wanted) == []
+    without = shop.renamed('    Column("mood", Enum("ok", "sad", name="mood"), nullable=True),\n', "")
+    shop.revise(without, rename="none")
+    assert 'op.execute("DROP TYPE shop.mood")' in shop.written()
+    shop.upgrade(without)
+    assert shop.revise(without) == []
+    shop.downgrade(without, head)
+    assert all(one.is_note for one in fingerprint.differences(before, shop.fingerprint()))
+
+
 def test_a_likely_rename_is_not_guessed(shop: Shop) -> None:
     """One column out, one in, of the same type: refused until somebody says what it is; nothing is written."""
     wanted = shop.renamed(

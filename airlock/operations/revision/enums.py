@@ -1,0 +1,141 @@
+"""Enums: made, given labels, dropped with the last column of theirs; which ones need another type altogether."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from airlock.operations.revision import ddl
+from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
+from airlock.records.revision import Likely, Remark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from airlock.catalogue.structure import Structure, Table
+    from airlock.operations.revision.shadow import Sides
+
+_ELSEWHERE = sa.text("""
+SELECT DISTINCT c.oid::regclass::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+JOIN pg_type t ON t.oid = a.atttypid
+WHERE (a.atttypid = to_regtype(:name) OR t.typelem = to_regtype(:name)) AND a.attnum > 0 AND NOT a.attisdropped
+  AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+ORDER BY 1""")
+
+
+def create(name: str, labels: Iterable[str]) -> str:
+    """Spell CREATE TYPE."""
+    return f"CREATE TYPE {name} AS ENUM ({', '.join(ddl.literal(label) for label in labels)})"
+
+
+def enum_of(column_type: str) -> str:
+    """Name the type of an array's items, or the type itself."""
+    return column_type.removesuffix("[]")
+
+
+def only_adds(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    """Tell whether every label stays, in its order."""
+    return tuple(label for label in after if label in before) == before
+
+
+def changes(sides: Sides) -> Iterator[Part]:
+    """Plan enums that come and labels that are added, each at its place."""
+    for name, labels in sides.wanted.enums.items():
+        if name not in sides.live.enums:
+            yield Part(
+                Stage.EXPAND, f"create type {name}", sql(create(name, labels)), sql(f"DROP TYPE {name}"),
+                locks="none on what was there",
+            )  # fmt: skip
+            continue
+        before = sides.live.enums[name]
+        added = [label for label in labels if label not in before]
+        if added and only_adds(before, labels):
+            yield Part(
+                Stage.CLEAR, f"add {', '.join(added)} to type {name}", tuple(_add_values(name, before, labels)), (), own=True,
+                locks="none on tables",
+                undo="the values stay in the type: PostgreSQL cannot take one out; nobody needs to use them",
+                loses=((f"type {name}", "a value of an enum cannot be taken out again"),),
+            )  # fmt: skip
+
+
+def _add_values(name: str, before: tuple[str, ...], labels: tuple[str, ...]) -> Iterator[Sql]:
+    for place, label in enumerate(labels):
+        if label not in before:
+            where = (
+                f" AFTER {ddl.literal(labels[place - 1])}" if place else f" BEFORE {ddl.literal(before[0])}"
+            )
+            yield from alone(f"ALTER TYPE {name} ADD VALUE IF NOT EXISTS {ddl.literal(label)}{where}")
+
+
+def likely(sides: Sides) -> Iterator[Likely]:
+    """Name labels of which one went and one came at the same place: perhaps renamed."""
+    for name, labels in sides.wanted.enums.items():
+        before = sides.live.enums.get(name, labels)
+        pairs = [(old, new) for old, new in zip(before, labels, strict=False) if old != new]
+        if (
+            len(before) == len(labels)
+            and len(pairs) == 1
+            and pairs[0][0] not in labels
+            and pairs[0][1] not in before
+        ):
+            yield Likely("label", f"{name}.{pairs[0][0]}", pairs[0][1])
+
+
+def dropped(sides: Sides, gone: list[Table]) -> list[Part]:
+    """Plan the enums that no column is of any longer, and that the models do not have: dropped last of all."""
+    parts = []
+    for name in orphans(sides):
+        if name in with_tables(sides, gone):
+            continue
+        parts.append(
+            Part(
+                Stage.LAST, f"drop type {name}", sql(f"DROP TYPE {name}"), sql(create(name, sides.live.enums[name])),
+                locks="none on tables",
+            )
+        )  # fmt: skip
+    return parts
+
+
+def orphans(sides: Sides) -> list[str]:
+    """List the enums that only columns that go are of; those that were of no use before stay."""
+    found = []
+    for name in sides.live.enums:
+        if name in sides.wanted.enums or not _used(sides.live, name) or _used(sides.wanted, name):
+            continue
+        tables = {table.sql for table in sides.live.tables.values()}
+        if not {str(one) for (one,) in sides.connection.execute(_ELSEWHERE, {"name": name})} - tables:
+            found.append(name)
+    return found
+
+
+def with_tables(sides: Sides, gone: list[Table]) -> list[str]:
+    """List the enums that only dropped tables are of: they go, and come back, with them."""
+    names = {table.sql for table in gone}
+    return [
+        name for name in orphans(sides)
+        if all(table.sql in names for table in sides.live.tables.values()
+               if name in {enum_of(one.type) for one in table.columns.values()})
+    ]  # fmt: skip
+
+
+def _used(structure: Structure, name: str) -> bool:
+    return any(
+        enum_of(one.type) == name for table in structure.tables.values() for one in table.columns.values()
+    )
+
+
+def remarks(sides: Sides) -> Iterator[Remark]:
+    """Say which enums differ in a way that is not written."""
+    gone = orphans(sides)
+    for name, labels in sides.live.enums.items():
+        if name not in sides.wanted.enums:
+            if name not in gone:
+                yield Remark(f"type {name}", "the models do not have this enum; it stays")
+        elif not only_adds(labels, sides.wanted.enums[name]):
+            new = sides.wanted.enums[name]
+            yield Remark(
+                f"type {name}",
+                f"the models have the values {', '.join(new)}, the database {', '.join(labels)}: values of an enum are"
+                " not removed or reordered without a rewrite; write it by hand",
+            )
