@@ -16,14 +16,25 @@ if TYPE_CHECKING:
     from airlock.catalogue.structure import Table
 
 
+# The default of the last column that was added, as PostgreSQL spells it again.
+_DEFAULT = (
+    "SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d"
+    " WHERE d.adrelid = to_regclass('{}.airlock_probe') ORDER BY d.adnum DESC LIMIT 1"
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What an ALTER TABLE did to an empty copy of a table: its own file, and its indexes' by body."""
+    """What an ALTER TABLE did to an empty copy of a table: its own file, and its indexes' by body.
+
+    `default` is that of the last column, as PostgreSQL spells it again.
+    """
 
     rewritten: bool
     rebuilt: frozenset[str]
     indexes: Mapping[str, str]
     refused: str | None = None
+    default: str | None = None
 
 
 def probed(
@@ -48,6 +59,7 @@ def probed(
             for clause in clauses:
                 run(connection, f"ALTER TABLE {shadow}.airlock_probe {clause}")
             after = _files(connection, shadow)
+            default = run(connection, _DEFAULT.format(shadow)).scalar()
     except sa.exc.DBAPIError as error:
         return Probe(True, frozenset(), {}, str(error.orig).splitlines()[0].strip())
     bodies = {name: body for name, (_, body) in before.items()}
@@ -65,7 +77,10 @@ def probed(
 
     rewritten = before[""][0] != after[""][0]
     return Probe(
-        rewritten, frozenset(map(there, rebuilt)), {there(old): there(new) for old, new in changed.items()}
+        rewritten,
+        frozenset(map(there, rebuilt)),
+        {there(old): there(new) for old, new in changed.items()},
+        default=default,
     )
 
 

@@ -32,6 +32,11 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
             ).rewritten
         )
         if one.not_null and not kept_by_default and not one.identity and not one.generated and not one.serial:
+            value = _constant(sides, live, one)
+            if value is not None:
+                found.parts.append(_given(live, one, value))
+                freed.append(dataclasses.replace(one, default=value))
+                continue
             found.parts.append(_freed(sides, live, one))
             freed.append(dataclasses.replace(one, not_null=False))
         else:
@@ -71,6 +76,30 @@ def _volatile(one: Column) -> bool:
         and not one.generated
         and not one.identity
     )
+
+
+def _constant(sides: Sides, live: Table, one: Column) -> str | None:
+    """Choose a default for rows of code that does not know the column; None where there is none that touches no row."""
+    if one.default is not None or _tied(live, one.name):
+        return None
+    value = stand_in(sides, live, one)
+    if value == "NULL":
+        return None
+    probe = sides.probe(
+        live, f"ADD COLUMN airlock_again {one.spelt_type}", f"ALTER COLUMN airlock_again SET DEFAULT {value}"
+    )
+    again = sides.probe(live, f"ADD COLUMN airlock_again {one.spelt_type} DEFAULT {value}")
+    return None if again.rewritten or probe.default is None else probe.default
+
+
+def _given(live: Table, one: Column, value: str) -> Part:
+    """Give a column that is about to go a default: it stays NOT NULL, and new code need not write it."""
+    alter, label = f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(one.name)}", f"{live.label}.{one.name}"
+    return Part(
+        Stage.EXPAND, f"let new code do without {label}", sql(f"{alter} SET DEFAULT {value}"), sql(f"{alter} DROP DEFAULT"),
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+        undo=f"exact; rows that were written without a value keep {value}",
+    )  # fmt: skip
 
 
 def _freed(sides: Sides, live: Table, one: Column) -> Part:
