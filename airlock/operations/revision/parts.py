@@ -19,6 +19,7 @@ class Stage(enum.IntEnum):
     CLEAR = 5
     EXPAND = 10
     FIT = 15
+    BESIDE = 17
     INDEX = 20
     BACKFILL = 30
     TWIN = 35

@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 
 from airlock.catalogue import fingerprint
 from airlock.catalogue.fingerprint import Fingerprint
-from airlock.operations.drill.child import prove
+from airlock.operations.drill.child import Finished, prove
 from airlock.operations.drill.examination import Options
 from airlock.operations.revision import process_revision_directives
 from airlock.operations.revision.shadow import create
@@ -153,11 +153,17 @@ class Shop:
             )
             return list(seen)
 
-    def drill(self, from_to: str, empty: ScratchDatabase) -> list[RevisionProof]:
-        """Drill in this process, on an empty database."""
-        with reached(empty):
-            messages = prove(str(self.ini), (), from_to, None, None, 0, empty, Options(), {})
-            return [one for one in messages if isinstance(one, RevisionProof)]
+    def drill(self, from_to: str, server: ScratchServer) -> list[RevisionProof]:
+        """Drill in this process, on an empty database, and on another one where the examination wants that."""
+        proofs: list[RevisionProof] = []
+        position: int | None = 0
+        while position is not None:
+            with server.database() as empty, reached(empty):
+                messages = list(prove(str(self.ini), (), from_to, None, None, position, empty, Options(), {}))
+            proofs += [one for one in messages if isinstance(one, RevisionProof)]
+            ended = messages[-1].position if isinstance(messages[-1], Finished) else None
+            position = ended if ended is not None and ended > position else None
+        return proofs
 
     def check(self, metadata: sa.MetaData) -> None:
         """Run `alembic check`."""

@@ -51,8 +51,7 @@ def test_what_is_written(shops: Shops, tmp_path: Path, name: str, major: int) ->
         with server.database() as alone:
             assert left(shop, made_by(wanted, alone)) == []
         assert shop.revise(wanted, rename="none") == []
-        with server.database() as empty:
-            proofs = shop.drill(f"{head}:{written[-1]}", empty)
+        proofs = shop.drill(f"{head}:{written[-1]}", server)
         assert [(one.verdict, one.reason) for one in proofs] == [("proved", "")] * len(written)
 
 

@@ -65,7 +65,9 @@ def moved(live: Table, before: Column, after: Column) -> list[str]:
     if not after.identity:
         made.append(f"{becomes} SET DEFAULT {after.default}")
         made.append(f"ALTER SEQUENCE {new.name} OWNED BY {live.sql}.{quoted(after.name)}")
-    return made + [grant.format(sequence=new.name) for grant in old.privileges]
+    # The models know no grants: those of the side that is there hold for both.
+    grants = dict.fromkeys((*old.privileges, *new.privileges))
+    return made + [grant.format(sequence=new.name) for grant in grants]
 
 
 def _taken_over(live: Table, after: Column, old: Sequence, new: Sequence, aside: str) -> str:

@@ -76,7 +76,7 @@ def expand(live: Table, swap: Swap) -> list[Part]:
     names, after = swap.names, swap.after
     new, label = quoted(names.new), f"{live.label}.{after.name}"
     added = Part(
-        Stage.EXPAND, f"add {live.label}.{names.new} of type {after.spelt_type} beside {after.name}",
+        Stage.BESIDE, f"add {live.label}.{names.new} of type {after.spelt_type} beside {after.name}",
         (*sql(f"ALTER TABLE {live.sql} ADD COLUMN {new} {after.spelt_type}"),
          *sync(live, names, names.new, names.column, after)),
         (*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {new}")), own=True,
