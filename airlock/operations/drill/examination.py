@@ -388,8 +388,11 @@ class Examination:
             try:
                 self.up = self.take("up")
             except Exception as error:  # noqa: BLE001  a revision may raise anything
-                made.remove(self.ledger)
                 self._refused_by_itself(error)
+                if not made.remove(self.ledger):
+                    self.stuck = True
+                    self.pass_over("rows that were made for it cannot be taken back")
+                    return None
                 continue
             break
         else:

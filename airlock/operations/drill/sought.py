@@ -53,13 +53,15 @@ class Sought:
         """Count them all."""
         return sum(len(one) for one in self.rows.values())
 
-    def remove(self, ledger: Ledger) -> None:
-        """Delete the rows; nothing has changed them since. Commits."""
-        with ledger.writing.cursor() as cursor:
-            for table, places in self.rows.items():
-                listed = ", ".join(f"'{place}'::tid" for place in places)
-                cursor.execute(f"DELETE FROM {table} WHERE ctid = ANY (ARRAY[{listed}])")
-        self.rows.clear()
+    def remove(self, ledger: Ledger) -> bool:
+        """Delete the rows, which nothing has changed since; False where a trigger or a rule does not let it. Commits."""
+        try:
+            with ledger.writing.cursor() as cursor:
+                for table, places in self.rows.items():
+                    cursor.execute(f"DELETE FROM {table} AS t WHERE {_at('t', places)}")
+        except client.Error:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def seek(
                     tried.add((act.text, table.label))
                     python = more if act.kind == reading.READ else Constants()
                     most = _MOST_KEPT if later is None else 0
-                    for row in _make(cursor, table, act, python, number, most, sure):
+                    for row in _made(cursor, table, act, python, number, most, sure):
                         made.rows.setdefault(table.sql, []).append(row.place)
                         made.keys.setdefault(table.label, (table.key, set()))[1].add(row.key)
                         if row.strength != CERTAIN:
@@ -118,6 +120,8 @@ def seek(
                                 row.key
                             )
         connection.commit()
+    except client.Error:  # a constraint that is looked at when all is written
+        return Sought()
     finally:
         connection.rollback()
         connection.autocommit = True
@@ -204,6 +208,18 @@ def _words(text: str) -> set[str]:
     return found
 
 
+def _made(cursor: Any, table: Table, *rest: Any) -> list[_Row]:
+    """Make rows of one table for one act; none where the table lets them in and not out again (a trigger, a rule)."""
+    cursor.execute("SAVEPOINT airlock_act")
+    try:
+        found = _make(cursor, table, *rest)
+    except client.Error:
+        found = []
+        cursor.execute("ROLLBACK TO SAVEPOINT airlock_act")
+    cursor.execute("RELEASE SAVEPOINT airlock_act")
+    return found
+
+
 def _make(
     cursor: Any,
     table: Table,
@@ -275,8 +291,7 @@ def _kept_of(
     kept = set(_chosen(cursor, table, act, [place for place, _ in rows], most))
     gone = [place for place, _ in rows if place not in kept]
     if gone:
-        listed = ", ".join(f"'{place}'::tid" for place in gone)
-        cursor.execute(f"DELETE FROM {table.sql} WHERE ctid = ANY (ARRAY[{listed}])")
+        cursor.execute(f"DELETE FROM {table.sql} AS t WHERE {_at('t', gone)}")
     return [_Row(place, key, strength) for place, key in rows if place in kept]
 
 
@@ -337,7 +352,7 @@ def _insert(
     statement = (
         f"INSERT INTO {table.sql} ({', '.join(quoted(name) for name in names)}) OVERRIDING SYSTEM VALUE "
         f"SELECT {', '.join(f'c.{quoted(name)}' for name in names)} FROM (SELECT {listed} FROM (SELECT * FROM {table.sql} "
-        f"OFFSET {place} LIMIT 1) AS o) AS c WHERE {checks or 'true'}{free} RETURNING ctid::text, {key}"
+        f"OFFSET {place} LIMIT 1) AS o) AS c WHERE {checks or 'true'}{free} RETURNING tableoid::text || ctid::text, {key}"
     )
     cursor.execute("SAVEPOINT airlock_sought")
     try:
@@ -374,11 +389,17 @@ def _chosen(cursor: Any, table: Table, act: Act, places: Sequence[str], most: in
     return list(kept)
 
 
+def _at(alias: str, places: Sequence[str]) -> str:
+    """Spell the condition that tells rows by where they stand; partitions have the same places."""
+    listed = ", ".join(f"'{place}'" for place in places)
+    return f"{alias}.tableoid::text || {alias}.ctid::text = ANY (ARRAY[{listed}])"
+
+
 def _places(cursor: Any, scope: Scope, alias: str, condition: str, places: Sequence[str]) -> list[str]:
-    listed = ", ".join(f"'{place}'::tid" for place in places)
+    spelled = f"{alias}.tableoid::text || {alias}.ctid::text"
     query = (
-        f"{scope.prefix} SELECT DISTINCT {alias}.ctid::text FROM {scope.source} "
-        f"WHERE ({condition}) AND {alias}.ctid = ANY (ARRAY[{listed}]) ORDER BY 1"
+        f"{scope.prefix} SELECT DISTINCT {spelled} FROM {scope.source} "
+        f"WHERE ({condition}) AND {_at(alias, places)} ORDER BY 1"
     )
     cursor.execute("SAVEPOINT airlock_sought")
     try:

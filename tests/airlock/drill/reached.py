@@ -276,4 +276,16 @@ SOUND = (
              "UPDATE $t SET title = c.title FROM c_$t c WHERE c.code = $t.code AND c.active AND c.level >= 3"),
          sql("ALTER TABLE $t DROP title"),
          beside="CREATE TABLE c_$t (id serial PRIMARY KEY, code text, title text, active boolean, level integer)"),
+    Case("on_partitions", "k integer",
+         sql("ALTER TABLE p_$t ADD hot boolean", "UPDATE p_$t SET hot = true WHERE state = 'hot' OR n = 77"),
+         sql("ALTER TABLE p_$t DROP hot"),
+         beside="CREATE TABLE p_$t (id integer, n integer, state text, PRIMARY KEY (id)) PARTITION BY HASH (id)\n"
+                "CREATE TABLE p_$t_0 PARTITION OF p_$t FOR VALUES WITH (MODULUS 2, REMAINDER 0)\n"
+                "CREATE TABLE p_$t_1 PARTITION OF p_$t FOR VALUES WITH (MODULUS 2, REMAINDER 1)"),
+    Case("rows_that_stay", "k integer",
+         sql("ALTER TABLE s_$t ADD hot boolean", "UPDATE s_$t SET hot = true WHERE state = 'hot'"),
+         sql("ALTER TABLE s_$t DROP hot"),
+         beside="CREATE TABLE s_$t (id serial PRIMARY KEY, state text)\n"
+                "CREATE FUNCTION no_$t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$\n"
+                "CREATE TRIGGER stay BEFORE DELETE ON s_$t FOR EACH ROW EXECUTE FUNCTION no_$t()"),
 )  # fmt: skip
