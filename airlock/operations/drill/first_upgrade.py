@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill import compare, demands, failures
+from airlock.operations.drill import compare, demands, extremes, failures
 from airlock.operations.drill.gaps import needs
 
 _MOST_LESSONS = 4
@@ -25,7 +25,7 @@ def first_up(one: Examination) -> StepTaken | None:
             _cannot_go_up(one, error)
             return None
         first = failures.one_line(error)
-        fitted = _on_values_that_fit(one, error)
+        fitted = _on_values_that_fit(one, error) or _off_the_edge(one, error)
         if fitted is not None:
             return fitted
     try:
@@ -63,6 +63,25 @@ def _on_values_that_fit(one: Examination, error: Exception) -> StepTaken | None:
         )
         return taken
     return None
+
+
+def _off_the_edge(one: Examination, error: Exception) -> StepTaken | None:
+    """Upgrade once more without values at the edge of their type, where it computed past one."""
+    if not extremes.is_past_the_edge(error):
+        return None
+    names = {name for name, digest in one.state.digests.items() if digest.count} - {one.ledger.version_table}
+    changed = extremes.tame(one.ledger, names & one.state.tables())
+    if not changed:
+        return None
+    one.state = one.ledger.read()
+    try:
+        taken = one.take("up")
+    except Exception:  # noqa: BLE001  a revision may raise anything; rows that fit are tried next
+        return None
+    one.notes.append(
+        f"the upgrade fails on values at the edge of their type ({failures.one_line(error)}): ordinary ones took their place"
+    )
+    return taken
 
 
 def _on_fitting_rows(one: Examination, first: str) -> StepTaken | None:

@@ -1,0 +1,75 @@
+"""Values at the edge of their type, taken out where an upgrade computes past it: `n + 1` of the largest integer.
+
+The revision would fail on such rows of the target too: the proof's note says so. Keys keep theirs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airlock.database.server import sqlstate
+from airlock.drivers import client
+from airlock.operations.drill import failures
+from airlock.samples.tables import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airlock.operations.drill.state import Ledger
+    from airlock.samples.tables import Column
+
+# numeric_value_out_of_range, datetime_field_overflow, interval_field_overflow (PostgreSQL manual, "Error Codes").
+_PAST_THE_EDGE = frozenset({"22003", "22008", "22015"})
+# A type's condition for being near its edge, and what such a value becomes.
+_TAMED = {
+    "smallint": ("abs(c::integer) > 100", "c % 100"),
+    "integer": ("abs(c::bigint) > 100000", "c % 1000"),
+    "bigint": ("abs(c::numeric) > 100000", "c % 1000"),
+    "real": ("abs(c) > 1e15 OR (c <> 0 AND abs(c) < 1e-15)", "sign(c) * 1500"),
+    "double precision": ("abs(c) > 1e15 OR (c <> 0 AND abs(c) < 1e-15)", "sign(c) * 1500"),
+    "date": ("c > '2100-01-01' OR c < '1950-01-01'", "'2031-01-31'"),
+    "timestamp without time zone": ("c > '2100-01-01' OR c < '1950-01-01'", "'2031-01-31 12:00'"),
+    "timestamp with time zone": ("c > '2100-01-01' OR c < '1950-01-01'", "'2031-01-31 12:00+00'"),
+    "interval": ("c > '1 year'", "'1 day'"),
+}
+
+
+def is_past_the_edge(error: BaseException) -> bool:
+    """Tell whether an upgrade failed because a value left the range of its type."""
+    return sqlstate(failures.origin(error)) in _PAST_THE_EDGE
+
+
+def tame(ledger: Ledger, names: Collection[str]) -> tuple[str, ...]:
+    """Replace values near the edge of their type in some tables; commit, and return the columns that were changed.
+
+    Columns of keys are left alone, and those whose CHECKs refuse the ordinary value.
+    """
+    changed = []
+    for table in ledger.tables(names):
+        kept = {name for unique in table.uniques for name in unique.columns}
+        kept |= {name for key in table.foreign_keys for name in key.columns}
+        for column in table.columns:
+            edge = _edge(column)
+            if edge is None or column.name in kept or column.identity:
+                continue
+            condition, value = edge
+            statement = (
+                f"UPDATE {table.sql} AS t SET {quoted(column.name)} = x.tamed FROM (SELECT ctid AS place, "
+                f"({value})::{column.type} AS tamed FROM (SELECT ctid, {quoted(column.name)} AS c FROM {table.rows_sql}) AS y "
+                f"WHERE {condition}) AS x WHERE t.ctid = x.place"
+            )
+            try:
+                with ledger.writing.cursor() as cursor:
+                    cursor.execute(statement)
+                    if cursor.rowcount:
+                        changed.append(f"{table.label}.{column.name}")
+            except client.Error:
+                continue
+    return tuple(changed)
+
+
+def _edge(column: Column) -> tuple[str, str] | None:
+    if column.type == "numeric" and column.length is not None:
+        whole = max(column.length - (column.scale or 0), 0)
+        return f"abs(c) >= 5 * 10::numeric ^ {whole - 1}", f"trunc(c / 10, {max(column.scale or 0, 0)})"
+    return _TAMED.get(column.type)

@@ -1,0 +1,54 @@
+"""Upgrades that compute past the edge of a type are examined on ordinary values, and the proof says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import airlock
+from tests.airlock.histories import HEADER, SYNC, Revision, write_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COLUMNS = (
+    "id serial PRIMARY KEY, n int, s smallint, a numeric(6,2), f float8, d date, w timestamptz, i interval"
+)
+# Name: the way up, the way down, the verdict.
+CASES = {
+    "adds": ("UPDATE {t} SET n = n + 1", "UPDATE {t} SET n = n - 1", "proved"),
+    "adds_and_forgets": ("UPDATE {t} SET n = n + 1", "", "refused"),
+    "rounds": ("UPDATE {t} SET a = round(a, 1)", "", "refused"),
+    "without_signs": ("UPDATE {t} SET n = abs(n), s = abs(s)", "", "refused"),
+    "squares": ("UPDATE {t} SET f = f * f", "", "refused"),
+    "joins": (
+        "DELETE FROM {t} WHERE NOT EXISTS (SELECT FROM {t} o WHERE o.n = {t}.n + 100000)",
+        "",
+        "refused",
+    ),
+    "narrows": ("ALTER TABLE {t} ALTER n TYPE smallint", "ALTER TABLE {t} ALTER n TYPE int", "proved"),
+}
+
+
+@pytest.mark.proof
+def test_values_at_the_edge_are_not_what_a_verdict_ends_at(tmp_path: Path) -> None:
+    """Sound ones are proved with a note; faulty ones refused, not left unexamined."""
+    revisions = []
+    for name, (up, down, _) in CASES.items():
+        table = f"t_{name}"
+        revisions.append(
+            Revision(f"{name}_made", f'op.execute("CREATE TABLE {table} ({COLUMNS})")', f'op.execute("DROP TABLE {table}")')
+        )  # fmt: skip
+        for_table = [one.replace("{t}", table) for one in (up, down)]
+        went, back = (f'op.execute("{one}")' if one else "pass" for one in for_table)
+        revisions.append(Revision(name, went, back))
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    proofs = {proof.revision: proof for proof in airlock.drill(ini).revisions}
+    assert {name: proofs[name].verdict for name in CASES} == {
+        name: verdict for name, (_, _, verdict) in CASES.items()
+    }
+    for name in ("adds", "narrows"):
+        assert any(
+            "out of range" in note and "ordinary ones took their place" in note for note in proofs[name].notes
+        ), name
