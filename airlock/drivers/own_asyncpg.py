@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 
 import asyncpg
 import asyncpg.connection
+import asyncpg.prepared_stmt
 
 from airlock.drivers.spelling import bound, statements
 
@@ -32,6 +33,9 @@ CheckViolation = asyncpg.CheckViolationError
 
 # Kept before anything redirects the name.
 _connect = asyncpg.connection.connect
+# Kept before anything taps the methods: a tap would wait for this very thread.
+_fetch = asyncpg.prepared_stmt.PreparedStatement.fetch
+_copy_from_query = asyncpg.connection.Connection.copy_from_query
 _CODECS = {"json": (json.dumps, json.loads), "jsonb": (json.dumps, json.loads)}
 # libpq's words that asyncpg reads in a URL; of the others only those below mean something to it.
 _IN_THE_URL = frozenset({
@@ -77,6 +81,8 @@ class Connection:
         self.driver_connection = driver_connection
         self.autocommit = False
         self._begin = "BEGIN"
+        # Two threads may share a connection, as libpq's drivers let them: one waits for the other.
+        self.lock = threading.RLock()
 
     @property
     def info(self) -> Info:
@@ -129,8 +135,9 @@ class Connection:
         return int(self.driver_connection._transport.get_extra_info("socket").fileno())
 
     def _end(self, word: str) -> None:
-        if self.driver_connection.is_in_transaction():
-            self.send(word)
+        with self.lock:
+            if self.driver_connection.is_in_transaction():
+                self.send(word)
 
     def send(self, text: str) -> tuple[Any, list[Any], str]:
         """Run a text; return the last statement's columns, rows and status."""
@@ -162,14 +169,14 @@ class Connection:
                 await self._run("COMMIT")
             return result
 
-        with self.around(self):
+        with self.lock, self.around(self):
             result: tuple[Any, list[Any], str] = _wait(sent())
             return result
 
     async def _run(self, text: str) -> tuple[Any, list[Any], str]:
         # Without a name: behind a pooler a named one would be another session's.
         prepared = await self.driver_connection.prepare(text, name="")
-        rows = await prepared.fetch()
+        rows = await _fetch(prepared)
         return prepared.get_attributes(), rows, prepared.get_statusmsg()
 
 
@@ -245,10 +252,10 @@ class Cursor:
             file.write(data.decode())
 
         query = found[1]
-        with self.connection.around(self.connection):
+        with self.connection.lock, self.connection.around(self.connection):
             _wait(
-                self.connection.driver_connection.copy_from_query(
-                    query, output=write, format="csv", header=True
+                _copy_from_query(
+                    self.connection.driver_connection, query, output=write, format="csv", header=True
                 )
             )
 

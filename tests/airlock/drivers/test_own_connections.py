@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import importlib
 import io
@@ -13,6 +14,7 @@ import pytest
 
 from airlock.drivers import own_asyncpg, own_psycopg, own_psycopg2
 from airlock.drivers.spelling import bound, identifier, literal, statements
+from airlock.recorder.interception import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,6 +163,33 @@ def test_every_call_is_surrounded(driver: Any, empty_database: Database) -> None
     assert file.getvalue() == "a,b\n1,ü\n"
     # A rollback of nothing need not be sent.
     assert entered >= 3
+
+
+def test_two_threads_may_share_a_connection(connection: Any) -> None:
+    """The one waits while the other's statement runs, as a watcher's heartbeat does."""
+    connection.autocommit = True
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(ask, connection, f"SELECT {number}, pg_sleep(0.02)") for number in range(20)]
+        assert [one.result()[0][0] for one in asked] == list(range(20))
+
+
+def test_no_tap_sees_what_airlock_asks(driver: Any, connection: Any) -> None:
+    """A recorder that asked through a tapped connection would wait for itself."""
+    seen: list[str] = []
+
+    class Recorder:
+        active = True
+
+        def line_now(self) -> int:
+            return 1
+
+        def before(self, *arguments: Any, **_: Any) -> None:
+            seen.append(arguments[2])
+
+    listener: Any = Recorder()
+    with installed(listener):
+        assert ask(connection, "SELECT 41 + 1") == [(42,)]
+    assert seen == []
 
 
 def test_values_are_spelt() -> None:
