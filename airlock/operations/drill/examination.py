@@ -235,6 +235,9 @@ class Examination:
                 self.state = settle(self.ledger, before, self.ledger.read())
             return
         self.state = settle(self.ledger, before, after)
+        if self.up is not None and self.up.acts:
+            # What it inserts may have got other keys the last time.
+            self.state = self.ledger.read()
 
     def _took_back_its_own(self, written: Meanwhile) -> bool:
         """Delete the rows that were made of constants, and those written meanwhile on the way with them. Commits."""

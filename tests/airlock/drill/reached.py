@@ -288,4 +288,10 @@ SOUND = (
          beside="CREATE TABLE s_$t (id serial PRIMARY KEY, state text)\n"
                 "CREATE FUNCTION no_$t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$\n"
                 "CREATE TRIGGER stay BEFORE DELETE ON s_$t FOR EACH ROW EXECUTE FUNCTION no_$t()"),
+    Case("seeds_a_row", "name text NOT NULL UNIQUE", sql("INSERT INTO $t (name) VALUES ('admin')"),
+         sql("DELETE FROM $t WHERE name = 'admin'")),
+    Case("seeds_in_bulk", "name text NOT NULL UNIQUE",
+         "op.bulk_insert(sa.table('$t', sa.column('name')), [{'name': 'a'}, {'name': 'b'}])",
+         "t = sa.table('$t', sa.column('name'))\n"
+         "op.execute(t.delete().where(t.c.name.in_(['a', 'b'])))"),
 )  # fmt: skip
