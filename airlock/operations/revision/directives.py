@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from alembic.util import CommandError
 
+from airlock.operations.revision.foreign import around, foreign, spoken_for
 from airlock.operations.revision.plan import plan
 from airlock.operations.revision.renames import rename_statements
 from airlock.operations.revision.scripts import scripts
@@ -90,14 +91,20 @@ def rewrite(
 ) -> None:
     """Put one script per revision into `directives`; none where there is nothing to do. `sql_form`: all as SQL."""
     first = directives[0]
-    if not made.parts:
+    others = foreign(first)
+    parts = spoken_for(others, made.parts)
+    if not parts and others:
+        first.upgrade_ops_list[-1].ops[:] = others
+        first.downgrade_ops_list[-1].ops[:] = [one.reverse() for one in reversed(others)]
+        return
+    if not parts:
         first.upgrade_ops_list[-1].ops[:] = []
         first.downgrade_ops_list[-1].ops[:] = []
         if getattr(getattr(context.config, "cmd_opts", None), "autogenerate", False):
             log.info("The models and the history agree: there is nothing to write.")
             directives[:] = []
         return
-    directives[:] = scripts(first, made.parts, None if sql_form else made.enums)
+    directives[:] = around(first, scripts(first, parts, None if sql_form else made.enums), others)
     _date_in_order(context)
 
 

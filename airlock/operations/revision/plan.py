@@ -75,7 +75,7 @@ def _new_tables(tables: list[Table]) -> Part:
         Stage.EXPAND,
         f"create {' and '.join(names)}",
         tuple(up),
-        sql(f"DROP TABLE {', '.join(table.sql for table in tables)}"),
+        sql(*_drops(tables)),
         locks=f"SHARE ROW EXCLUSIVE on {', '.join(older)} for a moment (new foreign keys of empty tables)"
         if older
         else "none on what was there",
@@ -83,11 +83,30 @@ def _new_tables(tables: list[Table]) -> Part:
     )
 
 
+def _drops(tables: list[Table]) -> list[str]:
+    """Drop those that refer before those that are referred to; in one statement where they refer round in a circle."""
+    left = list(tables)
+    made: list[str] = []
+    while left:
+        referred = {
+            one.references
+            for table in left
+            for one in table.constraints.values()
+            if one.references != table.sql
+        }
+        free = [table for table in left if table.sql not in referred]
+        if not free:
+            return [*made, f"DROP TABLE {', '.join(table.sql for table in left)}"]
+        made += [f"DROP TABLE {table.sql}" for table in free]
+        left = [table for table in left if table.sql in referred]
+    return made
+
+
 def _dropped_tables(sides: Sides, tables: list[Table]) -> Part:
     names = ", ".join(table.sql for table in tables)
     back = [one for table in tables for one in ddl.create_table(table, foreign_keys=False)]
     back += sql(*(text for table in tables for text in ddl.foreign_key_statements(table)))
-    up, down = list(sql(f"DROP TABLE {names}")), back
+    up, down = list(sql(*_drops(tables))), back
     for enum in enums.with_tables(sides, tables):
         up += sql(f"DROP TYPE {enum}")
         down = [*sql(enums.create(enum, sides.live.enums[enum])), *down]
