@@ -129,6 +129,26 @@ FAULTY = (
     Case("absent_partner", "n integer", sql("DELETE FROM c_$t c WHERE NOT EXISTS (SELECT FROM $t p WHERE p.id = c.p)"),
          beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer NOT NULL)"),
     Case("negative_amounts", "amount numeric(10,2) NOT NULL", sql("UPDATE $t SET amount = 0 WHERE amount < -5000000")),
+    Case("autocommit_block", _STATE,
+         "with op.get_context().autocommit_block():\n    op.execute(\"UPDATE $t SET n = 0 WHERE state = 'gone'\")"),
+    Case("commits_in_a_do_block", _STATE,
+         "with op.get_context().autocommit_block():\n"
+         "    op.execute(\"DO $$ BEGIN UPDATE $t SET n = 0 WHERE state = 'gone'; COMMIT; END $$\")"),
+    Case("qualified_names", _STATE, sql("UPDATE public.$t SET n = 0 WHERE public.$t.state = 'gone'")),
+    Case("several_spaces", "name text NOT NULL",
+         sql("ALTER TABLE $t ADD a text, ADD b text",
+             "UPDATE $t SET a = split_part(name, ' ', 1), b = split_part(name, ' ', 2)", "ALTER TABLE $t DROP name"),
+         sql("ALTER TABLE $t ADD name text", "UPDATE $t SET name = a || ' ' || b",
+             "ALTER TABLE $t ALTER name SET NOT NULL", "ALTER TABLE $t DROP a, DROP b")),
+    Case("bands_of_prices", "price numeric(10,2) NOT NULL",
+         sql("ALTER TABLE $t ADD band text",
+             "UPDATE $t SET band = CASE WHEN price < 10 THEN 'low' WHEN price BETWEEN 10 AND 20 THEN 'mid' ELSE 'high' END",
+             "ALTER TABLE $t DROP price"),
+         sql("ALTER TABLE $t ADD price numeric(10,2)",
+             "UPDATE $t SET price = CASE band WHEN 'low' THEN 5 WHEN 'mid' THEN 15 ELSE 100 END",
+             "ALTER TABLE $t ALTER price SET NOT NULL", "ALTER TABLE $t DROP band")),
+    Case("drops_duplicates", "email text NOT NULL",
+         sql("DELETE FROM $t a USING $t b WHERE a.id > b.id AND lower(a.email) = lower(b.email)")),
 )  # fmt: skip
 
 SOUND = (
