@@ -13,7 +13,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from airlock.records.errors import LeaseHeld, Usage
 from airlock.records.secrets import scrub
@@ -21,6 +21,8 @@ from airlock.records.secrets import scrub
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+    from typing_extensions import Self
 
     from airlock.operations.fleet.targets import FleetTarget
     from airlock.records.fleet import TargetDone
