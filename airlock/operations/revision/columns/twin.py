@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airlock.operations.revision.columns.needs import Names, Swap
 
 
+_BOUNDS = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1)}
 _LENGTH = re.compile(r"character varying\((\d+)\)")
 
 
@@ -141,6 +142,9 @@ def retire(live: Table, swap: Swap) -> Part:
         grant.format(table=live.sql).replace(f"({quoted(before.name)})", f"({old})", 1)
         for grant in before.privileges
     ]
+    # What does not fit stays NULL here; the swap is then not undone, for its column must be whole.
+    low_high = _BOUNDS.get(before.type) if swap.after.type in {"integer", "bigint"} else None
+    fits = f" AND {quoted(names.column)} BETWEEN {low_high[0]} AND {low_high[1]}" if low_high else ""
     again = (
         *alone(
             f"ALTER TABLE {live.sql} ADD COLUMN IF NOT EXISTS {old} {before.spelt_type}", *comment, *grants
@@ -149,7 +153,7 @@ def retire(live: Table, swap: Swap) -> Part:
         ddl.backfill(
             live,
             f"{old} = {cast(quoted(names.column), before)}",
-            f"{quoted(names.column)} IS NOT NULL AND {old} IS NULL",
+            f"{quoted(names.column)} IS NOT NULL AND {old} IS NULL{fits}",
         ),
     )
     return Part(
