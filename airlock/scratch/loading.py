@@ -16,7 +16,7 @@ from sqlalchemy.engine import Engine
 from airlock.drivers.libpq_environment import ABSENT_FILE, hiding
 from airlock.project.project import Project
 from airlock.records.errors import WrongTarget
-from airlock.scratch.doors import replaced
+from airlock.scratch.connect_functions import replaced
 from airlock.scratch.programs import database_environment
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.operations.drill import failures
-from airlock.operations.drill.ascent import Ascent, MissingRole, ascend
 from airlock.operations.drill.examination import Examination, Options
+from airlock.operations.drill.only_upgraded import Ascent, MissingRole, ascend
 from airlock.operations.drill.order import chosen, laid_out
 from airlock.operations.drill.state import Ledger
 from airlock.project import environment

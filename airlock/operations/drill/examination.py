@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from airlock.operations.downgrade import snapshot
 from airlock.operations.drill import (
+    cast_demands,
     compare,
-    demands,
     failures,
     first_upgrade,
     freedoms,
     interim_writes,
+    rows_of_statements,
     second_upgrade,
-    sought,
 )
-from airlock.operations.drill.gaps import needs
+from airlock.operations.drill.constants_of_statements import COMPUTED, WRITTEN, all_certain, named
 from airlock.operations.drill.kept_values import remember
-from airlock.operations.drill.named import COMPUTED, WRITTEN, all_certain, named
+from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.next_start import settle
 from airlock.operations.drill.reach import met_by_either
 from airlock.operations.drill.step import StepTaken, take_seen
@@ -38,9 +38,9 @@ from airlock.records.errors import NotExamined
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from airlock.operations.drill.gaps import Gap
     from airlock.operations.drill.interim_writes import Meanwhile
     from airlock.operations.drill.kept_values import Remembered
+    from airlock.operations.drill.missing_objects import Gap
     from airlock.operations.drill.state import Ledger, State
     from airlock.project.project import Project, RevisionFacts
     from airlock.records.difference import Difference
@@ -103,7 +103,7 @@ class Examination:
     required: dict[str, Table] | None = None
     guards: str = ""
     first: _Way | None = None
-    made: sought.Sought = field(default_factory=sought.Sought)
+    made: rows_of_statements.Sought = field(default_factory=rows_of_statements.Sought)
     later: dict[str, Table] = field(default_factory=dict)
     unsure: Mapping[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
     begin: State = field(init=False)
@@ -352,11 +352,11 @@ class Examination:
 
     def _rewritten(self, error: Exception, written: Meanwhile) -> bool:
         """Give rows written meanwhile the values that the downgrade can read, where it is they that stop it."""
-        demand = demands.said(error)
+        demand = cast_demands.said(error)
         if demand is None or self.ledger.read().catalogue != written.state.catalogue:
             return False
         names = {name for name, keys in written.written.items() if keys}
-        changed = demands.meet(self.ledger, demand, names, self.facts.path.read_text(), written.written)
+        changed = cast_demands.meet(self.ledger, demand, names, self.facts.path.read_text(), written.written)
         if changed:
             written.state = self.ledger.read(written.state, names)
             self.notes.append(
@@ -368,7 +368,9 @@ class Examination:
         """Tell whether rows could be made that what the step sent tells apart."""
         taken = [one for one in (self.up, self.down) if one is not None]
         return any(one.problem for it in taken for one in it.met) or any(
-            act.chooses or act.branches or sought.names_any(act.text) for it in taken for act in it.acts
+            act.chooses or act.branches or rows_of_statements.names_any(act.text)
+            for it in taken
+            for act in it.acts
         )
 
     def _on_rows_of_its_own(self, way: _Way, older: dict[str, Table]) -> _Way | None:
@@ -381,9 +383,9 @@ class Examination:
         up = self.up.acts if self.up is not None else ()
         acts, sure = (*up, *down), named(up, down)
         tables = {name for name, one in way.before.digests.items() if one.rows is not None and one.count}
-        python = sought.python_constants(self.facts.path.read_text())
+        python = rows_of_statements.python_constants(self.facts.path.read_text())
         for fitting in (None, self.later):
-            made = sought.seek(self.ledger, acts, tables, python, self.turn, sure, fitting)
+            made = rows_of_statements.seek(self.ledger, acts, tables, python, self.turn, sure, fitting)
             if not made.count:
                 continue
             before = self.ledger.read()
@@ -407,7 +409,9 @@ class Examination:
         touched = self._touched(self.up, before, after)
         names = {name for name, one in after.digests.items() if one.rows is not None and one.count}
         names &= touched & before.tables()
-        sought.seek(self.ledger, down, names, python, self.turn + 500, all_certain(down), beside=False)
+        rows_of_statements.seek(
+            self.ledger, down, names, python, self.turn + 500, all_certain(down), beside=False
+        )
         written = interim_writes.write(self.ledger, before, after, touched, self.turn + 20_000, older)
         below = self._down(before, after, written, made.unsure)
         self.losses = losses

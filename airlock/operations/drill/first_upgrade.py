@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill import compare, demands, extremes, failures
-from airlock.operations.drill.gaps import needs
+from airlock.operations.drill import cast_demands, compare, extremes, failures
+from airlock.operations.drill.missing_objects import needs
 
 _MOST_LESSONS = 4
 
@@ -41,12 +41,14 @@ def _on_values_that_fit(one: Examination, error: Exception) -> StepTaken | None:
     """Give texts and documents the form that the upgrade reads them in, as long as its errors teach another one."""
     source = one.facts.path.read_text()
     for _ in range(_MOST_LESSONS):
-        demand = demands.said(error)
+        demand = cast_demands.said(error)
         names = {name for name, digest in one.state.digests.items() if digest.count} - {
             one.ledger.version_table
         }
         changed = (
-            demands.meet(one.ledger, demand, names & one.state.tables(), source) if demand is not None else ()
+            cast_demands.meet(one.ledger, demand, names & one.state.tables(), source)
+            if demand is not None
+            else ()
         )
         if not changed:
             return None

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
 from airlock.operations.drill import whole_way
-from airlock.operations.drill.ascent import Ascent
 from airlock.operations.drill.child import At, Climbed, Finished, WantsRole
 from airlock.operations.drill.examination import Options
+from airlock.operations.drill.only_upgraded import Ascent
 from airlock.operations.drill.order import laid_out
 from airlock.records.drill import NOT_EXAMINED, DrillProgress, DrillReport, RevisionProof
 from airlock.scratch.isolation import ChildFailed, isolated

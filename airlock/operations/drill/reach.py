@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airlock.operations.drill import evidence, loops
-from airlock.recorder import acts as reading
+from airlock.operations.drill import rows_met, unreached_writes
 from airlock.recorder import installed
+from airlock.recorder import row_changes as reading
 from airlock.recorder.source import command
 from airlock.recorder.tokens import masked, statements
 from airlock.records.drill import Met, Way
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from airlock.operations.drill.evidence import Counted, Measure
-    from airlock.recorder.acts import Act
+    from airlock.operations.drill.rows_met import Counted, Measure
     from airlock.recorder.counters import Query
+    from airlock.recorder.row_changes import Act
 
 _MOST = 100
 # A loop over rows sends one statement a row: the first ones tell.
@@ -86,7 +86,7 @@ class Reach:
         self._path, self._seen, self.active, self._busy = path, {}, True, False
         self._told.clear()
         self.spent_ms = 0.0
-        self._lines = self._undo.enter_context(loops.lines_of(path))
+        self._lines = self._undo.enter_context(unreached_writes.lines_of(path))
 
     def end(self) -> None:
         """Count no more."""
@@ -123,9 +123,9 @@ class Reach:
                 sent = tuple(masked(piece, numbers=True) for piece in pieces)
             running = _Running(place)
             if len(pieces) == 1:
-                running.measure = evidence.begin(own, pieces[0], sent[0], outside=outside)
-            elif any(evidence.writes(piece) for piece in pieces):
-                found = None if outside else evidence.apart(own, pieces, sent)
+                running.measure = rows_met.begin(own, pieces[0], sent[0], outside=outside)
+            elif any(rows_met.writes(piece) for piece in pieces):
+                found = None if outside else rows_met.apart(own, pieces, sent)
                 running.apart = found if found is not None else [_untold(sent)]
         finally:
             self._busy = False
@@ -204,7 +204,7 @@ class Reach:
             )
             earlier = found.get((place, shown))
             found[place, shown] = one if earlier is None else _together(earlier, one)
-        for write in loops.passed_by(self._path, self._lines):
+        for write in unreached_writes.passed_by(self._path, self._lines):
             place, shown = f"{self._path.name}:{write.start}", _short(write.text)
             found[place, shown] = Met(
                 direction,
@@ -249,7 +249,7 @@ def _problem(place: str, shown: str, seen: _Seen, ways: tuple[Way, ...]) -> str:
 def _untold(pieces: tuple[str, ...]) -> list[Counted]:
     """Take the acts of a text whose statements could not be tried one by one for unknown."""
     return [
-        evidence.Counted(act, None)
+        rows_met.Counted(act, None)
         for piece in pieces
         for act in (
             *reading.acts(piece),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.reach import Reach
     from airlock.operations.drill.state import Ledger
     from airlock.project.project import Project
-    from airlock.recorder.acts import Act
+    from airlock.recorder.row_changes import Act
     from airlock.records.drill import Met
 
 _LOCKS = """

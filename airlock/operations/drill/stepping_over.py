@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from airlock.operations.drill import failures
-from airlock.operations.drill.gaps import gap_of
+from airlock.operations.drill.missing_objects import gap_of
 from airlock.project import environment
 from airlock.project.environment import Hooks
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
-    from airlock.operations.drill.gaps import Gap
+    from airlock.operations.drill.missing_objects import Gap
     from airlock.project.project import Project, RevisionFacts
 
 _SAVE = "SAVEPOINT airlock_over"

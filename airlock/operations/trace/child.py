@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from alembic.runtime.migration import RevisionStep
 
-    from airlock.operations.drill.gaps import Gap
+    from airlock.operations.drill.missing_objects import Gap
     from airlock.records.diagram import Diagram
     from airlock.records.difference import Difference
     from airlock.records.trace import TracedRevision

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from airlock.operations.drill.gaps import Gap
+    from airlock.operations.drill.missing_objects import Gap
     from airlock.scratch.servers import ScratchServer
 
 _CHILD = "airlock.operations.trace.child"

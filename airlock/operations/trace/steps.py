@@ -13,7 +13,7 @@ from airlock.database import missing
 from airlock.operations.downgrade import rehearse, snapshot
 from airlock.operations.downgrade.items import items, unknowns
 from airlock.operations.drill.failures import beyond_scratch, is_about_rows, missing_role
-from airlock.operations.drill.gaps import needs
+from airlock.operations.drill.missing_objects import needs
 from airlock.operations.trace.undoing import Failed, Stuck, Undo, Undone, WantsRole, said
 from airlock.operations.trace.waiting import holds_and_waits, roots
 from airlock.project import environment
@@ -27,7 +27,7 @@ from airlock.records.trace import Met, StatementRecord, TracedRevision
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
-    from airlock.operations.drill.gaps import Gap
+    from airlock.operations.drill.missing_objects import Gap
     from airlock.operations.older_release.release import Release
     from airlock.operations.trace.safer import Planner
     from airlock.operations.trace.sample_rows import Samples

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airlock.operations.drill import drill
-from airlock.recorder.acts import acts
+from airlock.recorder.row_changes import acts
 from airlock.recorder.tokens import statements
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
 from tests.airlock.drill.reached import FAULTY, SOUND, write

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import failures
-from airlock.recorder import acts as reading
+from airlock.recorder import row_changes as reading
 from airlock.recorder.source import command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
-    from airlock.recorder.acts import Act
     from airlock.recorder.counters import Query
+    from airlock.recorder.row_changes import Act
 
 _SAVEPOINT = "airlock_reach"
 # Written rows of this backend so far, by the table at the top: of a partition, or of a table that inherits.

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.recorder import acts as reading
+from airlock.recorder import row_changes as reading
 from airlock.recorder.tokens import NUMBER, STRING, WORD, tokens, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from airlock.recorder.acts import Act
+    from airlock.recorder.row_changes import Act
 
 CERTAIN, WRITTEN, COMPUTED, INSERTED = "certain", "written", "computed", "inserted"
 # Several of their separators, or none, are ordinary.

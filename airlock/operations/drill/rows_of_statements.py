@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from airlock import samples
 from airlock.drivers import client
-from airlock.operations.drill.named import CERTAIN, COMPUTED, WRITTEN
-from airlock.recorder import acts as reading
+from airlock.operations.drill.constants_of_statements import CERTAIN, COMPUTED, WRITTEN
+from airlock.recorder import row_changes as reading
 from airlock.recorder.tokens import NAME, NUMBER, STRING, WORD, Token, tokens, value
 from airlock.samples.constants import Constants, candidates
 from airlock.samples.digests import key_sql
@@ -23,10 +23,10 @@ from airlock.samples.tables import quoted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from airlock.operations.drill.named import Named
+    from airlock.operations.drill.constants_of_statements import Named
     from airlock.operations.drill.state import Ledger
-    from airlock.recorder.acts import Act
     from airlock.recorder.branches import Scope
+    from airlock.recorder.row_changes import Act
     from airlock.samples import Table
     from airlock.samples.tables import Column
 
