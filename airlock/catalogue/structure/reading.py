@@ -33,9 +33,12 @@ class _Reading:
         self.home = home
         self.connection = connection
         self.schemas = schemas
-        names = "|".join(re.escape(quoted(name)) for name in sorted(schemas, key=len, reverse=True))
-        self.prefix = re.compile(rf'(?<![\w."$])({names})\.') if names else None
         self.spellings = {quoted(name): quoted(seen) + "." if seen else "" for name, seen in schemas.items()}
+        if "" in schemas.values():
+            # Where models stand under another name, an extension's types stand in the real schema all the same.
+            self.spellings.setdefault(quoted(home), "")
+        names = "|".join(re.escape(name) for name in sorted(self.spellings, key=len, reverse=True))
+        self.prefix = re.compile(rf'(?<![\w."$])({names})\.') if names else None
 
     def structure(self) -> Structure:
         path = self.connection.execute(sa.text("SELECT current_setting('search_path')")).scalar_one()

@@ -1,0 +1,98 @@
+"""`airlock revision` and `check` on models whose types extensions bring: nothing of an extension's own is proposed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import alembic
+import pytest
+
+from tests.airlock.histories import Revision, write_project
+from tests.airlock.running import airlock
+from tests.airlock.system.test_extension_types import MISSING, SYSTEM
+
+pytestmark = pytest.mark.proof
+
+ENV = """
+import os
+
+import sqlalchemy as sa
+from alembic import context
+
+from models import metadata
+
+engine = sa.create_engine(os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg2://"), poolclass=sa.NullPool)
+with engine.connect() as connection:
+    context.configure(connection=connection, target_metadata=metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+MODELS = """
+import sqlalchemy as sa
+from sqlalchemy.types import UserDefinedType
+
+
+class Brought(UserDefinedType):
+    cache_ok = True
+
+    def __init__(self, spelled):
+        self.spelled = spelled
+
+    def get_col_spec(self, **_):
+        return self.spelled
+
+
+metadata = sa.MetaData()
+sa.Table("place", metadata, sa.Column("id", sa.Integer, primary_key=True), {columns})
+"""
+
+
+def project(directory: Path, extensions: list[str], before: list[str], after: list[str]) -> Path:
+    """Write a history whose table has the columns `before`, and models that want those `after` as well."""
+    columns = ", ".join(f"c{number} {type_}" for number, type_ in enumerate(before))
+    revisions = [
+        Revision(
+            "brings", "\n".join(f'op.execute("CREATE EXTENSION {one}")' for one in extensions),
+            "\n".join(f'op.execute("DROP EXTENSION {one}")' for one in reversed(extensions)),
+        ),
+        Revision(
+            "makes", f'op.execute("CREATE TABLE place (id serial PRIMARY KEY, {columns})")', 'op.execute("DROP TABLE place")'
+        ),
+    ]  # fmt: skip
+    wanted = ", ".join(
+        f'sa.Column("c{number}", Brought("{type_}"))' for number, type_ in enumerate([*before, *after])
+    )
+    (directory / "models.py").write_text(MODELS.replace("{columns}", wanted))
+    ini = write_project(directory, revisions, env=ENV)
+    template = Path(alembic.__file__).parent / "templates/generic/script.py.mako"
+    (directory / "alembic" / "script.py.mako").write_text(template.read_text())
+    return ini
+
+
+@pytest.mark.parametrize(
+    ("scratch", "extensions", "before", "after"),
+    [
+        pytest.param(
+            f"embedded:{max(SYSTEM, default=0)}", ["postgis", "citext", "ip4r"], ["geometry(Point,4326)", "citext"],
+            ["geography(Polygon,4326)", "ip4r", "citext"],
+            marks=pytest.mark.skipif(bool(MISSING), reason="needs Debian's PostgreSQL with its packages"),
+        ),
+        ("embedded:18", ["vector"], ["vector(3)"], ["halfvec(4)", "vector(5)"]),
+    ],
+    ids=["debian", "wheel"],
+)  # fmt: skip
+def test_columns_of_extensions_types_are_written(
+    scratch: str, extensions: list[str], before: list[str], after: list[str], tmp_path: Path
+) -> None:
+    """Only the new columns are written, in one proved revision; then models and history agree."""
+    ini = project(tmp_path, extensions, before, after)
+    ran = airlock(ini, "revision", "-m", "Add more", "--scratch", scratch, url=None, timeout=180)
+    assert ran.code == 0, ran.out + ran.err
+    assert "every downgrade proved, models and history agree" in ran.out
+    (written,) = (tmp_path / "alembic" / "versions").glob("*add_more.py")
+    text = written.read_text()
+    assert "spatial_ref_sys" not in text
+    assert "TYPE" not in text
+    assert text.count("ADD COLUMN") + text.count("add_column(") == len(after)
+    ran = airlock(ini, "check", "--scratch", scratch, url=None, timeout=180)
+    assert ran.code == 0, ran.out + ran.err
