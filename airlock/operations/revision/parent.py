@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
 import importlib.util
@@ -11,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airlock.catalogue import fingerprint
 from airlock.drivers import client
-from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.operations.built import Built, built
+from airlock.operations.revision.comparison import compared
 from airlock.operations.revision.docstrings import observed
 from airlock.operations.revision.files import remove, version_files
 from airlock.records.errors import AirlockError, HistoryFault, NotExamined
@@ -156,50 +154,6 @@ def _again(
     arguments = {"config": str(config), "x_arguments": tuple(x_arguments)}
     (found,) = isolated(f"{_CHILD}:compare", {**arguments, "upgrade": True}, scratch=database)
     return found.what, compared(config, x_arguments, server, database, history)
-
-
-def compared(
-    config: Path, x_arguments: Sequence[str], server: ScratchServer, database: ScratchDatabase, history: Built
-) -> tuple[Difference, ...]:
-    """Compare the catalogue that the history made with what the models alone make, but for the version table."""
-    arguments = {"config": str(config), "x_arguments": tuple(x_arguments)}
-    with server.database() as models:
-        _bring_extensions(database, models)
-        (schemas,) = isolated(f"{_CHILD}:create_all", arguments, scratch=models)
-        migrated, made = (_fingerprint(one, schemas) for one in (database, models))
-    # The version table belongs to the history alone.
-    versions = {f"{schema}.{history.version_table}" for schema in schemas}
-    return tuple(
-        one for one in fingerprint.differences(made, migrated)
-        if one.object not in versions and not one.object.startswith(tuple(f"{name}." for name in versions))
-    )  # fmt: skip
-
-
-def _bring_extensions(database: ScratchDatabase, models: ScratchDatabase) -> None:
-    """Create in the models' database the extensions of the history's: models use types that they never create."""
-    with no_libpq_environment():
-        with contextlib.closing(client.connect(database.url)) as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT quote_ident(e.extname), quote_ident(n.nspname) FROM pg_extension e "
-                "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY e.oid"
-            )
-            wanted = cursor.fetchall()
-        if not wanted:
-            return
-        # Where the server was not started for this, its administrator creates what the owner may not.
-        url = models.url if models.throwaway else models.admin_url
-        with contextlib.closing(client.connect(url)) as connection, connection.cursor() as cursor:
-            for name, schema in wanted:
-                cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-                cursor.execute(f"CREATE EXTENSION IF NOT EXISTS {name} SCHEMA {schema} CASCADE")
-            connection.commit()
-
-
-def _fingerprint(database: ScratchDatabase, schemas: Sequence[str]) -> fingerprint.Fingerprint:
-    with no_libpq_environment():
-        connected = client.connect(database.url)
-    with contextlib.closing(connected) as connection:
-        return fingerprint.read(connection, schemas=schemas)
 
 
 def _proved(

@@ -17,7 +17,7 @@ from alembic.autogenerate.api import AutogenContext
 
 from airlock.catalogue import structure
 from airlock.catalogue.structure import Structure, Table, quoted
-from airlock.operations.revision import sources
+from airlock.operations.revision import borrowed_types, sources
 from airlock.operations.revision.probe import Probe, probed, rolled_back, run
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
         translated: dict[str | None, str] = {key or None: shadow for key, shadow in shadows.items()}
         if "" in shadows:
             translated[default] = shadows[""]
-        _create(connection, metadatas, translated)
+        _create(connection, metadatas, translated, {shadow: real[key] for key, shadow in shadows.items()})
         live = structure.read(connection, {name: key for key, name in real.items()}, default)
         wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()}, default)
         wanted = sources.given(wanted, metadatas, connection.dialect, default)
@@ -132,15 +132,38 @@ def _others(connection: sa.Connection, autogen: AutogenContext, context: Migrati
 
 
 def _create(
-    connection: sa.Connection, metadatas: list[sa.MetaData], translated: Mapping[str | None, str]
+    connection: sa.Connection,
+    metadatas: list[sa.MetaData],
+    translated: Mapping[str | None, str],
+    real: Mapping[str, str],
 ) -> None:
+    """Create the models under their shadows' names; `real` says of each shadow which schema it stands for."""
     before = connection.get_execution_options().get("schema_translate_map")
     connection.execution_options(schema_translate_map=dict(translated))
     try:
-        for metadata in metadatas:
-            metadata.create_all(connection, checkfirst=False)
+        for _ in range(borrowed_types.MOST):
+            try:
+                with connection.begin_nested():
+                    for metadata in metadatas:
+                        metadata.create_all(connection, checkfirst=False)
+            except sa.exc.DBAPIError as error:
+                create = _borrowed(connection, str(error.orig), real)
+                if create is None:
+                    raise
+                run(connection, create)
+            else:
+                return
     finally:
         connection.execution_options(schema_translate_map=before)
+
+
+def _borrowed(connection: sa.Connection, text: str, real: Mapping[str, str]) -> str | None:
+    shadow, name = borrowed_types.missing(text) or (None, "")
+    if shadow is None or shadow not in real:
+        return None
+    return borrowed_types.statement(
+        lambda query: [tuple(row) for row in run(connection, query)], real[shadow], name, f"{quoted(shadow)}.{quoted(name)}"
+    )  # fmt: skip
 
 
 def create(context: MigrationContext) -> tuple[str, ...]:

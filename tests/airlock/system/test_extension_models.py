@@ -1,4 +1,4 @@
-"""`airlock revision` and `check` on models whose types extensions bring: nothing of an extension's own is proposed."""
+"""`airlock revision` and `check` on models whose types they do not create themselves: extensions' and the history's own."""
 
 from __future__ import annotations
 
@@ -63,6 +63,11 @@ def project(directory: Path, extensions: list[str], before: list[str], after: li
         f'sa.Column("c{number}", Brought("{type_}"))' for number, type_ in enumerate([*before, *after])
     )
     (directory / "models.py").write_text(MODELS.replace("{columns}", wanted))
+    return write(directory, revisions)
+
+
+def write(directory: Path, revisions: list[Revision]) -> Path:
+    """Write the project with Alembic's own template for new revisions."""
     ini = write_project(directory, revisions, env=ENV)
     template = Path(alembic.__file__).parent / "templates/generic/script.py.mako"
     (directory / "alembic" / "script.py.mako").write_text(template.read_text())
@@ -95,4 +100,37 @@ def test_columns_of_extensions_types_are_written(
     assert "TYPE" not in text
     assert text.count("ADD COLUMN") + text.count("add_column(") == len(after)
     ran = airlock(ini, "check", "--scratch", scratch, url=None, timeout=180)
+    assert ran.code == 0, ran.out + ran.err
+
+
+TYPES = """
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+mood = postgresql.ENUM("sad", 'it\\'s "fine"', name="mood", create_type=False)
+other = postgresql.ENUM("x", name="Other Mood", schema="side", create_type=False)
+price = postgresql.DOMAIN("price", sa.Numeric(9, 2), create_type=False)
+metadata = sa.MetaData()
+sa.Table(
+    "place", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("m", mood), sa.Column("o", other),
+    sa.Column("p", price), sa.Column("more", sa.ARRAY(mood)),
+)
+"""
+
+
+def test_types_that_only_a_revision_creates(tmp_path: Path) -> None:
+    """Enums and domains with `create_type=False`, in another schema too: models are compared all the same."""
+    (tmp_path / "models.py").write_text(TYPES)
+    statements = [
+        "CREATE SCHEMA side", '''CREATE TYPE mood AS ENUM ('sad', 'it''s "fine"')''',
+        "CREATE TYPE side.\"Other Mood\" AS ENUM ('x')", "CREATE DOMAIN price AS numeric(9,2) CHECK (VALUE >= 0)",
+        'CREATE TABLE place (id serial PRIMARY KEY, m mood, o side."Other Mood", p price)',
+    ]  # fmt: skip
+    undo = ["DROP TABLE place", "DROP DOMAIN price", "DROP SCHEMA side CASCADE", "DROP TYPE mood"]
+    up, down = ("\n".join(f"op.execute({one!r})" for one in all_) for all_ in (statements, undo))
+    ini = write(tmp_path, [Revision("makes", up, down)])
+    ran = airlock(ini, "revision", "-m", "Add more", url=None, timeout=180)
+    assert ran.code == 0, ran.out + ran.err
+    assert "models and history agree" in ran.out
+    ran = airlock(ini, "check", url=None, timeout=180)
     assert ran.code == 0, ran.out + ran.err

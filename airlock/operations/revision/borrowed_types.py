@@ -1,0 +1,57 @@
+"""Types that models use and never create (`ENUM(…, create_type=False)`, a domain): taken over from the history.
+
+Only a revision creates them, so the models alone cannot be created. What a type is called, the server's error says; what it
+is, the catalogue of the database that the history made.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Each retry of a creation brings one type.
+MOST = 200
+_MISSING = re.compile(r'type "((?:[^"]|"")+)" does not exist')
+_DEFINITION = """
+SELECT CASE t.typtype
+  WHEN 'e' THEN 'TYPE {target} AS ENUM (' || coalesce((
+    SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e
+    WHERE e.enumtypid = t.oid), '') || ')'
+  WHEN 'd' THEN 'DOMAIN {target} AS ' || format_type(t.typbasetype, t.typtypmod) || coalesce(' DEFAULT ' || t.typdefault, '')
+    || CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END
+    || coalesce((
+      SELECT string_agg(' CONSTRAINT ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid), '' ORDER BY k.conname)
+      FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), '')
+  END
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typname = '{name}' AND {where}
+  AND t.typtype IN ('e', 'd') ORDER BY n.nspname
+"""
+
+
+def missing(text: str) -> tuple[str | None, str] | None:
+    """Read from a server's message which type is missing: its schema, None where it is not said, and its name."""
+    found = _MISSING.search(text)
+    if found is None:
+        return None
+    schema, _, name = found[1].rpartition(".")
+    # An array of it is missing with it.
+    return schema or None, name.removesuffix("[]")
+
+
+def statement(ask: Callable[[str], list[Any]], schema: str | None, name: str, target: str) -> str | None:
+    """Spell the CREATE of a type as `target`, from the one called `name` in `schema` (None: in any); None where there is none.
+
+    `ask` runs a query in the database that the history made and gives its rows. Reads only.
+    """
+    where = "true" if schema is None else f"n.nspname = {_literal(schema)}"
+    query = _DEFINITION.replace("{where}", where).replace("'{name}'", _literal(name))
+    rows = [row[0] for row in ask(query) if row[0] is not None]
+    return f"CREATE {rows[0].replace('{target}', target, 1)}" if rows else None
+
+
+def _literal(text: str) -> str:
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"

@@ -1,0 +1,111 @@
+"""Hold the catalogue that a history makes against the one that the models alone make, each in a database of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from airlock.catalogue import fingerprint
+from airlock.catalogue.structure import quoted
+from airlock.drivers import client
+from airlock.drivers.libpq_environment import no_libpq_environment
+from airlock.operations.revision import borrowed_types
+from airlock.records.errors import AirlockError
+from airlock.scratch.isolation import ChildFailed, isolated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from airlock.operations.built import Built
+    from airlock.records.difference import Difference
+    from airlock.scratch.servers import ScratchDatabase, ScratchServer
+
+_CHILD = "airlock.operations.revision.child"
+
+
+def compared(
+    config: Path, x_arguments: Sequence[str], server: ScratchServer, database: ScratchDatabase, history: Built
+) -> tuple[Difference, ...]:
+    """Compare the catalogue that the history made with what the models alone make, but for the version table."""
+    arguments = {"config": str(config), "x_arguments": tuple(x_arguments)}
+    types: list[str] = []
+    while True:
+        with server.database() as models:
+            _bring_extensions(database, models)
+            _bring_types(models, types)
+            try:
+                (schemas,) = isolated(f"{_CHILD}:create_all", arguments, scratch=models)
+            except (AirlockError, ChildFailed) as error:
+                more = _type_of(database, str(error))
+                if more is None or more in types or len(types) >= borrowed_types.MOST:
+                    raise
+                types.append(more)
+                continue
+            migrated, made = (_fingerprint(one, schemas) for one in (database, models))
+            break
+    # The version table belongs to the history alone.
+    versions = {f"{schema}.{history.version_table}" for schema in schemas}
+    return tuple(
+        one for one in fingerprint.differences(made, migrated)
+        if one.object not in versions and not one.object.startswith(tuple(f"{name}." for name in versions))
+    )  # fmt: skip
+
+
+def _bring_extensions(database: ScratchDatabase, models: ScratchDatabase) -> None:
+    """Create in the models' database the extensions of the history's: models use types that they never create."""
+    with no_libpq_environment():
+        with contextlib.closing(client.connect(database.url)) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT quote_ident(e.extname), quote_ident(n.nspname) FROM pg_extension e "
+                "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY e.oid"
+            )
+            wanted = cursor.fetchall()
+        if not wanted:
+            return
+        # Where the server was not started for this, its administrator creates what the owner may not.
+        url = models.url if models.throwaway else models.admin_url
+        with contextlib.closing(client.connect(url)) as connection, connection.cursor() as cursor:
+            for name, schema in wanted:
+                cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+                cursor.execute(f"CREATE EXTENSION IF NOT EXISTS {name} SCHEMA {schema} CASCADE")
+            connection.commit()
+
+
+def _bring_types(models: ScratchDatabase, types: Sequence[str]) -> None:
+    if types:
+        with no_libpq_environment():
+            connected = client.connect(models.url)
+        with contextlib.closing(connected) as connection, connection.cursor() as cursor:
+            for create in types:
+                cursor.execute(create)
+            connection.commit()
+
+
+def _type_of(database: ScratchDatabase, text: str) -> str | None:
+    """Spell the CREATE of the type, or its schema, that models could not be created without; None where none is known."""
+    schema_missing = re.search(r'schema "((?:[^"]|"")+)" does not exist', text)
+    if schema_missing is not None:
+        return f"CREATE SCHEMA IF NOT EXISTS {quoted(schema_missing[1])}"
+    missing = borrowed_types.missing(text)
+    if missing is None:
+        return None
+    schema, name = missing
+    with no_libpq_environment():
+        connected = client.connect(database.url)
+    with contextlib.closing(connected) as connection, connection.cursor() as cursor:
+
+        def ask(query: str) -> list[Any]:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+        target = f"{quoted(schema)}.{quoted(name)}" if schema else quoted(name)
+        return borrowed_types.statement(ask, schema, name, target)
+
+
+def _fingerprint(database: ScratchDatabase, schemas: Sequence[str]) -> fingerprint.Fingerprint:
+    with no_libpq_environment():
+        connected = client.connect(database.url)
+    with contextlib.closing(connected) as connection:
+        return fingerprint.read(connection, schemas=schemas)
