@@ -174,6 +174,7 @@ SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL
   (SELECT array_agg(pg_get_expr(k.conbin, 0) ORDER BY k.conname) FROM pg_constraint k
    WHERE k.contypid = t.oid AND k.contype = 'c'),
   format_type(coalesce(b.oid, t.oid), coalesce(nullif(t.typtypmod, -1), a.atttypmod)), coalesce(x.oid, b.oid, t.oid) >= 16384
+    OR coalesce(x.oid, b.oid, t.oid)::regtype::text = ANY (%(rare)s)
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN LATERAL (
   WITH RECURSIVE base (oid, typtype, typbasetype) AS (
@@ -186,6 +187,11 @@ LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum
 """
+# Built-in types of which hardly a table has a column: their input functions are asked, as those of unknown extensions.
+_RARE = (
+    "jsonpath", "xid", "xid8", "cid", "tid", "txid_snapshot", "refcursor", "regclass", "regtype", "regproc", "regprocedure",
+    "regrole", "regnamespace", "regconfig", "regdictionary", "regcollation", "int2vector", "oidvector", "gtsvector",
+)  # fmt: skip
 _CONSTRAINTS = """
 SELECT k.conrelid, k.conname, k.contype,
   (SELECT array_agg(a.attname ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u (m, n)
@@ -279,7 +285,7 @@ def _read(
     keys: dict[int, list[ForeignKey]] = {row[0]: [] for row in rows}
     uniques: dict[int, list[Unique]] = {row[0]: [] for row in rows}
     asked: dict[str, tuple[str, ...]] = {}
-    cursor.execute(_COLUMNS, oids)
+    cursor.execute(_COLUMNS, {**oids, "rare": list(_RARE)})
     for row in cursor.fetchall():
         column, is_generated, conditions = _column(row)
         if row[-1] and not is_generated and column.kind == "b":

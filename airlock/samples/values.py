@@ -236,7 +236,12 @@ def _array(column: Column) -> Values | None:
 def _range(column: Column) -> Values | None:
     low = _RANGE_BOUNDS.get(column.subtype or "")
     if low is None:
-        return None
+        # In which order the values of another type stand is not known: each range holds one.
+        bound = _bound(column)
+        if bound is None:
+            return None
+        one = f"{column.type}({bound.sql}, {bound.sql}, '[]')"
+        return Values((Generator(one, bound.cardinality),), ("'empty'",))
     first, second = low.replace("$n", "(2 * ($i))"), low.replace("$n", "(2 * ($i) + 1)")
     # Disjoint, so that an EXCLUDE with && lets them all in.
     return Values(
@@ -244,10 +249,25 @@ def _range(column: Column) -> Values | None:
     )
 
 
+def _bound(column: Column) -> Generator | None:
+    """Give values of a range's subtype."""
+    if column.subtype is None:
+        return None
+    inner = replace(
+        column, type=column.subtype, kind="b", category="", is_array=False, length=None, scale=None, subtype=None,
+        full=column.subtype,
+    )  # fmt: skip
+    found = values_for(inner)
+    return found.generators[0] if found is not None else None
+
+
 def _multirange(column: Column) -> Values | None:
     low = _RANGE_BOUNDS.get(column.subtype or "")
     if low is None:
-        return Values((Generator("'{}'", 1),))
+        bound = _bound(column)
+        if bound is None:
+            return Values((Generator("'{}'", 1),))
+        return Values((Generator(f"format('{{[%1$I,%1$I]}}', {bound.sql})", bound.cardinality),), ("'{}'",))
     first, second = (low.replace("$n", f"(2 * ($i) + {more})") for more in (0, 1))
     return Values((Generator(f"format('{{[%s,%s)}}', {first}, {second})"),), ("'{}'",))
 

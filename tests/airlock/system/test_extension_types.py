@@ -151,6 +151,62 @@ def test_types_of_the_wheels_extensions(tmp_path: Path) -> None:
     hold(airlock.drill(ini, scratch="embedded:18"), ON_THE_WHEEL)
 
 
+def test_types_of_no_table_are_tried(tmp_path: Path) -> None:
+    """What a type's own input function takes becomes its values; a type that takes none of it is named, and not examined."""
+    types = ["jsonpath", "xid8", "tid", "txid_snapshot", "refcursor", "int2vector"]
+    listed = ", ".join(f"v{number} {type_}" for number, type_ in enumerate(types))
+    revisions = [
+        *history({"vector": []}),
+        Revision("made", f'op.execute("CREATE TABLE odd (id serial PRIMARY KEY, {listed})")', 'op.execute("DROP TABLE odd")'),
+        Revision(
+            "loses", "\n".join(f'op.execute("ALTER TABLE odd DROP v{number}")' for number in range(len(types))),
+            "\n".join(f'op.execute("ALTER TABLE odd ADD v{number} {type_}")' for number, type_ in enumerate(types)),
+        ),
+        Revision("beyond", 'op.execute("CREATE TABLE acl (id int, a aclitem NOT NULL)")', 'op.execute("DROP TABLE acl")'),
+        Revision("after", 'op.execute("ALTER TABLE acl ADD n int")', 'op.execute("ALTER TABLE acl DROP n")'),
+    ]  # fmt: skip
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    proofs = {proof.revision: proof for proof in airlock.drill(ini, scratch="embedded:18").revisions}
+    assert {name: proofs[name].verdict for name in ("made", "loses", "after")} == {
+        "made": "proved", "loses": "refused", "after": "not examined",
+    }  # fmt: skip
+    assert len(proofs["loses"].differences) == len(types)
+    assert "a aclitem" in proofs["after"].reason
+
+
+@pytest.mark.skipif(
+    bool(MISSING), reason=f"needs Debian's PostgreSQL with its packages: {', '.join(MISSING)}"
+)
+def test_ranges_over_types_of_their_own(tmp_path: Path) -> None:
+    """Ranges and multiranges over an extension's type, a text, an address, a time: filled, and their loss seen."""
+    subtypes = ["semver", "text", "inet", "timetz", "uuid"]
+    names = [f"r{number}" for number in range(len(subtypes))] + [
+        f"m{number}" for number in range(len(subtypes))
+    ]
+    made = ["CREATE EXTENSION semver"]
+    made += [
+        f"CREATE TYPE of_{one} AS RANGE (subtype = {one}, multirange_type_name = many_{one})" for one in subtypes
+    ]  # fmt: skip
+    types = [*(f"of_{one}" for one in subtypes), *(f"many_{one}" for one in subtypes)]
+    made.append(
+        f"CREATE TABLE held (id serial PRIMARY KEY, {', '.join(map(' '.join, zip(names, types, strict=True)))})"
+    )
+    gone = ["DROP TABLE held", *(f"DROP TYPE of_{one}" for one in subtypes), "DROP EXTENSION semver"]
+    revisions = [
+        Revision("made", *("\n".join(f'op.execute("{one}")' for one in all_) for all_ in (made, gone))),
+        Revision(
+            "loses", "\n".join(f'op.execute("ALTER TABLE held DROP {name}")' for name in names),
+            "\n".join(f'op.execute("ALTER TABLE held ADD {name} {type_}")' for name, type_ in zip(names, types, strict=True)),
+        ),
+    ]  # fmt: skip
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    report = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}")
+    assert [fill for fill in report.fills if fill.reason] == []
+    sound, loses = report.revisions
+    assert (sound.verdict, loses.verdict) == ("proved", "refused"), report.revisions
+    assert len(loses.differences) == len(names)
+
+
 def test_index_builds_of_other_access_methods_are_seen(tmp_path: Path) -> None:
     """Each reads the whole table while writers wait, whatever its access method: hnsw, ivfflat, and the built-in ones."""
     columns_ = "v vector(3), h halfvec(3), p point, n int, t tsvector"
