@@ -103,7 +103,7 @@ def cut_everywhere(one: Examination, below: State, above: State) -> None:
             if not listener.sql:
                 break  # past the last statement: the step went through whole
             one.cuts.append(course.rerun(number, listener.sql, failed=failed))
-            if one.stuck:
+            if course.lost:
                 return
         else:
             one.notes.append(f"going {direction}, only its first {_MOST_CUTS} statements were cut")
@@ -116,7 +116,7 @@ def cut_everywhere(one: Examination, below: State, above: State) -> None:
                     continue
                 inside = f"{sql} [while it waits for {hold.waited_for}]"
                 one.cuts.append(course.rerun(number, inside, failed=failed))
-                if one.stuck:
+                if course.lost:
                     return
         standing = course.standing
     if standing == _DOWN:
@@ -125,7 +125,7 @@ def cut_everywhere(one: Examination, below: State, above: State) -> None:
 
 @dataclass
 class _Course:
-    """One direction of a step, taken from the same start again and again."""
+    """One direction of a step, taken from the same start again and again; `lost` where a rerun led elsewhere."""
 
     one: Examination
     direction: str
@@ -137,6 +137,7 @@ class _Course:
     steady: frozenset[str] = frozenset()
     unsteady: set[str] = field(default_factory=set)
     alone: list[tuple[int, str]] = field(default_factory=list)
+    lost: bool = False
 
     def __post_init__(self) -> None:
         taken = self.one.up if self.direction == _UP else self.one.down
@@ -233,7 +234,7 @@ class _Course:
             if not found:
                 return Cut(self.direction, number, sql, outcome, converged)
             outcome, converged = f"the rerun ends elsewhere: {found[0].object}, {found[0].kind}", False
-        self.one.stuck = True
+        self.lost = self.one.stuck = True
         return Cut(self.direction, number, sql, outcome, converged)
 
 
