@@ -7,7 +7,6 @@ import contextlib
 import sys
 from pathlib import Path
 
-from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.records.errors import AirlockError, NotExamined
 from airlock.scratch.embedded import Cluster, available, binaries
 
@@ -39,13 +38,11 @@ def start(directory: Path) -> None:
 def _create_database(server: Cluster) -> None:
     from airlock.drivers import client
 
-    with no_libpq_environment():
-        connected = client.connect(server.url(), autocommit=True)
-    with contextlib.closing(connected) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
-            if cursor.fetchone() is None:
-                cursor.execute(f'CREATE DATABASE "{DATABASE}"')
+    connected = client.connect_by_url(server.url(), autocommit=True)
+    with contextlib.closing(connected) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
+        if cursor.fetchone() is None:
+            cursor.execute(f'CREATE DATABASE "{DATABASE}"')
 
 
 def main(arguments: list[str] | None = None) -> int:

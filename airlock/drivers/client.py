@@ -14,6 +14,7 @@ import importlib.util
 import os
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.records.errors import Usage
 
 if TYPE_CHECKING:
@@ -96,3 +97,9 @@ def connect(
     if autocommit:
         connection.autocommit = True
     return connection
+
+
+def connect_by_url(url: str, *, autocommit: bool = False) -> Connection:
+    """Connect where the URL alone leads: no variable or file of libpq's is heard. Raises as `connect`."""
+    with no_libpq_environment():
+        return connect(url, autocommit=autocommit)

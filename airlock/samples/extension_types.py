@@ -1,7 +1,8 @@
 """Values of types that extensions bring: a table of known ones, and forms to try on a type nobody has named.
 
 As in `samples.values`, `$i` stands for a row's number; `$schema` for the schema that the type is in, `$full` for the type
-with its modifier. Each entry was taken by the type's own input function on the version named in docs/extensions.md.
+with its modifier. Each entry but h3index, whose extension was not at hand, was taken by the type's own input function on the
+version named in docs/extensions.md.
 """
 
 from __future__ import annotations

@@ -217,8 +217,8 @@ def _of_database(server_version: int) -> list[str]:
     none = "NULL"
     return [
         _kind("event trigger", "pg_event_trigger", none, "o.evtname", owner=_OWNER.format("evt"),
-              # A scratch server's own, of `scratch/extensions.py`.
-              where="o.evtname NOT IN ('airlock_extension_begins', 'airlock_extension_ends')",
+              # What calls a function of pg_catalog is the server's own, on a scratch server for one, and no project's.
+              where="(SELECT p.pronamespace FROM pg_proc p WHERE p.oid = o.evtfoid) <> 'pg_catalog'::regnamespace",
               definition="concat_ws(' ', o.evtevent, o.evtfoid::regproc, o.evttags)",
               enabled="nullif(o.evtenabled, 'O')"),
         _kind("publication", "pg_publication", none, "o.pubname", owner=_OWNER.format("pub"),

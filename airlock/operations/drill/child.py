@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,13 +129,12 @@ def prove(
 
     Runs in an isolated child.
     """
-    _quiet()
-    project = Project.open(Path(config), x_arguments)
-    order, examined = laid_out(project, from_to, last, start)
     try:
-        here = _Place.open(project, order, database, options.rows, made, way or Ascent())
-    except Exception as error:  # noqa: BLE001  env.py may raise anything
-        yield WantsRole(_role_or_raise(error), position)
+        here, examined = _opened(
+            Path(config), x_arguments, (from_to, last, start), database, options.rows, made, way or Ascent()
+        )
+    except MissingRole as missing:
+        yield WantsRole(missing.role, position)
         return
     try:
         yield from _examine(here, examined, position, options)
@@ -190,19 +190,18 @@ def climb(
     way: Ascent,
 ) -> Iterator[DrillProgress | At | WantsRole | Climbed]:
     """Bring a database to where the revision at `position` of the range is examined. Runs in an isolated child."""
-    _quiet()
-    project = Project.open(Path(config), x_arguments)
-    order, examined = laid_out(project, from_to, last, start)
-    numbers = [place for place, one in enumerate(order) if one.revision in examined]
     try:
-        here = _Place.open(project, order, database, options.rows, made, way)
-    except Exception as error:  # noqa: BLE001  env.py may raise anything
-        yield WantsRole(_role_or_raise(error), position)
+        here, examined = _opened(
+            Path(config), x_arguments, (from_to, last, start), database, options.rows, made, way
+        )
+    except MissingRole as missing:
+        yield WantsRole(missing.role, position)
         return
+    numbers = [place for place, one in enumerate(here.order) if one.revision in examined]
     try:
         for place in range(way.stands, numbers[position]):
             yield At(place)
-            yield DrillProgress(position, len(numbers), order[place].revision, "building")
+            yield DrillProgress(position, len(numbers), here.order[place].revision, "building")
             try:
                 here.climb(place)
             except MissingRole as missing:
@@ -214,18 +213,25 @@ def climb(
         here.ledger.close()
 
 
-def _quiet() -> None:
-    """Keep Alembic from announcing every step: three times each would bury the progress line."""
-    import logging
+def _opened(
+    config: Path, x_arguments: Sequence[str], asked: tuple[str | None, int | None, tuple[str, ...] | None],
+    database: ScratchDatabase, rows: int, made: dict[str, str], way: Ascent,
+) -> tuple[_Place, frozenset[str]]:  # fmt: skip
+    """Open the project on a database that has come so far a way; `asked` is the range, its last so many, a target's heads.
 
+    Returns the place and the revisions that are examined. Raises MissingRole, else NotExamined for what env.py raises.
+    """
+    # Alembic would announce every step: three times each would bury the progress line.
     logging.disable(logging.INFO)
-
-
-def _role_or_raise(error: Exception) -> str:
-    role = failures.missing_role(error)
-    if role is None:
-        raise NotExamined(f"The history does not build in scratch: {failures.one_line(error)}") from error
-    return role
+    project = Project.open(config, x_arguments)
+    order, examined = laid_out(project, *asked)
+    try:
+        return _Place.open(project, order, database, rows, made, way), examined
+    except Exception as error:
+        role = failures.missing_role(error)
+        if role is None:
+            raise NotExamined(f"The history does not build in scratch: {failures.one_line(error)}") from error
+        raise MissingRole(role) from error
 
 
 def _finished(ledger: Ledger, position: int | None = None) -> Finished:

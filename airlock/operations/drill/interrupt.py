@@ -6,10 +6,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-
 from airlock.drivers import raw
+from airlock.drivers.engine_events import listening
 from airlock.operations.drill import compare, failures
 from airlock.operations.drill.mid_statement import Hold, places
 from airlock.operations.drill.step import take
@@ -40,14 +38,10 @@ class _Listener:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        listeners = (("before_cursor_execute", self._before), ("after_cursor_execute", self._after))
-        for name, function in listeners:
-            event.listen(Engine, name, function)
         try:
-            yield
+            with listening({"before_cursor_execute": self._before, "after_cursor_execute": self._after}):
+                yield
         finally:
-            for name, function in listeners:
-                event.remove(Engine, name, function)
             if self.hold is not None:
                 self.hold.release()
 

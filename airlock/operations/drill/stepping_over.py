@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.migration import MigrationStep
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
+from airlock.drivers.engine_events import listening
 from airlock.operations.drill import failures
 from airlock.operations.drill.missing_objects import gap_of
 from airlock.project import environment
 from airlock.project.environment import Hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
@@ -62,19 +61,14 @@ class _Forgiving:
     beyond_help: frozenset[str]
     left_out: list[tuple[str, BaseException]] = field(default_factory=list)
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        listeners: tuple[tuple[str, Callable[..., bool | None]], ...] = (
-            ("do_execute", self._with_parameters), ("do_execute_no_params", self._without),
-            ("do_executemany", self._many),
-        )  # fmt: skip
-        for name, function in listeners:
-            event.listen(Engine, name, function)
-        try:
-            yield
-        finally:
-            for name, function in listeners:
-                event.remove(Engine, name, function)
+    def listening(self) -> AbstractContextManager[None]:
+        return listening(
+            {
+                "do_execute": self._with_parameters,
+                "do_execute_no_params": self._without,
+                "do_executemany": self._many,
+            }
+        )
 
     def _with_parameters(self, cursor: Any, statement: str, parameters: Any, _context: Any) -> bool | None:
         return self._try(cursor, statement, lambda: cursor.execute(statement, parameters))

@@ -6,7 +6,6 @@ is, the catalogue of the database that the history made.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 # Each retry of a creation brings one type.
 MOST = 200
-_MISSING = re.compile(r'type "((?:[^"]|"")+)" does not exist')
 _DEFINITION = """
 SELECT CASE t.typtype
   WHEN 'e' THEN 'TYPE {target} AS ENUM (' || coalesce((
@@ -29,16 +27,6 @@ SELECT CASE t.typtype
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typname = '{name}' AND {where}
   AND t.typtype IN ('e', 'd') ORDER BY n.nspname
 """
-
-
-def missing(text: str) -> tuple[str | None, str] | None:
-    """Read from a server's message which type is missing: its schema, None where it is not said, and its name."""
-    found = _MISSING.search(text)
-    if found is None:
-        return None
-    schema, _, name = found[1].rpartition(".")
-    # An array of it is missing with it.
-    return schema or None, name.removesuffix("[]")
 
 
 def statement(ask: Callable[[str], list[Any]], schema: str | None, name: str, target: str) -> str | None:

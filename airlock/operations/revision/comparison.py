@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue import fingerprint
 from airlock.catalogue.structure import quoted
+from airlock.database import missing
 from airlock.drivers import client
-from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.operations.revision import borrowed_types
 from airlock.records.errors import AirlockError
 from airlock.scratch.isolation import ChildFailed, isolated
@@ -34,7 +33,7 @@ def compared(
     while True:
         with server.database() as models:
             _bring_extensions(database, models)
-            _bring_types(models, types)
+            _run(models.url, types)
             try:
                 (schemas,) = isolated(f"{_CHILD}:create_all", arguments, scratch=models)
             except (AirlockError, ChildFailed) as error:
@@ -55,57 +54,53 @@ def compared(
 
 def _bring_extensions(database: ScratchDatabase, models: ScratchDatabase) -> None:
     """Create in the models' database the extensions of the history's: models use types that they never create."""
-    with no_libpq_environment():
-        with contextlib.closing(client.connect(database.url)) as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT quote_ident(e.extname), quote_ident(n.nspname) FROM pg_extension e "
-                "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY e.oid"
+    wanted = _asked(
+        database.url,
+        "SELECT quote_ident(e.extname), quote_ident(n.nspname) FROM pg_extension e "
+        "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY e.oid",
+    )
+    # Where the server was not started for this, its administrator creates what the owner may not.
+    _run(
+        models.url if models.throwaway else models.admin_url,
+        [
+            statement
+            for name, schema in wanted
+            for statement in (
+                f"CREATE SCHEMA IF NOT EXISTS {schema}",
+                f"CREATE EXTENSION IF NOT EXISTS {name} SCHEMA {schema} CASCADE",
             )
-            wanted = cursor.fetchall()
-        if not wanted:
-            return
-        # Where the server was not started for this, its administrator creates what the owner may not.
-        url = models.url if models.throwaway else models.admin_url
-        with contextlib.closing(client.connect(url)) as connection, connection.cursor() as cursor:
-            for name, schema in wanted:
-                cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-                cursor.execute(f"CREATE EXTENSION IF NOT EXISTS {name} SCHEMA {schema} CASCADE")
-            connection.commit()
-
-
-def _bring_types(models: ScratchDatabase, types: Sequence[str]) -> None:
-    if types:
-        with no_libpq_environment():
-            connected = client.connect(models.url)
-        with contextlib.closing(connected) as connection, connection.cursor() as cursor:
-            for create in types:
-                cursor.execute(create)
-            connection.commit()
+        ],
+    )
 
 
 def _type_of(database: ScratchDatabase, text: str) -> str | None:
     """Spell the CREATE of the type, or its schema, that models could not be created without; None where none is known."""
-    schema_missing = re.search(r'schema "((?:[^"]|"")+)" does not exist', text)
-    if schema_missing is not None:
-        return f"CREATE SCHEMA IF NOT EXISTS {quoted(schema_missing[1])}"
-    missing = borrowed_types.missing(text)
-    if missing is None:
+    schema = missing.schema(text)
+    if schema is not None:
+        return f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}"
+    found = missing.type_name(text)
+    if found is None:
         return None
-    schema, name = missing
-    with no_libpq_environment():
-        connected = client.connect(database.url)
-    with contextlib.closing(connected) as connection, connection.cursor() as cursor:
+    schema, name = found
+    target = f"{quoted(schema)}.{quoted(name)}" if schema else quoted(name)
+    return borrowed_types.statement(lambda query: _asked(database.url, query), schema, name, target)
 
-        def ask(query: str) -> list[Any]:
-            cursor.execute(query)
-            return list(cursor.fetchall())
 
-        target = f"{quoted(schema)}.{quoted(name)}" if schema else quoted(name)
-        return borrowed_types.statement(ask, schema, name, target)
+def _asked(url: str, query: str) -> list[Any]:
+    with contextlib.closing(client.connect_by_url(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return list(cursor.fetchall())
+
+
+def _run(url: str, statements: Sequence[str]) -> None:
+    """Run statements in one transaction, and commit it; connect for none where there are none."""
+    if statements:
+        with contextlib.closing(client.connect_by_url(url)) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            connection.commit()
 
 
 def _fingerprint(database: ScratchDatabase, schemas: Sequence[str]) -> fingerprint.Fingerprint:
-    with no_libpq_environment():
-        connected = client.connect(database.url)
-    with contextlib.closing(connected) as connection:
+    with contextlib.closing(client.connect_by_url(database.url)) as connection:
         return fingerprint.read(connection, schemas=schemas)

@@ -17,6 +17,7 @@ from alembic.autogenerate.api import AutogenContext
 
 from airlock.catalogue import structure
 from airlock.catalogue.structure import Structure, Table, quoted
+from airlock.database import missing
 from airlock.operations.revision import borrowed_types, sources
 from airlock.operations.revision.probe import Probe, probed, rolled_back, run
 
@@ -158,7 +159,7 @@ def _create(
 
 
 def _borrowed(connection: sa.Connection, text: str, real: Mapping[str, str]) -> str | None:
-    shadow, name = borrowed_types.missing(text) or (None, "")
+    shadow, name = missing.type_name(text) or (None, "")
     if shadow is None or shadow not in real:
         return None
     return borrowed_types.statement(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-
 from airlock.drivers import raw
+from airlock.drivers.engine_events import listening
 from airlock.operations.upgrade import leftovers, marks, plan, position
 from airlock.operations.upgrade.transaction_end import ends_transaction
 from airlock.project import environment
@@ -18,7 +15,7 @@ from airlock.records.errors import ConnectionLost, Refused, RevisionFailed, Stat
 from airlock.records.upgrade import Planned, StepBegun, StepDone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
     from sqlalchemy.engine import Connection
@@ -177,22 +174,16 @@ class Steps(Hooks):
             StepDone(step.revision.revision, self.request.direction, _title(step), ms, transactional)
         )
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> AbstractContextManager[None]:
         """Set budgets when a transaction begins, and mark before a revision's own commit, on any connection."""
-        listeners: tuple[tuple[str, Callable[..., None]], ...] = (
-            ("begin", self._on_begin),
-            ("commit", self._on_commit),
-            ("rollback", self._on_rollback),
-            ("before_cursor_execute", self._on_execute),
+        return listening(
+            {
+                "begin": self._on_begin,
+                "commit": self._on_commit,
+                "rollback": self._on_rollback,
+                "before_cursor_execute": self._on_execute,
+            }
         )
-        for name, function in listeners:
-            event.listen(Engine, name, function)
-        try:
-            yield
-        finally:
-            for name, function in listeners:
-                event.remove(Engine, name, function)
 
     def _on_begin(self, connection: Connection) -> None:
         if raw.autocommits(connection):

@@ -62,6 +62,17 @@ def psycopg_async_cursors(recorder: Listener) -> Iterator[None]:
             rows, returns = cursor.rowcount, cursor.description is not None
             await greenlet_spawn(recorder.after, running, rows=rows, returns_rows=returns)
 
+    def recorded(original: Any, sent: Any) -> Any:
+        """Send a call past the recorder where it is not of interest now."""
+
+        @functools.wraps(original)
+        def call(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+            if not recorder.active or sent_by_sqlalchemy():
+                return original(self, query, *args, **kwargs)
+            return sent(self, query, _CALLED.get() or recorder.line_now(), args, kwargs)
+
+        return call
+
     def wrapped(original: Any) -> Any:
         async def sent(self: Any, query: Any, line: int, args: Any, kwargs: Any) -> Any:
             running = await start(self, query, line)
@@ -73,13 +84,7 @@ def psycopg_async_cursors(recorder: Listener) -> Iterator[None]:
             await finish(self, running)
             return result
 
-        @functools.wraps(original)
-        def call(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-            if not recorder.active or sent_by_sqlalchemy():
-                return original(self, query, *args, **kwargs)
-            return sent(self, query, _CALLED.get() or recorder.line_now(), args, kwargs)
-
-        return call
+        return recorded(original, sent)
 
     def copied(original: Any) -> Any:
         @contextlib.asynccontextmanager
@@ -93,13 +98,7 @@ def psycopg_async_cursors(recorder: Listener) -> Iterator[None]:
                 raise
             await finish(self, running)
 
-        @functools.wraps(original)
-        def call(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-            if not recorder.active or sent_by_sqlalchemy():
-                return original(self, query, *args, **kwargs)
-            return sent(self, query, _CALLED.get() or recorder.line_now(), args, kwargs)
-
-        return call
+        return recorded(original, sent)
 
     def shortcut(original: Any) -> Any:
         async def sent(line: int, self: Any, args: Any, kwargs: Any) -> Any:

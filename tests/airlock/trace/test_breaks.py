@@ -12,7 +12,6 @@ from airlock import samples
 from airlock.operations.older_release.release import Release
 from airlock.operations.trace import trace
 from airlock.reports.trace import lines
-from airlock.scratch.servers import scratch_server
 from tests.airlock.histories import BEGIN, HEADER, Revision, write_project
 
 if TYPE_CHECKING:
@@ -137,13 +136,6 @@ CASES: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "an index": ("CREATE INDEX ON s.task (code)", {}, set()),
     "a table more": ("CREATE TABLE more (id int PRIMARY KEY, kept_id int NOT NULL REFERENCES kept)", {}, set()),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def scratch() -> Iterator[ScratchServer]:
-    """Serve scratch databases."""
-    with scratch_server() as served:
-        yield served
 
 
 @pytest.fixture(scope="module")

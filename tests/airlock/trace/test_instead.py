@@ -12,7 +12,6 @@ from airlock.catalogue import fingerprint
 from airlock.operations.trace import trace
 from airlock.operations.trace.safer import Planner
 from airlock.reports.trace import lines
-from airlock.scratch.servers import scratch_server
 from tests.airlock.histories import Revision, write_project
 
 if TYPE_CHECKING:
@@ -56,13 +55,6 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     "a renamed column has no other form": ("s.task", "ALTER TABLE s.task RENAME note TO remark", []),
     "rows alone": ("s.task", "UPDATE s.task SET size = 1", []),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def scratch() -> Iterator[ScratchServer]:
-    """Serve scratch databases."""
-    with scratch_server() as served:
-        yield served
 
 
 @pytest.fixture(scope="module")
