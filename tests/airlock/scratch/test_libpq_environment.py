@@ -109,6 +109,16 @@ def test_a_program_on_the_server_may_not_be_run(tmp_path: Path) -> None:
     assert "permission denied to COPY to or from an external program" in ran.out
 
 
+def test_psqls_own_copy_is_no_statement(tmp_path: Path) -> None:
+    r"""`\copy` is psql's: sent to a server it is a syntax error, the message says so, and no file is written."""
+    file = tmp_path / "copied"
+    step = Revision("r1", rf"""op.execute(r"\copy (SELECT 1) TO '{file}'")""")
+    ran = forked.airlock(project(tmp_path, "psycopg2", [step]), "drill", "--json", url=None)
+    assert ran.code == 1, ran.err
+    assert "syntax error at or near" in ran.out
+    assert not file.exists()
+
+
 @pytest.mark.proof
 def test_a_scratch_url_counts_alone(tmp_path: Path, elsewhere: Elsewhere) -> None:
     """What `--scratch URL` leaves out has libpq's own default, not the environment's."""
