@@ -202,13 +202,10 @@ class _Run:
         return self.revisions.get(path)
 
     def without_accepted(self, faults: list[Fault], settings: Settings) -> list[Fault]:
-        """Take out what the settings give a reason for, by the finding (`scan public.task`, `scan`) or by the rule."""
+        """Take out what the settings give a reason for by the rule's name; findings have been asked for theirs."""
         left = []
         for one in faults:
-            reasons = settings.accepted.get(self.revision_at(one.path) or "", {})
-            finding = one.text.partition(" while others wait")[0]
-            names = (finding, finding.partition(" ")[0]) if one.question == "danger" else ()
-            reason = next((reasons[name] for name in (*names, one.question) if name in reasons), None)
+            reason = settings.reasons(self.revision_at(one.path) or "").get(one.question)
             if reason is None:
                 left.append(one)
             else:
@@ -259,9 +256,9 @@ class _Run:
             report = error.seen
         self.server_version = report.server_version
         for step, statement in report.dangerous:
+            excuses = step.excuses(statement)
             for finding in statement.findings:
-                reason = step.accepted.get(finding) or step.accepted.get(finding.partition(" ")[0])
-                if reason:
+                if reason := excuses.get(finding):
                     self.excused.append(f"{step.revision} ({step.direction}) {finding}: {reason}")
                     continue
                 yield Fault(

@@ -19,7 +19,8 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
-from airlock.project.settings import SECTION, TAG
+from airlock.project.settings import SECTION, TAG, Settings
+from airlock.project.settings import read as read_settings
 from airlock.records.errors import AirlockError, HistoryFault, Usage
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class RevisionFacts:
 
     `irreversible`, `resumable`, `kept` and `accepted` are plain module-level names of the revision:
     why it cannot be undone; whether it may be rerun half-way; what its downgrade keeps, by object;
-    which findings are excused, by finding.
+    which findings are excused, by finding (there or in the settings).
     """
 
     revision: str
@@ -62,6 +63,7 @@ class Project:
     directory: Path
     config: Config
     script: ScriptDirectory
+    settings: Settings = dataclasses.field(default_factory=Settings)
 
     @classmethod
     def open(cls, config_file: Path, x_arguments: Sequence[str] = ()) -> Project:
@@ -104,7 +106,7 @@ class Project:
             raise
         except Exception as error:
             raise Usage(f"{path.name} cannot be read: {type(error).__name__}: {error}") from error
-        return cls(path.parent, config, script)
+        return cls(path.parent, config, script, read_settings(path.parent))
 
     def with_x_arguments(self, x_arguments: Sequence[str]) -> Project:
         """Let env.py read these `-x` arguments from now on; the history stays as it was loaded."""
@@ -138,7 +140,7 @@ class Project:
             raise HistoryFault(f"{error}.".replace("..", ".")) from error
         if found is None:
             raise HistoryFault(f"No revision is called {name!r} in {self.script.versions}.")
-        return _facts(found)
+        return self._facts(found)
 
     def revisions(self, from_to: str | None = None) -> tuple[RevisionFacts, ...]:
         """List a range in the order of upgrading.
@@ -158,7 +160,13 @@ class Project:
             raise Usage(f"{low}:{high} is no range of this history: {error}") from error
         if not scripts and low != high and self.script.get_revisions(low) != self.script.get_revisions(high):
             raise Usage(f"{low}:{high} runs downwards or across branches; a range runs from base to head.")
-        return tuple(_facts(script) for script in reversed(scripts))
+        return tuple(self._facts(script) for script in reversed(scripts))
+
+    def _facts(self, script: Script) -> RevisionFacts:
+        """Read what a revision says of itself; what the settings accept of it stands beside that."""
+        facts = _facts(script)
+        reasons = {**self.settings.reasons(facts.revision), **facts.accepted}
+        return dataclasses.replace(facts, accepted=reasons)
 
     def _load(self) -> None:
         versions = self.script.dir

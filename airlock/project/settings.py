@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 OWN_FILE = "airlock.toml"
 # Variables by which the section of the ini and Alembic's --tag reach every process that runs env.py.
 SECTION, TAG = "AIRLOCK_NAME", "AIRLOCK_TAG"
+# What is accepted under it is accepted of every revision. Alembic takes as few characters for an id.
+EVERY_REVISION = "*"
+_SHORTEST_ID = 4
 # House rules are a house's own: off until it says otherwise. The others ask what every deployment wants to know.
 RULES = {
     "docstring": False, "imports": False, "fill in": True, "heads": True, "models": True, "danger": True, "proof": True,
@@ -37,11 +40,24 @@ class Settings:
     accepted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    def reasons(self, revision: str) -> dict[str, str]:
+        """Gather what is accepted of a revision: of every one, of its id's first characters, of itself; the last wins."""
+        near = [
+            name for name in self.accepted
+            if len(name) >= _SHORTEST_ID and name != revision and revision.startswith(name)
+        ]  # fmt: skip
+        return {
+            finding: reason
+            for name in (EVERY_REVISION, *sorted(near, key=len), revision)
+            for finding, reason in self.accepted.get(name, {}).items()
+        }
 
-def read(directory: Path, commands: frozenset[str] = frozenset()) -> Settings:
+
+def read(directory: Path, commands: frozenset[str] | None = None) -> Settings:
     """Read airlock.toml of a directory, else `[tool.airlock]` of its pyproject.toml; nothing said where neither is.
 
-    `commands` are the names that may head a table of options. Raises Usage for what is not TOML or not known.
+    `commands` are the names that may head a table of options; without them, any may. Raises Usage for what is no TOML or
+    not known.
     """
     for file in (directory / OWN_FILE, directory / "pyproject.toml"):
         if not file.is_file():
@@ -58,7 +74,7 @@ def read(directory: Path, commands: frozenset[str] = frozenset()) -> Settings:
     return Settings()
 
 
-def _settings(file: Path, table: Any, commands: frozenset[str]) -> Settings:
+def _settings(file: Path, table: Any, commands: frozenset[str] | None) -> Settings:
     if not isinstance(table, dict):
         raise Usage(f"{file.name}: [tool.airlock] is no table.")
     rest = dict(table)
@@ -79,7 +95,7 @@ def _settings(file: Path, table: Any, commands: frozenset[str]) -> Settings:
     options: dict[str, dict[str, Any]] = {"": {}}
     for name, value in rest.items():
         if isinstance(value, dict):
-            if name not in commands:
+            if commands is not None and name not in commands:
                 raise Usage(f"{file.name}: airlock knows no command {name!r} to set options of.")
             options[name] = {key.replace("-", "_"): one for key, one in value.items()}
         else:

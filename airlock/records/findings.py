@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Id = Literal["rewrite", "scan", "breaks", "stale-plan", "holds-and-waits"]
 
@@ -85,9 +88,20 @@ class Finding:
         """Name it as a revision accepts it: "breaks public.task"."""
         return f"{self.id} {self.object}"
 
-    def accepted(self, reasons: dict[str, str]) -> str:
-        """Give the reason for which it is accepted, by its whole name or by its id for all objects; else nothing."""
-        return reasons.get(self.name) or reasons.get(self.id) or ""
+    def accepted(self, reasons: Mapping[str, str]) -> str:
+        """Give the reason for which it is accepted; else nothing.
+
+        By its whole name, by its id for all objects, or by its statement for all that this one does.
+        """
+        found = reasons.get(self.name) or reasons.get(self.id)
+        if found or not self.sql:
+            return found or ""
+        statement = _on_one_line(self.sql)
+        return next((why for name, why in reasons.items() if _on_one_line(name) == statement), "")
+
+
+def _on_one_line(sql: str) -> str:
+    return " ".join(sql.split()).rstrip("; ")
 
 
 @dataclass(frozen=True, slots=True)

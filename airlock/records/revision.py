@@ -83,7 +83,7 @@ class Revised:
             (step.revision, step.direction, finding)
             for step, statement in self.trace.dangerous
             for finding in statement.findings
-            if finding not in step.accepted and finding.partition(" ")[0] not in step.accepted
+            if finding not in step.excuses(statement)
         )
 
     @property

@@ -143,6 +143,11 @@ class TracedRevision:
         names = set(objects)
         return tuple(one for one in self.safer if one.table in names)
 
+    def excuses(self, statement: StatementRecord) -> dict[str, str]:
+        """Give the reasons for what makes one of its statements dangerous, by finding, where there are any."""
+        found = {one.name: one.accepted(self.accepted) for one in statement.as_findings()}
+        return {name: reason for name, reason in found.items() if reason}
+
     @property
     def every_finding(self) -> tuple[Finding, ...]:
         """List the findings of its statements, then its own."""

@@ -117,6 +117,9 @@ def lines(report: TraceReport) -> Iterator[str]:
             yield "    depends on rows: this is one path"
         for statement in revision.statements:
             yield from _statement(statement)
+            yield from (
+                f"        accepted: {name}: {reason}" for name, reason in revision.excuses(statement).items()
+            )
         for one in revision.findings:
             reason = one.accepted(revision.accepted)
             yield f"    {one.id.upper()} {one.object}: {one.sentence}{f' (accepted: {reason})' if reason else ''}"
@@ -149,7 +152,9 @@ def verdict(report: TraceReport) -> str:
             doubt = f"; scans show from {number(JUDGED_FROM_ROWS)} sample rows on"
         return f"Nothing dangerous in {count(len(report.revisions), 'step')}, {where}{doubt}."
     places = enumeration(sorted({f"{revision.revision} ({revision.direction})" for revision, _ in found}))
-    return f"{count(len(found), 'dangerous statement')} in {places}, {where}{unseen}."
+    taken = sum(len(revision.excuses(one)) == len(one.findings) for revision, one in found)
+    accepted = f" ({'each' if taken == len(found) else taken} accepted with a reason)" if taken else ""
+    return f"{count(len(found), 'dangerous statement')} in {places}{accepted}, {where}{unseen}."
 
 
 def _others(report: TraceReport) -> str:

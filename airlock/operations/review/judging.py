@@ -88,7 +88,7 @@ def dangers(
             direction=step.direction,
             statement=statement,
             findings=statement.findings,
-            accepted=_accepted(step, statement),
+            accepted=tuple(step.excuses(statement).items()),
             sizes=(of := _sizes(statement, known)),
             expected_ms=_expected(statement, of),
             instead=step.instead(one.object for one in statement.as_findings()),
@@ -106,16 +106,6 @@ def unseen(report: TraceReport) -> tuple[Unfilled, ...]:
         for name, rows in sorted(met.items())
         if name not in known
     )
-
-
-def _accepted(step: TracedRevision, statement: StatementRecord) -> tuple[tuple[str, str], ...]:
-    """Match findings with the revision's `accepted`: by their whole text, or by their first word for all tables."""
-    excuses = []
-    for finding in statement.findings:
-        reason = step.accepted.get(finding) or step.accepted.get(finding.partition(" ")[0])
-        if reason:
-            excuses.append((finding, reason))
-    return tuple(excuses)
 
 
 def _sizes(statement: StatementRecord, known: dict[str, TableSize]) -> tuple[TableSize, ...]:

@@ -73,6 +73,21 @@ def test_branches_and_merges_are_ordered(tmp_path: Path) -> None:
     assert project.heads == ("m1", "x1")
 
 
+def test_settings_accept_findings_of_every_revision_or_of_one(tmp_path: Path) -> None:
+    """The revision's own reason comes first, then the id, its first characters, and `*`; another's is none."""
+    one = Revision("0123abcd", "pass", extra='accepted = {"scan public.t": "own"}')
+    ini = write_project(tmp_path, [one, Revision("0124", "pass")])
+    (tmp_path / "airlock.toml").write_text(
+        '[accepted."*"]\nbreaks = "we stop"\nscan = "all"\n[accepted.0123]\nscan = "short"\nrewrite = "short"\n'
+        '[accepted.0123abcd]\nrewrite = "whole"\n"scan public.t" = "settings"\n[trace]\nrows = 1000\n'
+    )
+    project = Project.open(ini)
+    assert dict(project.revision("0123abcd").accepted) == {
+        "breaks": "we stop", "scan": "short", "rewrite": "whole", "scan public.t": "own",
+    }  # fmt: skip
+    assert dict(project.revisions()[1].accepted) == {"breaks": "we stop", "scan": "all"}
+
+
 def break_history(tmp_path: Path, text: str, name: str = "b2.py") -> Path:
     ini = write_project(tmp_path, CHAIN)
     (tmp_path / "alembic" / "versions" / name).write_text(text)

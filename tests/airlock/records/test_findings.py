@@ -22,6 +22,10 @@ def test_an_acceptance_names_the_finding_or_its_kind() -> None:
     one = Finding("breaks", "shop.order", "…")
     assert one.accepted({"breaks shop.order": "this"}) == one.accepted({"breaks": "this"}) == "this"
     assert one.accepted({"breaks shop.line": "that", "scan": "that"}) == ""
+    statement = Finding("scan", "shop.order", "…", "CREATE INDEX ix\n  ON shop.order (a)")
+    assert statement.accepted({"CREATE INDEX ix ON shop.order (a);": "small"}) == "small"
+    assert statement.accepted({"CREATE INDEX ix ON shop.order (b)": "small", "": "small"}) == ""
+    assert one.accepted({"": "no statement is none"}) == ""
 
 
 def test_a_dangerous_statement_is_a_finding_at_its_line() -> None:

@@ -143,6 +143,31 @@ def test_without_a_target_and_with_an_excuse_it_is_not_refused(tmp_path: Path, s
 
 
 @pytest.mark.proof
+def test_what_the_settings_accept_is_taken_on(tmp_path: Path, server: Server) -> None:
+    """By statement for one direction, by the finding for the other; trace shows both reasons, review exits 0."""
+    ini = write_project(tmp_path, [CREATE, WIDEN])
+    (tmp_path / "airlock.toml").write_text(
+        '[accepted.0002]\n"ALTER TABLE shop.item ALTER COLUMN amount TYPE BIGINT" = "tiny going up"\n'
+    )
+    done, _ = _review(ini, server)
+    assert done.returncode == 1, "the other direction has no reason yet"
+    with (tmp_path / "airlock.toml").open("a") as settings:
+        settings.write('"rewrite shop.item" = "tiny going down"\n')
+    done, out = _review(ini, server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [one["accepted"] for one in _read(out)["dangerous"]] == [
+        {"rewrite shop.item": "tiny going down"}
+    ] * 2
+    command = [sys.executable, "-m", "airlock", "trace", "-c", str(ini), "--scratch", server.admin_url]
+    told = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "DATABASE_URL": ""},
+    )  # fmt: skip
+    assert told.stdout.count("        accepted: rewrite shop.item: tiny going down") == 2
+    assert "(each accepted with a reason)" in told.stdout.splitlines()[-1]
+
+
+@pytest.mark.proof
 def test_the_scripts_run_in_psql_and_make_the_same_database(ini: Path, server: Server) -> None:
     """Up by psql ends where Alembic ends, literal percent signs included; down leads back to nothing."""
     psql = shutil.which("psql")
