@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.drivers.libpq_environment import without_libpq_variables
 from airlock.records.errors import Denied, NotExamined, Unreachable
+from airlock.scratch.data_directories import copy_or_make
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -288,6 +289,7 @@ def scratch_cluster(
             if identity:
                 wanted["airlock.server"] = identity
             cluster = Cluster(directory / "data", binaries(major), {**wanted, **(settings or {})})
+            copy_or_make(cluster.data, cluster.bindir, _initialise, _user())
             try:
                 stack.enter_context(cluster.serving(remove=directory))
             except Unreachable as error:
@@ -298,6 +300,10 @@ def scratch_cluster(
             return
 
 
+def _initialise(data: Path, bindir: Path) -> None:
+    Cluster(data, bindir).initialise()
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -306,6 +312,12 @@ def _free_port() -> int:
 
 def _group() -> int:
     return pwd.getpwnam(_SERVER_USER).pw_gid
+
+
+def _user() -> tuple[int, int] | None:
+    """Name the user that servers run as where this process is root."""
+    found = pwd.getpwnam(_SERVER_USER) if os.geteuid() == 0 else None
+    return (found.pw_uid, found.pw_gid) if found is not None else None
 
 
 def _reachable(data: Path) -> Path:
