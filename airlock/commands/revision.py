@@ -1,4 +1,4 @@
-"""`airlock revision`: write new revisions from the models, in the form that blocks nobody."""
+"""`airlock revision`: write new revisions from the models, or in place of one, in the form that blocks nobody."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airlock.records.trace import JUDGED_FROM_ROWS
 if TYPE_CHECKING:
     import argparse
 
-    from airlock.records.revision import Likely
+    from airlock.records.revision import Likely, Revised
 
 DEFAULT_ROWS = 2_000
 
@@ -32,6 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sql-form", action="store_true", help="say everything as SQL, not in Alembic's operations"
     )
+    parser.add_argument(
+        "--safer",
+        metavar="REVISION",
+        help="write what reaches the end of this one without blocking, in its place (--url: unless applied there)",
+    )
     add_rows(parser, DEFAULT_ROWS, least=JUDGED_FROM_ROWS, more=" for the trace and the drill")
 
 
@@ -45,22 +50,50 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED
     from airlock.reports import revision as text
 
-    revised = revise(
-        arguments.config,
-        arguments.message,
-        renames=arguments.rename,
-        scratch=arguments.scratch,
-        rows=arguments.rows,
-        x_arguments=arguments.x,
-        ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
-        keep=arguments.keep,
-        sql_form=arguments.sql_form,
-        progress=lambda what: _tell(f"{what} ..."),
-    )
+    if arguments.safer:
+        revised = _safer(arguments)
+    else:
+        revised = revise(
+            arguments.config,
+            arguments.message,
+            renames=arguments.rename,
+            scratch=arguments.scratch,
+            rows=arguments.rows,
+            x_arguments=arguments.x,
+            ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+            keep=arguments.keep,
+            sql_form=arguments.sql_form,
+            progress=_progress,
+        )
     answer(arguments, text.document(revised), text.lines(revised))
     if not revised.sound:
         return REFUSED
     return NOT_EXAMINED if revised.unexamined else DONE
+
+
+def _safer(arguments: argparse.Namespace) -> Revised:
+    from airlock.operations.revision.safer import write_safer
+    from airlock.records.errors import Usage
+
+    if arguments.message or arguments.rename:
+        raise Usage(
+            "--safer takes its title and its names from the revision: neither -m nor --rename goes with it."
+        )
+    return write_safer(
+        arguments.config,
+        arguments.safer,
+        url=arguments.url,
+        scratch=arguments.scratch,
+        rows=arguments.rows,
+        x_arguments=arguments.x,
+        keep=arguments.keep,
+        sql_form=arguments.sql_form,
+        progress=_progress,
+    )
+
+
+def _progress(what: str) -> None:
+    _tell(f"{what} ...")
 
 
 def _ask(likely: Likely) -> bool:

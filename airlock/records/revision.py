@@ -73,6 +73,8 @@ class Revised:
     unproved: str = ""
     excused: dict[str, dict[str, str]] = field(default_factory=dict)
     kept: bool = True
+    # The revision that they are written in place of; empty where they lead to the models.
+    instead_of: str = ""
 
     @property
     def dangerous(self) -> tuple[tuple[str, str, str], ...]:

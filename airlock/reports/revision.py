@@ -18,6 +18,7 @@ def document(revised: Revised) -> dict[str, Any]:
         "server_version": revised.server_version,
         "sound": revised.sound,
         "kept": revised.kept,
+        "instead_of": revised.instead_of or None,
         "written": [
             {"revision": one.revision, "title": one.title, "path": one.path, "fill_in": list(one.open)}
             for one in revised.written
@@ -51,9 +52,14 @@ def lines(revised: Revised) -> Iterator[str]:
         yield f"! {remark.object}: {remark.text}"
     for difference in revised.differences:
         if not difference.is_note:
+            wanted, made = (
+                (f"{revised.instead_of} makes", "they make")
+                if revised.instead_of
+                else ("the models make", "the history")
+            )
             yield (
-                f"! {difference.object}: {difference.kind}: the models make {difference.before or 'none'},"
-                f" the history {difference.after or 'none'}"
+                f"! {difference.object}: {difference.kind}: {wanted} {difference.before or 'none'},"
+                f" {made} {difference.after or 'none'}"
             )
     yield from (f"! still to be written: {one}" for one in revised.left)
     yield from (f"! not examined: {one}" for one in revised.unexamined)
@@ -65,21 +71,28 @@ def lines(revised: Revised) -> Iterator[str]:
 def verdict(revised: Revised) -> str:
     """Say in one sentence how it stands."""
     where = f"on PostgreSQL {revised.server_version}"
+    if not revised.written and revised.instead_of:
+        return f"Nothing to write: nothing dangerous in {revised.instead_of}, {where}."
     if not revised.written:
         said = f"; {count(len(revised.remarks), 'difference')} cannot be written" if revised.remarks else ""
         return f"Nothing to write: the history leads to the models, {where}{said}."
     wrote = f"Wrote {count(len(revised.written), 'revision')}"
     if revised.sound and revised.unexamined:
         return f"{wrote}: nothing dangerous in what was seen, every downgrade proved, {where}; not examined to the end."
+    agree, differ = "models and history agree", "models and history still differ"
+    if revised.instead_of:
+        agree = f"they lead where {revised.instead_of} leads"
+        differ = f"they do not lead where {revised.instead_of} leads"
+        wrote += f" in place of {revised.instead_of}"
     if revised.sound:
         gaps = sum(len(one.open) for one in revised.written)
         fill = f" {count(gaps, 'line')} to fill in first." if gaps else ""
-        return f"{wrote}: nothing dangerous, every downgrade proved, models and history agree, {where}.{fill}"
+        return f"{wrote}: nothing dangerous, every downgrade proved, {agree}, {where}.{fill}"
     parts = [
         f"{count(len(revised.dangerous), 'dangerous statement')}" if revised.dangerous else "",
         f"{count(sum(one.verdict != 'proved' for one in revised.proofs), 'downgrade')} not proved"
         if any(one.verdict != "proved" for one in revised.proofs) else "",
-        "models and history still differ" if revised.left or any(not one.is_note for one in revised.differences) else "",
+        differ if revised.left or any(not one.is_note for one in revised.differences) else "",
         "not examined to the end" if revised.unproved else "",
     ]  # fmt: skip
     next_ = "Look before you deploy." if revised.kept else "The files are removed again; --keep keeps them."

@@ -20,7 +20,7 @@ from airlock.records.errors import NotExamined, Refused, Usage
 from airlock.records.revision import Likely, Remark, WrittenRevision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from alembic.runtime.migration import MigrationContext
 
@@ -53,15 +53,38 @@ def write(
     """
     logging.disable(logging.INFO)
     project = Project.open(Path(config), x_arguments)
+    for one in written(
+        project, {"message": message}, lambda context: _compared(context, tuple(renames)), sql_form=sql_form
+    ):
+        yield one
+        if isinstance(one, Found) and one.likely and not ask:
+            raise Refused(
+                directives.perhaps_renamed(one.likely),
+                standing="Nothing was written.",
+                then=f"--rename {one.likely[0].option}, or --rename {directives.NO_RENAME}",
+            )
+
+
+def written(
+    project: Project,
+    given: dict[str, Any],
+    compare: Callable[[MigrationContext], tuple[Plan, Found]],
+    *,
+    sql_form: bool,
+) -> Iterator[Any]:
+    """Plan by `compare` and write the plan's revisions, as `alembic revision` would with the arguments `given`.
+
+    Yields Found, then each WrittenRevision; none where a rename is likely. Raises Refused for a name that a file has.
+    """
     plans: list[tuple[Plan, Found]] = []
     arguments: dict[str, Any] = {
-        "message": message, "autogenerate": True, "sql": False, "head": "head", "splice": False, "branch_label": None,
-        "version_path": None, "rev_id": None, "depends_on": None,
+        "autogenerate": True, "sql": False, "head": "head", "splice": False, "branch_label": None, "version_path": None,
+        "rev_id": None, "depends_on": None, **given,
     }  # fmt: skip
 
     def directed(context: MigrationContext, _heads: object, scripts: list[Any]) -> None:
         context.opts[directives.PLANNED] = True
-        found = _compared(context, tuple(renames))
+        found = compare(context)
         plans.append(found)
         if found[0].parts and not found[1].likely:
             directives.rewrite(context, scripts, found[0], sql_form=sql_form)
@@ -82,16 +105,9 @@ def write(
         raise Usage("env.py did not run the migrations.", then="call context.run_migrations() in env.py")
     plan, found = plans[-1]
     yield found
-    if found.likely:
-        if ask:
-            return
-        raise Refused(
-            directives.perhaps_renamed(plan).partition(" Say ")[0],
-            standing="Nothing was written.",
-            then=f"--rename {found.likely[0].option}, or --rename {directives.NO_RENAME}",
-        )
-    if not plan.parts:
+    if found.likely or not plan.parts:
         return
+    _never_over_a_file(project.script)
     scripts = revision.generated_revisions
     # A hook of env.py may have given other ids.
     for before, after in itertools.pairwise(scripts):
@@ -101,6 +117,23 @@ def write(
             path = Path(script.path)
             title = (script.doc or "").splitlines()[0].strip().rstrip(".")
             yield WrittenRevision(script.revision, title, str(path), tuple(open_questions(path.read_text())))
+
+
+def _never_over_a_file(script: Any) -> None:
+    """Have Alembic refuse a name that some file has: it writes over it (a template without the id names two files alike)."""
+    named = script._rev_path
+
+    def checked(*arguments: Any, **more: Any) -> Any:
+        found = named(*arguments, **more)
+        path = Path(found)
+        if path.exists():
+            raise Refused(
+                f"{path.name} is there already, and is not written over.",
+                then="another -m, or file_template with %%(rev)s",
+            )
+        return found
+
+    script._rev_path = checked
 
 
 def compare(config: str, x_arguments: Sequence[str], *, upgrade: bool) -> Iterator[Found]:

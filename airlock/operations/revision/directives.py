@@ -18,10 +18,13 @@ from airlock.operations.revision.scripts import scripts
 from airlock.operations.revision.shadow import sides
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from alembic.operations.ops import MigrationScript
     from alembic.runtime.migration import MigrationContext
 
     from airlock.operations.revision.parts import Part, Plan
+    from airlock.records.revision import Likely
 
 
 log = logging.getLogger(__name__)
@@ -53,16 +56,16 @@ def process_revision_directives(
         log.warning("Left as Alembic found it, not in the zero-downtime form: %s", reason)
         return
     if made.likely and not asked:
-        raise CommandError(perhaps_renamed(made))
+        say = f"Say --rename {made.likely[0].option} or --rename {NO_RENAME}."
+        raise CommandError(f"{perhaps_renamed(made.likely)} {say}")
     for remark in made.remarks:
         log.warning("%s: %s", remark.object, remark.text)
     rewrite(context, directives, made, sql_form="form=sql" in _x_arguments(context))
 
 
-def perhaps_renamed(made: Plan) -> str:
+def perhaps_renamed(likely: Sequence[Likely]) -> str:
     """Ask, in one line, whether something was renamed."""
-    pairs = "; ".join(f"{one.old} -> {one.new}" for one in made.likely)
-    return f"Renamed, or dropped and added? {pairs}. Say --rename {made.likely[0].option} or --rename {NO_RENAME}."
+    return f"Renamed, or dropped and added? {'; '.join(f'{one.old} -> {one.new}' for one in likely)}."
 
 
 def compare(context: MigrationContext, renames: tuple[str, ...] = ()) -> tuple[Plan, tuple[str, ...]]:

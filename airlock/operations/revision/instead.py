@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from airlock.catalogue.structure import Structure, Table
-    from airlock.operations.revision.parts import Part
+    from airlock.operations.revision.parts import Part, Plan
 
 _SCHEMA = "airlock_instead"
 _SCHEMAS = """
@@ -50,18 +50,23 @@ def instead(
         name = f"{plain(key[0])}.{plain(key[1])}"
         if live is None or name not in tables:
             continue
-        sides = _Past(
-            connection, dataclasses.replace(before, tables={key: live}), dataclasses.replace(after, tables={key: wanted}),
-            {key[0]: key[0]}, {key[0]: key[0]},
+        made = planned(
+            connection, dataclasses.replace(before, tables={key: live}), dataclasses.replace(after, tables={key: wanted})
         )  # fmt: skip
-        with rolled_back(connection):
-            run(connection, f"CREATE SCHEMA {_SCHEMA}")
-            made = plan(sides)
         parts = [part for part in made.parts if _about(part, live)]
         if parts and not made.likely:
             remarks = tuple(f"{one.object}: {one.text}" for one in made.remarks)
             found.append(Safer(name, tuple(_drafts(parts)), remarks))
     return tuple(found)
+
+
+def planned(connection: sa.Connection, before: Structure, after: Structure) -> Plan:
+    """Plan what leads from one structure to the other, where the database stands as `after` says. Rolled back."""
+    old, new = ({schema for schema, _ in one.tables} for one in (before, after))
+    schemas = {name: name for name in sorted(old | new)}
+    with rolled_back(connection):
+        run(connection, f"CREATE SCHEMA {_SCHEMA}")
+        return plan(_Past(connection, before, after, schemas, schemas, tuple(sorted(new - old))))
 
 
 def _about(part: Part, table: Table) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import importlib.util
@@ -21,7 +22,7 @@ from airlock.scratch.isolation import ChildFailed, isolated
 from airlock.scratch.loading import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from airlock.operations.revision.child import Found
     from airlock.project.project import Project
@@ -59,23 +60,39 @@ def revise(
             f"The history has {len(heads)} heads: {', '.join(heads)}.", standing="Nothing was written.",
             then=f'alembic merge -m "Merge" {" ".join(heads)}',
         )  # fmt: skip
+    with undone_unless_sound(project, keep=keep) as judge:
+        return judge(
+            _revised(
+                config,
+                project,
+                message,
+                list(renames),
+                scratch,
+                rows,
+                x_arguments,
+                ask,
+                progress,
+                sql_form=sql_form,
+            )
+        )
+
+
+@contextlib.contextmanager
+def undone_unless_sound(project: Project, *, keep: bool) -> Iterator[Callable[[Revised], Revised]]:
+    """Remove again the files that come within, unless what is judged at the end of it has not failed, or `keep`.
+
+    Raises NotExamined for what fails in a child or on the way to scratch.
+    """
     before = version_files(project)
     kept = False
-    try:
-        revised = _revised(
-            config,
-            project,
-            message,
-            list(renames),
-            scratch,
-            rows,
-            x_arguments,
-            ask,
-            progress,
-            sql_form=sql_form,
-        )
+
+    def judge(revised: Revised) -> Revised:
+        nonlocal kept
         kept = keep or not revised.failed
         return dataclasses.replace(revised, kept=kept)
+
+    try:
+        yield judge
     except ChildFailed as error:
         raise _not_examined(error.line, project, before, keep=keep) from error
     except (client.Error, sa.exc.SQLAlchemyError) as error:
@@ -122,7 +139,7 @@ def _revised(
     low = heads[0] if heads else "base"
     high = written[-1].revision
     revised = Revised(server.version, tuple(written), remarks, left, differences)
-    return _proved(config, x_arguments, f"{low}:{high}", scratch, rows, revised, progress)
+    return proved(config, x_arguments, f"{low}:{high}", scratch, rows, revised, progress)
 
 
 def _write(
@@ -156,7 +173,7 @@ def _again(
     return found.what, compared(config, x_arguments, server, database, history)
 
 
-def _proved(
+def proved(
     config: Path,
     x_arguments: Sequence[str],
     from_to: str,
@@ -165,6 +182,7 @@ def _proved(
     revised: Revised,
     progress: Callable[[str], None],
 ) -> Revised:
+    """Trace and drill a range that was just written, and put what was seen into its files and the record."""
     from airlock.operations.trace import trace
 
     progress(f"tracing {from_to}")
