@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.operations.drill import failures
-from airlock.operations.drill.examination import Examination, Options
+from airlock.operations.drill.examination import examine
 from airlock.operations.drill.only_upgraded import Ascent, MissingRole, ascend
 from airlock.operations.drill.order import chosen, laid_out
 from airlock.operations.drill.state import Ledger
+from airlock.operations.drill.subject import Options, Subject
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.project.project import Project
@@ -157,23 +158,24 @@ def _examine(
                 yield WantsRole(missing.role, position)
                 return
             continue
-        one = Examination(
-            here.project, facts, here.ledger, here.state, options, turn=position + 1,
-            gaps=here.way.gaps, beyond_help=here.way.beyond_help,
-        )  # fmt: skip
-        for phase in one.run():
-            yield DrillProgress(position + 1, len(numbers), facts.revision, phase)
-        if one.wants_role is not None:
-            yield WantsRole(one.wants_role, position)
-            return
-        yield one.proof()
+        subject = Subject(
+            here.project, facts, here.ledger, options, position + 1, here.way.gaps, here.way.beyond_help
+        )
+        for one in examine(subject, here.state):
+            if isinstance(one, str):
+                yield DrillProgress(position + 1, len(numbers), facts.revision, one)
+            elif one.wants_role is not None:
+                yield WantsRole(one.wants_role, position)
+                return
+            else:
+                yield one.proof
+                here.state, fit = one.state, one.fit
         position += 1
         if position == len(numbers):
             break
-        if one.stuck:
+        if not fit:
             yield _finished(here.ledger, position)
             return
-        here.state = one.state
     yield _finished(here.ledger)
 
 

@@ -13,7 +13,7 @@ from airlock.records.difference import Difference
 from airlock.records.drill import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from airlock.operations.drill.state import State
     from airlock.records.drill import Broken, Cut
@@ -204,7 +204,7 @@ def _is_about(thing: str, name: str) -> bool:
     return thing == name or thing.partition(" ")[2] == name
 
 
-def counted(differences: list[Difference], broken: list[Broken], cuts: list[Cut]) -> str:
+def counted(differences: Sequence[Difference], broken: Sequence[Broken], cuts: Sequence[Cut]) -> str:
     """Say in numbers why a revision is refused."""
     parts = []
     if differences:

@@ -2,121 +2,133 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import cast_demands, compare, extremes, failures
+from airlock.operations.drill.downgrade import no_way_down
 from airlock.operations.drill.missing_objects import needs
+from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airlock.operations.drill.state import State
+    from airlock.operations.drill.step import StepTaken
+    from airlock.operations.drill.subject import Subject
+    from airlock.samples import Table
 
 _MOST_LESSONS = 4
 
-if TYPE_CHECKING:
-    from airlock.operations.drill.examination import Examination
-    from airlock.operations.drill.step import StepTaken
+
+@dataclass(frozen=True)
+class FirstUpgrade:
+    """The step, None where it could not be taken, and the state `before` it: another one where rows were made anew.
+
+    `required` is what those rows had to fit; `wants_role` names the role without which nothing was tried.
+    """
+
+    before: State
+    step: StepTaken | None
+    outcome: Outcome = NOTHING
+    required: Mapping[str, Table] | None = None
+    wants_role: str | None = None
 
 
-def first_up(one: Examination) -> StepTaken | None:
-    """Upgrade; where the sample rows are what refuses, learn what the upgrade demands and make them anew."""
+def go_up(subject: Subject, before: State) -> FirstUpgrade:
+    """Upgrade; where the sample rows are what refuses, learn what the upgrade demands and make them anew. Commits.
+
+    Never raises what the revision raises: the outcome says it.
+    """
     try:
-        return one.take("up")
+        return FirstUpgrade(before, subject.take("up"))
     except Exception as error:  # noqa: BLE001  a revision may raise anything
-        if not failures.is_about_rows(error) or not any(
-            digest.count for digest in one.state.digests.values()
-        ):
-            _cannot_go_up(one, error)
-            return None
+        if not failures.is_about_rows(error) or not any(it.count for it in before.digests.values()):
+            return _cannot_go_up(subject, before, error)
         first = failures.one_line(error)
-        fitted = _on_values_that_fit(one, error) or _off_the_edge(one, error)
-        if fitted is not None:
-            return fitted
-    try:
-        return _on_fitting_rows(one, first)
-    except Exception as error:  # noqa: BLE001
-        if one.verdict is None:
-            one.pass_over(f"the upgrade fails on sample rows: {failures.one_line(error)}")
-        one.stuck = True
-        return None
+        fitted = _on_values_that_fit(subject, before, error) or _off_the_edge(subject, before, error)
+    return fitted or _on_fitting_rows(subject, before, first)
 
 
-def _on_values_that_fit(one: Examination, error: Exception) -> StepTaken | None:
+def _on_values_that_fit(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
     """Give texts and documents the form that the upgrade reads them in, as long as its errors teach another one."""
-    source = one.facts.path.read_text()
+    source = subject.facts.path.read_text()
+    names = _filled(subject, before)
     for _ in range(_MOST_LESSONS):
         demand = cast_demands.said(error)
-        names = {name for name, digest in one.state.digests.items() if digest.count} - {
-            one.ledger.version_table
-        }
-        changed = (
-            cast_demands.meet(one.ledger, demand, names & one.state.tables(), source)
-            if demand is not None
-            else ()
-        )
+        changed = cast_demands.meet(subject.ledger, demand, names, source) if demand is not None else ()
         if not changed:
             return None
-        one.state = one.ledger.read()
+        now = subject.ledger.read()
         try:
-            taken = one.take("up")
+            taken = subject.take("up")
         except Exception as another:  # noqa: BLE001  a revision may raise anything
             if not failures.is_about_rows(another) or str(another) == str(error):
                 return None
             error = another
             continue
-        one.notes.append(
-            f"{', '.join(changed)} was given values that the upgrade can read ({failures.one_line(error)})"
-        )
-        return taken
+        why = f"{', '.join(changed)} was given values that the upgrade can read ({failures.one_line(error)})"
+        return FirstUpgrade(now, taken, noted([why]))
     return None
 
 
-def _off_the_edge(one: Examination, error: Exception) -> StepTaken | None:
+def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
     """Upgrade once more without values at the edge of their type, where it computed past one."""
-    if not extremes.is_past_the_edge(error):
+    if not extremes.is_past_the_edge(error) or not extremes.tame(subject.ledger, _filled(subject, before)):
         return None
-    names = {name for name, digest in one.state.digests.items() if digest.count} - {one.ledger.version_table}
-    changed = extremes.tame(one.ledger, names & one.state.tables())
-    if not changed:
-        return None
-    one.state = one.ledger.read()
+    now = subject.ledger.read()
     try:
-        taken = one.take("up")
+        taken = subject.take("up")
     except Exception:  # noqa: BLE001  a revision may raise anything; rows that fit are tried next
         return None
-    one.notes.append(
-        f"the upgrade fails on values at the edge of their type ({failures.one_line(error)}): ordinary ones took their place"
+    why = (
+        f"the upgrade fails on values at the edge of their type ({failures.one_line(error)}): "
+        "ordinary ones took their place"
     )
-    return taken
+    return FirstUpgrade(now, taken, noted([why]))
 
 
-def _on_fitting_rows(one: Examination, first: str) -> StepTaken | None:
-    names = {name for name, digest in one.state.digests.items() if digest.count}
-    one.ledger.empty(names)
-    one.take("up")
-    above = one.ledger.read()
-    # Rows of its own making: the next revision does not start on them.
-    one.stuck = True
-    one.required = {table.label: table for table in one.ledger.tables(names & above.tables())}
+def _filled(subject: Subject, state: State) -> set[str]:
+    """Name the tables that hold rows, but for Alembic's own."""
+    held = {name for name, digest in state.digests.items() if digest.count}
+    return (held & state.tables()) - {subject.ledger.version_table}
+
+
+def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrade:
+    """Upgrade without rows, learn what the tables then demand, go down, and upgrade on rows that meet it."""
+    ledger, outcome = subject.ledger, NOTHING
+    required: Mapping[str, Table] | None = None
     try:
-        one.take("down")
-    except Exception as error:  # noqa: BLE001
-        one.did_not_go_down(error)
-        return None
-    below = one.ledger.read()
-    found, _ = compare.structure(one.state, below)
-    found, one.kept = compare.keep(found, one.facts.kept)
-    one.differences += found
-    one.ledger.fill(names & below.tables(), required=one.required)
-    one.state = one.ledger.read()
-    one.notes.append(f"sample rows were made anew to fit what the upgrade demands ({first})")
-    return one.take("up")
+        names = {name for name, digest in before.digests.items() if digest.count}
+        ledger.empty(names)
+        subject.take("up")
+        above = ledger.read()
+        required = {table.label: table for table in ledger.tables(names & above.tables())}
+        try:
+            subject.take("down")
+        except Exception as error:  # noqa: BLE001  a revision may raise anything
+            return FirstUpgrade(before, None, no_way_down(subject, error), required)
+        below = ledger.read()
+        found, _ = compare.structure(before, below)
+        found, kept = compare.keep(found, subject.facts.kept)
+        outcome = Outcome(tuple(found), tuple(kept))
+        ledger.fill(names & below.tables(), required=required)
+        fitting = ledger.read()
+        step = subject.take("up")
+    except Exception as error:  # noqa: BLE001  a revision may raise anything
+        why = not_examined(f"the upgrade fails on sample rows: {failures.one_line(error)}")
+        return FirstUpgrade(before, None, outcome.then(why), required)
+    why = noted([f"sample rows were made anew to fit what the upgrade demands ({first})"])
+    return FirstUpgrade(fitting, step, outcome.then(why), required)
 
 
-def _cannot_go_up(one: Examination, error: Exception) -> None:
+def _cannot_go_up(subject: Subject, before: State, error: Exception) -> FirstUpgrade:
     role = failures.missing_role(error)
-    one.wants_role = role if role not in one.beyond_help else None
-    needed = needs(error, one.gaps) or failures.beyond_scratch(error)
+    needed = needs(error, subject.gaps) or failures.beyond_scratch(error)
     if needed is not None:
-        one.pass_over(f"the upgrade fails: {needed}")
+        outcome = not_examined(f"the upgrade fails: {needed}")
     elif role is not None:
-        one.pass_over(f"the role {role} cannot be made on the scratch server; try --scratch URL")
+        outcome = not_examined(f"the role {role} cannot be made on the scratch server; try --scratch URL")
     else:
-        one.refuse(f"the upgrade fails: {failures.one_line(error)}")
-    one.stuck = True
+        outcome = refused(f"the upgrade fails: {failures.one_line(error)}")
+    return FirstUpgrade(before, None, outcome, wants_role=role if role not in subject.beyond_help else None)

@@ -21,17 +21,18 @@ _CHANGED = """SELECT format('%I.%I', schemaname, relname) FROM pg_stat_xact_user
 WHERE n_tup_upd + n_tup_del + n_tup_hot_upd > 0"""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Meanwhile:
     """The rows written, by table and key, and the old rows that those writes changed through triggers."""
 
     state: State
-    written: dict[str, frozenset[str]] = field(default_factory=dict)
-    changed: set[tuple[str, str, str]] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
-    blurred: set[str] = field(default_factory=set)
+    written: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    changed: Collection[tuple[str, str, str]] = frozenset()
+    notes: tuple[str, ...] = ()
+    # Tables too big to be remembered row by row, which triggers changed: that cannot be told from what the step changes.
+    blurred: Collection[str] = frozenset()
     # By which columns the keys tell rows, where not by the key that the table's digest has.
-    told_by: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    told_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def write(
@@ -85,34 +86,37 @@ def write(
     wrote = {one.table for one in done if one.rows}
     ledger.strangers = {one.table: one.strangers for one in done if one.strangers is not None}
     state = ledger.read(after, {*new, *old, *moved})
-    result = Meanwhile(state)
-    result.notes = [
-        f"no row could be written into {one.table} after the upgrade: {one.reason}"
-        for one in done
-        if not one.rows
-    ]
+    keys: dict[str, frozenset[str]] = {}
+    told_by: dict[str, tuple[str, ...]] = {}
     for table in {*wrote, *new}:
         now, then = state.digests.get(table), after.digests.get(table)
         if now is not None and now.rows is not None:
             known = then.rows if then is not None and then.rows is not None else {}
-            result.written[table] = frozenset(set(now.rows) - set(known))
+            keys[table] = frozenset(set(now.rows) - set(known))
         elif now is not None:
             strangers = ledger.strangers.get(table)
-            result.written[table] = frozenset(strangers.keys if strangers is not None else ())
+            keys[table] = frozenset(strangers.keys if strangers is not None else ())
             if strangers is not None:
-                result.told_by[table] = strangers.columns
-    # Too big to be remembered row by row: what triggers changed there cannot be told from what the step changes.
-    result.blurred = {
-        table
-        for table in moved
-        if table in undisturbed
-        and undisturbed[table].rows is None
-        and undisturbed[table].columns
-        and undisturbed[table] != state.digests.get(table)
-    }
-    for table in moved:
-        result.changed |= _changed(table, undisturbed.get(table), state.digests.get(table))
-    return result
+                told_by[table] = strangers.columns
+    return Meanwhile(
+        state,
+        keys,
+        {it for table in moved for it in _changed(table, undisturbed.get(table), state.digests.get(table))},
+        tuple(
+            f"no row could be written into {one.table} after the upgrade: {one.reason}"
+            for one in done
+            if not one.rows
+        ),
+        {
+            table
+            for table in moved
+            if table in undisturbed
+            and undisturbed[table].rows is None
+            and undisturbed[table].columns
+            and undisturbed[table] != state.digests.get(table)
+        },
+        told_by,
+    )
 
 
 def withdrawn(

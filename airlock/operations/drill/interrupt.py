@@ -10,16 +10,20 @@ from airlock.drivers import raw
 from airlock.drivers.engine_events import listening
 from airlock.operations.drill import compare, failures
 from airlock.operations.drill.mid_statement import Hold, places
+from airlock.operations.drill.outcome import NOTHING, Outcome, noted, refused
 from airlock.operations.drill.step import take
 from airlock.project import environment
 from airlock.records.drill import Cut
-from airlock.records.errors import AirlockError, HalfApplied
+from airlock.records.errors import AirlockError, HalfApplied, NotExamined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from airlock.operations.drill.examination import Examination
-    from airlock.operations.drill.state import State
+    from airlock.operations.drill.downgrade import Way
+    from airlock.operations.drill.state import Ledger, State
+    from airlock.operations.drill.subject import Subject
+    from airlock.records.drill import Touched
+    from airlock.samples import Table
 
 _MOST_CUTS = 200
 _UP, _DOWN = "up", "down"
@@ -33,7 +37,7 @@ class _Listener:
     seen: int = 0
     sql: str = ""
     alone: list[tuple[int, str]] = field(default_factory=list)
-    one: Examination | None = None
+    ledger: Ledger | None = None
     hold: Hold | None = None
 
     @contextlib.contextmanager
@@ -56,9 +60,9 @@ class _Listener:
             return
         if self.hold is not None:
             self.hold.wait_for(pid)
-        elif self.one is not None:
+        elif self.ledger is not None:
             self.sql = " ".join(statement.split())
-            with self.one.ledger.reading.cursor() as cursor:
+            with self.ledger.reading.cursor() as cursor:
                 cursor.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
 
     def _after(self, *_rest: Any) -> None:
@@ -76,54 +80,87 @@ def _backend_pid(connection: Any) -> int | None:
     return int(ask()) if ask is not None else None
 
 
-def cut_everywhere(one: Examination, below: State, above: State) -> None:
+@dataclass(frozen=True)
+class Crashes:
+    """How each rerun ended; `whole` where the database stands above the revision as it did before."""
+
+    cuts: tuple[Cut, ...] = ()
+    outcome: Outcome = NOTHING
+    whole: bool = True
+
+
+def cut_everywhere(
+    subject: Subject,
+    way: Way,
+    ends: tuple[State, State],
+    concerned: tuple[Touched, ...],
+    required: Mapping[str, Table] | None,
+) -> Crashes:
     """Cut the upgrade and the downgrade at each statement; after each, the rerun must arrive.
 
     Where a step leaves its transaction, each of its statements is cut inside as well: while it waits for a row or for
     another transaction, with what it has committed until then. Cut steps and reruns go through the runner, as
     `airlock upgrade` and `downgrade` do, but count no losses. The database stands above the revision, before and
     after. A rerun that stops with exit 41 is what the design promises for a revision that left its transaction
-    without being `resumable`; then the cuts of that revision end.
+    without being `resumable`; then the cuts of that revision end. `way` is how the step went uncut, `ends` the states below
+    and above it, `concerned` the tables that the upgrade concerns, and `required` what sample rows must fit there.
     """
-    target, standing = _below(one), _UP
-    for direction, goal in ((_DOWN, below), (_UP, above)):
-        course = _Course(one, direction, goal, target, standing)
-        if course.leaves and not course.learn():
-            return
-        for number in range(1, _MOST_CUTS + 1):
-            course.start()
-            listener = _Listener(number, one=one)
-            failed = course.cut(listener)
-            if not listener.sql:
-                break  # past the last statement: the step went through whole
-            one.cuts.append(course.rerun(number, listener.sql, failed=failed))
-            if course.lost:
-                return
-        else:
-            one.notes.append(f"going {direction}, only its first {_MOST_CUTS} statements were cut")
-        for number, sql in course.alone:
-            for place in places(one, sql):
-                course.start()
-                listener = _Listener(number, hold=(hold := Hold(one.ledger.url, place)))
-                failed = course.cut(listener)
-                if hold.waited_for is None:
-                    continue
-                inside = f"{sql} [while it waits for {hold.waited_for}]"
-                one.cuts.append(course.rerun(number, inside, failed=failed))
+    cuts: list[Cut] = []
+    notes: list[str] = []
+    try:
+        target, standing = _below(subject), _UP
+        for direction, taken, goal in zip((_DOWN, _UP), (way.step, way.up.step), ends, strict=True):
+            leaves = taken is None or taken.touched is None
+            course = _Course(subject, direction, goal, leaves, concerned, required, target, standing)
+            if course.leaves and (uncut := course.learn()):
+                return Crashes(tuple(cuts), noted([*notes, uncut]), whole=False)
+            for cut in _cuts_of(course, notes):
+                cuts.append(cut)
                 if course.lost:
-                    return
-        standing = course.standing
-    if standing == _DOWN:
-        take(one.project, one.facts.revision, _UP)
+                    return Crashes(tuple(cuts), noted(notes), whole=False)
+            standing = course.standing
+        if standing == _DOWN:
+            take(subject.project, subject.facts.revision, _UP)
+    except NotExamined:
+        raise
+    except Exception as error:  # noqa: BLE001  a revision may raise anything
+        why = refused(f"a step that went through alone fails: {failures.one_line(error)}")
+        return Crashes(tuple(cuts), noted(notes).then(why), whole=False)
+    return Crashes(tuple(cuts), noted(notes))
+
+
+def _cuts_of(course: _Course, notes: list[str]) -> Iterator[Cut]:
+    """Cut one direction before each statement, then inside those that commit by themselves."""
+    ledger = course.subject.ledger
+    for number in range(1, _MOST_CUTS + 1):
+        course.start()
+        listener = _Listener(number, ledger=ledger)
+        failed = course.cut(listener)
+        if not listener.sql:
+            break  # past the last statement: the step went through whole
+        yield course.rerun(number, listener.sql, failed=failed)
+    else:
+        notes.append(f"going {course.direction}, only its first {_MOST_CUTS} statements were cut")
+    for number, sql in course.alone:
+        for place in places(ledger, course.concerned, sql):
+            course.start()
+            listener = _Listener(number, hold=(hold := Hold(ledger.url, place)))
+            failed = course.cut(listener)
+            if hold.waited_for is not None:
+                inside = f"{sql} [while it waits for {hold.waited_for}]"
+                yield course.rerun(number, inside, failed=failed)
 
 
 @dataclass
 class _Course:
     """One direction of a step, taken from the same start again and again; `lost` where a rerun led elsewhere."""
 
-    one: Examination
+    subject: Subject
     direction: str
     goal: State
+    leaves: bool
+    concerned: tuple[Touched, ...]
+    required: Mapping[str, Table] | None
     target: str | None
     standing: str
     reference: State | None = None
@@ -133,36 +170,30 @@ class _Course:
     alone: list[tuple[int, str]] = field(default_factory=list)
     lost: bool = False
 
-    def __post_init__(self) -> None:
-        taken = self.one.up if self.direction == _UP else self.one.down
-        self.leaves = taken is None or taken.touched is None
-
-    def learn(self) -> bool:
+    def learn(self) -> str:
         """Take the step twice, uncut, on equal rows: what comes out the same both times must come out so after a crash.
 
-        Returns whether it could be taken so.
+        Returns why it could not be taken so, else nothing.
         """
         try:
             listener = _Listener()
             self.start()
-            before = self.one.ledger.read()
+            before = self.subject.ledger.read()
             with listener.listening():
                 self.go()
-            self.whole = self.one.ledger.read(None, None, before)
+            self.whole = self.subject.ledger.read(None, None, before)
             self.reference = compare.of_before(before, self.whole)
             self.start()
             self.go()
-            again = self.one.ledger.read(None, None, self.reference)
+            again = self.subject.ledger.read(None, None, self.reference)
         except Exception as error:
             if not failures.is_about_rows(error):
                 raise
-            self.one.notes.append(f"not cut: it fails on rows made anew: {failures.one_line(error)}")
-            self.one.stuck = True
-            return False
+            return f"not cut: it fails on rows made anew: {failures.one_line(error)}"
         self.steady = compare.steady(self.reference, again)
         self.unsteady = {one.object for one in compare.rows_more(self.whole, again)}
         self.alone = [(number, sql) for number, sql in listener.alone if not _only_reads(sql)]
-        return True
+        return ""
 
     def start(self) -> None:
         """Stand where the step begins; where it leaves its transaction, on rows made anew."""
@@ -171,12 +202,22 @@ class _Course:
         if self.standing == _UP and (self.direction == _UP or self.leaves):
             self._move(_DOWN)
         if self.leaves:
-            self.one.renew()
+            self._renew()
             if self.direction == _DOWN:
                 self._move(_UP)
 
+    def _renew(self) -> None:
+        """Empty the tables that the step concerns and fill them again: the same rows every time."""
+        ledger, concerned = self.subject.ledger, self.concerned
+        ledger.empty((one.table for one in concerned), restart=True)
+        emptied = {name for name, one in ledger.read().digests.items() if one.count == 0}
+        ledger.fill(emptied, required=self.required)
+        for it in concerned:
+            if it.table in emptied and it.rows > ledger.wanted:
+                ledger.add(it.table, it.rows, self.required)
+
     def _move(self, direction: str) -> None:
-        take(self.one.project, self.one.facts.revision, direction)
+        take(self.subject.project, self.subject.facts.revision, direction)
         self.standing = direction
 
     def go(self) -> None:
@@ -185,13 +226,15 @@ class _Course:
         from airlock.operations.upgrade import migrate
         from airlock.records.upgrade import Request
 
-        revision = self.one.facts.revision
+        revision = self.subject.facts.revision
         goal = revision if self.direction == _UP else self.target
         if goal is None:
-            take(self.one.project, revision, self.direction)
+            take(self.subject.project, revision, self.direction)
         else:
-            target = resolve_target(self.one.ledger.url, {}, lambda: None)
-            migrate(self.one.project, target, Request(goal, self.direction, wait_s=30.0, count_losses=False))
+            target = resolve_target(self.subject.ledger.url, {}, lambda: None)
+            migrate(
+                self.subject.project, target, Request(goal, self.direction, wait_s=30.0, count_losses=False)
+            )
         self.standing = self.direction
 
     def cut(self, listener: _Listener) -> bool:
@@ -205,7 +248,7 @@ class _Course:
 
     def rerun(self, number: int, sql: str, *, failed: bool) -> Cut:
         """Run again after a cut, and say how that ended."""
-        expected = self.leaves and not self.one.facts.resumable
+        expected = self.leaves and not self.subject.facts.resumable
         outcome, converged = "the rerun arrived", True
         try:
             if failed:
@@ -218,7 +261,7 @@ class _Course:
             if expected and self.direction == _DOWN and self.target is None:
                 outcome, converged = f"half applied and not resumable: {words}", True
         else:
-            now = self.one.ledger.read(None, None, self.reference)
+            now = self.subject.ledger.read(None, None, self.reference)
             found, _ = compare.structure(self.goal, now)
             if self.reference is not None and self.whole is not None:
                 found += compare.values(self.reference, now, steady=self.steady)
@@ -228,20 +271,20 @@ class _Course:
             if not found:
                 return Cut(self.direction, number, sql, outcome, converged)
             outcome, converged = f"the rerun ends elsewhere: {found[0].object}, {found[0].kind}", False
-        self.lost = self.one.stuck = True
+        self.lost = True
         return Cut(self.direction, number, sql, outcome, converged)
 
 
-def _below(one: Examination) -> str | None:
+def _below(subject: Subject) -> str | None:
     """Find the target that takes a downgrade over this revision and no other, None where branches leave none."""
-    heads = environment.learn(one.project, None).heads_before
-    below: tuple[str, ...] = one.facts.down_revisions or ("base",)
+    heads = environment.learn(subject.project, None).heads_before
+    below: tuple[str, ...] = subject.facts.down_revisions or ("base",)
     for target in (*below[: len(below) == 1], "-1"):
         try:
-            steps = environment.plan_steps(one.project, heads, target, _DOWN)
+            steps = environment.plan_steps(subject.project, heads, target, _DOWN)
         except AirlockError:
             continue
-        if [step.revision.revision for step in steps] == [one.facts.revision]:
+        if [step.revision.revision for step in steps] == [subject.facts.revision]:
             return target
     return None
 

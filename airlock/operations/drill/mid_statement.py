@@ -11,9 +11,10 @@ from airlock.drivers import client
 from airlock.samples.tables import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
-    from airlock.operations.drill.examination import Examination
+    from airlock.operations.drill.state import Ledger
+    from airlock.records.drill import Touched
 
 _POLL_S = 0.002
 _MOST_TABLES = 3
@@ -41,16 +42,16 @@ class Place:
         return f"a lock on {self.label}"
 
 
-def places(one: Examination, sql: str) -> Iterator[Place]:
+def places(ledger: Ledger, concerned: Collection[Touched], sql: str) -> Iterator[Place]:
     """List where to hold a statement up: from the middle of each big table that the step concerns, and near its end.
 
     Only what goes from row to row (a DO block, a CALL, a data statement) meets a second place.
     """
     walks = sql.split(" ", 1)[0].upper() in {"DO", "CALL", "UPDATE", "DELETE", "INSERT", "MERGE", "WITH"}
     touched = sorted(
-        (it for it in one.concerned if it.rows > 1), key=lambda it: (-it.rows, it.table)
+        (it for it in concerned if it.rows > 1), key=lambda it: (-it.rows, it.table)
     )[:_MOST_TABLES]  # fmt: skip
-    known = {table.label: table for table in one.ledger.tables([it.table for it in touched])}
+    known = {table.label: table for table in ledger.tables([it.table for it in touched])}
     for it in touched:
         table = known.get(it.table)
         if table is None:

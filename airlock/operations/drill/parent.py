@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airlock.drivers import client
 from airlock.operations.drill import whole_way
 from airlock.operations.drill.child import At, Climbed, Finished, WantsRole
-from airlock.operations.drill.examination import Options
 from airlock.operations.drill.only_upgraded import Ascent
 from airlock.operations.drill.order import laid_out
+from airlock.operations.drill.subject import Options
 from airlock.records.drill import NOT_EXAMINED, DrillProgress, DrillReport, RevisionProof
 from airlock.scratch.isolation import ChildFailed, isolated
 from airlock.scratch.loading import opened

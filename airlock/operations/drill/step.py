@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
     from airlock.operations.drill.reach import Reach
-    from airlock.operations.drill.state import Ledger
+    from airlock.operations.drill.state import Ledger, State
     from airlock.project.project import Project
     from airlock.recorder.row_changes import Act
     from airlock.records.drill import Met
@@ -152,6 +152,22 @@ def take_seen(
     if taken.search_path is not None:
         ledger.search_path = taken.search_path
     return taken
+
+
+def touched_tables(taken: StepTaken, before: State, after: State) -> frozenset[str]:
+    """Name the tables a step concerns: those it locked, or all that changed where locks could not be seen."""
+    if taken.touched is not None:
+        return taken.touched
+    old, new = before.catalogue.objects, after.catalogue.objects
+    changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    parents = {
+        thing.parent for name in changed for thing in (old.get(name), new.get(name)) if thing is not None
+    }
+    rows = {
+        name for name, one in after.digests.items() if name in before.digests and before.digests[name] != one
+    }
+    tables = before.tables() | after.tables()
+    return frozenset(tables & {*changed, *rows, *(parent for parent in parents if parent is not None)})
 
 
 def _first(context: MigrationContext, query: str) -> Any:

@@ -1,0 +1,175 @@
+"""The downgrade: what must be as it was before the upgrade, and what of the rows written meanwhile is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from airlock.operations.downgrade import snapshot
+from airlock.operations.drill import cast_demands, compare, failures, freedoms, interim_writes
+from airlock.operations.drill.constants_of_statements import COMPUTED, WRITTEN
+from airlock.operations.drill.missing_objects import needs
+from airlock.operations.drill.outcome import NOTHING, Outcome, irreversible, not_examined, noted, refused
+from airlock.operations.drill.step import StepTaken, touched_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from airlock.operations.drill.interim_writes import Meanwhile
+    from airlock.operations.drill.state import State
+    from airlock.operations.drill.subject import Subject
+    from airlock.records.difference import Difference
+    from airlock.records.drill import Condition, Loss
+
+    # Keys of rows by how sure it is that such rows were there before, and by table.
+    Unsure = Mapping[str, Mapping[str, Collection[str]]]
+
+_MOST_LESSONS = 3
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """What lies above an upgrade: the step, the states around it, and what was written then."""
+
+    step: StepTaken
+    before: State
+    after: State
+    written: Meanwhile
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way up and down again: the downgrade's step and the state `below` it, both None where it could not be taken.
+
+    `left_out` are the rows whose loss is told and not held against the revision.
+    """
+
+    up: Upgraded
+    step: StepTaken | None = None
+    below: State | None = None
+    outcome: Outcome = NOTHING
+    losses: tuple[Loss, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    left_out: Unsure = field(default_factory=dict)
+
+    def taken(self) -> tuple[StepTaken, ...]:
+        """Give the steps that were taken."""
+        return (self.up.step,) if self.step is None else (self.up.step, self.step)
+
+
+def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way:
+    """Downgrade, and compare with what was there before the upgrade. Commits.
+
+    Never raises what the revision raises: the outcome says it. `unsure` are rows that were made of constants and need
+    not have been there before.
+    """
+    before, after = up.before, up.after
+    # Read only where there is something to tell.
+    over = snapshot.take(subject.ledger.reading) if freedoms.grants(before, after) else None
+    step, written, lessons, error = _downgrade(subject, up.written)
+    up = replace(up, written=written)
+    if step is None:
+        return Way(up, outcome=noted(lessons).then(no_way_down(subject, error)))
+    conditions: tuple[Condition, ...] = ()
+    if over is not None:
+        under = snapshot.take(subject.ledger.reading)
+        conditions = freedoms.conditions(subject.facts.revision, over, under)
+    below = subject.ledger.read(written.state, step.touched, before)
+    found, notes = compare.structure(before, below)
+    found += compare.sequences(before, below)
+    values, judged, left_out = _values(before, below, written, unsure or {})
+    found, kept = compare.keep([*found, *values], subject.facts.kept)
+    notes += interim_writes.leftovers(before, after, written, below)
+    outcome = noted(lessons).then(
+        judged,
+        *(
+            not_examined(f"{name} holds too many rows to tell what was written meanwhile from what was there")
+            for name in compare.incomparable(before, below, written.blurred)
+        ),
+        Outcome(tuple(found), tuple(kept), tuple(notes)),
+        *_unfilled(subject, (up.step, step), before, below),
+    )
+    losses = interim_writes.losses(written, below)
+    return Way(up, step, below, outcome, losses, conditions, left_out)
+
+
+def no_way_down(subject: Subject, error: Exception) -> Outcome:
+    """Tell a refusal of the revision's own from a fault, and from what scratch lacks."""
+    refusal = failures.own_refusal(error, subject.facts)
+    needed = needs(error, subject.gaps)
+    if refusal is not None:
+        # Whatever else was not seen: there is no way back to be proved.
+        return irreversible(f"irreversible: {refusal}")
+    if needed is not None:
+        return not_examined(f"the downgrade fails: {needed}")
+    return refused(f"the downgrade fails: {failures.one_line(error)}")
+
+
+def _downgrade(
+    subject: Subject, written: Meanwhile
+) -> tuple[StepTaken | None, Meanwhile, list[str], Exception]:
+    """Take the step; rows written meanwhile that stop it get other values, as long as its errors teach which."""
+    notes: list[str] = []
+    error: Exception = RuntimeError("no way down")
+    for _ in range(_MOST_LESSONS):
+        try:
+            return subject.take("down"), written, notes, error
+        except Exception as another:  # noqa: BLE001  a revision may raise anything
+            error = another
+        rewritten = _rewritten(subject, error, written)
+        if rewritten is None:
+            break
+        written, changed = rewritten
+        notes.append(f"{', '.join(changed)}, written meanwhile, got values that the downgrade can read")
+    return None, written, notes, error
+
+
+def _rewritten(
+    subject: Subject, error: Exception, written: Meanwhile
+) -> tuple[Meanwhile, tuple[str, ...]] | None:
+    """Give rows written meanwhile the values that the downgrade can read, where it is they that stop it."""
+    demand = cast_demands.said(error)
+    if demand is None or subject.ledger.read().catalogue != written.state.catalogue:
+        return None
+    names = {name for name, keys in written.written.items() if keys}
+    changed = cast_demands.meet(
+        subject.ledger, demand, names, subject.facts.path.read_text(), written.written
+    )
+    if not changed:
+        return None
+    return replace(written, state=subject.ledger.read(written.state, names)), tuple(changed)
+
+
+def _values(
+    before: State, below: State, written: Meanwhile, unsure: Unsure
+) -> tuple[list[Difference], Outcome, Unsure]:
+    """Compare values; what only rows lose that need not have been there before is no fault, and not proved."""
+    found = compare.values(before, below, written.changed, blurred=written.blurred)
+    if not found or not unsure:
+        return found, NOTHING, {}
+    for strengths in ((COMPUTED,), (WRITTEN, COMPUTED)):
+        left_out = compare.without(before, [unsure.get(one, {}) for one in strengths])
+        if not compare.values(left_out, below, written.changed, blurred=written.blurred):
+            break
+    else:
+        return found, NOTHING, {}
+    said = ", ".join(sorted({f"{one.object}: {one.kind} was {one.before}, is {one.after}" for one in found}))
+    if strengths == (COMPUTED,):
+        return [], noted([f"only while no row holds what the upgrade makes of others: {said}"]), unsure
+    return (
+        [],
+        not_examined(f"proved only while no row holds already what the upgrade writes: {said}"),
+        unsure,
+    )
+
+
+def _unfilled(subject: Subject, taken: Collection[StepTaken], before: State, below: State) -> list[Outcome]:
+    """Nothing is proved about the rows of a table that has none."""
+    concerned = {name for one in taken for name in touched_tables(one, before, below)}
+    found = []
+    for name in sorted(concerned & before.digests.keys()):
+        if before.digests[name].count == 0:
+            filled = subject.ledger.fills.get(name)
+            why = filled.reason if filled is not None and filled.reason else "the history leaves it empty"
+            found.append(not_examined(f"{name} could not be filled: {why}"))
+    return found

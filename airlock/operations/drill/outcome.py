@@ -1,0 +1,62 @@
+"""What a phase of an examination has to say, and how the phases' words come together in one verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.records.drill import IRREVERSIBLE, NOT_EXAMINED, REFUSED, Kept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airlock.records.difference import Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Differences, what is kept on purpose, notes, and a verdict where the phase has one; `reason` says why."""
+
+    differences: tuple[Difference, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    notes: tuple[str, ...] = ()
+    verdict: str | None = None
+    reason: str = ""
+
+    def then(self, *later: Outcome) -> Outcome:
+        """Add what later phases say: a refusal takes the place of what was said, "not examined" only of nothing."""
+        whole = self
+        for one in later:
+            first = whole.verdict is not None and one.verdict not in {REFUSED, IRREVERSIBLE}
+            ruling = whole if first else one
+            whole = Outcome(
+                tuple(dict.fromkeys((*whole.differences, *one.differences))),
+                tuple(sorted({*whole.kept, *one.kept}, key=lambda it: it.object)),
+                tuple(dict.fromkeys((*whole.notes, *one.notes))),
+                ruling.verdict,
+                ruling.reason,
+            )
+        return whole
+
+
+NOTHING = Outcome()
+
+
+def refused(reason: str) -> Outcome:
+    """Say no, for this reason."""
+    return Outcome(verdict=REFUSED, reason=reason)
+
+
+def not_examined(reason: str) -> Outcome:
+    """Say that nothing is proved, and why."""
+    return Outcome(verdict=NOT_EXAMINED, reason=reason)
+
+
+def irreversible(reason: str) -> Outcome:
+    """Say that the revision itself knows no way back."""
+    return Outcome(verdict=IRREVERSIBLE, reason=reason)
+
+
+def noted(notes: Iterable[str]) -> Outcome:
+    """Say something that decides nothing."""
+    return Outcome(notes=tuple(notes))

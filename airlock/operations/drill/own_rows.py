@@ -1,0 +1,121 @@
+"""The way again on rows made of what the revision's own statements name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from airlock.operations.drill import compare, failures, interim_writes, rows_of_statements
+from airlock.operations.drill.constants_of_statements import all_certain, named
+from airlock.operations.drill.downgrade import Upgraded, Way, go_down
+from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted
+from airlock.operations.drill.reach import met_by_either
+from airlock.operations.drill.step import StepTaken, touched_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airlock.operations.drill.downgrade import Unsure
+    from airlock.operations.drill.state import State
+    from airlock.operations.drill.subject import Subject
+    from airlock.samples import Table
+    from airlock.samples.constants import Constants
+
+_FAR, _FARTHER = 500, 20_000
+
+
+@dataclass(frozen=True)
+class OwnRows:
+    """The second way, None where no rows were made for it or they did not go up; `made` are the rows.
+
+    `guards` is what the upgrade says of rows that it refuses itself; `rows_stay` that they cannot be taken back.
+    """
+
+    outcome: Outcome = NOTHING
+    way: Way | None = None
+    made: rows_of_statements.Sought | None = None
+    guards: str = ""
+    rows_stay: bool = False
+
+
+def sends_data(way: Way) -> bool:
+    """Tell whether rows could be made that what the steps sent tells apart."""
+    taken = way.taken()
+    return any(one.problem for it in taken for one in it.met) or any(
+        act.chooses or act.branches or rows_of_statements.names_any(act.text)
+        for it in taken
+        for act in it.acts
+    )
+
+
+def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Mapping[str, Table]) -> OwnRows:
+    """Go up, write and go down once more; where the upgrade refuses the rows, on fewer, else not at all. Commits.
+
+    `older` and `later` are the tables as they were known before and after the first upgrade.
+    """
+    start, taken = first.up.before, first.taken()
+    big = sorted(
+        name for name, one in start.digests.items()
+        if one.rows is None and one.count and any(it.touched is None or name in it.touched for it in taken)
+    )  # fmt: skip
+    if big:
+        # Sums tell that a table of many rows is what it was, not which of its rows is not.
+        why = f"no rows of its own were made for it: {', '.join(big)} has too many to tell them apart"
+        return OwnRows(noted([why]))
+    up = first.up.step.acts
+    down = first.step.acts if first.step is not None else ()
+    tables = {name for name, one in start.digests.items() if one.rows is not None and one.count}
+    python = rows_of_statements.python_constants(subject.facts.path.read_text())
+    guards = ""
+    for fitting in (None, later):
+        made = rows_of_statements.seek(
+            subject.ledger, (*up, *down), tables, python, subject.turn, named(up, down), fitting
+        )
+        if not made.count:
+            continue
+        # Row by row, as before: a few rows more must not turn them into sums.
+        before = subject.ledger.read(None, None, start)
+        try:
+            step = subject.take("up")
+        except Exception as error:  # noqa: BLE001  a revision may raise anything
+            guards = _refusal(subject, error) or guards
+            if not made.remove(subject.ledger):
+                stays = not_examined("rows that were made for it cannot be taken back")
+                return OwnRows(stays, guards=guards, rows_stay=True)
+            continue
+        way = _down_again(subject, step, before, first, python, older, made.unsure)
+        return OwnRows(way.outcome, way, made, guards)
+    return OwnRows(guards=guards)
+
+
+def _down_again(
+    subject: Subject, step: StepTaken, before: State, first: Way, python: Constants, older: Mapping[str, Table],
+    unsure: Unsure,
+) -> Way:  # fmt: skip
+    """Make rows for what the downgrade names too, write as other clients do, go down; count what either way met."""
+    ledger = subject.ledger
+    after = ledger.read(before, step.touched)
+    touched = touched_tables(step, before, after)
+    names = {name for name, one in after.digests.items() if one.rows is not None and one.count}
+    names &= touched & before.tables()
+    acts = first.step.acts if first.step is not None else ()
+    rows_of_statements.seek(ledger, acts, names, python, subject.turn + _FAR, all_certain(acts), beside=False)
+    written = interim_writes.write(ledger, before, after, touched, subject.turn + _FARTHER, older)
+    step = replace(step, met=met_by_either(first.up.step.met, step.met))
+    way = go_down(subject, Upgraded(step, before, after, written), unsure)
+    if way.step is not None and first.step is not None:
+        way = replace(way, step=replace(way.step, met=met_by_either(first.step.met, way.step.met)))
+    if way.left_out:
+        # They are lost; nothing that follows is about them.
+        before, after = (compare.without(one, way.left_out.values()) for one in (before, after))
+        way = replace(way, up=replace(way.up, before=before, after=after))
+    return way
+
+
+def _refusal(subject: Subject, error: Exception) -> str:
+    """Say with what the upgrade refuses rows that it looks for itself: then its query need not find any."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    raised = place is not None and place.tb_frame.f_code.co_filename == str(subject.facts.path)
+    return failures.one_line(error) if raised or failures.sqlstate(error) == "P0001" else ""
