@@ -17,8 +17,8 @@ from airlock.recorder.tokens import NAME, STRING, WORD, Token, masked, span, tok
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY, READ = (
-    "INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "COPY", "SELECT",
+INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY, READ, CALL = (
+    "INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "COPY", "SELECT", "CALL",
 )  # fmt: skip
 _HEADS = frozenset({INSERT, UPDATE, DELETE, MERGE})
 # What ends a query's clauses at its own depth.
@@ -26,7 +26,7 @@ _ENDS = frozenset({
     "UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH", "FOR", "RETURNING", "GROUP", "HAVING", "WINDOW",
 })  # fmt: skip
 # Before a data statement inside a PL/pgSQL body.
-_BEFORE_IN_BODY = frozenset({"", "THEN", "ELSE", "LOOP", "BEGIN", "IN", "QUERY"})
+_BEFORE_IN_BODY = frozenset({"", "THEN", "ELSE", "LOOP", "BEGIN", "IN", "QUERY", "DO", "INSTEAD", "ALSO"})
 
 
 @dataclass(frozen=True, slots=True)

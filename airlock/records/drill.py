@@ -123,6 +123,8 @@ class Met:
     problem: str = ""
     reads: bool = False
     passed_by: bool = False
+    # A body that was entered so many times: it changes nothing by itself.
+    entered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,10 @@ def reached(one: Met) -> list[str]:
     if one.passed_by:
         return ["not come to"]
     word = "read" if one.reads else "changed"
-    said = [f"{word} untold" if one.changed is None else f"{count(one.changed, 'row')} {word}"]
+    if one.entered:
+        said = ["not seen into" if one.changed is None else f"entered for {count(one.changed, 'row')}"]
+    else:
+        said = [f"{word} untold" if one.changed is None else f"{count(one.changed, 'row')} {word}"]
     if one.left is not None:
         said.append(f"{number(one.left)} left")
     for way in one.ways:

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airlock.operations.drill import rows_met, unreached_writes
+from airlock.operations.drill import functions_called, rows_met, unreached_writes
+from airlock.operations.drill.asking import Counted
+from airlock.operations.drill.functions_called import Functions
 from airlock.recorder import installed
 from airlock.recorder import row_changes as reading
 from airlock.recorder.source import command
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from airlock.operations.drill.rows_met import Counted, Measure
+    from airlock.operations.drill.rows_met import Measure
     from airlock.recorder.counters import Query
     from airlock.recorder.row_changes import Act
 
@@ -76,6 +78,8 @@ class Reach:
         self._seen: dict[tuple[str, int, str, int], _Seen] = {}
         self._lines: set[int] = set()
         self._told: Counter[tuple[str, int]] = Counter()
+        self._functions = Functions()
+        self._sought: dict[str, Act] = {}
         # What looking has cost the step, in milliseconds.
         self.spent_ms = 0.0
         self._undo = contextlib.ExitStack()
@@ -85,6 +89,8 @@ class Reach:
         self.end()
         self._path, self._seen, self.active, self._busy = path, {}, True, False
         self._told.clear()
+        self._functions.forget()
+        self._sought = {}
         self.spent_ms = 0.0
         self._lines = self._undo.enter_context(unreached_writes.lines_of(path))
 
@@ -109,7 +115,11 @@ class Reach:
     ) -> _Running | None:
         """Ask what a statement will choose."""
         del line
-        if not self.active or self._busy or command(sql) in _QUIET:
+        if not self.active or self._busy:
+            return None
+        if command(sql) in _QUIET and not functions_called.converts(sql):
+            if functions_called.defines(sql):
+                self._functions.forget()
             return None
         self._busy, began = True, time.perf_counter()
         try:
@@ -123,10 +133,15 @@ class Reach:
                 sent = tuple(masked(piece, numbers=True) for piece in pieces)
             running = _Running(place)
             if len(pieces) == 1:
-                running.measure = rows_met.begin(own, pieces[0], sent[0], outside=outside)
+                running.measure = rows_met.begin(own, pieces[0], sent[0], self._functions, outside=outside)
+                if running.measure is not None:
+                    self._sought |= {one.text: one for one in running.measure.sought}
             elif any(rows_met.writes(piece) for piece in pieces):
-                found = None if outside else rows_met.apart(own, pieces, sent)
-                running.apart = found if found is not None else [_untold(sent)]
+                found = None if outside else rows_met.apart(own, pieces, sent, self._functions)
+                running.apart, sought = found if found is not None else ([_untold(sent)], ())
+                self._sought |= {one.text: one for one in sought}
+            if any(functions_called.defines(piece) for piece in pieces):
+                self._functions.forget()
         finally:
             self._busy = False
             self.spent_ms += (time.perf_counter() - began) * 1000
@@ -186,7 +201,7 @@ class Reach:
 
     def acts(self) -> tuple[Act, ...]:
         """Give everything that was sent, with its values: for rows to be made of, not to be shown."""
-        return tuple({seen.act.text: seen.act for seen in self._seen.values()}.values())
+        return tuple({**{seen.act.text: seen.act for seen in self._seen.values()}, **self._sought}.values())
 
     def met(self, direction: str) -> tuple[Met, ...]:
         """Tell of each statement what it met, in the order of lines, and why nothing is proved where that is so."""
@@ -200,8 +215,9 @@ class Reach:
             shown = _short(seen.act.shown)
             problem = _problem(place, shown, seen, ways)
             one = Met(
-                direction, place, shown, seen.changed, seen.left, ways, problem, seen.act.kind == reading.READ
-            )
+                direction, place, shown, seen.changed, seen.left, ways, problem, seen.act.kind == reading.READ,
+                entered=seen.act.kind == reading.CALL,
+            )  # fmt: skip
             earlier = found.get((place, shown))
             found[place, shown] = one if earlier is None else _together(earlier, one)
         for write in unreached_writes.passed_by(self._path, self._lines):
@@ -249,7 +265,7 @@ def _problem(place: str, shown: str, seen: _Seen, ways: tuple[Way, ...]) -> str:
 def _untold(pieces: tuple[str, ...]) -> list[Counted]:
     """Take the acts of a text whose statements could not be tried one by one for unknown."""
     return [
-        rows_met.Counted(act, None)
+        Counted(act, None)
         for piece in pieces
         for act in (
             *reading.acts(piece),

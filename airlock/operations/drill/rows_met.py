@@ -6,23 +6,22 @@ transaction, so that nothing of it stays.
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill import failures
+from airlock.operations.drill import functions_called, functions_entered
+from airlock.operations.drill.asking import Counted, asked, literal, run, tried
 from airlock.recorder import row_changes as reading
 from airlock.recorder.source import command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any
 
+    from airlock.operations.drill.functions_called import Functions
     from airlock.recorder.counters import Query
     from airlock.recorder.row_changes import Act
 
-_SAVEPOINT = "airlock_reach"
 # Written rows of this backend so far, by the table at the top: of a partition, or of a table that inherits.
 _WRITTEN = """
 SELECT s.relid::bigint, s.schemaname || '.' || s.relname,
@@ -40,25 +39,6 @@ WITH RECURSIVE below(oid) AS (
   SELECT to_regclass({0})::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN below b ON i.inhparent = b.oid)
 SELECT b.oid::bigint, c.relkind::text FROM below b JOIN pg_class c ON c.oid = b.oid
 """
-_BODIES = """
-SELECT coalesce(p.prosrc, '') FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-JOIN pg_language l ON l.oid = p.prolang
-WHERE p.proname = ANY (ARRAY[{0}]) AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND p.prokind IN ('f', 'p') AND p.provolatile = 'v' AND l.lanname IN ('sql', 'plpgsql')
-"""
-
-
-@dataclass(slots=True)
-class Counted:
-    """One act of a statement: how many rows it wrote, how many it left, how many went through each branch.
-
-    None where that cannot be told.
-    """
-
-    act: Act
-    changed: int | None
-    left: int | None = None
-    branches: tuple[int | None, ...] = ()
 
 
 @dataclass(slots=True)
@@ -71,6 +51,9 @@ class Measure:
     tagged: bool
     asked: list[tuple[int | None, int | None, tuple[int | None, ...]]] = field(default_factory=list)
     families: dict[str, frozenset[int]] = field(default_factory=dict)
+    # What the bodies that it enters did, in a trial of it.
+    inside: list[Counted] = field(default_factory=list)
+    sought: tuple[Act, ...] = ()
     before: dict[int, tuple[int, int, int]] = field(default_factory=dict)
 
     def end(self, rowcount: int = -1) -> list[Counted]:
@@ -81,10 +64,11 @@ class Measure:
                 self.families[act.table] = _family(self.own, act.table, outside=self.outside)
         groups = Counter(self._group(one) for one in self.acts)
         alone = len(self.acts) == 1 and self.tagged
-        return [
+        found = [
             self._counted(number, one, after, groups, rowcount if alone else -1)
             for number, one in enumerate(self.acts)
         ]
+        return [*found, *self.inside]
 
     def _counted(
         self,
@@ -127,23 +111,24 @@ class Measure:
         return found
 
 
-def begin(own: Query, statement: str, sent: str, *, outside: bool) -> Measure | None:
-    """Ask what a statement will choose, before it runs; None where it writes and chooses nothing.
+def begin(own: Query, statement: str, sent: str, functions: Functions, *, outside: bool) -> Measure | None:
+    """Ask what a statement will choose, before it runs; None where it writes, chooses and calls nothing.
 
-    `sent` is the same without the values it is bound to: what may be shown.
+    `sent` is the same without the values it is bound to: what may be shown. Where it may get to `functions`, it runs
+    once before, and that is undone.
     """
     plain = reading.acts(statement)
     if sent != statement:
         plain = reading.without_values(plain, sent)
-    inside = _bodies(own, statement, outside=outside)
-    acts = (*plain, *inside)
-    if not acts:
-        return None
-    if inside:
+    inside = functions_entered.look(own, functions, statement, sent, plain, outside=outside)
+    if inside.acts:
         plain = tuple(one for one in plain if one.kind != reading.READ)
-        acts = (*plain, *inside)
+    acts = (*plain, *inside.acts)
+    if not acts and not inside.counted and not inside.sought:
+        return None
     # The driver's count is of the statement itself, not of what is written inside it.
-    measure = Measure(own, outside, acts, not inside and command(statement) in {acts[0].kind, "CREATE"})
+    tagged = bool(plain) and not inside.acts and command(statement) in {plain[0].kind, "CREATE"}
+    measure = Measure(own, outside, acts, tagged, inside=inside.counted, sought=inside.sought)
     for act in acts:
         measure.asked.append(_asked(own, act, outside=outside))
         if act.table:
@@ -158,57 +143,34 @@ def writes(statement: str) -> bool:
     return bool(reading.acts(statement)) or bool(reading.bodies(statement))
 
 
-def apart(own: Query, pieces: Sequence[str], sent: Sequence[str]) -> list[list[Counted]] | None:
-    """Run the statements of one text one after the other in a savepoint and undo them; None where they do not go so."""
+def apart(
+    own: Query, pieces: Sequence[str], sent: Sequence[str], functions: Functions
+) -> tuple[list[list[Counted]], tuple[Act, ...]] | None:
+    """Run the statements of one text one after the other in a savepoint and undo them; None where they do not go so.
+
+    Returns what each did, and acts that rows are to be made for.
+    """
     found: list[list[Counted]] = []
+    sought: tuple[Act, ...] = ()
     try:
         with tried(own, outside=False):
             for piece, shown in zip(pieces, sent, strict=True):
-                measure = begin(own, piece, shown, outside=False)
+                measure = begin(own, piece, shown, functions, outside=False)
                 run(own, piece)
+                if functions_called.defines(piece):
+                    functions.forget()
                 if measure is not None:
                     found.append(measure.end())
+                    sought += measure.sought
     except Exception:  # noqa: BLE001  the text itself will tell, when it runs as it was sent
         return None
-    return found
-
-
-@contextlib.contextmanager
-def tried(own: Query, *, outside: bool) -> Iterator[None]:
-    """Undo what the block does; outside a transaction there is nothing that a question could leave behind."""
-    if outside:
-        yield
-        return
-    run(own, f"SAVEPOINT {_SAVEPOINT}")
-    try:
-        yield
-    finally:
-        run(own, f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
-        run(own, f"RELEASE SAVEPOINT {_SAVEPOINT}")
-
-
-def run(own: Query, statement: str) -> None:
-    """Run a statement that gives no rows: drivers complain that there are none to fetch, the server does not."""
-    try:
-        list(own(statement))
-    except Exception as error:
-        if failures.sqlstate(error) is not None:
-            raise
+    return found, sought
 
 
 def written(own: Query, *, outside: bool) -> dict[int, tuple[int, int, int]] | None:
     """Read how many rows this backend has inserted, updated and deleted, by table."""
     rows = asked(own, _OUTSIDE if outside else _INSIDE, outside=outside)
     return None if rows is None else {int(row[0]): (int(row[2]), int(row[3]), int(row[4])) for row in rows}
-
-
-def asked(own: Query, question: str, *, outside: bool) -> list[Any] | None:
-    """Ask in a savepoint; None where the server does not answer."""
-    try:
-        with tried(own, outside=outside):
-            return list(own(question))
-    except Exception:  # noqa: BLE001  a question that cannot be asked has no answer
-        return None
 
 
 def _asked(own: Query, act: Act, *, outside: bool) -> tuple[int | None, int | None, tuple[int | None, ...]]:
@@ -249,33 +211,7 @@ def _first(own: Query, query: str, *, outside: bool) -> int | None:
 
 def _family(own: Query, name: str, *, outside: bool) -> frozenset[int]:
     """List a table and those below it; nothing for a view or what is no table (yet)."""
-    rows = asked(own, _FAMILY.format(_literal(name)), outside=outside)
+    rows = asked(own, _FAMILY.format(literal(name)), outside=outside)
     if not rows or any(row[1] not in ("r", "p") for row in rows):
         return frozenset()
     return frozenset(int(row[0]) for row in rows)
-
-
-def _bodies(own: Query, statement: str, *, outside: bool) -> tuple[Act, ...]:
-    """List what the bodies of a DO, and of the functions that a statement calls, do."""
-    found = [act for body in reading.bodies(statement) for act in reading.body_acts(body)]
-    seen: set[str] = set()
-    names = set(reading.calls(statement)) if _may_call(statement) else set()
-    for body in reading.bodies(statement):
-        names |= set(reading.calls(body))
-    while names - seen and len(seen) < 200:
-        listed = ", ".join(_literal(name) for name in sorted(names - seen))
-        seen |= names
-        rows = asked(own, _BODIES.format(listed), outside=outside)
-        for body in [str(row[0]) for row in rows or ()]:
-            found += reading.body_acts(body)
-            names |= set(reading.calls(body))
-    return tuple(found)
-
-
-def _may_call(statement: str) -> bool:
-    return command(statement) in {"SELECT", "CALL", "WITH", "UPDATE", "INSERT", "DELETE", "MERGE", "PERFORM"}
-
-
-def _literal(text: str) -> str:
-    doubled = text.replace("'", "''")
-    return f"'{doubled}'"

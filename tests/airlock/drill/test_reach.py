@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airlock.operations.drill import drill
+from airlock.recorder import plpgsql, probes
 from airlock.recorder.row_changes import acts
 from airlock.recorder.tokens import statements
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
+from tests.airlock.drill import reached_inside
 from tests.airlock.drill.reached import FAULTY, SOUND, write
 from tests.airlock.histories import Revision, write_project
 
@@ -81,6 +83,20 @@ def test_sound_changes_are_proved_on_rows_that_they_name(tmp_path: Path) -> None
 
 
 @pytest.mark.proof
+def test_no_change_is_proved_that_a_body_makes_behind_a_branch_no_row_took(tmp_path: Path) -> None:
+    """In triggers of the history and of the step, behind keys that cascade, rules, DEFAULTs, and in functions that convert."""
+    report = drill(write(tmp_path, reached_inside.FAULTY))
+    assert [one.revision for one in report.revisions[1:] if one.verdict == PROVED] == []
+
+
+@pytest.mark.proof
+def test_sound_bodies_are_proved_on_rows_that_take_their_branches(tmp_path: Path) -> None:
+    """Branches that the catalogue, the operation or constants decide hold no verdict back."""
+    report = drill(write(tmp_path, reached_inside.SOUND))
+    assert [(one.revision, one.reason) for one in report.revisions[1:] if one.verdict != PROVED] == []
+
+
+@pytest.mark.proof
 def test_no_change_is_proved_that_met_no_row_on_some_way(tmp_path: Path) -> None:
     """In texts of several statements, DO blocks, functions, CTEs, raw cursors, loops, branches, arms and lists."""
     report = drill(write(tmp_path, FAULTY))
@@ -109,3 +125,34 @@ def test_a_text_is_split_where_a_semicolon_ends_a_statement() -> None:
     assert len(statements(text)) == 3
     atomic = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3"
     assert len(statements(atomic)) == 2
+
+
+def test_probes_stand_where_branches_begin_and_after_writes() -> None:
+    """What the catalogue, the operation or a constant argument decides need not be met; idle arms and handlers need not."""
+    body = """
+    DECLARE k integer; there boolean;
+    BEGIN
+      IF TG_OP = 'INSERT' THEN RETURN NEW; END IF;
+      SELECT count(*) > 0 INTO there FROM pg_class;
+      IF there THEN k := 1; END IF;
+      IF NEW.n = CASE WHEN NEW.m THEN 1 ELSE 2 END THEN UPDATE t SET a = 1; ELSE RAISE NOTICE 'no'; END IF;
+      BEGIN k := NEW.s::integer; EXCEPTION WHEN undefined_table THEN k := 0; WHEN others THEN k := NULL; END;
+      FOR k IN 1..3 LOOP NEW.s := CASE NEW.s WHEN 'a' THEN 'b' ELSE 'c' END; END LOOP;
+      RETURN NEW;
+    END"""
+    probed = probes.in_plpgsql(body, "airlock.x", trigger=True)
+    told = {one.label: one.needed for one in probed.probes if one.kind == probes.WAY}
+    assert told == {
+        "IF TG_OP = 'INSERT'": False,
+        "IF there": False,
+        "IF NEW.n = CASE WHEN NEW.m THEN 1 ELSE 2 END": True,
+        "ELSE of IF NEW.n = CASE WHEN NEW.m THEN 1 ELSE 2 END": False,
+        "EXCEPTION WHEN undefined_table": False,
+        "EXCEPTION WHEN others": True,
+        "FOR k IN 1..3": True,
+        "CASE NEW.s WHEN 'a'": True,
+        "ELSE 'c'": True,
+    }
+    assert [one.label for one in probed.probes if one.kind == probes.ROWS] == ["UPDATE t SET a = 1"]
+    with pytest.raises(plpgsql.Unreadable):
+        plpgsql.read("BEGIN IF a THEN b := 1; END")

@@ -1,0 +1,69 @@
+"""Questions about a statement, asked on its own connection: in savepoints that are rolled back, so that nothing stays."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.operations.drill import failures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from airlock.recorder.counters import Query
+    from airlock.recorder.row_changes import Act
+
+_SAVEPOINT = "airlock_reach"
+
+
+@dataclass(slots=True)
+class Counted:
+    """One act of a statement: how many rows it wrote, how many it left, how many went through each branch.
+
+    None where that cannot be told.
+    """
+
+    act: Act
+    changed: int | None
+    left: int | None = None
+    branches: tuple[int | None, ...] = ()
+
+
+@contextlib.contextmanager
+def tried(own: Query, *, outside: bool) -> Iterator[None]:
+    """Undo what the block does; outside a transaction there is nothing that a question could leave behind."""
+    if outside:
+        yield
+        return
+    run(own, f"SAVEPOINT {_SAVEPOINT}")
+    try:
+        yield
+    finally:
+        run(own, f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+        run(own, f"RELEASE SAVEPOINT {_SAVEPOINT}")
+
+
+def run(own: Query, statement: str) -> None:
+    """Run a statement that gives no rows: drivers complain that there are none to fetch, the server does not."""
+    try:
+        list(own(statement))
+    except Exception as error:
+        if failures.sqlstate(error) is not None:
+            raise
+
+
+def asked(own: Query, question: str, *, outside: bool) -> list[Any] | None:
+    """Ask in a savepoint; None where the server does not answer."""
+    try:
+        with tried(own, outside=outside):
+            return list(own(question))
+    except Exception:  # noqa: BLE001  a question that cannot be asked has no answer
+        return None
+
+
+def literal(text: str) -> str:
+    """Spell a name as a string."""
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"

@@ -1,0 +1,382 @@
+"""Function bodies with probes in them: settings of the session that count which ways rows went and what they changed.
+
+A probe is an assignment to a setting `airlock.…` by `set_config`, in a place where it disturbs nothing: an IF without
+statements touches neither FOUND nor ROW_COUNT. PostgreSQL takes a setting back with the block or savepoint that it was made
+in, so that what was undone does not count.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airlock.recorder import plpgsql
+from airlock.recorder.tokens import NAME, STRING, WORD, span, statements, tokens, value
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from airlock.recorder.tokens import Token
+
+ENTRY, WAY, ROWS = "entry", "way", "rows"
+_DATA = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
+# What is done without any effect on rows, unless it raises.
+_IDLE = frozenset({"NULL", "RAISE", "EXIT", "CONTINUE", "ASSERT", "CLOSE"})
+_CATALOGUE = re.compile(
+    r"\b(pg_\w+|information_schema|to_reg\w+|current_setting|has_\w+_privilege|current_user|session_user|version"
+    r"|current_schemas?|current_database|txid_\w+)\b|::\s*reg\w+",
+    re.IGNORECASE,
+)
+_OF_THE_CALL = re.compile(r"\bTG_\w+", re.IGNORECASE)
+_OF_ROWS = re.compile(r"\b(NEW|OLD)\b|\bEXISTS\b|\bFOUND\b|\bSELECT\b", re.IGNORECASE)
+# Handlers of what becomes of definitions, not of rows.
+_DEFINITIONS = re.compile(
+    r"\b(duplicate_(object|table|column|function|schema|alias)|undefined_\w+|insufficient_privilege"
+    r"|dependent_objects_still_exist|feature_not_supported|wrong_object_type|invalid_schema_name)\b"
+)
+_OF_CONDITIONS = frozenset({"and", "or", "not", "is", "null", "true", "false", "in", "like", "any", "array"})
+_ROW_COUNT = "airlock_row_count"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One place in a body: what stands there, on which line, and whether rows must get there for a proof.
+
+    `condition` tells, of a trigger's row, whether it gets there; empty where that cannot be written down.
+    """
+
+    setting: str
+    kind: str
+    label: str
+    line: int
+    needed: bool = True
+    within: str = ""
+    condition: str = ""
+    operations: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Probed:
+    """A body with probes, and the list of them; the first is that of its entry."""
+
+    body: str
+    probes: list[Probe] = field(default_factory=list)
+
+
+def hit(setting: str, more: str = "1") -> str:
+    """Spell the expression that adds to a setting; it is never NULL."""
+    now = f"coalesce(nullif(pg_catalog.current_setting('{setting}', true), ''), '0')::pg_catalog.int8"
+    return f"pg_catalog.set_config('{setting}', ({now} + {more})::pg_catalog.text, false)"
+
+
+def in_plpgsql(
+    body: str, prefix: str, *, trigger: bool, given: Collection[str] = (), expressions: bool = True
+) -> Probed:
+    """Put probes into a PL/pgSQL body; `given` are names whose values no row decides. Raises plpgsql.Unreadable.
+
+    With `expressions`, also into the CASE expressions in it.
+    """
+    return _Plpgsql(body, prefix, trigger, {one.lower() for one in given}, expressions).probed()
+
+
+def in_sql(body: str, prefix: str, *, expressions: bool = True) -> Probed:
+    """Put probes into the statements of an SQL function: how many rows each write changes, which way each CASE goes."""
+    found, pieces = Probed(body), []
+    offset = 0
+    for number, piece in enumerate(statements(body)):
+        offset = body.index(piece, offset)
+        line = body.count("\n", 0, offset) + 1
+        some = tokens(piece)
+        edits: list[tuple[int, int, str]] = []
+        if expressions:
+            edits = list(_cases(piece, some, f"{prefix}_{number}", line, found.probes, "", ()))
+        text = _edited(piece, edits)
+        if some[0].word in _DATA - {"MERGE"} and all(one.word != "RETURNING" for one in some):
+            setting = f"{prefix}_s{number}"
+            found.probes.append(Probe(setting, ROWS, piece, line))
+            counted = hit(setting, "(SELECT count(*) FROM airlock_w)")
+            text = f"WITH airlock_w AS ({text} RETURNING 1) SELECT {counted}"
+        pieces.append(text)
+    found.body = ";\n".join(pieces)
+    return found
+
+
+@dataclass(slots=True)
+class _Plpgsql:
+    """One body on its way to be probed."""
+
+    sql: str
+    prefix: str
+    trigger: bool
+    given: set[str]
+    expressions: bool
+    probes: list[Probe] = field(default_factory=list)
+    edits: list[tuple[int, int, str]] = field(default_factory=list)
+
+    def probed(self) -> Probed:
+        whole = plpgsql.read(self.sql)
+        self._learn_given(whole)
+        entry = f"{self.prefix}_in"
+        self.probes.append(Probe(entry, ENTRY, "", 1))
+        self._insert(whole.start, self._spelled(entry))
+        if self.trigger:
+            for name in ("TG_OP", "TG_NAME"):
+                setting = f"{self.prefix}_{name.lower()}"
+                self._insert(
+                    whole.start,
+                    f" IF pg_catalog.set_config('{setting}', coalesce(pg_catalog.current_setting('{setting}', true), '') || "
+                    f"' ' || {name}, false) IS NULL THEN END IF;",
+                )
+        self._list(whole, entry, (), known=True)
+        body = _edited(self.sql, self.edits)
+        options = re.match(r"(\s*#[^\n]*\n)*", body)
+        cut = options.end() if options is not None else 0
+        # The body becomes a block inside one that has a variable for counts.
+        inner = body[cut:].rstrip()
+        inner += "" if inner.endswith(";") else ";"
+        return Probed(
+            f"{body[:cut]} DECLARE {_ROW_COUNT} pg_catalog.int8; BEGIN {inner}\nEND",
+            self.probes,
+        )
+
+    def _insert(self, at: int, text: str) -> None:
+        self.edits.append((at, at, text))
+
+    def _spelled(self, setting: str, more: str = "1") -> str:
+        return f" IF {hit(setting, more)} IS NULL THEN END IF;"
+
+    def _line(self, at: int) -> int:
+        # The first line of a body is the rest of the line on which it is opened.
+        return self.sql.count("\n", 0, at) + 1
+
+    def _list(self, body: plpgsql.Body, within: str, under: tuple[str, ...], *, known: bool) -> None:
+        for number, one in enumerate(body.simple):
+            self._simple(one, within, number)
+        if self.expressions:
+            self._expressions(body, within, under if known else None)
+        for inner in body.inner:
+            self._inner(inner, within, under, known=known)
+
+    def _inner(self, body: plpgsql.Body, within: str, under: tuple[str, ...], *, known: bool) -> None:
+        if body.kind == plpgsql.BLOCK:
+            self._list(body, within, under, known=known)
+            return
+        setting = f"{self.prefix}_{len(self.probes)}"
+        condition = self._condition(body, under) if known else ""
+        here = (
+            *under,
+            *(f"({one}) IS NOT TRUE" for one in body.before),
+            *([f"({body.condition})"] if body.kind == plpgsql.ARM else []),
+        )
+        self.probes.append(
+            Probe(
+                setting, WAY, body.label, self._line(body.start), self._is_needed(body), within, condition,
+                _operations(body),
+            )
+        )  # fmt: skip
+        self._insert(body.start, self._spelled(setting))
+        deeper = known and body.kind in {plpgsql.ARM, plpgsql.OTHERWISE}
+        self._list(body, setting, here if deeper else (), known=deeper)
+
+    def _condition(self, body: plpgsql.Body, under: tuple[str, ...]) -> str:
+        if body.kind not in {plpgsql.ARM, plpgsql.OTHERWISE}:
+            return ""
+        each = [*under, *(f"({one}) IS NOT TRUE" for one in body.before)]
+        if body.condition:
+            each.append(f"({body.condition})")
+        return " AND ".join(one for one in each if not _OF_THE_CALL.search(one))
+
+    def _simple(self, one: plpgsql.Simple, within: str, number: int) -> None:
+        write = _write_in(one.some)
+        if not write:
+            return
+        setting = f"{self.prefix}_{len(self.probes)}_{number}"
+        text = span(self.sql, one.some)
+        self.probes.append(Probe(setting, ROWS, text, self._line(one.some[0].start), within=within))
+        self._insert(
+            one.end,
+            f" GET DIAGNOSTICS {_ROW_COUNT} = ROW_COUNT;{self._spelled(setting, f'coalesce({_ROW_COUNT}, 0)')}",
+        )
+
+    def _expressions(self, body: plpgsql.Body, within: str, under: tuple[str, ...] | None) -> None:
+        for one in body.simple:
+            # What a CASE sends to a catalogue, or to a message, is not about rows.
+            if one.word in _IDLE or self._is_given(span(self.sql, one.some)):
+                continue
+            prefix = f"{self.prefix}_{len(self.probes)}"
+            line = self._line(one.some[0].start) if one.some else 1
+            self.edits += _cases(self.sql, one.some, prefix, line, self.probes, within, under)
+
+    def _is_needed(self, body: plpgsql.Body) -> bool:
+        """Tell whether rows must go this way: it has an effect, and it is rows that lead there."""
+        if not _has_effect(body):
+            return False
+        if body.kind == plpgsql.HANDLER:
+            return _DEFINITIONS.search(body.condition) is None
+        if body.kind == plpgsql.OTHERWISE:
+            return any(not self._is_given(one) for one in body.before)
+        return not self._is_given(body.condition)
+
+    def _is_given(self, condition: str) -> bool:
+        """Tell whether something else than rows decides: the catalogue, the call, or constants."""
+        words = {token.text.strip('"').lower() for token in tokens(condition) if token.kind in (WORD, NAME)}
+        if re.search(r"\b(NEW|OLD)\b", condition, re.IGNORECASE):
+            return False
+        if _CATALOGUE.search(condition):
+            return True
+        if _OF_ROWS.search(condition):
+            return False
+        if _OF_THE_CALL.search(condition):
+            return True
+        return bool(words & self.given) and words - _OF_CONDITIONS <= self.given
+
+    def _learn_given(self, body: plpgsql.Body) -> None:
+        """Add variables that are set from the catalogue, or go through it."""
+        for one in body.simple:
+            text = span(self.sql, one.some)
+            if not _CATALOGUE.search(text):
+                continue
+            if len(one.some) > 1 and one.some[1].text in (":=", ":", "="):
+                self.given.add(one.some[0].text.strip('"').lower())
+            for at, token in enumerate(one.some[:-1]):
+                if token.word == "INTO":
+                    self.given |= {it.text.strip('"').lower() for it in _names(one.some[at + 1 :])}
+        for inner in body.inner:
+            if inner.kind == plpgsql.LOOP and _CATALOGUE.search(inner.condition):
+                self.given.add(inner.condition.split()[0].strip('"').lower())
+            self._learn_given(inner)
+
+
+def _names(some: Sequence[Token]) -> Iterator[Token]:
+    for token in some:
+        if token.kind in (WORD, NAME) and token.word not in {"STRICT", "FROM"}:
+            yield token
+        elif token.text != "," and token.word != "STRICT":
+            return
+        if token.word == "FROM":
+            return
+
+
+def _has_effect(body: plpgsql.Body) -> bool:
+    return any(one.word not in _IDLE and one.word for one in body.simple) or any(
+        _has_effect(one) for one in body.inner
+    )
+
+
+def _write_in(some: Sequence[Token]) -> str:
+    """Tell what a statement writes: INSERT, UPDATE, DELETE or MERGE; of EXECUTE what its first literal says."""
+    if not some:
+        return ""
+    words = [token.word for token in some]
+    if words[0] in _DATA:
+        return words[0]
+    if words[0] == "WITH":
+        return next((word for word in words if word in _DATA), "") if "SELECT" not in words[-1:] else ""
+    if words[:2] == ["RETURN", "QUERY"]:
+        return words[2] if len(words) > 2 and words[2] in _DATA else ""
+    if words[0] == "EXECUTE":
+        said = next((value(token) for token in some if token.kind == STRING), "")
+        first = said.split(None, 1)[0].upper() if said.split() else ""
+        return first if first in _DATA else ""
+    return ""
+
+
+def _operations(body: plpgsql.Body) -> frozenset[str]:
+    """Name the operations of a trigger that a condition asks for."""
+    text = body.condition or " ".join(body.before)
+    if body.kind == plpgsql.OTHERWISE or "TG_OP" not in text.upper():
+        return frozenset()
+    return frozenset(
+        word for word in ("INSERT", "UPDATE", "DELETE", "TRUNCATE") if f"'{word}'" in text.upper()
+    )
+
+
+def _cases(
+    sql: str,
+    some: Sequence[Token],
+    prefix: str,
+    line: int,
+    probes: list[Probe],
+    within: str,
+    under: tuple[str, ...] | None,
+) -> Iterator[tuple[int, int, str]]:
+    """Put probes into CASE expressions: a condition that holds is counted, and so is that none did.
+
+    A CASE with a subject is asked its subject for each WHEN. `under` are the conditions of the lists around it, None
+    where they cannot be written down. Yields edits, and adds to `probes`.
+    """
+    place = 0
+    while place < len(some):
+        if some[place].word != "CASE" or (place and some[place - 1].word == "END"):
+            place += 1
+            continue
+        depth = some[place].depth
+        end = next(
+            (at for at in range(place + 1, len(some)) if some[at].word == "END" and some[at].depth == depth),
+            None,
+        )
+        if end is None:
+            return
+        yield from _case(sql, some[place + 1 : end], f"{prefix}_{place}", line, probes, within, under)
+        place += 1
+
+
+def _case(
+    sql: str,
+    inside: Sequence[Token],
+    prefix: str,
+    line: int,
+    probes: list[Probe],
+    within: str,
+    under: tuple[str, ...] | None,
+) -> Iterator[tuple[int, int, str]]:
+    depth = inside[0].depth
+    marks = [
+        at for at, one in enumerate(inside) if one.depth == depth and one.word in {"WHEN", "THEN", "ELSE"}
+    ]
+    if not marks or len(marks) < 2:
+        return
+    subject = span(sql, inside[: marks[0]])
+    if subject and "CASE" in subject.upper():
+        return
+    if subject:
+        yield (inside[0].start, inside[marks[0]].start, "")
+    number, earlier = 0, under
+    for at, following in itertools.pairwise(marks):
+        if inside[at].word != "WHEN" or following == at + 1:
+            continue
+        part = inside[at + 1 : following]
+        said = span(sql, part)
+        setting = f"{prefix}_w{number}"
+        number += 1
+        label = f"CASE {subject} WHEN {said}" if subject else f"CASE WHEN {said}"
+        holds = f"(({subject}) = ({said}))" if subject else f"({said})"
+        probes.append(Probe(setting, WAY, label, line, within=within, condition=_all(earlier, holds)))
+        earlier = None if earlier is None else (*earlier, f"{holds} IS NOT TRUE")
+        yield (part[0].start, part[0].start, f"(({subject}) = (" if subject else "((")
+        yield (part[-1].end, part[-1].end, f")) IS TRUE AND {hit(setting)} IS NOT NULL")
+    last = inside[marks[-1]]
+    if last.word == "ELSE":
+        setting = f"{prefix}_e"
+        label = f"ELSE {span(sql, inside[marks[-1] + 1 :])}"
+        probes.append(Probe(setting, WAY, label, line, within=within, condition=_all(earlier)))
+        yield (last.start, last.start, f" WHEN {hit(setting)} IS NULL THEN NULL ")
+
+
+def _all(earlier: tuple[str, ...] | None, *more: str) -> str:
+    return (
+        ""
+        if earlier is None
+        else " AND ".join(one for one in (*earlier, *more) if not _OF_THE_CALL.search(one))
+    )
+
+
+def _edited(sql: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    """Apply edits; of several at one place the first comes first."""
+    parts, place = [], 0
+    for start, end, text in sorted(edits, key=lambda it: it[0]):
+        parts += [sql[place:start], text]
+        place = max(end, place)
+    return "".join([*parts, sql[place:]])
