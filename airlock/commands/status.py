@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: the common options are all it takes."""
+    """Add the options of `status`."""
+    parser.add_argument(
+        "--back-to",
+        metavar="REVISION",
+        help="count the rows that a downgrade to there would lose or be stopped by",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print where the target stands."""
     found = api.status(
-        arguments.config, url=arguments.url, scratch=arguments.scratch, x_arguments=arguments.x
-    )
+        arguments.config, url=arguments.url, scratch=arguments.scratch, x_arguments=arguments.x,
+        back_to=arguments.back_to,
+    )  # fmt: skip
     answer(arguments, text.document(found), text.text(found).splitlines())
     return 0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airlock.database import lease, server
 from airlock.operations import built, versions
 from airlock.operations.drift import drift_from
 from airlock.operations.upgrade import marks, plan
 from airlock.records.errors import AirlockError, HistoryFault, NotExamined
-from airlock.records.status import Drifted, Pending, Status
+from airlock.records.status import Drifted, Pending, Status, WayBack
+from airlock.records.upgrade import DOWN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,11 +31,18 @@ _NOT_VALIDATED = (
 
 
 def status(
-    project: Project, target: Target, *, config: Path, x_arguments: tuple[str, ...], scratch: str
+    project: Project,
+    target: Target,
+    *,
+    config: Path,
+    x_arguments: tuple[str, ...],
+    scratch: str,
+    back_to: str | None = None,
 ) -> Status:
     """Read a target's facts, version rows, leftovers and drift. Writes nothing, locks nothing but the catalogue.
 
-    Where a scratch server is missing the drift is not examined, and the record says why.
+    Where a scratch server is missing the drift is not examined, and the record says why. `back_to` has the rows counted
+    that a way down to there would lose or be stopped by: that reads the tables they are in.
     """
     with (
         server.naming_a_statement_pooler(target),
@@ -85,7 +93,24 @@ def status(
             address=_address(connection),
             notes=target.notes,
             published=_column(connection, _PUBLISHED),
-        )
+            way_back=None
+            if back_to is None
+            else _way_back(
+                project, target, back_to, config=config, x_arguments=x_arguments, scratch=scratch, heads=current,
+                major=facts.major, version_table=table.name if table is not None else "",
+            ),
+        )  # fmt: skip
+
+
+def _way_back(project: Project, target: Target, to: str, *, heads: tuple[str, ...], **how: Any) -> WayBack:
+    """Look at the way down; raises Usage where there is no such revision below."""
+    # They load the recorder and the fingerprint: only who asks pays for them.
+    from airlock.operations.way_back import way_back
+    from airlock.project import environment
+
+    if not environment.plan_steps(project, heads, to, DOWN):
+        return WayBack(to)
+    return way_back(target, to, heads=heads, **how)
 
 
 def _address(connection: type_connection) -> str | None:

@@ -24,6 +24,29 @@ class Drifted:
 
 
 @dataclass(frozen=True)
+class InTheWay:
+    """Rows that the way down loses or that stop it: how many there are now, and the query that counts them.
+
+    `rows` is None where they could not be counted.
+    """
+
+    revision: str
+    object: str
+    why: str
+    sql: str
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """What a way down would meet now; `unknown` is what no query tells."""
+
+    to: str
+    conditions: tuple[InTheWay, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Status:
     """Where one database stands. `drift` is None, with `drift_reason`, where it was not examined.
 
@@ -50,3 +73,5 @@ class Status:
     address: str | None = None
     notes: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
+    # Where it was asked for.
+    way_back: WayBack | None = None

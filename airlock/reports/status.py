@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.reports.text import count
 
 if TYPE_CHECKING:
-    from airlock.records.status import Status
+    from airlock.records.status import Status, WayBack
 
 _MOST_LINES = 12
 
@@ -50,7 +50,24 @@ def text(status: Status) -> str:
         )
         lines += _listed(f"  {one}" for one in status.published)
     lines += _drift(status)
+    if status.way_back is not None:
+        lines += _way_back(status.way_back)
     return "\n".join(lines)
+
+
+def _way_back(way: WayBack) -> list[str]:
+    """Say which rows a way down would meet; queries that count none are there to be asked again."""
+    there = [one for one in way.conditions if one.rows != 0]
+    rows = sum(one.rows or 0 for one in there)
+    lines = [
+        f"way back   to {way.to}: {count(rows, 'row') + ' or values in its way' if there else 'nothing in its way'}"
+    ]
+    if way.unknown:
+        lines[0] += ", as far as can be told"
+    for one in sorted(way.conditions, key=lambda it: it.rows == 0):
+        told = "uncounted" if one.rows is None else str(one.rows)
+        lines += [f"  {told}  {one.object}: {one.revision}: {one.why}", f"      {one.sql}"]
+    return [*lines, *(f"  unknown  {one}" for one in way.unknown)]
 
 
 def _drift(status: Status) -> list[str]:

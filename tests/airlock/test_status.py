@@ -94,3 +94,48 @@ def test_a_fault_of_the_version_rows_is_said(tmp_path: Path, empty_database: Dat
     found = status(ini, empty_database)
     assert "'deadbeef', which this code does not know" in found["fault"]
     assert found["drift"] is None
+
+
+@pytest.mark.proof
+def test_the_way_back_is_counted_with_its_queries_and_nothing_is_written(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    """What downgrade would lose or be stopped by now: rows of each kind, the query that counts them, what no query tells."""
+    ini = write_project(
+        tmp_path,
+        [
+            HISTORY[0],
+            Revision(
+                "b2",
+                'op.execute("ALTER TABLE item ADD note text")',
+                'op.execute("ALTER TABLE item DROP note")',
+            ),
+            Revision(
+                "b3",
+                'op.execute("ALTER TABLE item ALTER size TYPE bigint")',
+                'op.execute("ALTER TABLE item ALTER size TYPE integer")',
+            ),
+        ],
+    )
+    forked.airlock(ini, "upgrade", url=empty_database.url)
+    rows(
+        empty_database.url,
+        "INSERT INTO item (size, note) VALUES (5000000000, 'kept'), (1, NULL) RETURNING id",
+    )
+    ran = forked.airlock(
+        ini, "status", "--json", "--back-to", "a1", "--scratch", empty_database.url, url=empty_database.url
+    )
+    assert ran.code == 0, ran.err
+    way = json.loads(ran.out)["way_back"]
+    told = {one["object"]: (one["revision"], one["rows"]) for one in way["conditions"]}
+    assert told == {"public.item.note": ("b2", 1), "public.item.size": ("b3", 1)}
+    for one in way["conditions"]:
+        assert rows(empty_database.url, one["sql"]) == [(1,)]
+    text = forked.airlock(
+        ini, "status", "--back-to", "a1", "--scratch", empty_database.url, url=empty_database.url
+    )
+    assert "way back   to a1: 2 rows or values in its way" in text.out
+    nowhere = forked.airlock(
+        ini, "status", "--back-to", "zz", "--scratch", empty_database.url, url=empty_database.url
+    )
+    assert nowhere.code == 2

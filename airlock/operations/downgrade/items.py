@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 # A default whose value never varies: a literal, perhaps cast. now() or a sequence makes every value one's own.
 _CONSTANT = re.compile(r"(?:'(?:[^']|'')*'|[-+]?[\d.]+|\(-[\d.]+\)|true|false|NULL)(?:::[\w \[\]\".(),]+)?")
+_NUMBERS = re.compile(r"smallint|integer|bigint|real|double precision|numeric(\(\d+,\d+\))?")
+_BOUNDS = {
+    "smallint": ("-32768", "32767"),
+    "integer": ("-2147483648", "2147483647"),
+    "bigint": ("-9223372036854775808", "9223372036854775807"),
+}
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,7 @@ def _of_column(
     elif not _castable(now, start):
         return
     else:
-        why = f"values that {now.type} does not hold"
-        condition = f"({{column}}::{now.type}::{column.type})::text IS DISTINCT FROM {{column}}::text"
+        why, condition = f"values that {now.type} does not hold", _changed_by_cast(column.type, now.type)
     yield Item(
         step.revision, column.full_name, why,
         (known.schema, known.table) if known is not None else None, (column.schema, column.table),
@@ -190,6 +195,21 @@ def _breaking(rule: Restriction, there: Snapshot) -> str | None:
 
     found = rule.breaking(quoted(table[1:]), column, quoted(target) if target is not None else None)
     return found.replace("{table}", quoted(table)) if found is not None else None
+
+
+def _changed_by_cast(above: str, below: str) -> str:
+    """Spell the condition of values that a type below does not hold; numbers out of its range would be an error to ask."""
+    differs = f"({{column}}::{below}::{above})::text IS DISTINCT FROM {{column}}::text"
+    if not _NUMBERS.fullmatch(above):
+        return differs
+    bounds = _BOUNDS.get(below)
+    if bounds is not None:
+        return f"CASE WHEN {{column}} NOT BETWEEN {bounds[0]} AND {bounds[1]} THEN true ELSE {differs} END"
+    if (sized := re.fullmatch(r"numeric\((\d+),(\d+)\)", below)) is not None:
+        digits, scale = int(sized[1]), int(sized[2])
+        too_large = f"abs(round({{column}}::numeric, {scale})) >= 1e{digits - scale}"
+        return f"CASE WHEN {too_large} THEN true ELSE {differs} END"
+    return differs
 
 
 def _castable(column: Column, start: Snapshot | None) -> bool:
