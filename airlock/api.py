@@ -69,18 +69,25 @@ def trace(
     revisions: str | None = None,
     scratch: str = "embedded",
     rows: int = TRACE_ROWS,
+    blocker_s: float = 0.0,
     x_arguments: Sequence[str] = (),
 ) -> TraceReport:
     """Run a range of revisions in scratch and tell what each statement locked, rewrote and scanned.
 
-    `revisions` is FROM:TO (None: the whole history). Scans are judged from 1,000 rows on. No target is contacted.
+    `revisions` is FROM:TO (None: the whole history). Scans are judged from 1,000 rows on. With `blocker_s` a reader of so many
+    seconds stands before each statement, and who waits behind is told. No target is contacted.
     Raises RevisionFailed where a revision cannot be applied; its `seen` is the report of those below it.
     """
     from airlock.operations import trace as operation
 
     with standing_at(config) as path:
         return operation.trace(
-            path, from_to=revisions, scratch=scratch, rows=rows, x_arguments=tuple(x_arguments)
+            path,
+            from_to=revisions,
+            scratch=scratch,
+            rows=rows,
+            x_arguments=tuple(x_arguments),
+            blocker_s=blocker_s,
         )
 
 
@@ -92,12 +99,14 @@ def review(
     url: str | None = None,
     scratch: str = "embedded",
     rows: int = TRACE_ROWS,
+    blocker_s: float = 0.0,
     x_arguments: Sequence[str] = (),
 ) -> Review:
     """Gather what a DBA needs to approve revisions: a trace, a linter's opinion, a target's sizes.
 
-    `pending` reviews what the target lacks. The target is contacted for `pending` or with `url` only, in a read-only
-    session that waits for nobody. Writes no file. Raises Usage where `pending` and `revisions` are both given.
+    `pending` reviews what the target lacks; `blocker_s` is trace's. The target is contacted for `pending` or with `url`
+    only, in a read-only session that waits for nobody. Writes no file. Raises Usage where `pending` and `revisions` are
+    both given.
     """
     from airlock.operations import review as operation
     from airlock.records.errors import Usage
@@ -109,7 +118,7 @@ def review(
         return operation.review(
             project, path, from_to=revisions, pending=pending,
             target=_target(project, url) if pending or url else None,
-            scratch=scratch, rows=rows, x_arguments=tuple(x_arguments),
+            scratch=scratch, rows=rows, blocker_s=blocker_s, x_arguments=tuple(x_arguments),
         )  # fmt: skip
 
 

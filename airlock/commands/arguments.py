@@ -48,6 +48,22 @@ def add_rows(parser: argparse.ArgumentParser, default: int, *, least: int = 1, m
     )
 
 
+def add_blocker(parser: argparse.ArgumentParser) -> None:
+    """Add a reader before each statement, as `blocker`, and how long it reads, as `blocker_seconds`."""
+    parser.add_argument(
+        "--blocker",
+        action="store_true",
+        help="put a reader before each statement, and see who waits behind it",
+    )
+    parser.add_argument(
+        "--blocker-seconds",
+        type=at_least(1),
+        default=5,
+        metavar="S",
+        help="with --blocker: how long the reader reads (default: %(default)s)",
+    )
+
+
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add what every command takes."""
     group = parser.add_argument_group("common options")

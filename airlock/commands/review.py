@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airlock import api
-from airlock.commands.arguments import add_range, add_rows
+from airlock.commands.arguments import add_blocker, add_range, add_rows
 from airlock.records.trace import JUDGED_FROM_ROWS
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--out", default="review", metavar="DIR", help="where the files go (default: %(default)s)"
     )
     add_rows(parser, api.TRACE_ROWS, least=JUDGED_FROM_ROWS)
+    add_blocker(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             url=arguments.url,
             scratch=arguments.scratch,
             rows=arguments.rows,
+            blocker_s=arguments.blocker_seconds if arguments.blocker else 0.0,
             x_arguments=arguments.x,
         )
     except RevisionFailed as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock import api
-from airlock.commands.arguments import add_range, add_rows
+from airlock.commands.arguments import add_blocker, add_range, add_rows
 
 if TYPE_CHECKING:
     import argparse
@@ -15,6 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
     add_range(parser)
     add_rows(parser, api.TRACE_ROWS, least=0, more="; scans show from 1,000 on")
+    add_blocker(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
             revisions=arguments.range,
             scratch=arguments.scratch,
             rows=arguments.rows,
+            blocker_s=arguments.blocker_seconds if arguments.blocker else 0.0,
             x_arguments=arguments.x,
         )
     except RevisionFailed as error:

@@ -108,6 +108,8 @@ class Review:
     diagram: Diagram = field(default_factory=Diagram)
     unfilled: tuple[Unfilled, ...] = ()
     linter: str = ""
+    # How long a reader stood before each statement of an upgrade; 0: none did.
+    blocker_s: float = 0.0
 
     @property
     def refusals(self) -> tuple[Danger, ...]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airlock.records.findings import Safer
+    from airlock.records.load import UnderLoad
 
 # Below so few rows PostgreSQL's counters and planner say nothing about what a large table would see.
 JUDGED_FROM_ROWS = 1_000
@@ -137,6 +138,9 @@ class TracedRevision:
     findings: tuple[Finding, ...] = ()
     # The revisions that reach the same end without blocking, for each table that something was found of.
     safer: tuple[Safer, ...] = ()
+    # Its statements behind a reader, where that was asked for; and why not, or not to the end.
+    load: tuple[UnderLoad, ...] = ()
+    load_unseen: str = ""
 
     def instead(self, objects: Iterable[str]) -> tuple[Safer, ...]:
         """List the safe form for some tables."""
@@ -172,6 +176,8 @@ class TraceReport:
     unfilled: tuple[Unfilled, ...] = ()
     # Roles that the history names and scratch lacked; they were made there, unable to log in.
     roles_made: tuple[str, ...] = ()
+    # How long a reader stood before each statement of an upgrade; 0: none did.
+    blocker_s: float = 0.0
 
     @property
     def dangerous(self) -> tuple[tuple[TracedRevision, StatementRecord], ...]:

@@ -34,6 +34,7 @@ def document(review: Review) -> dict[str, Any]:
         "server_version": review.server_version,
         "rows": review.rows,
         "target": review.target,
+        "blocker_seconds": review.blocker_s or None,
         "second_reader": review.linter or None,
         "dangerous": [
             {

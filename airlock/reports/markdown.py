@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.reports import erd, phrases
+from airlock.reports import erd, load, phrases
 from airlock.reports.text import count, duration, shorten
 from airlock.reports.trace import effects, told_locks
 
@@ -55,6 +55,11 @@ def _blocks(review: Review) -> Iterator[str]:
     if found:
         rows = [[where, _code_free(sentence), _code_free(what)] for where, sentence, what in found]
         yield f"## Found besides\n\n{_table(('where', 'finding', 'taken on'), rows)}\n"
+    if review.blocker_s:
+        rows = [
+            [where, _code(sql) if sql else "", _code_free(said)] for where, sql, said in load.told(review)
+        ]
+        yield f"## Behind a reader\n\n{_table(('where', 'statement', 'seen'), rows)}\n"
     if review.unexamined:
         listed = "\n".join(
             f"- {step.revision} ({step.direction}): {_code_free(why)}" for step, why in review.unexamined

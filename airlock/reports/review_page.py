@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.reports import erd, phrases
+from airlock.reports import erd, load, phrases
 from airlock.reports.html import Safe, anchor, join, link, page, table, tag
 from airlock.reports.text import count, duration
 from airlock.reports.trace import effects, told_locks
@@ -37,6 +37,9 @@ def html(review: Review) -> str:
     if found:
         body.append(tag("h2", "Found besides", id="found"))
         body.append(table(("where", "finding", "taken on"), [list(row) for row in found]))
+    if review.blocker_s:
+        body.append(tag("h2", "Behind a reader", id="behind"))
+        body.append(table(("where", "statement", "seen"), [list(row) for row in load.told(review)]))
     if review.unexamined or review.unfilled:
         body.append(tag("h2", "Not examined", id="not-examined"))
         body += (
@@ -73,6 +76,7 @@ def html(review: Review) -> str:
 def _navigation(review: Review) -> Safe:
     items = [link("dangerous", "Dangerous")] if review.dangers else []
     items += [link("found", "Found besides")] if review.told else []
+    items += [link("behind", "Behind a reader")] if review.blocker_s else []
     items += [link("not-examined", "Not examined")] if review.unfilled or review.unexamined else []
     for one in review.revisions:
         word = phrases.waits(one.up)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airlock.records.trace import JUDGED_FROM_ROWS
+from airlock.reports import load
 from airlock.reports.text import count, duration, enumeration, number, shorten
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def document(report: TraceReport) -> dict[str, Any]:
     return {
         "server_version": report.server_version,
         "rows": report.rows,
+        "blocker_seconds": report.blocker_s or None,
         "revisions": [revision_document(revision) for revision in report.revisions],
         "not_filled": [{"table": one.table, "reason": one.reason} for one in report.unfilled],
         "roles_made": list(report.roles_made),
@@ -56,6 +58,8 @@ def revision_document(revision: TracedRevision) -> dict[str, Any]:
             for one in revision.every_finding
         ],
         "safer": [safer_document(one) for one in revision.safer],
+        "load": load.documents(revision),
+        "load_not_examined": revision.load_unseen or None,
     }
 
 
@@ -120,6 +124,11 @@ def lines(report: TraceReport) -> Iterator[str]:
             yield from (
                 f"        accepted: {name}: {reason}" for name, reason in revision.excuses(statement).items()
             )
+            seen = load.of(revision, statement.sql, statement.line)
+            if seen is not None:
+                yield from (f"        {said}" for said in load.sentences(seen, report.blocker_s))
+        if revision.load_unseen:
+            yield f"    not examined behind a reader: {revision.load_unseen}"
         for one in revision.findings:
             reason = one.accepted(revision.accepted)
             yield f"    {one.id.upper()} {one.object}: {one.sentence}{f' (accepted: {reason})' if reason else ''}"

@@ -147,6 +147,11 @@ class Release:
                 cursor.execute("SELECT pg_stat_force_next_flush()")
 
 
+def client_statements(cursor: Any, table: Table) -> tuple[Statement, ...]:
+    """Make what the release sends to a table; reads it, inside a transaction."""
+    return tuple(Statement(shown, sql) for shown, sql in _table_statements(table, _row(cursor, table)))
+
+
 def _table_statements(table: Table, given: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Yield what the release sends to a table, shown and as sent: about one row of it, whichever that is."""
     if table.every_column:

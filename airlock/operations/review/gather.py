@@ -33,6 +33,7 @@ def review(
     target: Target | None = None,
     scratch: str = "embedded",
     rows: int,
+    blocker_s: float = 0.0,
     x_arguments: Sequence[str] = (),
 ) -> Review:
     """Trace the revisions and judge them; with a `target`, put its real sizes beside what was seen.
@@ -54,6 +55,7 @@ def review(
                 scratch=scratch,
                 like_major=facts.major if facts is not None else None,
                 rows=rows,
+                blocker_s=blocker_s,
                 x_arguments=x_arguments,
                 bundle=found.append,
             )
@@ -81,6 +83,7 @@ def review(
         diagram=marked(made.before, made.after) if made is not None else Diagram(),
         unfilled=(*report.unfilled, *unseen(report)),
         linter=linter,
+        blocker_s=report.blocker_s,
     )
     if failed is not None:
         failed.reviewed = made_of

@@ -78,7 +78,7 @@ def observe(
         order, gaps = begin.order, begin.gaps
         if not begin.order:
             try:
-                order, gaps = _ordered(project, database, from_to, start, begin.beyond_help)
+                order, gaps = ordered(project, database, from_to, start, begin.beyond_help)
             except Exception as error:
                 role = missing_role(error)
                 if role is None or role in begin.beyond_help:
@@ -154,7 +154,7 @@ def build(
     logging.disable(logging.INFO)
     project = Project.open(config, x_arguments)
     if position == 0:
-        _, gaps = _ordered(project, database, from_to, start, beyond_help)
+        _, gaps = ordered(project, database, from_to, start, beyond_help)
         yield from gaps
     for revision in order[position:]:
         found = _built(project, database, revision, gaps, beyond_help)
@@ -183,7 +183,7 @@ class _Order(Hooks):
         return []
 
 
-def _ordered(
+def ordered(
     project: Project, database: ScratchDatabase, from_to: str | None, start: tuple[str, ...] | None,
     beyond_help: frozenset[str],
 ) -> tuple[tuple[str, ...], tuple[Gap, ...]]:  # fmt: skip

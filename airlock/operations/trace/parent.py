@@ -35,12 +35,14 @@ def trace(
     rows: int = 2_000,
     x_arguments: Sequence[str] = (),
     bundle: Callable[[object], None] | None = None,
+    blocker_s: float = 0.0,
 ) -> TraceReport:
     """Run the revisions of `from_to` up, down and up again in a scratch database, and report each.
 
     `start` names the heads that a database stands at; the revisions traced are then those up to the
     range's end that it lacks. `bundle` gets what only a review needs: the `Catalogue` and each `Written`
-    script. No target is contacted. Roles that the history names and the scratch server lacks are made there.
+    script. With `blocker_s` the upgrades are taken once more, each statement behind a reader of so many seconds. No target
+    is contacted. Roles that the history names and the scratch server lacks are made there.
     What scratch cannot apply is not examined, and the rest is. Raises RevisionFailed at the end where a revision fails
     by itself; its `seen` is the report of all.
     """
@@ -55,6 +57,8 @@ def trace(
             if isinstance(told, RevisionFailed) and seen.revisions:
                 told.seen = seen.report
             raise told from error
+        if blocker_s > 0:
+            seen.load(arguments, blocker_s)
         if seen.extension and all(one.unexamined for one in seen.revisions):
             raise _lacks(seen.extension, server.version)
         if bundle is not None:
@@ -82,12 +86,18 @@ class _Seen:
         self.revisions: list[TracedRevision] = []
         self.unfilled: dict[str, Unfilled] = {}
         self.others: list[object] = []
+        self.blocker_s = 0.0
 
     @property
     def report(self) -> TraceReport:
         unfilled = tuple(self.unfilled[name] for name in sorted(self.unfilled))
         return TraceReport(
-            self.server.version, self.rows, tuple(self.revisions), unfilled, tuple(sorted(self.roles))
+            self.server.version,
+            self.rows,
+            tuple(self.revisions),
+            unfilled,
+            tuple(sorted(self.roles)),
+            self.blocker_s,
         )
 
     def follow(self, arguments: dict[str, Any], more: dict[str, Any]) -> None:
@@ -130,6 +140,36 @@ class _Seen:
                 begin = replace(begin, gaps=self.gaps, beyond_help=frozenset(self.beyond_help))
         finally:
             templates.close()
+
+    def load(self, arguments: dict[str, Any], seconds: float) -> None:
+        """Take the upgrades once more in a database of their own, readers before them, and put to each what was seen."""
+        self.blocker_s = seconds
+        ups = {
+            one.revision: place for place, one in enumerate(self.revisions)
+            if one.direction == "up" and not one.unexamined
+        }  # fmt: skip
+        unseen = dict.fromkeys(ups, "a revision below it could not be taken up again")
+        records = {name: self.revisions[place].statements for name, place in ups.items()}
+        with self.server.database() as database:
+            asked = {
+                **arguments,
+                "rows": self.rows,
+                "database": database,
+                "seconds": seconds,
+                "records": records,
+            }
+            try:
+                for revision, load, why in isolated(
+                    "airlock.operations.trace.loaded:observe", asked, scratch=database
+                ):
+                    if revision in ups:
+                        unseen.pop(revision)
+                        step = self.revisions[ups[revision]]
+                        self.revisions[ups[revision]] = replace(step, load=load, load_unseen=why)
+            except (AirlockError, ChildFailed) as error:
+                unseen = dict.fromkeys(unseen, error.line if isinstance(error, ChildFailed) else str(error))
+        for name, why in unseen.items():
+            self.revisions[ups[name]] = replace(self.revisions[ups[name]], load_unseen=why)
 
     def _make(self, role: str) -> None:
         """Make a role, or note that it cannot be made: what needs it is then not examined."""
