@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.database import missing
 from airlock.records.errors import AirlockError, NotExamined
 from airlock.scratch import installations
-from airlock.scratch.isolation import ChildFailed, isolated
+from airlock.scratch.isolation import ChildFailed, isolated, prepare
 from airlock.scratch.servers import scratch_server
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def built(
     Roles that the history names and the scratch server lacks are made there. Raises NotExamined where there is
     no scratch server, or the history does not build on it.
     """
+    prepare("airlock.operations.built")
     with scratch_server(scratch, like_major) as server, server.database() as database:
         arguments = {"config": str(config), "x_arguments": tuple(x_arguments), "heads": tuple(heads)}
         yield server, database, _build(server, database, arguments)

@@ -20,7 +20,7 @@ from airlock.project.settings import Settings
 from airlock.records.check import CheckReport, Fault
 from airlock.records.drill import PROVED, REFUSED
 from airlock.records.errors import AirlockError, RevisionFailed, Usage
-from airlock.scratch.isolation import isolated
+from airlock.scratch.isolation import isolated, prepare
 from airlock.scratch.loading import opened
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from airlock.project.project import Project, RevisionFacts
 
 ROWS = 1_000
+_CHILDREN = (
+    "airlock.operations.drill.child",
+    "airlock.operations.trace.child",
+    "airlock.operations.revision.child",
+)
 _ANSWERS = ("Why", "Locks", "Undo")
 _ALLOWED = sys.stdlib_module_names | {"alembic", "sqlalchemy"}
 
@@ -50,6 +55,8 @@ def check(
     """
     began = time.perf_counter()
     settings = settings or Settings()
+    # One for all three questions.
+    prepare(*_CHILDREN)
     project = opened(config, x_arguments)
     every = project.revisions()
     known = known_revisions(project, settings)

@@ -6,6 +6,7 @@ to it and must show its marker. The child ends with its parent, however that die
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -16,15 +17,19 @@ import subprocess
 import sys
 import threading
 import traceback
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
+from airlock.drivers.libpq_environment import PREFIX
 from airlock.records.errors import AirlockError
 from airlock.records.secrets import scrub
-from airlock.scratch.programs import database_environment, programs_find
+from airlock.scratch import forking
+from airlock.scratch.forking import Forked, Forker
+from airlock.scratch.programs import NOWHERE, URLS, database_environment, is_url, programs_find
 from airlock.scratch.redirect import redirected
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from airlock.scratch.servers import ScratchDatabase
 
@@ -38,6 +43,7 @@ _MODULE = (
         "import sys, runpy; del sys.path[0]; runpy.run_module('airlock.scratch.isolation', run_name='__main__')",
     )
 )
+_FORK = "fork"
 
 
 class ChildFailed(Exception):
@@ -62,10 +68,7 @@ def isolated(
     """
     reading, writing = os.pipe()
     environment = database_environment(os.environ if environ is None else environ, scratch.url)
-    child = subprocess.Popen(
-        [sys.executable, *_MODULE, str(writing)],
-        stdin=subprocess.PIPE, stdout=2, pass_fds=(writing,), env=environment,
-    )  # fmt: skip
+    child = _started(function, writing, environment)
     os.close(writing)
     finished = False
     try:
@@ -73,7 +76,7 @@ def isolated(
             # A child that is gone already is told below, by how it ended.
             with contextlib.suppress(BrokenPipeError):
                 if child.stdin is not None:  # always, with PIPE; for the type checker
-                    _send(child.stdin, (function, dict(arguments), scratch))
+                    _send(child.stdin, (environment, str(Path.cwd()), function, dict(arguments), scratch))
             while (message := _receive(records)) is not None:
                 kind, value = message
                 if kind == "record":
@@ -100,6 +103,62 @@ def isolated(
             child.wait()
 
 
+def prepare(*modules: str) -> None:
+    """Start importing what the next calls of `isolated` need, while this process does something else."""
+    if forking.POSSIBLE:
+        _forkers.fitting(database_environment(os.environ, NOWHERE), modules)
+
+
+def _started(function: str, records: int, environment: Mapping[str, str]) -> Forked | subprocess.Popen[bytes]:
+    """Start a child that writes to `records`: forked from a process that stands ready, else from nothing."""
+    if forking.POSSIBLE:
+        for _ in range(2):
+            # One that has been killed is replaced once.
+            try:
+                return _forkers.fitting(environment).fork(function.partition(":")[0], records)
+            except OSError:
+                _forkers.drop()
+    return subprocess.Popen(
+        [sys.executable, *_MODULE, str(records)],
+        stdin=subprocess.PIPE, stdout=2, pass_fds=(records,), env=environment,
+    )  # fmt: skip
+
+
+class _Forkers:
+    """The one process that is forked: another where the environment is another, but for where databases are."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now: tuple[int, dict[str, str], Forker] | None = None
+
+    def fitting(self, environment: Mapping[str, str], modules: Sequence[str] = ()) -> Forker:
+        # Whatever a module reads as it is imported is as it would be in a process of its own.
+        read = {
+            name: value for name, value in environment.items()
+            if not name.startswith(PREFIX) and name not in URLS and not is_url(value)
+        }  # fmt: skip
+        with self._lock:
+            if self._now is None or self._now[:2] != (os.getpid(), read):
+                self._close()
+                command = [sys.executable, *_MODULE, _FORK]
+                self._now = (os.getpid(), read, Forker(command, modules, environment))
+            return self._now[2]
+
+    def drop(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        # A forked copy of this process has not started it, and must not wait for it.
+        if self._now is not None and self._now[0] == os.getpid():
+            self._now[2].close()
+        self._now = None
+
+
+_forkers = _Forkers()
+atexit.register(_forkers.drop)
+
+
 def _send(stream: IO[bytes], value: Any) -> None:
     """Write a record whole. Raises BrokenPipeError where nobody reads."""
     data = pickle.dumps(value)
@@ -124,7 +183,11 @@ def _child(descriptor: int) -> int:
     asked = _receive(sys.stdin.buffer)
     if asked is None:
         return 1
-    function, arguments, scratch = asked
+    environment, directory, function, arguments, scratch = asked
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
+    os.chdir(directory)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Unbuffered: what is left in a buffer would be written once more at its end, to a reader that is gone.
     with os.fdopen(descriptor, "wb", buffering=0) as records:
@@ -177,4 +240,7 @@ def _main(descriptor: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]))
+    if sys.argv[1] == _FORK:
+        forking.serve(int(sys.argv[2]), sys.argv[3:], _main)
+    else:
+        _main(int(sys.argv[1]))

@@ -17,14 +17,11 @@ from airlock.drivers.libpq_environment import ABSENT_FILE, hiding
 from airlock.project.project import Project
 from airlock.records.errors import WrongTarget
 from airlock.scratch.connect_functions import replaced
-from airlock.scratch.programs import database_environment
+from airlock.scratch.programs import NOWHERE, database_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-# A name that no resolver may know (RFC 2606).
-_NOWHERE = "postgresql://nobody:nothing@airlock.invalid:1/nowhere"
 
 
 def opened(config: Path, x_arguments: Sequence[str] = ()) -> Project:
@@ -52,7 +49,7 @@ def unconnected() -> Iterator[None]:
 
     with hiding():
         before = dict(os.environ)
-        elsewhere = {**database_environment(before, _NOWHERE), "PGHOST": ABSENT_FILE}
+        elsewhere = {**database_environment(before, NOWHERE), "PGHOST": ABSENT_FILE}
         led = {name for name in {*before, *elsewhere} if before.get(name) != elsewhere.get(name)}
         _put(led, elsewhere)
         event.listen(Engine, "do_connect", refuse)

@@ -25,7 +25,9 @@ _SHAPING = frozenset(
 )
 # self, args, bufsize, executable, stdin, stdout, stderr, preexec_fn, close_fds, shell, cwd, env
 _POPEN_ENV = 11
-_URLS = ("DATABASE_URL", "DATABASE_URL_UNPOOLED")
+URLS = ("DATABASE_URL", "DATABASE_URL_UNPOOLED")
+# Leads to no database: no resolver may know the name (RFC 2606).
+NOWHERE = "postgresql://nobody:nothing@airlock.invalid:1/nowhere"
 
 
 def database_environment(environ: Mapping[str, str], url: str) -> dict[str, str]:
@@ -39,9 +41,9 @@ def database_environment(environ: Mapping[str, str], url: str) -> dict[str, str]
     environ = environment() if environ is os.environ else environ
     changed = without_libpq_variables(environ)
     for name, value in environ.items():
-        if not name.startswith(PREFIX) and _is_url(value):
+        if not name.startswith(PREFIX) and is_url(value):
             changed[name] = url.replace("postgresql", value.partition("://")[0], 1)
-    changed.update(dict.fromkeys(_URLS, url))
+    changed.update(dict.fromkeys(URLS, url))
     host = parsed.query.get("host") or parsed.host or ""
     changed["PGHOST"] = host if isinstance(host, str) else host[0]
     changed["PGDATABASE"] = parsed.database or ""
@@ -57,7 +59,8 @@ def database_environment(environ: Mapping[str, str], url: str) -> dict[str, str]
     return changed
 
 
-def _is_url(value: str) -> bool:
+def is_url(value: str) -> bool:
+    """Tell whether a value is the URL of a PostgreSQL database."""
     scheme, mark, _ = value.partition("://")
     return bool(mark) and scheme.partition("+")[0] in {"postgres", "postgresql"}
 
@@ -79,7 +82,7 @@ def programs_find(url: str) -> Iterator[None]:
         key = os.fsdecode(name)
         if _leads(key):
             return
-        os_putenv(name, os.fsencode(url) if _is_url(os.fsdecode(value)) else value)
+        os_putenv(name, os.fsencode(url) if is_url(os.fsdecode(value)) else value)
 
     def unsetenv(name: bytes) -> None:
         if not _leads(os.fsdecode(name)):
@@ -101,7 +104,7 @@ def programs_find(url: str) -> Iterator[None]:
 
 
 def _leads(name: str) -> bool:
-    return (name.startswith(PREFIX) and name not in _SHAPING) or name in _URLS
+    return (name.startswith(PREFIX) and name not in _SHAPING) or name in URLS
 
 
 def _with_environment(

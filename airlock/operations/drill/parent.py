@@ -14,7 +14,7 @@ from airlock.operations.drill.only_upgraded import Ascent
 from airlock.operations.drill.order import laid_out
 from airlock.operations.drill.subject import Options
 from airlock.records.drill import NOT_EXAMINED, DrillProgress, DrillReport, RevisionProof
-from airlock.scratch.isolation import ChildFailed, isolated
+from airlock.scratch.isolation import ChildFailed, isolated, prepare
 from airlock.scratch.loading import opened
 from airlock.scratch.servers import scratch_server
 
@@ -55,6 +55,7 @@ def drill(
     ever upgraded. Raises NotExamined where there is no scratch server or env.py does not run on it.
     """
     began = time.perf_counter()
+    prepare(_CHILD)
     history = opened(config, x_arguments)
     order, examined = laid_out(history, from_to, last, start)
     made = _project_rows(config.parent)

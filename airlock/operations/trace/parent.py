@@ -12,7 +12,7 @@ from airlock.operations.trace.child import Begin
 from airlock.records.errors import AirlockError, NotExamined, RevisionFailed
 from airlock.records.trace import TracedRevision, TraceReport, Unfilled
 from airlock.scratch import installations
-from airlock.scratch.isolation import ChildFailed, isolated
+from airlock.scratch.isolation import ChildFailed, isolated, prepare
 from airlock.scratch.servers import scratch_server
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def trace(
     """
     arguments = {"config": config, "x_arguments": tuple(x_arguments), "from_to": from_to, "start": start}
     more = {"rows": rows, "bundle": bundle is not None}
+    prepare(_CHILD)
     with scratch_server(scratch, like_major) as server:
         seen = _Seen(server, rows)
         try:

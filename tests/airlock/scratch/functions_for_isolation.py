@@ -31,6 +31,24 @@ def upgrade(ini: str, url: str, target: str = "head") -> Iterator[object]:
     yield environment
 
 
+ACTS: list[int] = []
+
+
+def tell_of_itself() -> Iterator[object]:
+    """Yield what differs from process to process, and what lies before this one: its parent's parent."""
+    import random
+    import sys
+
+    ACTS.append(1)
+    parents = Path(f"/proc/{os.getppid()}/status").read_text()
+    forked = next(line.split()[1] for line in parents.splitlines() if line.startswith("PPid:"))
+    sys.stderr.write("heard\n")
+    yield {
+        "acts": len(ACTS), "chance": random.random(), "forked": int(forked), "directory": str(Path.cwd()),
+        "database": os.environ["DATABASE_URL"], "said": os.environ.get("SAID"), "port": os.environ.get("PGPORT"),
+    }  # fmt: skip
+
+
 def refuse() -> Iterator[object]:
     """Yield once, then refuse."""
     yield 1

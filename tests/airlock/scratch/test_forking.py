@@ -1,0 +1,119 @@
+"""Children are forked from a process that runs no code of theirs: each is as if it had been started by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airlock.scratch import forking
+from airlock.scratch.isolation import isolated, prepare
+from airlock.scratch.servers import ScratchDatabase
+
+TELL = "tests.airlock.scratch.functions_for_isolation:tell_of_itself"
+ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.skipif(not forking.POSSIBLE, reason="children are started one by one here")
+
+
+def scratch(name: str = "there") -> ScratchDatabase:
+    """Name a database that the act does not connect to."""
+    return ScratchDatabase(name, f"postgresql://me:pw@127.0.0.1:1/{name}", "postgresql:///", "marker")
+
+
+def told(**environ: str) -> dict[str, Any]:
+    """Let a child tell of itself."""
+    (found,) = isolated(TELL, {}, scratch=scratch(), environ={**os.environ, **environ})
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def standing() -> Iterator[None]:
+    """Stand where the tests' own modules are found."""
+    before = Path.cwd()
+    os.chdir(ROOT)
+    yield
+    os.chdir(before)
+
+
+def test_two_acts_share_the_process_that_is_forked_and_nothing_else() -> None:
+    """The same process is forked; no module's state and no chance passes from one to the other."""
+    first, second = told(), told()
+    assert first["forked"] == second["forked"]
+    assert first["acts"] == second["acts"] == 1
+    assert first["chance"] != second["chance"]
+
+
+def test_the_process_that_is_forked_has_one_thread_no_connection_and_no_child_left() -> None:
+    """A fork of several threads may hang; a connection would be shared; nobody is left behind."""
+    prepare("airlock.operations.drill.child", "airlock.operations.trace.child")
+    forked = told()["forked"]
+    assert len(list(Path(f"/proc/{forked}/task").iterdir())) == 1
+    sockets = [
+        one for one in Path(f"/proc/{forked}/fd").iterdir() if one.readlink().name.startswith("socket:")
+    ]
+    assert len(sockets) == 1  # the one by which it is asked
+    deadline = time.monotonic() + 10
+    children = Path(f"/proc/{forked}/task/{forked}/children")
+    while children.read_text().split() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert children.read_text() == ""
+
+
+def test_a_child_stands_and_reads_where_its_caller_does(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Directory, environment and standard error are the caller's of that moment, the databases scratch's."""
+    told()
+    capfd.readouterr()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    os.chdir(tmp_path)
+    first = told(SAID="one", PGPORT="7", OTHER_URL="postgresql://prod/db")
+    second = told(SAID="two")
+    assert first["directory"] == second["directory"] == str(tmp_path)
+    assert (first["said"], second["said"]) == ("one", "two")
+    assert first["database"] == scratch().url
+    assert first["port"] == "1"
+    # What a module reads as it is imported must not be of another environment.
+    assert first["forked"] != second["forked"]
+    assert capfd.readouterr().err == "heard\n" * 2
+
+
+def test_other_databases_need_no_other_process() -> None:
+    """Only where databases are differs from one scratch database to the next."""
+    found = [*isolated(TELL, {}, scratch=scratch("one")), *isolated(TELL, {}, scratch=scratch("two"))]
+    assert found[0]["forked"] == found[1]["forked"]
+    assert [one["database"].rpartition("/")[2] for one in found] == ["one", "two"]
+
+
+def test_a_process_that_is_gone_is_replaced() -> None:
+    """Killed between two acts: the next act runs all the same."""
+    gone = told()["forked"]
+    os.kill(gone, signal.SIGKILL)
+    assert told()["forked"] != gone
+
+
+def test_it_ends_with_its_parent_however_that_dies() -> None:
+    """SIGKILL to the parent: the process that is forked ends."""
+    script = (
+        "import sys, time; from tests.airlock.scratch.test_forking import told\n"
+        "print(told()['forked'], flush=True); time.sleep(600)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as parent:
+        assert parent.stdout is not None
+        forked = int(parent.stdout.readline())
+        assert Path(f"/proc/{forked}").exists()
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{forked}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{forked}").exists()
