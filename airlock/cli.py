@@ -221,7 +221,7 @@ def _fault(error: Exception, *, debug: bool) -> int:
     if debug:
         _traceback()
     if type(error).__module__.partition(".")[0] in {"psycopg2", "psycopg", "asyncpg"}:
-        from airlock.database.server import classify
+        from airlock.database.server_errors import classify
 
         found = classify(error)
         _complain(str(found))

@@ -22,14 +22,13 @@ from typing import TYPE_CHECKING, Any
 from airlock.database import liveness
 from airlock.database.server import (
     ServerFacts,
-    classify,
     connect,
     facts,
-    first_line,
     naming_a_statement_pooler,
     reached,
     refuse_unwritable,
 )
+from airlock.database.server_errors import classify, first_line
 from airlock.records.errors import AirlockError, ConnectionLost, LeaseHeld
 
 if TYPE_CHECKING:

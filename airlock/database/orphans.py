@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.database.lease import WORKER_NAME
 from airlock.database.logins import as_login
-from airlock.database.server import classify, sqlstate
+from airlock.database.server_errors import classify, sqlstate
 from airlock.records.errors import AirlockError, LeaseHeld
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.catalogue import fingerprint
-from airlock.database import server
+from airlock.database import server, server_errors
 from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.operations.upgrade import marks
 from airlock.records.errors import NotExamined
@@ -65,7 +65,7 @@ def differences_from(connection: type_connection, expected: Expected) -> tuple[D
     try:
         found = fingerprint.read(connection, schemas=expected.schemas)
     except Exception as error:
-        if server.sqlstate(error) != "55P03":
+        if server_errors.sqlstate(error) != "55P03":
             raise
         raise NotExamined(
             "The catalogue could not be read in full: another session has locked a table of a view.",

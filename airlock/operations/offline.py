@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from alembic import command
 from alembic.util.exc import CommandError
 
-from airlock.database.server import classify, first_line
+from airlock.database.server_errors import classify, first_line
 from airlock.records.errors import AirlockError, HistoryFault, Usage
 from airlock.records.upgrade import UP
 

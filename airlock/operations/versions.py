@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.database import server
+from airlock.database import server_errors
 from airlock.operations.upgrade import marks
 from airlock.records.errors import LockBudgetSpent
 
@@ -59,7 +59,7 @@ def version_rows(connection: type_connection, table: marks.VersionTable | None) 
                 f"SET LOCAL lock_timeout = '{_PATIENCE}'; SELECT version_num FROM {table.sql} ORDER BY 1"  # noqa: S608  quoted by VersionTable
             )
         except Exception as error:
-            if server.sqlstate(error) != "55P03":
+            if server_errors.sqlstate(error) != "55P03":
                 raise
             connection.rollback()
             cursor.execute(_HOLDERS, (table.sql,))

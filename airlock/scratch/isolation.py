@@ -208,7 +208,7 @@ def _child(descriptor: int) -> int:
 
 def _gist(error: BaseException) -> str:
     """Say in one line what was raised: the server's own words, or the class and its first line."""
-    from airlock.database.server import first_line, sqlstate
+    from airlock.database.server_errors import first_line, sqlstate
 
     text = first_line(error)
     name = type(error).__name__

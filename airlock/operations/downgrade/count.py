@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airlock.database import server
+from airlock.database import server, server_errors
 from airlock.operations import built, drift
 from airlock.operations.downgrade.beyond import beyond
 from airlock.operations.downgrade.items import Item, items, quoted, unknowns
@@ -165,16 +165,16 @@ def _count_all(
                 cursor.execute(item.count_sql(at_step=False))
                 rows = int(cursor.fetchone()[0])
             except Exception as error:
-                if server.sqlstate(error) == "55P03":
+                if server_errors.sqlstate(error) == "55P03":
                     raise LockBudgetSpent(
                         f"{item.object} is locked by another session: what is in it could not be counted.",
                         standing="Nothing changed.",
                         then="again when that session has ended its transaction",
                     ) from error
-                if server.sqlstate(error) in {None, "57014"}:
-                    raise server.classify(error) from error
+                if server_errors.sqlstate(error) in {None, "57014"}:
+                    raise server_errors.classify(error) from error
                 cursor.execute("ROLLBACK TO counting")
-                failed.append(f"{item.object} could not be counted: {server.first_line(error)}")
+                failed.append(f"{item.object} could not be counted: {server_errors.first_line(error)}")
                 continue
             if rows:
                 losses.append(Loss(item.object, rows, f"{item.revision}: {item.why}"))

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill import failures
+from airlock.database.server_errors import sqlstate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def run(own: Query, statement: str) -> None:
     try:
         list(own(statement))
     except Exception as error:
-        if failures.sqlstate(error) is not None:
+        if sqlstate(error) is not None:
             raise
 
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.database.server import sqlstate
+from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
-from airlock.operations.drill import failures
 from airlock.samples.tables import quoted
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ _TAMED = {
 
 def is_past_the_edge(error: BaseException) -> bool:
     """Tell whether an upgrade failed because a value left the range of its type."""
-    return sqlstate(failures.origin(error)) in _PAST_THE_EDGE
+    return sqlstate(error) in _PAST_THE_EDGE
 
 
 def tame(ledger: Ledger, names: Collection[str]) -> tuple[str, ...]:

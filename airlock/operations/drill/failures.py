@@ -10,6 +10,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from airlock.database import missing
+from airlock.database.server_errors import sqlstate
 from airlock.records.secrets import scrub
 from airlock.scratch import installations
 
@@ -27,13 +28,6 @@ _BUGS = (AttributeError, KeyError, TypeError, NameError, ImportError, IndexError
 def origin(error: BaseException) -> Any:
     """Find the driver's own error under SQLAlchemy's, else the error itself."""
     return getattr(error, "orig", None) or error
-
-
-def sqlstate(error: BaseException) -> str | None:
-    """Read the SQLSTATE of a driver's error, whichever driver it is."""
-    found = origin(error)
-    state = getattr(found, "sqlstate", None) or getattr(found, "pgcode", None)
-    return str(state) if state else None
 
 
 def _text(error: Any) -> str:

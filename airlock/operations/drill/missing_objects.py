@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.database.server_errors import sqlstate
 from airlock.operations.drill import failures
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def gap_of(
 
 def needs(error: BaseException, gaps: Sequence[Gap]) -> str | None:
     """Say which revision that could not be applied an error comes of; None where it comes of none."""
-    state = failures.sqlstate(error)
+    state = sqlstate(error)
     if state not in _MISSING:
         return None
     said = failures.one_line(error)

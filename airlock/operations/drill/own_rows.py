@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from airlock.database.server_errors import sqlstate
 from airlock.operations.drill import compare, failures, interim_writes, rows_of_statements
 from airlock.operations.drill.constants_of_statements import all_certain, named
 from airlock.operations.drill.downgrade import Upgraded, Way, go_down
@@ -118,4 +119,4 @@ def _refusal(subject: Subject, error: Exception) -> str:
     while place is not None and place.tb_next is not None:
         place = place.tb_next
     raised = place is not None and place.tb_frame.f_code.co_filename == str(subject.facts.path)
-    return failures.one_line(error) if raised or failures.sqlstate(error) == "P0001" else ""
+    return failures.one_line(error) if raised or sqlstate(error) == "P0001" else ""

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.database.server_errors import sqlstate
 from airlock.operations.drill import failures
 from airlock.operations.drill.kept_values import put_back
 from airlock.operations.drill.outcome import NOTHING, Outcome, noted, refused
@@ -92,7 +93,7 @@ def _take_in_budget(subject: Subject, direction: str) -> StepTaken:
         try:
             return take(subject.project, subject.facts.revision, direction, around=_set_budget)
         except Exception as error:
-            if failures.sqlstate(error) not in _RETRIED or time.monotonic() > deadline:
+            if sqlstate(error) not in _RETRIED or time.monotonic() > deadline:
                 raise
             attempt += 1
             time.sleep(random.random() * min(0.1 * 2**attempt, 2.0))  # noqa: S311  jitter

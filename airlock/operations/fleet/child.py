@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airlock.database.server import classify, is_drivers
+from airlock.database.server_errors import classify, is_drivers
 from airlock.operations.upgrade import migrate
 from airlock.records.errors import AirlockError, Unreachable
 from airlock.records.fleet import TargetSaid

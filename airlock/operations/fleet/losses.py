@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airlock.database import server
+from airlock.database import server, server_errors
 from airlock.operations import versions
 from airlock.operations.downgrade import Counted, Rehearsal, count_on, rehearsed
 from airlock.operations.fleet.status import table_of
@@ -97,7 +97,7 @@ def _stands(one: FleetTarget) -> _Stands:
                 one, heads, server.facts(connection).major, table.name if table is not None else ""
             )
     except Exception as error:  # noqa: BLE001  any of a thousand targets may fail in any way
-        return _Stands(one, reason=str(server.classify(error)))
+        return _Stands(one, reason=str(server_errors.classify(error)))
 
 
 def _is_undone(project: Project, one: _Stands, request: Request) -> bool:
@@ -120,7 +120,7 @@ def _counted(one: _Stands, request: Request, fleet: FleetRequest, rehearsal: Reh
     try:
         found = count_on(one.one.target, asked, rehearsal, one.version_table)
     except Exception as error:
-        failure = server.classify(error)
+        failure = server_errors.classify(error)
         if request.export is not None:
             raise failure from error
         return str(failure)

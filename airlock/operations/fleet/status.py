@@ -6,7 +6,7 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from airlock.database import lease, server
+from airlock.database import lease, server, server_errors
 from airlock.operations import versions
 from airlock.operations.upgrade import marks, plan
 from airlock.records.errors import HistoryFault, NotExamined
@@ -41,7 +41,7 @@ def _standing(project: Project, one: FleetTarget, order: Sequence[str]) -> Stand
             comment = marks.read_comment(connection, table) if table is not None else None
             holder = lease.holder(connection)
     except Exception as error:  # noqa: BLE001  any of a thousand targets may fail in any way
-        found = server.classify(error)
+        found = server_errors.classify(error)
         return Standing(one.name, None, reason=str(found), exit_code=found.exit_code)
     current = tuple(sorted(str(row) for row in rows if row is not None))
     mark = marks.read_mark(comment)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airlock.database import server
+from airlock.database import server, server_errors
 from airlock.database.target import Target, parse, resolve_target, with_parts
 from airlock.records.errors import Usage
 from airlock.records.secrets import remembering_nothing, scrub
@@ -145,9 +145,9 @@ def _rows(query: str, base: Target) -> list[tuple[int, dict[str, str]]]:
                 cursor.execute(query)
                 records = cursor.fetchall() if cursor.description else []
             except Exception as error:
-                if not server.is_drivers(error):
+                if not server_errors.is_drivers(error):
                     raise
-                raise Usage(f"The query of --targets fails: {server.first_line(error)}.") from error
+                raise Usage(f"The query of --targets fails: {server_errors.first_line(error)}.") from error
             names = [column.name for column in cursor.description or ()]
         connection.rollback()
     return [(number, _row(names, record)) for number, record in enumerate(records, 1)]

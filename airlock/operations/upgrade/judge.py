@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from alembic.util.exc import CommandError
 
-from airlock.database.server import classify, first_line, sqlstate
+from airlock.database.server_errors import classify, first_line, sqlstate
 from airlock.database.signals import Stopped
 from airlock.records.errors import (
     AirlockError,

@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from airlock.database import server
+from airlock.database import server, server_errors
 from airlock.database.lease import Lease, new_run, take
 from airlock.database.observer import Budget, Observer
 from airlock.database.orphans import end_abandoned, end_orphans
@@ -125,10 +125,10 @@ class _Run:
         try:
             yield
         except Exception as error:
-            if not server.is_drivers(error):
+            if not server_errors.is_drivers(error):
                 raise
             lost = ConnectionLost(f"The lease was lost: {lease.reason}.") if lease.lost.is_set() else None
-            failure = lost or server.classify(error)
+            failure = lost or server_errors.classify(error)
             failure.standing = "Nothing changed." if not self.progress.done else f"{self.progress.done} done."
             raise failure from error
 

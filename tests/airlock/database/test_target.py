@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg2.extensions
 import pytest
 
-from airlock.database.server import connect_error
+from airlock.database.server_errors import connect_error
 from airlock.database.target import parse, resolve_target
 from airlock.records.errors import Denied, Unreachable, Usage, WrongTarget
 
