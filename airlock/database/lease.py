@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.database import liveness
+from airlock.database.poolers import naming_a_statement_pooler, refuse_balanced
 from airlock.database.server import (
     ServerFacts,
     connect,
     facts,
-    naming_a_statement_pooler,
     reached,
     refuse_unwritable,
 )
@@ -219,6 +219,8 @@ def take(
             server = facts(connection)
         # Advisory locks succeed on a standby too: say no before one is taken.
         refuse_unwritable(server, target.label)
+        connection.rollback()
+        refuse_balanced(connection, target.label)
         deadline = time.monotonic() + wait_s
         for token in _tries(connection, server.major, deadline, on_wait, wake or threading.Event()):
             if token is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import re
 import time
@@ -124,19 +123,6 @@ def refuse_unwritable(server: ServerFacts, label: str) -> None:
         raise WrongTarget(f"{label} is read-only for {server.user} (default_transaction_read_only).")
 
 
-def pooled(connection: type_connection, target: targets.Target) -> bool:
-    """Tell a transaction pooler from a server. `connection` is in autocommit mode.
-
-    Where the backend that answers is the one that was announced, nobody stands in between. Elsewhere (a proxy may
-    announce what it likes) a second connection's transaction decides: behind a pooler it takes this one's backend.
-    """
-    first = backend_pid(connection)
-    if first == connection.info.backend_pid:
-        return False
-    with contextlib.closing(connect(target, application_name="airlock")) as other:
-        return first == backend_pid(other) or first != backend_pid(connection)
-
-
 def backend_pid(connection: type_connection) -> int:
     """Ask the server which backend serves this connection now."""
     with connection.cursor() as cursor:
@@ -154,36 +140,3 @@ def role_timeouts(connection: type_connection) -> tuple[dict[str, str], dict[str
         found = dict(cursor.fetchall())
     kept = {name: found.pop(name) for name in ("statement_timeout",) if name in found}
     return found, kept
-
-
-@contextlib.contextmanager
-def naming_a_statement_pooler(target: targets.Target) -> Iterator[None]:
-    """Raise WrongTarget in place of a lost connection where a pooler in statement mode is what cut it.
-
-    PgBouncer ends a client that begins a transaction there, and the reason stays in its own log (measured on 1.18):
-    a query by itself is answered, the same one in a transaction is cut off.
-    """
-    try:
-        yield
-    except Exception as error:
-        if isinstance(classify(error), ConnectionLost) and _pools_statements(target):
-            raise WrongTarget(
-                f"{target.label} is a pooler in statement mode, which ends whoever begins a transaction.",
-                standing="Nothing changed.",
-                then="the server's own URL, or a pool in transaction or session mode",
-            ) from error
-        raise
-
-
-def _pools_statements(target: targets.Target) -> bool:
-    try:
-        with contextlib.closing(connect(target, application_name="airlock", autocommit=True)) as connection:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-                try:
-                    cursor.execute("BEGIN")
-                except Exception as error:  # noqa: BLE001  any driver's own
-                    return isinstance(classify(error), ConnectionLost)
-    except Exception:  # noqa: BLE001  it is gone altogether
-        return False
-    return False

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from airlock.database import lease, server
+from airlock.catalogue.publications import published
+from airlock.database import lease, poolers, server
 from airlock.operations import built, versions
 from airlock.operations.drift import drift_from
 from airlock.operations.upgrade import marks, plan
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from airlock.database.target import Target
     from airlock.project.project import Project
 
-_PUBLISHED = (
-    "SELECT format('%I.%I (%s)', schemaname, tablename, string_agg(pubname, ', ' ORDER BY pubname)) "
-    "FROM pg_publication_tables GROUP BY schemaname, tablename ORDER BY 1"
-)
 _NOT_VALIDATED = (
     "SELECT format('%I.%I.%I', n.nspname, r.relname, c.conname) FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid "
     "JOIN pg_namespace n ON n.oid = r.relnamespace WHERE NOT c.convalidated AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1"
@@ -45,12 +42,17 @@ def status(
     that a way down to there would lose or be stopped by: that reads the tables they are in.
     """
     with (
-        server.naming_a_statement_pooler(target),
+        poolers.naming_a_statement_pooler(target),
         contextlib.closing(
             server.connect(target, application_name="airlock-status", autocommit=True)
         ) as connection,
     ):
         facts = server.facts(connection)
+        notes = target.notes
+        if not facts.read_only and not facts.standby and poolers.reads_elsewhere(connection):
+            notes += (
+                "Some of this was read from a standby, by way of a balancing pooler: it may be of a moment ago.",
+            )
         table, built_reason = versions.version_table(connection)
         rows = versions.version_rows(connection, table)
         fault = ""
@@ -73,11 +75,12 @@ def status(
                     drift = drift_from(connection, made)
             except (NotExamined, AirlockError) as error:
                 reason = str(error)
+        found = published(lambda query: _rows(connection, query))
         return Status(
             database=target.label,
             server_version=facts.version,
             user=facts.user,
-            pooled=server.pooled(connection, target),
+            pooled=poolers.pooled(connection, target),
             read_only=facts.read_only,
             standby=facts.standby,
             lease=str(holder) if holder is not None else None,
@@ -91,8 +94,8 @@ def status(
             drift_reason=reason,
             fault=fault,
             address=_address(connection),
-            notes=target.notes,
-            published=_column(connection, _PUBLISHED),
+            notes=notes,
+            published=tuple(str(one) for one in found.tables.values() if one.mute or not one.below),
             way_back=None
             if back_to is None
             else _way_back(
@@ -132,6 +135,10 @@ def _pending(project: Project, current: tuple[str, ...]) -> tuple[Pending, ...]:
 
 
 def _column(connection: type_connection, query: str) -> tuple[str, ...]:
+    return tuple(str(row[0]) for row in _rows(connection, query))
+
+
+def _rows(connection: type_connection, query: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query)
-        return tuple(str(row[0]) for row in cursor.fetchall())
+        return list(cursor.fetchall())

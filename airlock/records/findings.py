@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Id = Literal["rewrite", "scan", "breaks", "stale-plan", "holds-and-waits"]
+Id = Literal["rewrite", "scan", "breaks", "stale-plan", "holds-and-waits", "published"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,14 @@ KINDS: dict[str, Kind] = {
             (
                 "Whoever holds the second table makes the readers of the first wait as well, and readers that take the two"
                 " the other way round make a deadlock. Put each table into a revision of its own, with a lock_timeout."
+            ),
+        ),
+        Kind(
+            "published", "ChangesPublishedTable",
+            "A table of a publication gets, loses or changes what its subscribers are sent.",
+            (
+                "Give a subscriber a new column first, and take a dropped one from it last; keep a replica identity at every"
+                " moment, or UPDATE and DELETE fail on the publisher itself."
             ),
         ),
     )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.util.exc import CommandError
 
-from airlock.catalogue import fingerprint
+from airlock.catalogue import fingerprint, publications
 from airlock.database import missing
+from airlock.drivers import raw
 from airlock.operations.downgrade import rehearse, snapshot
 from airlock.operations.downgrade.items import items, unknowns
 from airlock.operations.drill.failures import beyond_scratch, is_about_rows, missing_role
@@ -21,6 +22,7 @@ from airlock.project.environment import Hooks
 from airlock.recorder import Recorder, flush, tap
 from airlock.recorder.source import command
 from airlock.records.errors import AirlockError
+from airlock.records.findings import Finding
 from airlock.records.locks import harms
 from airlock.records.trace import Met, StatementRecord, TracedRevision
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from airlock.operations.trace.safer import Planner
     from airlock.operations.trace.sample_rows import Samples
     from airlock.project.project import Project
-    from airlock.records.findings import Finding
     from airlock.samples import Table
 
 
@@ -87,6 +88,7 @@ class Tracing(Hooks):
     _few: dict[str, int] = field(default_factory=dict)
     _kin: dict[str, str] = field(default_factory=dict)
     _undo: Undo | None = None
+    _published: publications.Publications = field(default_factory=publications.Publications)
 
     def run(self, order: tuple[str, ...], position: int) -> None:
         """Trace `order` from `position` on; every revision is left applied.
@@ -256,6 +258,7 @@ class Tracing(Hooks):
             self.samples.fill(except_for=self.version_table)
             self._few = self.samples.few()
             self._kin = roots(self.samples.connection)
+            self._published = publications.published(self._ask)
             looks = self.losses_from is not None and not self._now.up
             self._before = snapshot.take(self.losses_from) if looks else None
             if self._now.up:
@@ -274,14 +277,32 @@ class Tracing(Hooks):
         if self._now.recorded:
             drops = self.recorder.drops()
             statements, refused = self.recorder.end(), ""
+            # What is asked from here on is no statement of the revision's.
+            told = self._changed(context)
             undo = self._undo if self._now.undone and self._undo and self._undo.holds_all() else None
             if undo is not None:
                 refused = undo.would_not_commit()
-            self._keep(statements, drops=() if refused else drops, refused=refused)
+            self._keep(statements, drops=() if refused else drops, refused=refused, findings=told)
             if undo is not None:
                 raise Undone
         else:
             flush(_driver_connection(context))
+
+    def _changed(self, context: MigrationContext) -> tuple[Finding, ...]:
+        """Find what the step did to tables that were published before it, in its own transaction."""
+        if not self._published.names or context.connection is None:
+            return ()
+        connection = context.connection
+        after = publications.published(lambda query: raw.rows(connection, query))
+        return tuple(
+            Finding("published", table, told, file=self._shown())
+            for table, told in publications.changes(self._published, after)
+        )
+
+    def _ask(self, query: str) -> list[Any]:
+        with self.samples.connection.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
 
     @property
     def _now(self) -> _Action:
@@ -296,6 +317,7 @@ class Tracing(Hooks):
         refused: str = "",
         drops: tuple[str, ...] = (),
         unexamined: str = "",
+        findings: tuple[Finding, ...] = (),
     ) -> None:
         statements = tuple(replace(one, few=_met(one, self._few)) for one in statements)
         facts = self.project.revision(self._now.script.revision)
@@ -305,7 +327,7 @@ class Tracing(Hooks):
             depends_on_rows=self.recorder.depends_on_rows, statements=statements, path=self._shown(),
             # The statements' own time: what observing them took is not the revision's.
             ms=sum(statement.ms for statement in statements), refused=refused, accepted=dict(facts.accepted), drops=drops,
-            unexamined=unexamined, findings=holds_and_waits(statements, self._kin),
+            unexamined=unexamined, findings=(*holds_and_waits(statements, self._kin), *findings),
         )  # fmt: skip
         self.traced.append(made)
         if self._now.up and facts.irreversible:

@@ -28,3 +28,4 @@ class Progress:
     left_transaction: bool = False
     comment: str | None = None
     single: bool = False
+    publishes: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airlock.database.poolers import READ_ONLY, balanced
 from airlock.records.errors import WrongTarget
 from airlock.scratch.redirect import ask
 
@@ -18,13 +19,16 @@ def prove(lease: Lease) -> Callable[[Any], None]:
 
     def verify(dbapi_connection: Any) -> None:
         lease.sever_with(dbapi_connection)
-        row = ask(dbapi_connection, lease.proof_sql)
+        reads = ask(dbapi_connection, READ_ONLY)
+        row = ask(dbapi_connection, f"{lease.proof_sql}, current_setting('transaction_read_only')")
         if row is None or row[0] is not True:
             raise WrongTarget(
                 "env.py connected to another database than the leased one.",
                 standing="It was stopped before its first statement. Nothing changed.",
                 then="--url with the database that env.py migrates",
             )
+        if reads is not None and reads[0] != row[1]:
+            raise balanced(lease.target.label)
         cursor = dbapi_connection.cursor()
         try:
             # Under creator= or pool= no redirect has named the session; its orphan must be recognised.

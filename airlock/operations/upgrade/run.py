@@ -7,7 +7,8 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from airlock.database import server, server_errors
+from airlock.catalogue import publications
+from airlock.database import poolers, server, server_errors
 from airlock.database.lease import Lease, new_run, take
 from airlock.database.observer import Budget, Observer
 from airlock.database.orphans import end_abandoned, end_orphans
@@ -137,6 +138,7 @@ class _Run:
         budget = Budget(self.request.lock_s, self.request.statement_s, self.deadline)
         observer = Observer(self.target, run, budget, self._blocked)
         try:
+            poolers.refuse_balanced(observer.connection, self.target.label)
             # Proved like any worker: an address that leads to two servers must not be trusted here either.
             with observer.connection.cursor() as cursor:
                 cursor.execute(lease.proof_sql)
@@ -150,7 +152,7 @@ class _Run:
             self.longest_block_s = observer.longest_block_s
 
     def _announce(self, lease: Lease, observer: Observer) -> None:
-        pooled = self.progress.pooled = server.pooled(observer.connection, self.target)
+        pooled = self.progress.pooled = poolers.pooled(observer.connection, self.target)
         facts = lease.server
         waited = (time.monotonic() - self.started) * 1000
         self.request.emit(Leased(lease.run, self.target.label, facts.version, facts.user, pooled, waited))
@@ -161,6 +163,9 @@ class _Run:
                 )
             )
 
+        with observer.connection.cursor() as cursor:
+            cursor.execute(publications.ANY)
+            self.progress.publishes = cursor.fetchone()[0]
         lifted, kept = server.role_timeouts(observer.connection)
         self.progress.lifted = tuple(lifted)
         for name, value in lifted.items():

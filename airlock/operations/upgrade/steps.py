@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from airlock.catalogue import publications
 from airlock.drivers import raw
 from airlock.drivers.engine_events import listening
 from airlock.operations.upgrade import leftovers, marks, plan, position
@@ -12,7 +13,7 @@ from airlock.operations.upgrade.transaction_end import ends_transaction
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.records.errors import ConnectionLost, Refused, RevisionFailed, StatementBudgetSpent, WrongTarget
-from airlock.records.upgrade import Planned, StepBegun, StepDone
+from airlock.records.upgrade import Noted, Planned, StepBegun, StepDone
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -61,6 +62,7 @@ class Steps(Hooks):
         self._unfinished: RevisionStep | None = None
         self._since = 0.0
         self._proved = 0.0
+        self._published = publications.Publications()
 
     def start(self, context: MigrationContext, heads: tuple[str, ...]) -> None:
         """Check the version rows against the history."""
@@ -120,6 +122,8 @@ class Steps(Hooks):
         if connection is None:
             raise WrongTarget("env.py gave Alembic no connection.")
         alone = raw.autocommits(connection)
+        if self.progress.publishes:
+            self._published = publications.published(lambda query: raw.rows(connection, query))
         if self.losses is not None:
             # Before the mark: what is refused here has left nothing half applied.
             self.losses.recount(step.revision.revision, connection, locking=not alone)
@@ -142,6 +146,7 @@ class Steps(Hooks):
             if context.connection.exec_driver_sql(self.lease.proof_sql).scalar() is not True:
                 raise ConnectionLost("The lease was lost: its session is gone.")
             self._proved = time.monotonic()
+        self._tell_published(context.connection)
         # Also a mark that an earlier run left and that this one has made good.
         if self.progress.table is not None and (
             self.progress.left_transaction or marks.read_mark(self.progress.comment) is not None
@@ -150,6 +155,13 @@ class Steps(Hooks):
             before = mark.comment if mark is not None else self.progress.comment
             raw.execute(context.connection, marks.comment_sql(self.progress.table, before))
             self.progress.comment = before
+
+    def _tell_published(self, connection: Connection) -> None:
+        if not self._published.names:
+            return
+        after = publications.published(lambda query: raw.rows(connection, query))
+        for table, told in publications.changes(self._published, after):
+            self.request.emit(Noted(f"{self.progress.step}: {table}: {told}."))
 
     def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Announce the end of the step, unless env.py itself has yet to commit it."""

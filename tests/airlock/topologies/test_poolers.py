@@ -11,7 +11,8 @@ from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.pooler import pgbouncer
 from tests.airlock.running import rows
-from tests.airlock.topologies.test_waits import ALTER, TABLE, cluster
+from tests.airlock.topologies.standing import cluster
+from tests.airlock.topologies.test_waits import ALTER, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

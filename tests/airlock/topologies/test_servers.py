@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -18,26 +14,19 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from airlock.scratch import embedded
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.pooler import pgbouncer
 from tests.airlock.running import rows
-from tests.airlock.topologies.test_waits import ALTER, TABLE, cluster
+from tests.airlock.topologies.standing import HAPROXY, cluster, haproxy, standby_of, until
+from tests.airlock.topologies.test_waits import ALTER, TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 pytestmark = pytest.mark.proof
 
-HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 SLOW = Revision("w2", 'op.execute("ALTER TABLE t ADD COLUMN w integer"); op.execute("SELECT pg_sleep(4)")')
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def version(url: str) -> list[str]:
@@ -76,32 +65,6 @@ def test_more_tables_than_the_lock_table_holds(tmp_path: Path) -> None:
         assert rows(server.url(), "SELECT count(*) FROM pg_class WHERE relname LIKE 'many%'") == [(0,)]
 
 
-@contextlib.contextmanager
-def haproxy(socket_path: str, idle: str) -> Iterator[int]:
-    """Put HAProxy before a server's socket, with an idle timeout; lend its port."""
-    assert HAPROXY is not None
-    directory, port = Path(tempfile.mkdtemp(prefix="airlock-haproxy-")), free_port()
-    (directory / "haproxy.cfg").write_text(
-        "global\n  maxconn 100\ndefaults\n  mode tcp\n  timeout connect 2s\n"
-        f"  timeout client {idle}\n  timeout server {idle}\n"
-        f"listen db\n  bind 127.0.0.1:{port}\n  server one unix@{socket_path}\n"
-    )
-    process = subprocess.Popen(
-        [HAPROXY, "-db", "-f", str(directory / "haproxy.cfg")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            time.sleep(0.05)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 @pytest.mark.skipif(HAPROXY is None, reason="needs haproxy")
 def test_a_proxy_that_cuts_idle_connections(tmp_path: Path) -> None:
     """A statement longer than its idle timeout: exit 50 in time, nothing half applied, and a direct run goes on."""
@@ -123,58 +86,13 @@ def test_a_proxy_that_cuts_idle_connections(tmp_path: Path) -> None:
         assert version(direct) == ["w2"]
 
 
-@contextlib.contextmanager
-def standby_of(primary: embedded.Cluster) -> Iterator[embedded.Cluster]:
-    """Copy a running server by pg_basebackup and have the copy follow it."""
-    directory = Path(tempfile.mkdtemp(prefix="airlock-standby-"))
-    directory.chmod(0o777)
-    made = embedded.Cluster(directory / "data", primary.bindir, dict(primary.settings))
-    parsed = make_url(primary.url())
-    # The wheel has no pg_basebackup: a copy of the files between two backup calls is one (manual, "Low-Level API").
-    with contextlib.closing(psycopg2.connect(primary.url())) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        cursor.execute("SELECT pg_backup_start('copy', true)")
-        shutil.copytree(
-            primary.data,
-            made.data,
-            ignore=shutil.ignore_patterns("postmaster.*", "*.lock", "server.log", ".s.PGSQL*"),
-        )
-        cursor.execute("SELECT labelfile FROM pg_backup_stop(false)")
-        ((label,),) = cursor.fetchall()
-        (made.data / "backup_label").write_text(label)
-    (made.data / "standby.signal").touch()
-    with (made.data / "postgresql.auto.conf").open("a") as settings:
-        settings.write(f"primary_conninfo = 'host={parsed.query['host']} user=postgres'\n")
-    for path in (made.data, *made.data.rglob("*")):
-        shutil.copystat(primary.data, made.data)
-        if os.geteuid() == 0:
-            owner = primary.data.stat()
-            os.chown(path, owner.st_uid, owner.st_gid)
-    made.start()
-    try:
-        yield made
-    finally:
-        made.stop("immediate")
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def caught_up(standby: embedded.Cluster, query: str) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        with contextlib.suppress(psycopg2.Error):
-            if rows(standby.url(), query):
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_a_failover_in_the_middle(tmp_path: Path) -> None:
     """The primary is killed during a revision and the standby promoted: exit 50, and the same run on the new primary ends it."""
     with cluster(wal_level="replica", max_wal_senders="4") as primary:
         ini = write_project(tmp_path, [TABLE, SLOW])
         assert forked.airlock(ini, "upgrade", "w1", url=primary.url()).code == 0
         with standby_of(primary) as standby:
-            caught_up(standby, "SELECT 1 FROM alembic_version")
+            until(lambda: rows(standby.url(), "SELECT 1 FROM alembic_version"), "caught up")
             refused = forked.airlock(ini, "upgrade", url=standby.url())
             assert refused.code == 12 and "standby" in refused.error, refused.err
             pid = int((primary.data / "postmaster.pid").read_text().splitlines()[0])
@@ -184,7 +102,7 @@ def test_a_failover_in_the_middle(tmp_path: Path) -> None:
             killer.join()
             assert ran.code == 50, ran.err
             rows(standby.url(), "SELECT pg_promote()")
-            caught_up(standby, "SELECT 1 WHERE NOT pg_is_in_recovery()")
+            until(lambda: rows(standby.url(), "SELECT 1 WHERE NOT pg_is_in_recovery()"), "caught up")
             assert version(standby.url()) == ["w1"]
             ran = forked.airlock(ini, "upgrade", url=standby.url(), timeout=60)
             assert ran.code == 0, ran.err
@@ -198,12 +116,15 @@ def test_a_query_on_a_standby_is_cancelled_by_a_replayed_alter(tmp_path: Path) -
         ini = write_project(tmp_path, [TABLE, ALTER])
         assert forked.airlock(ini, "upgrade", "w1", url=primary.url()).code == 0
         with standby_of(primary) as standby:
-            caught_up(standby, "SELECT 1 FROM t")
+            until(lambda: rows(standby.url(), "SELECT 1 FROM t"), "caught up")
             with contextlib.closing(psycopg2.connect(standby.url())) as reader, reader.cursor() as cursor:
                 cursor.execute("SELECT count(*) FROM t")
                 ran = forked.airlock(ini, "upgrade", url=primary.url())
                 assert ran.code == 0, ran.err
-                caught_up(standby, "SELECT 1 FROM alembic_version WHERE version_num = 'w2'")
+                until(
+                    lambda: rows(standby.url(), "SELECT 1 FROM alembic_version WHERE version_num = 'w2'"),
+                    "caught up",
+                )
                 with pytest.raises(
                     psycopg2.OperationalError, match=r"conflict with recovery|closed the connection"
                 ):
@@ -241,15 +162,41 @@ def test_tables_of_logical_replication_are_named(tmp_path: Path) -> None:
         said = forked.airlock(ini, "status", url=url).out
         assert "published  1 table: a subscriber must have a new column first" in said
         assert "public.t (news)" in said
-        assert forked.airlock(ini, "upgrade", url=url).code == 0
+        ran = forked.airlock(ini, "upgrade", url=url)
+        assert ran.code == 0, ran.err
+        assert (
+            "w2: public.t: adds w: a subscriber of news must have the column first, or its apply stops."
+            in ran.err
+        )
         rows(url, "INSERT INTO t (id, w) VALUES (1000, 1)")
         time.sleep(2)
         assert rows(there, "SELECT count(*) FROM t WHERE id = 1000") == [(0,)]
         rows(there, "ALTER TABLE t ADD COLUMN w integer")
-        deadline = time.monotonic() + 30
-        while rows(there, "SELECT w FROM t WHERE id = 1000") != [(1,)]:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        until(lambda: rows(there, "SELECT w FROM t WHERE id = 1000") == [(1,)], "the worker goes on")
+        rows(url, "CREATE SCHEMA shop; CREATE PUBLICATION shop FOR TABLES IN SCHEMA shop")
+        steps = [
+            Revision("w3", 'op.execute("ALTER TABLE t DROP COLUMN w")'),
+            Revision("w4", 'op.execute("CREATE TABLE shop.u (id int)")'),
+            Revision("w5", 'op.execute("ALTER TABLE t DROP CONSTRAINT t_pkey")'),
+        ]
+        ini = write_project(tmp_path, [TABLE, ALTER, *steps])
+        ran = forked.airlock(ini, "upgrade", url=url)
+        assert ran.code == 0, ran.err
+        assert "w3: public.t: drops w: a subscriber of news must lose the column last" in ran.err
+        assert "w4: shop.u: shop publishes it from now on: a subscriber needs the table" in ran.err
+        mute = "has no replica identity, and {} publishes its changes: every UPDATE and DELETE on it fails"
+        assert (
+            f"w4: shop.u: {mute.format('shop')}" in ran.err
+            and f"w5: public.t: {mute.format('news')}" in ran.err
+        )
+        assert "public.t (news): NO REPLICA IDENTITY" in forked.airlock(ini, "status", url=url).out
+        with pytest.raises(psycopg2.errors.ObjectNotInPrerequisiteState):
+            rows(url, "UPDATE t SET id = id")
+        # The column that went on the publisher first is NULL on a subscriber that still has it.
+        rows(url, "INSERT INTO t VALUES (1001)")
+        until(
+            lambda: rows(there, "SELECT w FROM t WHERE id = 1001") == [(None,)], "the row without the column"
+        )
         rows(there, "ALTER SUBSCRIPTION feed DISABLE")
         rows(there, "ALTER SUBSCRIPTION feed SET (slot_name = NONE)")
         rows(there, "DROP SUBSCRIPTION feed")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,34 +10,18 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
-from airlock.scratch import embedded
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import rows
+from tests.airlock.topologies.standing import cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 pytestmark = pytest.mark.proof
 
 TABLE = Revision("w1", 'op.execute("CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 100) AS g")')
 ALTER = Revision("w2", 'op.execute("ALTER TABLE t ADD COLUMN w integer")')
-
-
-@contextlib.contextmanager
-def cluster(**settings: str) -> Iterator[embedded.Cluster]:
-    """Serve a server of the newest major with settings of its own."""
-    directory = Path(tempfile.mkdtemp(prefix="airlock-waits-"))
-    directory.chmod(0o755)
-    made = embedded.Cluster(
-        directory / "data", embedded.binaries(max(embedded.available())), {"fsync": "off", **settings}
-    )
-    made.start()
-    try:
-        yield made
-    finally:
-        made.stop("immediate")
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def test_an_orphaned_prepared_transaction_is_named_with_its_end(tmp_path: Path) -> None:

@@ -1,0 +1,170 @@
+"""Tables that logical replication publishes, and what a step changes of them that a subscriber must know of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airlock.catalogue.fingerprint.model import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    # Runs one query, without parameters, on whichever connection.
+    Query = Callable[[str], Sequence[Sequence[Any]]]
+
+ANY = "SELECT EXISTS (SELECT FROM pg_publication)"
+_BY_SCHEMA = "SELECT to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL"
+# The view pg_publication_tables locks each table it lists (measured on 18): it would wait behind any revision.
+# What a partition's root is a member of, the partition is. Column lists are of 15 and later.
+_PUBLISHED = """
+SELECT c.oid::bigint, n.nspname, c.relname, p.pubname, p.pubupdate OR p.pubdelete,
+  m.listed, m.filtered, c.relispartition AND coalesce(m.above, p.puballtables), coalesce(to_jsonb(p) ->> 'pubgencols', 'n') = 's',
+  CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false
+    ELSE c.relkind = 'p' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid
+      AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END) END
+FROM pg_publication p
+JOIN pg_class c ON c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+LEFT JOIN LATERAL (
+  SELECT to_jsonb(r) ->> 'prattrs' AS listed, to_jsonb(r) ->> 'prqual' IS NOT NULL AS filtered, r.prrelid <> c.oid AS above
+  FROM pg_publication_rel r WHERE r.prpubid = p.oid
+    AND (r.prrelid = c.oid OR c.relispartition AND r.prrelid IN (SELECT pg_partition_ancestors(c.oid)))
+  ORDER BY r.prrelid <> c.oid LIMIT 1) m ON true
+WHERE p.puballtables OR m.filtered IS NOT NULL{}
+ORDER BY 2, 3, 4
+"""
+_OF_SCHEMA = " OR EXISTS (SELECT FROM pg_publication_namespace s WHERE s.pnpubid = p.oid AND s.pnnspid = c.relnamespace)"
+_COLUMNS = """
+SELECT a.attrelid::bigint, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> ''
+FROM pg_attribute a WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN ({}) ORDER BY 1, 2
+"""
+
+
+@dataclass
+class Published:
+    """One published table: who publishes it, which of its columns (None: all), and whether rows can be told apart."""
+
+    name: str
+    identity: bool
+    publications: list[str] = field(default_factory=list)
+    filtered: list[str] = field(default_factory=list)
+    # Of those that send UPDATE or DELETE, which need the identity.
+    changing: list[str] = field(default_factory=list)
+    listed: frozenset[int] | None = frozenset()
+    # A partition that is published with its root alone: what happens to its columns happens to the root's.
+    below: bool = True
+    # Whether columns that the server computes are sent too (18 and later, where a publication asks for it).
+    generated: bool = False
+    columns: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def mute(self) -> bool:
+        """Tell whether UPDATE and DELETE on it fail: they are to be sent, and nothing tells its rows apart."""
+        return bool(self.changing) and not self.identity
+
+    def __str__(self) -> str:
+        """Name it with its publications, and what is special of it."""
+        parts = [f"{one} (some rows)" if one in self.filtered else one for one in self.publications]
+        said = f"{self.name} ({', '.join(parts)})"
+        if self.listed is not None:
+            said += ", columns " + ", ".join(
+                self.columns[one][0] for one in sorted(self.listed & self.columns.keys())
+            )
+        if self.mute:
+            said += ": NO REPLICA IDENTITY, every UPDATE and DELETE on it fails"
+        return said
+
+
+@dataclass(frozen=True)
+class Publications:
+    """Every publication's name, and every published table by oid."""
+
+    names: frozenset[str] = frozenset()
+    tables: Mapping[int, Published] = field(default_factory=dict)
+
+
+def published(query: Query) -> Publications:
+    """Read publications, their tables and the tables' columns. Reads the catalogue, locks no table."""
+    names = frozenset(row[0] for row in query("SELECT pubname FROM pg_publication"))
+    if not names:
+        return Publications()
+    by_schema = _OF_SCHEMA if query(_BY_SCHEMA)[0][0] else ""
+    found: dict[int, Published] = {}
+    for oid, schema, table, publication, changing, listed, filtered, below, generated, identity in query(
+        _PUBLISHED.format(by_schema)
+    ):
+        one = found.setdefault(oid, Published(f"{plain(schema)}.{plain(table)}", identity))
+        one.below = one.below and below
+        one.publications.append(publication)
+        one.filtered += [publication] if filtered else []
+        one.changing += [publication] if changing else []
+        one.generated = one.generated or generated
+        if listed is None or one.listed is None:
+            one.listed = None
+        else:
+            one.listed |= set(json.loads(listed))
+    if found:
+        for oid, number, name, kind, generated in query(_COLUMNS.format(", ".join(map(str, found)))):
+            if found[oid].generated or not generated:
+                found[oid].columns[number] = (name, kind)
+    return Publications(names, found)
+
+
+def changes(before: Publications, after: Publications) -> Iterator[tuple[str, str]]:
+    """Tell what a step has done to published tables, each as (table, sentence). What is not sent is passed over."""
+    for oid, table in after.tables.items():
+        old = before.tables.get(oid)
+        if old is None:
+            # A publication that the step itself makes has no subscriber yet.
+            by = [one for one in table.publications if one in before.names]
+            if by and not table.below:
+                yield (
+                    table.name,
+                    f"{', '.join(by)} publishes it from now on: a subscriber needs the table, then REFRESH PUBLICATION",
+                )
+            if by:
+                yield from _identity(table)
+            continue
+        if not table.below:
+            yield from _columns(old, table)
+        if old.identity:
+            yield from _identity(table)
+    for oid in sorted(before.tables.keys() - after.tables.keys()):
+        yield (
+            before.tables[oid].name,
+            f"{', '.join(before.tables[oid].publications)} no longer publishes it: a subscriber's copy stays as it is",
+        )
+
+
+def _columns(old: Published, new: Published) -> Iterator[tuple[str, str]]:
+    by = ", ".join(new.publications)
+    for number in sorted(old.columns.keys() | new.columns.keys()):
+        was, now = old.columns.get(number), new.columns.get(number)
+        # A new column is on no list yet.
+        sent = new.listed is None if was is None else old.listed is None or number in old.listed
+        if was == now or not sent:
+            continue
+        if was is None and now is not None:
+            told = f"adds {now[0]}: a subscriber of {by} must have the column first, or its apply stops"
+        elif was is not None and now is None:
+            told = (
+                f"drops {was[0]}: a subscriber of {by} must lose the column last, and let it be NULL before"
+            )
+        elif was is not None and now is not None and was[0] != now[0]:
+            told = f"renames {was[0]} to {now[0]}: a subscriber of {by} finds columns by name, and its apply stops"
+        elif now is not None:
+            told = f"makes {now[0]} {now[1]}: a subscriber of {by} must be able to read such values first"
+        yield new.name, told
+
+
+def _identity(table: Published) -> Iterator[tuple[str, str]]:
+    if table.mute:
+        yield (
+            table.name,
+            (
+                f"has no replica identity, and {', '.join(table.changing)} publishes its changes: "
+                "every UPDATE and DELETE on it fails"
+            ),
+        )
