@@ -183,6 +183,10 @@ def test_eight_runners(scene: Scene) -> None:
     assert scene.standing() == (["w2"], 1, 1)
 
 
+# Two rehearsals in scratch each, which are the same wherever the target stands: where statements go other ways only.
+@pytest.mark.parametrize(
+    "place", ["PgBouncer, transaction mode", "Pgpool-II", "a publisher"], indirect=True, ids=str
+)
 def test_a_downgrade_with_losses(scene: Scene) -> None:
     """Exit 1 tells how much would be lost, and nothing is; accepted, that much is."""
     assert scene.run([FIRST, SECOND], "upgrade").code == 0
