@@ -77,7 +77,7 @@ def test_balanced_reads_are_refused(
     settings: dict[str, str], behind: tuple[embedded.Cluster, embedded.Cluster], place: Path
 ) -> None:
     """Exit 12 before anything, up and down; status says what it has read."""
-    with pgpool(*behind, **settings) as url:
+    with pgpool(behind[0], behind[1], **settings) as url:
         for words in (("upgrade",), ("downgrade", "base", "--accept-unknown-loss")):
             ran = forked.airlock(place, *words, url=url)
             assert ran.code == 12, ran.err
@@ -108,7 +108,7 @@ def test_a_run_that_is_kept_on_the_primary_reads_what_it_wrote(
     settings: dict[str, str], behind: tuple[embedded.Cluster, embedded.Cluster], place: Path
 ) -> None:
     """In a transaction and outside one, though the standby has not replayed a row of it."""
-    with pgpool(*behind, **settings) as url:
+    with pgpool(behind[0], behind[1], **settings) as url:
         ran = forked.airlock(place, "upgrade", url=url)
         assert ran.code == 0, ran.err
         assert "lease      free" in forked.airlock(place, "status", url=url).out
