@@ -6,17 +6,13 @@ import dataclasses
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airlock.database import target as targets
-from airlock.database.server_errors import classify, connect_error
+from airlock.database.server_errors import connect_error
 from airlock.records.errors import (
-    ConnectionLost,
     WrongTarget,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # What the drivers have in common is no type; connections and cursors are Any here.
 type_connection = Any
