@@ -8,7 +8,7 @@ Create Date: ${create_date}
 from __future__ import annotations
 
 ${"import sqlalchemy as sa\n" if "sa." in f"{upgrades}{downgrades}" or not upgrades else ""}from alembic import op
-${imports if imports else ""}
+${imports + "\n" if imports else ""}
 revision: str = "${up_revision}"
 down_revision: ${"str | tuple[str, ...] | None"} = ${repr(down_revision).replace("'", '"')}
 branch_labels: ${"str | tuple[str, ...] | None"} = ${repr(branch_labels).replace("'", '"')}

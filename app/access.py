@@ -1,6 +1,6 @@
 """Data access in either kind of session: what a function does is written once, as ordinary code.
 
-The functions of `app.users`, `app.tasks` and `app.conversations` keep to one contract. They take a session,
+The functions of `app.users`, `app.tasks`, `app.conversations` and `app.idempotency` keep to one contract. They take a session,
 then the id of the user on whose behalf they act, and every statement is limited to that user's rows: what is
 someone else's is not found. They return records, which nothing ties to the session, and leave objects that the
 caller has loaded as they are. They never commit, so that a caller can group several in one transaction. A
@@ -33,6 +33,7 @@ T_co = TypeVar("T_co", covariant=True)
 USER = metadata.tables[f"{SCHEMA}.user"]
 TASK = metadata.tables[f"{SCHEMA}.task"]
 CONVERSATION = metadata.tables[f"{SCHEMA}.conversation"]
+IDEMPOTENCY_KEY = metadata.tables[f"{SCHEMA}.idempotency_key"]
 MESSAGE = metadata.tables[f"{SCHEMA}.message"]
 
 # The user on whose behalf a statement runs. Statements are built once and run with parameters.

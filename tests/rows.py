@@ -31,6 +31,12 @@ def write_rows(database: Database, mark: str) -> None:
                     "INSERT INTO phase2.task (user_id, title, description, completed) VALUES (%s, %s, %s, %s)",
                     (user, f"{mark} {task} " + "x" * 150, "100 %" if task else None, task % 2 == 0),
                 )
+            if "idempotency_key" in tables:
+                cursor.execute(
+                    "INSERT INTO phase2.idempotency_key (user_id, endpoint, key, request, status, headers, body)"
+                    " VALUES (%s, 'tasks', %s, sha256('{}'), 201, '{}', '{\"title\": \"ü\"}')",
+                    (user, f"{mark} {number}"),
+                )
             if "conversation" not in tables:
                 continue
             cursor.execute(
@@ -50,7 +56,10 @@ def read_rows(database: Database) -> Rows:
     with psycopg2.connect(database.url) as connection, connection.cursor() as cursor:
         rows: Rows = {}
         for table in _tables(cursor) - {"alembic_version"}:
-            cursor.execute(f'SELECT id::text, to_jsonb(t) FROM phase2."{table}" t')
+            # What has no id of its own has a key.
+            cursor.execute(
+                f"SELECT coalesce(r->>'id', r->>'key'), r FROM phase2.\"{table}\" t, to_jsonb(t) r"
+            )
             rows[table] = dict(cursor.fetchall())
         return rows
 

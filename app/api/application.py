@@ -98,7 +98,7 @@ def create_app(settings: Settings) -> Application:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["DELETE", "GET", "PATCH", "POST", "PUT"],
-        allow_headers=["Authorization", "Content-Type", "If-Match", "X-Request-ID"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID"],
         expose_headers=["ETag", "Location", "X-Request-ID"],
     )
     errors.install(app)

@@ -10,7 +10,8 @@ from fastapi.exceptions import RequestValidationError
 
 from app import conversations
 from app.api.errors import FOR_CONVERSATION, FOR_USER, WITH_BODY
-from app.api.etags import CHANGED, IfMatch, require, tell
+from app.api.etags import CHANGED, IfMatch, etag, require, tell
+from app.api.repeatable import REPEATABLE, Created, Repeatable
 from app.api.schemas import (
     ConversationCreate,
     ConversationPage,
@@ -51,15 +52,24 @@ async def list_conversations(
     return ConversationPage.model_validate(page)
 
 
-@router.post("", status_code=201, summary="Start a conversation", responses=FOR_CONVERSATION | WITH_BODY)
+@router.post(
+    "",
+    status_code=201,
+    summary="Start a conversation",
+    response_model=ConversationRead,
+    responses=FOR_CONVERSATION | WITH_BODY | REPEATABLE,
+)
 async def start_conversation(
-    user_id: OwnId, session: Transaction, conversation: ConversationCreate, response: Response
-) -> ConversationRead:
+    user_id: OwnId, session: Transaction, conversation: ConversationCreate, once: Repeatable
+) -> Response:
     """Open it without messages. 404 where the user no longer exists."""
-    started = await conversations.start(session, user_id, title=conversation.title)
-    response.headers["Location"] = f"/api/{user_id}/conversations/{started.id}"
-    tell(response, started)
-    return ConversationRead.model_validate(started)
+
+    async def start() -> Created:
+        started = await conversations.start(session, user_id, title=conversation.title)
+        where = f"/api/{user_id}/conversations/{started.id}"
+        return Created(ConversationRead.model_validate(started), {"Location": where, "ETag": etag(started)})
+
+    return await once("conversations", conversation, start)
 
 
 @router.get("/{conversation_id}", summary="Read a conversation", responses=FOR_CONVERSATION)
@@ -123,11 +133,20 @@ async def delete_conversation(
     "/{conversation_id}/messages",
     status_code=201,
     summary="Add a message",
-    responses=FOR_CONVERSATION | WITH_BODY,
+    response_model=MessageRead,
+    responses=FOR_CONVERSATION | WITH_BODY | REPEATABLE,
 )
 async def append_message(
-    user_id: OwnId, session: Transaction, conversation_id: ConversationId, message: MessageCreate
-) -> MessageRead:
+    user_id: OwnId,
+    session: Transaction,
+    conversation_id: ConversationId,
+    message: MessageCreate,
+    once: Repeatable,
+) -> Response:
     """Write it at the end of the conversation, which thereby becomes the last used."""
-    added = await conversations.append(session, user_id, conversation_id, message.role, message.content)
-    return MessageRead.model_validate(added)
+
+    async def append() -> Created:
+        added = await conversations.append(session, user_id, conversation_id, message.role, message.content)
+        return Created(MessageRead.model_validate(added), {})
+
+    return await once(f"conversations/{conversation_id}/messages", message, append)

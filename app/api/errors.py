@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from app.access import NotFound
 from app.api.schemas import Invalid, Problem
 from app.database import is_connection_fault
+from app.idempotency import InFlight, OtherRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -125,6 +126,15 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(NotFound)
     async def not_found(_request: Request, error: NotFound) -> Response:
         return answer(404, f"{str(error).capitalize()}.")
+
+    @app.exception_handler(InFlight)
+    async def in_flight(_request: Request, _error: InFlight) -> Response:
+        return answer(409, "The request of this Idempotency-Key is being done.")
+
+    @app.exception_handler(OtherRequest)
+    async def other_request(_request: Request, _error: OtherRequest) -> Response:
+        said = "This Idempotency-Key was used for another body."
+        return answer(422, said, [{"loc": ["header", "Idempotency-Key"], "msg": said, "type": "key_reused"}])
 
     @app.exception_handler(StarletteHTTPException)
     async def refused_by_http(_request: Request, error: StarletteHTTPException) -> Response:

@@ -8,7 +8,8 @@ from fastapi.exceptions import RequestValidationError
 
 from app import tasks
 from app.api.errors import FOR_TASK, FOR_USER, WITH_BODY
-from app.api.etags import CHANGED, IfMatch, require, tell
+from app.api.etags import CHANGED, IfMatch, etag, require, tell
+from app.api.repeatable import REPEATABLE, Created, Repeatable
 from app.api.schemas import TaskCreate, TaskPage, TaskRead, TaskUpdate
 from app.api.tokens import OwnId
 from app.api.transaction import Transaction
@@ -45,15 +46,24 @@ async def list_tasks(
     return TaskPage.model_validate(page)
 
 
-@router.post("", status_code=201, summary="Add a task", responses=FOR_TASK | WITH_BODY)
-async def create_task(user_id: OwnId, session: Transaction, task: TaskCreate, response: Response) -> TaskRead:
+@router.post(
+    "",
+    status_code=201,
+    summary="Add a task",
+    response_model=TaskRead,
+    responses=FOR_TASK | WITH_BODY | REPEATABLE,
+)
+async def create_task(user_id: OwnId, session: Transaction, task: TaskCreate, once: Repeatable) -> Response:
     """Add an open task. 404 where the user no longer exists."""
-    created = await tasks.create(
-        session, user_id, task.title, description=task.description, priority=task.priority
-    )
-    response.headers["Location"] = f"/api/{user_id}/tasks/{created.id}"
-    tell(response, created)
-    return TaskRead.model_validate(created)
+
+    async def add() -> Created:
+        created = await tasks.create(
+            session, user_id, task.title, description=task.description, priority=task.priority
+        )
+        where = f"/api/{user_id}/tasks/{created.id}"
+        return Created(TaskRead.model_validate(created), {"Location": where, "ETag": etag(created)})
+
+    return await once("tasks", task, add)
 
 
 @router.get("/{task_id}", summary="Read a task", responses=FOR_TASK)

@@ -2,8 +2,9 @@
 
 from app.models.base import Base, metadata
 from app.models.conversation import Conversation
+from app.models.idempotency_key import IdempotencyKey
 from app.models.message import Message, Role
 from app.models.task import Task
 from app.models.user import User
 
-__all__ = ["Base", "Conversation", "Message", "Role", "Task", "User", "metadata"]
+__all__ = ["Base", "Conversation", "IdempotencyKey", "Message", "Role", "Task", "User", "metadata"]

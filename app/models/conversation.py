@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Optional
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import Index, PrimaryKeyConstraint, text
 from sqlalchemy.orm import validates
 from sqlmodel import Field, Relationship
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 class Conversation(Base, table=True):
     """A thread of messages between one user and an assistant; its messages go with it.
 
-    `(user_id, id)` is unique so that a message can refer to both: a message's owner is its conversation's.
+    A message refers to both columns of the key: a message's owner is its conversation's.
     """
 
     __tablename__ = "conversation"
     __table_args__ = (
-        UniqueConstraint("user_id", "id"),
+        PrimaryKeyConstraint("user_id", "id"),
         Index("ix_conversation_user_id_updated_at_id", "user_id", text("updated_at DESC"), "id"),
         {"comment": "Threads of messages between a user and an assistant."},
     )
 
-    user_id: UUID = Field(foreign_key=f"{SCHEMA}.user.id", ondelete="CASCADE")
+    user_id: UUID = Field(foreign_key=f"{SCHEMA}.user.id", ondelete="CASCADE", primary_key=True)
     title: str | None = Field(default=None, max_length=200)
 
     user: Optional["User"] = Relationship(back_populates="conversations")

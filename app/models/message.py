@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Optional
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Enum, ForeignKeyConstraint, Index, Text
+from sqlalchemy import CheckConstraint, Enum, ForeignKeyConstraint, Index, PrimaryKeyConstraint, Text
 from sqlalchemy.orm import validates
 from sqlmodel import Field, Relationship
 
@@ -26,16 +26,17 @@ class Role(StrEnum):
 
 
 # VARCHAR and a named CHECK, not a native ENUM: a value is added and removed in one transaction, and
-# `DROP TABLE` leaves no type behind.
+# `DROP TABLE` leaves no type behind. The CHECK is spelt below: what SQLAlchemy writes, `role IN (…)`, comes back
+# from a sharded table in other words.
 ROLE = Enum(
     Role,
     name="role",
     native_enum=False,
-    create_constraint=True,
     length=20,
     validate_strings=True,
     values_callable=lambda roles: [role.value for role in roles],
 )
+ROLES = ", ".join(f"'{role}'::text" for role in Role)
 
 
 class Message(Base, table=True):
@@ -48,7 +49,9 @@ class Message(Base, table=True):
             [f"{SCHEMA}.conversation.user_id", f"{SCHEMA}.conversation.id"],
             ondelete="CASCADE",
         ),
+        PrimaryKeyConstraint("user_id", "id"),
         CheckConstraint("content <> ''", name="content_not_empty"),
+        CheckConstraint(f"role::text = ANY (ARRAY[{ROLES}])", name="role"),
         Index(None, "user_id", "conversation_id", "created_at", "id"),
         {"comment": "Turns of conversations, in the order of created_at."},
     )
@@ -57,7 +60,7 @@ class Message(Base, table=True):
     created_at: datetime = moment(CLOCK)
     updated_at: datetime = moment(CLOCK, onupdate=CLOCK)
 
-    user_id: UUID
+    user_id: UUID = Field(primary_key=True)
     conversation_id: UUID
     role: Role = Field(sa_type=ROLE)
     content: str = Field(min_length=1, sa_type=Text)

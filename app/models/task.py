@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Optional
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, SmallInteger, Text, false, text
+from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, SmallInteger, Text, false, text
 from sqlmodel import Field, Relationship
 
 from app.models.base import Base
@@ -18,6 +18,7 @@ class Task(Base, table=True):
 
     __tablename__ = "task"
     __table_args__ = (
+        PrimaryKeyConstraint("user_id", "id"),
         CheckConstraint(r"title ~ '\S'", name="title_not_blank"),
         CheckConstraint("priority BETWEEN 1 AND 4", name="priority_range"),
         Index("ix_task_user_id_created_at_id", "user_id", text("created_at DESC"), "id"),
@@ -25,7 +26,7 @@ class Task(Base, table=True):
         {"comment": "What users mean to do."},
     )
 
-    user_id: UUID = Field(foreign_key=f"{SCHEMA}.user.id", ondelete="CASCADE")
+    user_id: UUID = Field(foreign_key=f"{SCHEMA}.user.id", ondelete="CASCADE", primary_key=True)
     title: str = Field(min_length=1, max_length=200)
     description: str | None = Field(default=None, sa_type=Text)
     completed: bool = Field(default=False, sa_column_kwargs={"server_default": false()})

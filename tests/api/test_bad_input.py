@@ -65,6 +65,11 @@ TABLE: list[Row] = [
     *(("POST", "{tasks}", JSON, body, 422) for body in NO_TASKS),
     *(("PUT", "{talk}", JSON, body, 422) for body in (b"", b"{", b"{}", b'{"title": ""}')),
     ("POST", "{tasks}", JSON, b"\xff", 400),
+    # keys of requests
+    *(
+        (*place, JSON | {"Idempotency-Key": key}, TITLE, 422)
+        for place in WRITING if place[0] == "POST" for key in ("", SECRET + " x", "x" * 256, "a b", "\t")
+    ),
     # preconditions
     *(
         (method, one, JSON | {"If-Match": tag}, TITLE, 412)

@@ -65,7 +65,7 @@ KEPT = [
     "ALTER TABLE phase2.task ADD short text GENERATED ALWAYS AS (left(title, 10)) STORED",
     "CREATE INDEX ON phase2.task (completed)",
     "ALTER TABLE phase2.task DROP CONSTRAINT ck_task_priority_range",
-    "ALTER TABLE phase2.message ALTER user_id DROP NOT NULL",
+    "ALTER TABLE phase2.message ALTER content DROP NOT NULL",
 ]
 LOST = {
     "ALTER TABLE phase2.task DROP COLUMN description": "task.description is gone",

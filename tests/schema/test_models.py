@@ -301,7 +301,7 @@ def test_messages_of_one_transaction_come_back_in_their_order(session: Session, 
     talk.messages += [Message(role=Role.USER, content=str(number)) for number in range(300)]
     session.commit()
     with Session(engine) as fresh:
-        read = fresh.get_one(Conversation, talk.id).messages
+        read = fresh.get_one(Conversation, (talk.user_id, talk.id)).messages
         assert [message.content for message in read[3:]] == [str(number) for number in range(300)]
         assert all(message.updated_at >= message.created_at for message in read)
 

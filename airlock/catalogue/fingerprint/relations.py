@@ -119,6 +119,8 @@ ORDER BY a.attrelid, a.attnum
     comment=comment("a.attrelid", "pg_class", "a.attnum"),
 )
 
+# A foreign key depends on one index of the key that it refers to: of several it is told which, for that one cannot be
+# dropped.
 _CONSTRAINTS = Template("""
 SELECT 'constraint', n.nspname, coalesce(c.relname, t.typname), k.conname,
   pg_get_constraintdef(k.oid) AS "definition",
@@ -128,6 +130,10 @@ SELECT 'constraint', n.nspname, coalesce(c.relname, t.typname), k.conname,
     SELECT string_agg(DISTINCT CASE g.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'on replicas only'
                                                 ELSE 'always' END, ', ')
     FROM pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgenabled <> 'O') END AS "enforcing triggers",
+  CASE WHEN k.contype = 'f' AND (
+    SELECT count(*) FROM pg_index i WHERE i.indrelid = k.confrelid AND i.indisunique
+      AND i.indnkeyatts = cardinality(k.confkey) AND k.confkey @> (i.indkey::int2[])[0:i.indnkeyatts - 1]) > 1
+    THEN k.conindid::regclass::text END AS "rests on the index",
   d.description AS "comment",
   CASE WHEN k.contypid <> 0 THEN 'type' END AS "=of"
 FROM pg_constraint k
