@@ -20,6 +20,7 @@ from airlock.samples.digests import (
     digests,
 )
 from airlock.samples.fill import fill, with_requirements
+from airlock.samples.hours import odd_hours, zones_named
 from airlock.samples.sequences import Next, compare_sequences, read_sequences, set_sequences
 from airlock.samples.tables import Table, read_tables
 
@@ -39,10 +40,12 @@ __all__ = [
     "digests",
     "fill",
     "fresh_values",
+    "odd_hours",
     "read_sequences",
     "read_tables",
     "set_sequences",
     "time_by_hand",
     "with_requirements",
     "write_clones",
+    "zones_named",
 ]

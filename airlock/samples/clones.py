@@ -12,11 +12,12 @@ from airlock.samples.digests import key_sql
 from airlock.samples.fit import fit
 from airlock.samples.plan import make_plan
 from airlock.samples.tables import Table, quoted
-from airlock.samples.values import Generator, values_for
+from airlock.samples.values import values_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from airlock.samples.builtin_types import Generator
     from airlock.samples.tables import Column
 
 # Far from the numbers that sample rows were made of; farther still where nothing would refuse one that is taken.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
 from airlock.records.rows import Fill
+from airlock.samples.cycles import forced_cycle, insert_cycle
 from airlock.samples.fit import fit
 from airlock.samples.order import can_be_null, fill_order
 from airlock.samples.plan import insert_sql, make_plan
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _ONE_BY_ONE = 1_000
 # Rows that a revision inserts have small keys: where sample rows were in its way, theirs begin here.
 _OUT_OF_THE_WAY = 8_000
+# Up to so many rows a table that refers to others gets some more than they have.
+_WORTH_MORE = 1_000
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "real", "double precision", "numeric"})
 
 
@@ -37,19 +40,21 @@ def fill(
     made: Mapping[str, str] | None = None,
     required: Mapping[str, Table] | None = None,
     analyze: bool = False,
+    edges: Mapping[str, tuple[str, ...]] | None = None,
 ) -> tuple[Fill, ...]:
     """Bring tables to at least `rows` rows each; report each table, with the reason where there are fewer.
 
     `tables` are labels (`phase2.task`), None for all; tables outside them are referred to, not written.
     `search_path` is the project's own, for its triggers; None leaves the session's. `made` maps a table to SQL that
     the project wrote to fill it. `required` gives tables as they will be after a revision that refused other rows:
-    their CHECKs, uniques and NOT NULLs are satisfied as well, and small keys are left to the revision. Every table is
-    one transaction, committed; a table that refuses its rows is reported, not raised. Triggers fire as for anybody.
+    their CHECKs, uniques and NOT NULLs are satisfied as well, and small keys are left to the revision. `edges` gives SQL
+    of more values at the edge of a type, by its name. Every table is one transaction, committed; a table that refuses
+    its rows is reported, not raised. Triggers fire as for anybody.
     """
     known = read_tables(connection, names=tables, exclude=exclude, targets=True)
-    return Filler(connection, known, search_path, dict(made or {}), dict(required or {})).fill(
-        [table for table in known if tables is None or table.label in tables], rows, analyze=analyze
-    )
+    return Filler(
+        connection, known, search_path, dict(made or {}), dict(required or {}), dict(edges or {})
+    ).fill([table for table in known if tables is None or table.label in tables], rows, analyze=analyze)
 
 
 class Filler:
@@ -62,11 +67,13 @@ class Filler:
         search_path: str | None,
         made: dict[str, str],
         required: dict[str, Table],
+        edges: dict[str, tuple[str, ...]],
     ) -> None:
         self.connection = connection
         self.tables = {table.oid: with_requirements(table, required.get(table.label)) for table in known}
         self.search_path = search_path
         self.made = made
+        self.edges = edges
         self.first_key = _OUT_OF_THE_WAY if required else 0
         self.counts: dict[int, int] = {}
         self.reasons: dict[int, str] = {}
@@ -84,13 +91,14 @@ class Filler:
             again = []
             for table in ordered:
                 unready = [key for key in table.foreign_keys if not self.counts.get(key.target)]
-                target = max(rows // 3, 1) if any(can_be_null(table, key) for key in unready) else rows
-                self._fill(table, target)
-                if target < rows:
+                if any(can_be_null(table, key) or key.target == table.oid for key in unready):
                     again.append(table)
+                    self._fill(table, max(rows // 3, 1))
+                else:
+                    self._fill(table, self._enough(table, rows))
             for table in again:
                 if self.counts[table.oid]:
-                    self._fill(table, rows)
+                    self._fill(table, self._enough(table, rows))
             self._count([table.oid for table in ordered])
             if analyze:
                 with self.connection.cursor() as cursor:
@@ -141,7 +149,7 @@ class Filler:
 
     def _add(self, table: Table, rows: int) -> None:
         """Add what is missing, in ever plainer attempts: with edges, without, without NULLs, one by one."""
-        if self._project_made(table):
+        if self._project_made(table) or self._fill_cycle(table, rows):
             return
         attempts = [(True, True, False), (False, True, True), (False, False, True)]
         for edges, nulls, skip in attempts:
@@ -158,7 +166,7 @@ class Filler:
     def _attempt(
         self, table: Table, missing: int, *, edges: bool, nulls: bool, skip: bool, one_by_one: bool = False
     ) -> None:
-        plan = make_plan(table, self.counts, edges=edges, nulls=nulls)
+        plan = make_plan(table, self.counts, edges=edges, nulls=nulls, more=self.edges)
         if plan.unknown:
             self.reasons[table.oid] = f"no value can be made for {'; '.join(plan.unknown)}"
             return
@@ -192,6 +200,38 @@ class Filler:
             self.reasons.pop(table.oid, None)
         elif plan.room is not None:
             self.reasons[table.oid] = f"its unique key ({plan.room_of}) has room for {plan.room}"
+
+    def _enough(self, table: Table, rows: int) -> int:
+        """Ask for more rows than there are to refer to, where several may refer to one: not every parent has one child."""
+        if rows > _WORTH_MORE:
+            return rows
+        alone = [set(one.columns) for one in table.uniques]
+        parents = [
+            self.counts.get(key.target, 0)
+            for key in table.foreign_keys
+            if key.target != table.oid and not any(one <= set(key.columns) for one in alone)
+        ]
+        return max(rows, *(min(one, 2 * rows) + rows // 4 for one in parents if one >= rows), 0)
+
+    def _fill_cycle(self, table: Table, rows: int) -> bool:
+        """Fill the table with all others that must refer to it and that it must refer to; False where there are none."""
+        members = () if self.counts[table.oid] else forced_cycle(table, self.tables, self.counts)
+        for edges in (True, False) if members else ():
+            try:
+                with self.connection.cursor() as cursor:
+                    self._settle(cursor)
+                    if any(key.deferrable for one in members for key in one.foreign_keys):
+                        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+                    why = insert_cycle(cursor, members, rows, self.tables, self.counts, edges=edges)
+                if why is None:
+                    self.connection.commit()
+                    self._count([one.oid for one in members])
+                    return True
+            except client.Error as error:
+                why = _first_line(error)
+            self.connection.rollback()
+            self.reasons.update({one.oid: why for one in members})
+        return bool(members)
 
     def _project_made(self, table: Table) -> bool:
         statement = self.made.pop(table.label, None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from airlock.samples.builtin_types import Generator, Values
 from airlock.samples.order import can_be_null
 from airlock.samples.tables import quoted
-from airlock.samples.values import Generator, Values, null_of, values_for
+from airlock.samples.values import null_of, values_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +21,11 @@ POOL = 10_000
 _CYCLE = 23
 _FIRST_EDGE = 8
 _SPARSE_FROM = 1_000
+_MOST_EDGES = _CYCLE - _FIRST_EDGE
+# So far apart are the values of two columns that have the same kind of value: neither is a copy of the other.
+_APART = 37
+_FEW = 100
+_NONE: Mapping[str, tuple[str, ...]] = {}
 
 
 @dataclass(slots=True)
@@ -42,7 +49,7 @@ class Plan:
 
     def column_sql(self, column: Column, number: str = "g.i") -> str:
         """Spell one column's value, with its NULLs and edges."""
-        unique = self._is_unique(column.name)
+        unique = self.is_unique(column.name)
         usual = self.usual[column.name].at(f"({number} + {self.first_key})" if unique else f"({number})")
         arms = []
         place = f"(({number}) + {column.number}) % {_CYCLE}"
@@ -61,7 +68,8 @@ class Plan:
             ]
         return f"CASE {' '.join(arms)} ELSE {usual} END" if arms else usual
 
-    def _is_unique(self, name: str) -> bool:
+    def is_unique(self, name: str) -> bool:
+        """Tell whether the column is part of a unique key."""
         return any(name in one.columns for one in self.table.uniques)
 
 
@@ -71,9 +79,14 @@ def make_plan(
     *,
     edges: bool = True,
     nulls: bool = True,
+    more: Mapping[str, tuple[str, ...]] = _NONE,
 ) -> Plan:
-    """Choose values for every column. `parents` counts the rows of the tables that already have some."""
+    """Choose values for every column. `parents` counts the rows of the tables that already have some.
+
+    `more` are edges by type, beside those that every column of the type has.
+    """
     plan = Plan(table)
+    alike: Counter[str] = Counter()
     _choose_keys(plan, parents)
     for column in table.columns:
         if column.name in plan.by_key:
@@ -91,13 +104,28 @@ def make_plan(
                 plan.unknown.append(f"{column.name} {column.type}")
             continue
         plan.values[column.name] = found
-        plan.usual[column.name] = found.generators[0]
+        usual = found.generators[0]
+        plan.usual[column.name] = _apart(usual, alike[usual.sql], digits=not plan.is_unique(column.name))
+        alike[usual.sql] += 1
         if edges and _may_stand_at_the_edge(table, column):
-            plan.edges[column.name] = found.edges
+            plan.edges[column.name] = (*found.edges, *more.get(column.type, ()))[:_MOST_EDGES]
         if nulls and column.nullable:
             plan.nulls.add(column.name)
     _make_room(plan, parents)
     return plan
+
+
+def _apart(usual: Generator, earlier: int, *, digits: bool) -> Generator:
+    """Give the next column of one kind other values in the same row than `earlier` ones have: `b = a` must change something.
+
+    Where there are few values, every pair of them comes (`digits`), unless a unique key has them take turns itself.
+    """
+    size = usual.cardinality
+    if not earlier or size == 1:
+        return usual
+    if size is not None and size <= _FEW and digits:
+        return replace(usual, sql=usual.at(f"(($i) / {size**earlier})"))
+    return replace(usual, sql=usual.at(f"(($i) + {_APART * earlier})"))
 
 
 def _may_stand_at_the_edge(table: Table, column: Column) -> bool:
@@ -266,9 +294,11 @@ def _join(
     parents: Mapping[int, int],
 ) -> str:
     digit = plan.usual.get(f"key {key.name}")
+    # Of two keys into one table each row has two different ones.
+    earlier = sum(other.target == key.target for other in plan.keys[: plan.keys.index(key)])
     if shared:
         same = " AND ".join(f"{alias}.{quoted(there)} = {assigned[here]}" for here, there in shared)
         return f"JOIN {alias} ON {same} AND {alias}.airlock_n = g.i % {alias}.airlock_t"
     size = min(parents[key.target], POOL)
-    number = digit.at("g.i") if digit else f"g.i % {size}"
+    number = digit.at("g.i") if digit else f"(g.i + {earlier}) % {size}"
     return f"JOIN {alias} ON {alias}.airlock_n = {number}"

@@ -38,13 +38,16 @@ class Column:
     identity: str
     labels: tuple[str, ...] = ()
     subtype: str | None = None
-    parts: tuple[str, ...] = ()
     domain: str | None = None
     full: str = ""
     forms: tuple[str, ...] = ()
     # Of a text: the column whose type it must be read as. Of JSON: "object" or "array", where nothing else will do.
     fits: Column | None = None
     shape: str = ""
+    # Of an array: its elements' kind, and what their range or domain is over. Of a composite, or an array of them: its parts.
+    element: str = ""
+    over: str | None = None
+    parts: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +171,16 @@ SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL
   (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = coalesce(x.oid, b.oid, t.oid)),
   coalesce((SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE coalesce(b.oid, t.oid) IN (r.rngtypid, r.rngmultitypid)),
            format_type(x.oid, NULL)),
-  (SELECT array_agg(format_type(f.atttypid, f.atttypmod) ORDER BY f.attnum) FROM pg_attribute f
-   WHERE f.attrelid = coalesce(b.typrelid, t.typrelid) AND f.attnum > 0 AND NOT f.attisdropped AND t.typrelid <> 0),
   CASE WHEN t.typtype = 'd' THEN t.oid END,
   (SELECT array_agg(pg_get_expr(k.conbin, 0) ORDER BY k.conname) FROM pg_constraint k
    WHERE k.contypid = t.oid AND k.contype = 'c'),
   format_type(coalesce(b.oid, t.oid), coalesce(nullif(t.typtypmod, -1), a.atttypmod)), coalesce(x.oid, b.oid, t.oid) >= 16384
-    OR coalesce(x.oid, b.oid, t.oid)::regtype::text = ANY (%(rare)s)
+    OR coalesce(x.oid, b.oid, t.oid)::regtype::text = ANY (%(rare)s),
+  x.typtype, coalesce(
+    (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE x.oid IN (r.rngtypid, r.rngmultitypid)),
+    CASE WHEN x.typtype = 'd' AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = x.oid)
+      THEN format_type(x.typbasetype, x.typtypmod) END),
+  coalesce(x.typrelid, b.typrelid, t.typrelid)
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN LATERAL (
   WITH RECURSIVE base (oid, typtype, typbasetype) AS (
@@ -192,6 +198,8 @@ _RARE = (
     "jsonpath", "xid", "xid8", "cid", "tid", "txid_snapshot", "refcursor", "regclass", "regtype", "regproc", "regprocedure",
     "regrole", "regnamespace", "regconfig", "regdictionary", "regcollation", "int2vector", "oidvector", "gtsvector",
 )  # fmt: skip
+# Where a row of `_COLUMNS` says that its type is one of those.
+_RARE_ONE = -4
 _CONSTRAINTS = """
 SELECT k.conrelid, k.conname, k.contype,
   (SELECT array_agg(a.attname ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u (m, n)
@@ -288,7 +296,9 @@ def _read(
     cursor.execute(_COLUMNS, {**oids, "rare": list(_RARE)})
     for row in cursor.fetchall():
         column, is_generated, conditions = _column(row)
-        if row[-1] and not is_generated and column.kind == "b":
+        if row[-1]:
+            column = replace(column, parts=_parts(cursor, row[-1]))
+        if row[_RARE_ONE] and not is_generated and column.kind == "b":
             column = replace(column, forms=_forms(cursor, column, asked))
         if is_generated:
             generated[row[0]].add(column.name)
@@ -339,7 +349,7 @@ def _read(
 
 def _column(row: Any) -> tuple[Column, bool, list[str]]:
     (_, name, number, type_, kind, category, nullable, modifier, default, sequence, identity, generated,
-     labels, subtype, parts, domain, conditions, full, _) = row  # fmt: skip
+     labels, subtype, domain, conditions, full, _, element, over, _) = row  # fmt: skip
     length = scale = None
     if modifier is not None:
         if type_ in {"character varying", "character"} or type_.startswith(
@@ -355,11 +365,18 @@ def _column(row: Any) -> tuple[Column, bool, list[str]]:
     return (
         Column(
             name, number, type_, kind, category, category == "A", nullable, length, scale, default, sequence,
-            identity, tuple(labels or ()), subtype, tuple(parts or ()), str(domain) if domain else None, full,
+            identity, tuple(labels or ()), subtype, str(domain) if domain else None, full, element=element or "", over=over,
         ),
         bool(generated),
         list(conditions or ()),
     )  # fmt: skip
+
+
+def _parts(cursor: Any, relation: int) -> tuple[Column, ...]:
+    """Read the parts of a composite type, and of the composites in it; at whatever depth."""
+    cursor.execute(_COLUMNS, {"oids": [relation], "rare": []})
+    rows = cursor.fetchall()
+    return tuple(replace(_column(row)[0], parts=_parts(cursor, row[-1]) if row[-1] else ()) for row in rows)
 
 
 def _forms(cursor: Any, column: Column, asked: dict[str, tuple[str, ...]]) -> tuple[str, ...]:

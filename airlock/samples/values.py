@@ -7,10 +7,11 @@ same value on every server.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airlock.samples import extension_types
+from airlock.samples.builtin_types import BY_TYPE, RANGE_BOUNDS, TEXTS, Generator, Values
 
 if TYPE_CHECKING:
     from airlock.samples.tables import Column
@@ -18,26 +19,11 @@ if TYPE_CHECKING:
 _TEXT_TYPES = frozenset({"text", "character varying", "character", "name", "citext", '"char"'})
 # What no fixed list of values can be for: other types take their turn with them.
 _SHORT_TEXT = 14
-
-
-@dataclass(frozen=True, slots=True)
-class Generator:
-    """An expression over `$i`; `cardinality` None where it never repeats."""
-
-    sql: str
-    cardinality: int | None = None
-
-    def at(self, number: str) -> str:
-        """Spell the value for a row number given as SQL."""
-        return self.sql.replace("$i", number)
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """What one column may get: generators, the first the usual one, and values at the edges of its type."""
-
-    generators: tuple[Generator, ...]
-    edges: tuple[str, ...] = ()
+_MOST_EDGES_OF_A_PART = 2
+# Of elements that are no plain types: enums, composites, ranges, multiranges.
+_KINDS = frozenset({"e", "c", "r", "m"})
+# Ranges over them are spelt with [) whatever they were made of.
+_DISCRETE = frozenset({"integer", "bigint", "date"})
 
 
 def values_for(column: Column, salt: str = "") -> Values | None:
@@ -115,8 +101,8 @@ def _values(column: Column) -> Values | None:
         return _bits(column)
     if type_ == "numeric":
         return _numeric(column)
-    if type_ in _SIMPLE:
-        return _SIMPLE[type_]
+    if type_ in BY_TYPE:
+        return BY_TYPE[type_]
     return Values(tuple(Generator(sql) for sql in brought)) if brought else None
 
 
@@ -130,7 +116,7 @@ def _text(column: Column) -> Values:
     length = column.length if column.type != '"char"' else 1
     if column.type == "character" and length is None:
         length = 1
-    generators = [Generator(sql) for sql in _TEXTS if length is None or length >= _SHORT_TEXT]
+    generators = [Generator(sql) for sql in TEXTS if length is None or length >= _SHORT_TEXT]
     if "mail" in column.name and generators:
         generators.insert(0, generators.pop(1))
     if length is not None and length < _SHORT_TEXT:
@@ -161,28 +147,6 @@ def _text(column: Column) -> Values:
     )
 
 
-_TEXTS = (
-    "'sample ' || ($i)",
-    "'sample' || ($i) || '@example.com'",
-    "'sample-' || ($i)",
-    "'sample_' || ($i)",
-    "($i)::text",
-    "'SAMPLE' || ($i)",
-    "'Sample ' || ($i)",
-    "md5(($i)::text)",
-    "'https://example.com/' || ($i)",
-    "'/sample/' || ($i)",
-    "md5(($i)::text)::uuid::text",
-    "'+1555' || lpad(($i)::text, 8, '0')",
-    "'#' || lpad(to_hex(($i) % 16777216), 6, '0')",
-    "'1.' || ($i) || '.0'",
-    "'192.0.2.' || (($i) % 254 + 1)",
-    "encode(sha256(($i)::text::bytea), 'hex')",
-    "to_jsonb($i)::text",
-    "(timestamp '2020-01-01' + ($i) * interval '1 day')::date::text",
-)
-
-
 def _numeric(column: Column) -> Values:
     if column.length is None:
         return Values(
@@ -192,7 +156,7 @@ def _numeric(column: Column) -> Values:
                 Generator("-1 - ($i)"),
                 Generator("(($i) % 100) / 100.0", 100),
             ),
-            ("0", "-1.5", "0.000000000000000001", "123456789012345678901234567890.123456789"),
+            ("0", "-1.5", "1.50", "0.000000000000000001", "123456789012345678901234567890.123456789"),
         )
     precision, scale = column.length, column.scale or 0
     whole = max(precision - scale, 0)
@@ -211,9 +175,13 @@ def _numeric(column: Column) -> Values:
 def _array(column: Column) -> Values | None:
     if column.subtype is None:
         return None
+    # Of a domain without conditions its base type's values, of a range its own.
+    domain = column.element == "d"
+    full = column.over if domain and column.over else column.full.removesuffix("[]")
     inner = replace(
-        column, type=column.subtype, is_array=False, kind="e" if column.labels else "b",
-        category="E" if column.labels else "", subtype=None, full=column.full.removesuffix("[]"),
+        column, type=full.partition("(")[0] if domain else column.subtype, is_array=False, element="", full=full,
+        kind=column.element if column.element in _KINDS else "b", category="E" if column.labels else "",
+        subtype=None if domain else column.over,
     )  # fmt: skip
     found = values_for(inner)
     if found is None:
@@ -229,12 +197,14 @@ def _array(column: Column) -> Values | None:
             f"ARRAY[{element.at('0')}, NULL]",
             # In no order, and one value twice.
             f"ARRAY[{element.at('1')}, {element.at('0')}, {element.at('1')}]",
+            # Beginning elsewhere than at 1.
+            f"'[0:1]=' || (ARRAY[{element.at('0')}, {element.at('1')}])::text",
         ),
     )
 
 
 def _range(column: Column) -> Values | None:
-    low = _RANGE_BOUNDS.get(column.subtype or "")
+    low = RANGE_BOUNDS.get(column.subtype or "")
     if low is None:
         # In which order the values of another type stand is not known: each range holds one.
         bound = _bound(column)
@@ -244,9 +214,14 @@ def _range(column: Column) -> Values | None:
         return Values((Generator(one, bound.cardinality),), ("'empty'",))
     first, second = low.replace("$n", "(2 * ($i))"), low.replace("$n", "(2 * ($i) + 1)")
     # Disjoint, so that an EXCLUDE with && lets them all in.
-    return Values(
-        (Generator(f"{column.type}({first}, {second})"),), ("'empty'", f"{column.type}(NULL, NULL)")
-    )
+    edges = ["'empty'", f"{column.type}(NULL, NULL)"]
+    if column.subtype not in _DISCRETE:
+        # Another range where the bounds themselves belong to it, or do not.
+        edges += [
+            f"{column.type}({first}, {second}, '{bounds}')".replace("$i", "1") for bounds in ("[]", "()")
+        ]
+    edges.append(f"{column.type}({first}, NULL)".replace("$i", "2"))
+    return Values((Generator(f"{column.type}({first}, {second})"),), tuple(edges))
 
 
 def _bound(column: Column) -> Generator | None:
@@ -262,7 +237,7 @@ def _bound(column: Column) -> Generator | None:
 
 
 def _multirange(column: Column) -> Values | None:
-    low = _RANGE_BOUNDS.get(column.subtype or "")
+    low = RANGE_BOUNDS.get(column.subtype or "")
     if low is None:
         bound = _bound(column)
         if bound is None:
@@ -272,133 +247,25 @@ def _multirange(column: Column) -> Values | None:
     return Values((Generator(f"format('{{[%s,%s)}}', {first}, {second})"),), ("'{}'",))
 
 
-_RANGE_BOUNDS = {
-    "integer": "($n)::integer",
-    "bigint": "($n)::bigint",
-    "numeric": "($n)::numeric",
-    "double precision": "($n)::float8",
-    "real": "($n)::real",
-    "date": "date '2000-01-01' + ($n)::integer",
-    "timestamp without time zone": "timestamp '2000-01-01' + ($n) * interval '1 hour'",
-    "timestamp with time zone": "timestamptz '2000-01-01 00:00:00+00' + ($n) * interval '1 hour'",
-}
-
-
 def _composite(column: Column) -> Values | None:
-    parts = []
-    for part in column.parts:
-        name = part.split("(")[0]
-        known = _SIMPLE.get(name) or (Values((Generator("'s' || ($i)"),)) if name in _TEXT_TYPES else None)
-        if name == "numeric":
-            known = Values((Generator("($i) % 10", 10),))
-        if known is None and (brought := extension_types.values_of(part)):
-            known = Values((Generator(brought[0]),))
-        parts.append(f"({known.generators[0].sql})::{part}" if known else "NULL")
-    return Values((Generator(f"ROW({', '.join(parts)})", None if parts else 1),))
+    """Give each part the usual value of its type, and now and then an edge of one of them."""
+    found = [values_for(part) for part in column.parts]
+    usual = [
+        one.generators[0].sql if one else null_of(part) for one, part in zip(found, column.parts, strict=True)
+    ]
+    edges = tuple(
+        Generator(f"ROW({', '.join([*usual[:place], edge, *usual[place + 1 :]])})").at("0")
+        for place, one in enumerate(found)
+        for edge in (one.edges[:_MOST_EDGES_OF_A_PART] if one else ())
+    )
+    return Values((Generator(f"ROW({', '.join(usual)})", None if usual else 1),), edges)
 
 
 def _bits(column: Column) -> Values:
     length = column.length or (1 if column.type == "bit" else 16)
     size = 2 ** min(length, 31)
     digits = f"lpad(right((($i) % {size})::integer::bit(32)::text, {min(length, 32)}), {length}, '0')"
-    return Values((Generator(digits, size),), (f"repeat('1', {length})", f"repeat('0', {length})"))
-
-
-_LEAP = "2024-02-29 23:59:59.999999"
-_SIMPLE: dict[str, Values] = {
-    "smallint": Values(
-        (
-            Generator("($i) % 32767 + 1", 32767),
-            Generator("($i) % 100", 100),
-            Generator("-1 - ($i) % 32767", 32767),
-        ),
-        ("0", "-1", "32767", "-32768"),
-    ),
-    "integer": Values(
-        (Generator("($i) + 1"), Generator("($i) % 100", 100), Generator("-1 - ($i)"), Generator("($i) * 10")),
-        ("0", "-1", "2147483647", "-2147483648"),
-    ),
-    "bigint": Values(
-        (Generator("($i) + 1"), Generator("($i) % 100", 100), Generator("-1 - ($i)"), Generator("($i) * 10")),
-        ("0", "-1", "9223372036854775807", "-9223372036854775808"),
-    ),
-    "oid": Values((Generator("($i) + 1"),)),
-    "real": Values(
-        (Generator("($i) % 16000000 + 0.5"), Generator("(($i) % 100) / 100.0", 100)),
-        ("0", "-1.5", "3.4e38", "1e-37"),
-    ),
-    "double precision": Values(
-        (Generator("($i) + 0.5"), Generator("(($i) % 100) / 100.0", 100)),
-        ("0", "-1.5", "1.7e308", "1e-307", "0.1", "'-0'"),
-    ),
-    "money": Values((Generator("($i)"),), ("0", "-1.5")),
-    "boolean": Values((Generator("($i) % 2 = 0", 2), Generator("true", 1), Generator("false", 1))),
-    "uuid": Values(
-        (Generator("md5('$salt' || ($i))"),),
-        ("'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"),
-    ),
-    "date": Values(
-        (
-            Generator("date '2020-01-01' + (($i) % 2000000)::integer", 2000000),
-            Generator("date '2020-01-02' + (($i) % 2000000)::integer", 2000000),
-        ),
-        (f"'{_LEAP[:10]}'", "'1900-01-01'", "'9999-12-31'"),
-    ),
-    "timestamp without time zone": Values(
-        (
-            Generator("timestamp '2020-01-01 12:00' + ($i) * interval '1 minute'"),
-            Generator("timestamp '2020-01-02 12:00' + ($i) * interval '1 minute'"),
-        ),
-        (f"'{_LEAP}'", "'1969-12-31 23:59:59.999999'", "'9999-12-31 23:59:59.999999'"),
-    ),
-    "timestamp with time zone": Values(
-        (
-            Generator("timestamptz '2020-01-01 12:00:00+00' + ($i) * interval '1 minute'"),
-            Generator("timestamptz '2020-01-02 12:00:00+00' + ($i) * interval '1 minute'"),
-        ),
-        (
-            f"'{_LEAP}+00'",
-            "'1969-12-31 23:59:59.999999+00'",
-            "'2026-03-29 01:30:00+01'",
-            "'9999-12-31 23:59:59+00'",
-        ),
-    ),
-    "time without time zone": Values(
-        (Generator("time '00:00' + ($i) * interval '1 second'", 86400),), ("'23:59:59.999999'",)
-    ),
-    "time with time zone": Values(
-        (Generator("timetz '00:00+00' + ($i) * interval '1 second'", 86400),), ("'23:59:59+14'",)
-    ),
-    "interval": Values(
-        (Generator("($i) * interval '1 minute'"), Generator("(1 + ($i)) * interval '1 minute'")),
-        ("'-1 day'", "'1 mon 1 day'", "'400 days 49:59:59.999999'"),
-    ),
-    "bytea": Values(
-        (Generator("convert_to(($i)::text, 'UTF8')"), Generator("sha256(($i)::text::bytea)")),
-        ("''", r"'\x00ff'"),
-    ),
-    "json": Values(
-        (Generator("json_build_object('n', $i, 'text', 'sample')"), Generator("json_build_array($i)")),
-        ("'{}'", "'[]'", "'null'", '\'{"deep": {"er": [1, null, "ü"]}, "none": null}\''),
-    ),
-    "jsonb": Values(
-        (Generator("jsonb_build_object('n', $i, 'text', 'sample')"), Generator("jsonb_build_array($i)")),
-        ("'{}'", "'[]'", "'null'", '\'{"deep": {"er": [1, null, "ü"]}, "none": null}\''),
-    ),
-    "inet": Values((Generator("inet '10.0.0.0' + ($i)"),), ("'::1'", "'10.0.0.0/8'", "'192.168.1.5/24'")),
-    "cidr": Values((Generator("set_masklen(inet '10.0.0.0' + ($i), 32)::cidr"),), ("'0.0.0.0/0'",)),
-    "macaddr": Values((Generator("lpad(to_hex($i), 12, '0')"),)),
-    "macaddr8": Values((Generator("lpad(to_hex($i), 16, '0')"),)),
-    "xml": Values((Generator("xmlparse(content '<n>' || ($i) || '</n>')"),)),
-    "point": Values((Generator("point(($i), 1)"),)),
-    "box": Values((Generator("box(point(($i) * 3, 0), point(($i) * 3 + 1, 1))"),)),
-    "circle": Values((Generator("circle(point(($i) * 3, 0), 1)"),)),
-    "line": Values((Generator("'{1, 1, ' || ($i) || '}'"),)),
-    "lseg": Values((Generator("lseg(point($i, 0), point($i, 1))"),)),
-    "path": Values((Generator("'[(0,0),(1,' || ($i) || ')]'"),)),
-    "polygon": Values((Generator("'((0,0),(1,1),(2,' || ($i) || '))'"),)),
-    "tsvector": Values((Generator("to_tsvector('simple', 'sample ' || ($i))"),)),
-    "tsquery": Values((Generator("to_tsquery('simple', 's' || ($i))"),)),
-    "pg_snapshot": Values((Generator("'1:' || (1 + $i) || ':'"),)),
-    "pg_lsn": Values((Generator("pg_lsn '0/0' + ($i)::numeric"),)),
-}
+    edges = [f"repeat('1', {length})", f"repeat('0', {length})"]
+    if column.type == "bit varying" and length > 1:
+        edges += ["'1'", "'0'"]
+    return Values((Generator(digits, size),), tuple(edges))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
 from airlock.operations.drill import failures
 from airlock.operations.drill.examination import examine
@@ -97,6 +98,8 @@ class _Place:
         label = f"{plain(ran.version_table_schema or 'public')}.{plain(ran.version_table)}"
         ledger = Ledger.open(database, label, rows)
         ledger.search_path, ledger.made, ledger.fills = way.search_path, dict(made), dict(way.fills)
+        sources = [one.path.read_text() for one in project.revisions()]
+        ledger.edges = samples.odd_hours(ledger.reading, samples.zones_named(sources))
         state = ledger.read()
         named = [name for name in state.tables() if name.endswith(f".{plain(ran.version_table)}")]
         if label not in named and len(named) == 1:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock.operations.downgrade import snapshot
-from airlock.operations.drill import cast_demands, compare, failures, freedoms, interim_writes
+from airlock.operations.drill import cast_demands, compare, failures, freedoms, interim_writes, rare_rows
 from airlock.operations.drill.constants_of_statements import COMPUTED, WRITTEN
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, irreversible, not_examined, noted, refused
@@ -77,7 +77,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     below = subject.ledger.read(written.state, step.touched, before)
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
-    values, judged, left_out = _values(before, below, written, unsure or {})
+    values, judged, left_out = _values(before, below, written, unsure or {}, subject.ledger.edges)
     found, kept = compare.keep([*found, *values], subject.facts.kept)
     notes += interim_writes.leftovers(before, after, written, below)
     outcome = noted(lessons).then(
@@ -141,10 +141,17 @@ def _rewritten(
 
 
 def _values(
-    before: State, below: State, written: Meanwhile, unsure: Unsure
+    before: State, below: State, written: Meanwhile, unsure: Unsure, edges: Mapping[str, Collection[str]]
 ) -> tuple[list[Difference], Outcome, Unsure]:
-    """Compare values; what only rows lose that need not have been there before is no fault, and not proved."""
+    """Compare values; what only rows lose that need not have been there before is no fault, and not proved.
+
+    Nor is what only rows lose that hardly a table has; `edges` are values that columns were given.
+    """
     found = compare.values(before, below, written.changed, blurred=written.blurred)
+    said = ", ".join(sorted({f"{one.object}: {one.kind} was {one.before}, is {one.after}" for one in found}))
+    usual = rare_rows.without_rare(before, edges) if found else None
+    if usual is not None and not compare.values(usual, below, written.changed, blurred=written.blurred):
+        return [], not_examined(f"{rare_rows.SAID}: {said}"), {}
     if not found or not unsure:
         return found, NOTHING, {}
     for strengths in ((COMPUTED,), (WRITTEN, COMPUTED)):
@@ -153,7 +160,6 @@ def _values(
             break
     else:
         return found, NOTHING, {}
-    said = ", ".join(sorted({f"{one.object}: {one.kind} was {one.before}, is {one.after}" for one in found}))
     if strengths == (COMPUTED,):
         return [], noted([f"only while no row holds what the upgrade makes of others: {said}"]), unsure
     return (

@@ -71,6 +71,8 @@ class Ledger:
     made: dict[str, str] = field(default_factory=dict)
     fills: dict[str, Fill] = field(default_factory=dict)
     known: dict[str, samples.Table] = field(default_factory=dict)
+    # More values at the edge of a type, as SQL by its name.
+    edges: dict[str, tuple[str, ...]] = field(default_factory=dict)
     rows_made: int = 0
     fill_ms: float = 0.0
     rates: dict[str, Rate] = field(default_factory=dict)
@@ -149,6 +151,7 @@ class Ledger:
             made=self.made,
             required=required,
             analyze=self.wanted >= _WORTH_STATISTICS,
+            edges=self.edges,
         )
         self.fill_ms += (time.perf_counter() - began) * 1000
         self.rows_made += sum(one.made for one in done)
@@ -160,7 +163,7 @@ class Ledger:
         """Bring a table that has sample rows to more of them, where it takes more."""
         done = samples.fill(
             self.writing, count, tables=[name], exclude=[self.version_table], search_path=self.search_path,
-            required=required,
+            required=required, edges=self.edges,
         )  # fmt: skip
         self.rows_made += sum(one.made for one in done)
 

@@ -34,7 +34,19 @@ FROM pg_locks l JOIN pg_class c ON c.oid = coalesce(pg_partition_root(l.relation
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode NOT IN ('AccessShareLock', 'SIReadLock')
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND c.relkind IN ('r', 'p', 'm', 'S', 'i') AND n.nspname NOT LIKE 'pg\\_%'
+  AND c.relkind IN ('r', 'p', 'm', 'S', 'i', 'c') AND n.nspname NOT LIKE 'pg\\_%'
+"""
+# ALTER TYPE … DROP ATTRIBUTE locks the type alone: whose columns are of it, in an array, a domain or another type too?
+_USERS = """
+WITH RECURSIVE used (type) AS (
+  SELECT c.reltype FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+  WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND c.relkind = 'c' AND l.mode <> 'AccessShareLock'
+  UNION SELECT t.oid FROM used JOIN pg_type t ON used.type IN (t.typelem, t.typbasetype) OR EXISTS (
+    SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    WHERE c.relkind = 'c' AND c.reltype = t.oid AND a.atttypid = used.type))
+SELECT DISTINCT n.nspname, r.relname FROM used JOIN pg_attribute a ON a.atttypid = used.type
+JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
+JOIN pg_class r ON r.oid = coalesce(pg_partition_root(c.oid), c.oid) JOIN pg_namespace n ON n.oid = r.relnamespace
 """
 # Holds until the transaction ends, and takes no snapshot: SET TRANSACTION may still come after it.
 _MARK = "SET LOCAL airlock.step = '{}'"
@@ -95,8 +107,10 @@ class _Look(Hooks):
             self.taken.touched = None
         else:
             rows = _rows(context, _LOCKS)
+            users = _rows(context, _USERS) if any(row[2] == "c" for row in rows) else []
             self.taken.touched = frozenset(
-                f"{plain(row[0])}.{plain(row[1])}" for row in rows if row[2] != "i"
+                f"{plain(row[0])}.{plain(row[1])}"
+                for row in [*users, *(one for one in rows if one[2] not in "ic")]
             )
             self.taken.held = tuple(
                 sorted({

@@ -31,15 +31,20 @@ class Case:
         return text.replace("$t", f"t_{self.name}")
 
 
-def write(directory: Path, cases: Sequence[Case]) -> Path:
-    """Write one history of all cases; revision ids are the cases' names."""
+def write(directory: Path, cases: Sequence[Case], first: Sequence[str] = ()) -> Path:
+    """Write one history of all cases, behind the statements `first`; revision ids are the cases' names."""
     made = []
     for case in cases:
+        beside = [f'op.execute("""{case.body(line)}""")' for line in case.beside.splitlines() if line.strip()]
+        types = [line for line in beside if "CREATE TYPE" in line or "CREATE DOMAIN" in line]
+        made += types
         made.append(
             f'op.execute("""CREATE TABLE t_{case.name} (id serial PRIMARY KEY, {case.body(case.columns)})""")'
         )
-        made += [f'op.execute("""{case.body(line)}""")' for line in case.beside.splitlines() if line.strip()]
-    made.insert(0, "op.execute(\"CREATE TYPE m_mood AS ENUM ('glad', 'sad')\")")
+        made += [line for line in beside if line not in types]
+    made = [
+        f'op.execute("""{one}""")' for one in ("CREATE TYPE m_mood AS ENUM ('glad', 'sad')", *first)
+    ] + made
     revisions = [Revision("tables", "\n".join(made), "raise NotImplementedError('the base of a test')")]
     revisions += [
         Revision(case.name, case.body(case.up), case.body(case.down), extra=IMPORTS + case.body(case.extra))

@@ -42,17 +42,41 @@ CASES = {
         "ALTER TABLE a ADD FOREIGN KEY (b_id) REFERENCES b"),
         "SELECT count(b_id) > 5 FROM a",
     ),
+    "tables that must refer to each other, checked at once or at commit": (
+        ("CREATE TABLE a (id serial PRIMARY KEY, b_id int NOT NULL UNIQUE, v text);"
+        "CREATE TABLE b (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, c_code text NOT NULL, v text);"
+        "CREATE TABLE c (id uuid PRIMARY KEY, code text UNIQUE, a_id int NOT NULL REFERENCES a DEFERRABLE);"
+        "ALTER TABLE a ADD FOREIGN KEY (b_id) REFERENCES b; ALTER TABLE b ADD FOREIGN KEY (c_code) REFERENCES c (code);"
+        "CREATE TABLE d (id serial PRIMARY KEY, a_id int NOT NULL REFERENCES a)"),
+        ("SELECT (SELECT count(DISTINCT b_id) >= 40 FROM a) AND (SELECT bool_or(v = '') FROM b)"
+        " AND (SELECT nextval('a_id_seq') > 40) AND (SELECT count(*) > count(DISTINCT a_id) FROM d)"),
+    ),
+    "two keys into one table differ, a key into its own table leads elsewhere": (
+        ("CREATE TABLE u (id serial PRIMARY KEY); CREATE TABLE a (id serial PRIMARY KEY, made_by int NOT NULL REFERENCES u,"
+        " changed_by int NOT NULL REFERENCES u, parent_id int NOT NULL REFERENCES a)"),
+        "SELECT bool_and(made_by <> changed_by) AND bool_or(parent_id <> id) FROM a",
+    ),
+    "two columns of one kind differ, in every pair of few values": (
+        ("CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE a (b boolean NOT NULL, c boolean NOT NULL, d mood, e mood, n int, m int,"
+        " UNIQUE (d, n))"),
+        "SELECT count(DISTINCT (d, e)) >= 4 AND count(DISTINCT (b, c)) = 4 AND bool_and(n <> m OR n IS NULL) FROM a",
+    ),
+    "several rows of a parent under one unique key": (
+        ("CREATE TABLE p (id serial PRIMARY KEY); CREATE TABLE a (id serial PRIMARY KEY, p_id int NOT NULL REFERENCES p,"
+        " name text NOT NULL, UNIQUE (p_id, name))"),
+        "SELECT count(DISTINCT p_id) = 40 AND count(*) > 40 AND count(DISTINCT name) > 30 FROM a",
+    ),
     "composite keys that share a column agree": (
         ("CREATE TABLE u (id uuid PRIMARY KEY); CREATE TABLE c (id uuid PRIMARY KEY, u_id uuid NOT NULL REFERENCES u, UNIQUE (u_id, id));"
         "CREATE TABLE m (id uuid PRIMARY KEY, u_id uuid NOT NULL REFERENCES u, c_id uuid NOT NULL,"
         " FOREIGN KEY (u_id, c_id) REFERENCES c (u_id, id))"),
-        "SELECT count(*) = 40 FROM m",
+        "SELECT count(*) >= 40 FROM m",
     ),
     "two composite keys share the tenant": (
         ("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (t int REFERENCES t, id int, PRIMARY KEY (t, id));"
         "CREATE TABLE p (t int REFERENCES t, id int, PRIMARY KEY (t, id));"
         "CREATE TABLE x (t int NOT NULL, u int NOT NULL, p int NOT NULL, FOREIGN KEY (t, u) REFERENCES u, FOREIGN KEY (t, p) REFERENCES p)"),
-        "SELECT count(*) = 40 FROM x",
+        "SELECT count(*) >= 40 FROM x",
     ),
     "a table of pairs gets different pairs": (
         ("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);"

@@ -1,0 +1,135 @@
+"""Changes of a column's type there and back, many columns a revision: some value of each is lost, or none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.airlock.drill.reached import Case, sql
+
+
+@dataclass(frozen=True)
+class Retyped:
+    """One column: its type, the type it becomes, and the expressions both ways."""
+
+    name: str
+    was: str
+    then: str
+    up: str = ""
+    down: str = ""
+
+    def change(self, *, back: bool) -> str:
+        """Spell the action of an ALTER TABLE."""
+        type_, using = (self.was.partition(" NOT NULL")[0], self.down) if back else (self.then, self.up)
+        spelled = using.replace("c$", self.name)
+        return f"ALTER {self.name} TYPE {type_}{f' USING {spelled}' if spelled else ''}"
+
+
+BERLIN = "c$ AT TIME ZONE 'Europe/Berlin'"
+SYDNEY = "c$ AT TIME ZONE 'Australia/Sydney'"
+UTC = "c$ AT TIME ZONE 'UTC'"
+TYPES = (
+    "CREATE TYPE kind AS (n integer, mood m_mood, tags text[])",
+    "CREATE TYPE pair AS (inner_one kind, label text)",
+    "CREATE DOMAIN code AS varchar(20) CHECK (VALUE <> 'no')",
+)
+
+# Each loses some value.
+LOSING = (
+    Retyped("scale_trimmed", "numeric", "numeric", "trim_scale(c$)"),
+    Retyped("price_to_whole", "numeric(6,2)", "integer", "trunc(c$)::integer"),
+    Retyped("to_double", "numeric", "double precision"),
+    Retyped("double_to_real", "double precision", "numeric"),
+    Retyped("real_to_numeric", "real", "numeric"),
+    Retyped("number_to_flag", "integer", "boolean", "c$ <> 0", "c$::integer"),
+    Retyped("null_flag", "boolean", "text", "CASE WHEN c$ THEN 'yes' ELSE 'no' END", "c$ = 'yes'"),
+    Retyped("blanks", "varchar(40)", "char(40)"),
+    Retyped("lowered", "varchar(3)", "varchar(3)", "lower(c$)"),
+    Retyped("empty_or_null", "text", "text", "nullif(c$, '')", "coalesce(c$, '')"),
+    Retyped("spelled_json", "json NOT NULL DEFAULT '{}'", "jsonb"),
+    Retyped("instant_in_berlin", "timestamptz NOT NULL", "timestamp", BERLIN, BERLIN),
+    Retyped("instant_in_sydney", "timestamptz", "timestamp", SYDNEY, SYDNEY),
+    Retyped("milliseconds", "timestamp", "timestamp(3)"),
+    Retyped("half_days", "time", "text", "to_char(c$, 'HH12:MI:SS.US')", "c$::time"),
+    Retyped("short_years", "date", "text", "to_char(c$, 'DD/MM/YY')", "to_date(c$, 'DD/MM/YY')"),
+    Retyped("zone", "timetz", "time"),
+    Retyped("months", "interval", "numeric", "extract(epoch FROM c$)", "c$ * interval '1 second'"),
+    Retyped("cents", "numeric(12,4)", "money", "trunc(c$, 2)::money", "c$::numeric"),
+    Retyped("mask", "inet", "text", "host(c$)", "c$::inet"),
+    Retyped("padded_bits", "varbit(16)", "bit(16)", "c$::bit(16)", "c$::varbit(16)"),
+    Retyped("array_nulls", "integer[]", "text", "array_to_string(c$, ',')", "string_to_array(c$, ',')::integer[]"),
+    Retyped("range_bounds", "numrange", "numeric[]",
+            "CASE WHEN NOT isempty(c$) THEN ARRAY[lower(c$), upper(c$)] WHEN isempty(c$) THEN '{}' END",
+            "CASE WHEN c$ = '{}' THEN 'empty' WHEN c$ IS NOT NULL THEN numrange(c$[1], c$[2]) END"),
+    Retyped("weights", "tsvector", "tsvector", "setweight(c$, 'D')"),
+    Retyped("operators", "tsquery", "text", "replace(querytree(c$), '&', '|')", "c$::tsquery"),
+    Retyped("part", "kind", "integer", "(c$).n", "ROW(c$, NULL, NULL)::kind"),
+    Retyped("nested_part", "pair", "text", "((c$).inner_one).mood::text", "ROW(ROW(1, c$, NULL), 'x')::pair"),
+    Retyped("parts", "kind[]", "kind[]", "c$[1:1]"),
+    Retyped("moods", "m_mood[]", "m_mood[]", "c$[1:1]"),
+    Retyped("ranges", "int4range[]", "int4range[]", "c$[1:1]"),
+    Retyped("closed", "path", "path", "pclose(c$)", "popen(c$)"),
+    Retyped("large_oid", "oid", "integer", "(c$::bigint % 2147483648)::integer", "c$::oid"),
+)  # fmt: skip
+# None of them loses any.
+KEEPING = (
+    Retyped("freed", "numeric(10,2) NOT NULL", "numeric"),
+    Retyped("price", "numeric(10,2)", "double precision"),
+    Retyped("wide", "integer NOT NULL", "bigint"),
+    Retyped("spelled", "double precision", "text", "", "c$::double precision"),
+    Retyped("flag", "boolean", "integer", "c$::integer", "c$::boolean"),
+    Retyped("fixed", "char(10)", "varchar(10)"),
+    Retyped("bytes", "text", "bytea", "convert_to(c$, 'UTF8')", "convert_from(c$, 'UTF8')"),
+    Retyped("base64", "bytea NOT NULL", "text", "encode(c$, 'base64')", "decode(c$, 'base64')"),
+    Retyped("document", "text", "jsonb", "to_jsonb(c$)", "c$ #>> '{}'"),
+    Retyped("spelling", "json", "text", "", "c$::json"),
+    Retyped("instant", "timestamptz NOT NULL", "timestamp", UTC, UTC),
+    Retyped("day", "date", "integer", "to_char(c$, 'YYYYMMDD')::integer", "to_date(c$::text, 'YYYYMMDD')"),
+    Retyped("lasting", "interval", "text", "", "c$::interval"),
+    Retyped("money", "money", "numeric", "c$::numeric", "c$::money"),
+    Retyped("uuid", "uuid NOT NULL", "varchar(36)", "c$::text", "c$::uuid"),
+    Retyped("host", "inet", "text", "", "c$::inet"),
+    Retyped("bits", "bit(8)", "integer", "c$::integer", "c$::bit(8)"),
+    Retyped("numbers", "integer[]", "bigint[]", "c$::bigint[]", "c$::integer[]"),
+    Retyped("mood", "m_mood NOT NULL", "text", "c$::text", "c$::m_mood"),
+    Retyped("during", "tstzrange", "text", "c$::text", "c$::tstzrange"),
+    Retyped("words", "tsvector", "text", "c$::text", "c$::tsvector"),
+    Retyped("composite", "pair", "text", "c$::text", "c$::pair"),
+    Retyped("composites", "kind[]", "text", "c$::text", "c$::kind[]"),
+    Retyped("code", "code", "varchar(20)"),
+    Retyped("closed", "path", "text", "c$::text", "c$::path"),
+)
+# Each loses only what hardly a table has: not proved, and not refused.
+RARE = (
+    Retyped("local", "timestamp NOT NULL", "timestamptz", BERLIN, BERLIN),
+    Retyped(
+        "bounds", "integer[] NOT NULL", "jsonb", "to_jsonb(c$)", "translate(c$::text, '[] ', '{}')::integer[]"
+    ),
+)
+
+
+def case(name: str, columns: tuple[Retyped, ...]) -> Case:
+    """Make a revision of changes, all of one table."""
+    made, there, back = (
+        ", ".join(one)
+        for one in (
+            [f"{it.name} {it.was}" for it in columns],
+            [it.change(back=False) for it in columns],
+            [it.change(back=True) for it in columns],
+        )
+    )
+    return Case(name, made, sql(f"ALTER TABLE $t {there}"), sql(f"ALTER TABLE $t {back}"))
+
+
+# Two columns of one kind, of which one overwrites the other; values that go with a part of their type.
+APART = (
+    Case("overwrites",
+         "a boolean NOT NULL, b boolean NOT NULL, d m_mood NOT NULL, e m_mood NOT NULL, f uuid NOT NULL, g uuid NOT NULL, "
+        "i integer NOT NULL, j integer NOT NULL, k integer NOT NULL UNIQUE, l integer UNIQUE DEFERRABLE INITIALLY DEFERRED",
+        sql("UPDATE $t SET b = a, e = d, g = f, j = i, l = k"),
+         beside="CREATE TABLE p_$t (id serial PRIMARY KEY)\n"
+                "ALTER TABLE $t ADD FOREIGN KEY (i) REFERENCES p_$t, ADD FOREIGN KEY (j) REFERENCES p_$t"),
+    Case("drops_a_part", "c a_$t, d a_$t[]", sql("ALTER TYPE a_$t DROP ATTRIBUTE mood"),
+         sql("ALTER TYPE a_$t ADD ATTRIBUTE mood m_mood"), beside="CREATE TYPE a_$t AS (n integer, mood m_mood)"),
+    Case("only_in_the_child", "c text NOT NULL", sql("UPDATE h_$t SET c = upper(c)"),
+         beside="CREATE TABLE h_$t (more integer) INHERITS ($t)"),
+)  # fmt: skip

@@ -1,0 +1,36 @@
+"""Changes of types: every column whose values some change loses is named; what loses none is proved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import airlock
+from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
+from tests.airlock.drill.reached import write
+from tests.airlock.drill.retyped import APART, KEEPING, LOSING, RARE, TYPES, case
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.proof
+
+
+def test_each_column_that_loses_values_is_named(tmp_path: Path) -> None:
+    """Scale, precision, blanks, zones, bounds, weights, parts of nested types; sound changes beside them are proved."""
+    cases = [case("losing", LOSING), case("keeping", KEEPING), case("rare", RARE), *APART]
+    report = airlock.drill(write(tmp_path, cases, first=TYPES))
+    proofs = {one.revision: one for one in report.revisions}
+    named = {
+        name: {one.object.rpartition(".")[2] for one in proof.differences} for name, proof in proofs.items()
+    }
+    assert {one.name for one in LOSING} - named["losing"] == set()
+    assert (proofs["keeping"].verdict, named["keeping"]) == (PROVED, set()), proofs["keeping"]
+    assert proofs["rare"].verdict == NOT_EXAMINED
+    assert "no array begins elsewhere than at 1 and no local time is in an hour" in proofs["rare"].reason
+    for one in RARE:
+        assert f".{one.name}: " in proofs["rare"].reason
+    assert {one.name: proofs[one.name].verdict for one in APART} == {one.name: REFUSED for one in APART}
+    assert named["overwrites"] == {"b", "e", "g", "j", "l"}
+    assert named["drops_a_part"] == {"c", "d"}
