@@ -12,6 +12,8 @@ from alembic.autogenerate import RevisionContext
 from alembic.util.exc import CommandError
 
 from airlock.operations.revision import directives
+from airlock.operations.revision.foreign import spoken_for
+from airlock.operations.revision.registered import described, found_by_others
 from airlock.operations.revision.rendering import open_questions
 from airlock.operations.revision.shadow import create
 from airlock.project import environment
@@ -86,7 +88,8 @@ def written(
         context.opts[directives.PLANNED] = True
         found = compare(context)
         plans.append(found)
-        if found[0].parts and not found[1].likely:
+        if found[1].what and not found[1].likely:
+            scripts[0].upgrade_ops_list[-1].ops[:] = found[0].others
             directives.rewrite(context, scripts, found[0], sql_form=sql_form)
 
     revision = RevisionContext(
@@ -105,7 +108,7 @@ def written(
         raise Usage("env.py did not run the migrations.", then="call context.run_migrations() in env.py")
     plan, found = plans[-1]
     yield found
-    if found.likely or not plan.parts:
+    if found.likely or not found.what:
         return
     _never_over_a_file(project.script)
     scripts = revision.generated_revisions
@@ -171,10 +174,12 @@ def _compared(context: MigrationContext, renames: tuple[str, ...]) -> tuple[Plan
         raise Usage("env.py gives no models.", then="target_metadata=… in context.configure of env.py")
     try:
         made, schemas = directives.compare(context, renames)
+        made = dataclasses.replace(made, others=tuple(found_by_others(context)))
     except CommandError as error:
         raise Usage(str(error)) from error
     except Exception as error:
         text = (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0].strip()
         raise NotExamined(f"The models cannot be created in scratch: {text}.".replace("..", ".")) from error
-    found = Found(tuple(part.what for part in made.parts), made.remarks, made.likely, schemas)
-    return made, found
+    parts = spoken_for(list(made.others), made.parts)
+    what = (*(part.what for part in parts), *(described(one) for one in made.others))
+    return made, Found(what, made.remarks, made.likely, schemas)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from alembic.operations.ops import MigrateOperation
+
     from airlock.records.revision import Likely, Remark
 
 
@@ -80,12 +82,16 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Everything that leads from the database to the models; `enums` are the labels of the types there and wanted."""
+    """Everything that leads from the database to the models; `enums` are the labels of the types there and wanted.
+
+    `others` are operations that other extensions of Alembic have found.
+    """
 
     parts: tuple[Part, ...] = ()
     remarks: tuple[Remark, ...] = ()
     likely: tuple[Likely, ...] = ()
     enums: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    others: tuple[MigrateOperation, ...] = ()
 
 
 def sql(*texts: str) -> tuple[Sql, ...]:
