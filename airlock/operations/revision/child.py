@@ -106,7 +106,7 @@ def written(
     )
     if not plans:
         raise Usage("env.py did not run the migrations.", then="call context.run_migrations() in env.py")
-    plan, found = plans[-1]
+    _, found = plans[-1]
     yield found
     if found.likely or not found.what:
         return
