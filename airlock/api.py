@@ -71,11 +71,13 @@ def trace(
     rows: int = TRACE_ROWS,
     blocker_s: float = 0.0,
     x_arguments: Sequence[str] = (),
+    cut_short: Callable[[TraceReport], None] = lambda _: None,
 ) -> TraceReport:
     """Run a range of revisions in scratch and tell what each statement locked, rewrote and scanned.
 
     `revisions` is FROM:TO (None: the whole history). Scans are judged from 1,000 rows on. With `blocker_s` a reader of so many
     seconds stands before each statement, and who waits behind is told. No target is contacted.
+    `cut_short` gets what was seen where an exception ends the trace before it could be returned.
     Raises RevisionFailed where a revision cannot be applied; its `seen` is the report of those below it.
     """
     from airlock.operations import trace as operation
@@ -88,6 +90,7 @@ def trace(
             rows=rows,
             x_arguments=tuple(x_arguments),
             blocker_s=blocker_s,
+            cut_short=cut_short,
         )
 
 

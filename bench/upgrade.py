@@ -1,15 +1,19 @@
 """`airlock upgrade` against bare Alembic on the same project and server, in turns, as ratios.
 
-    python -m bench.upgrade
+    python -m bench.upgrade            head, 300 revisions, waiting runners
+    python -m bench.upgrade kinds 100  so many revisions through each kind of env.py, as it is
 
 At head: whole processes, because imports are most of it. From empty: 300 revisions, against Alembic with
-transaction_per_migration=True. Waiting: what eight runners that wait for the lease ask of the server.
+transaction_per_migration=True. Waiting: what eight runners that wait for the lease ask of the server. Kinds: each env.py
+as others have it, so bare Alembic takes all revisions in one transaction and airlock in one for each; seconds, and the
+processor time of the client alone, which others on the machine do not change.
 """
 
 from __future__ import annotations
 
 import compileall
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -35,6 +39,53 @@ with engine.connect() as connection:
     with context.begin_transaction():
         context.run_migrations()
 """
+_ENGINE = """\
+import asyncio
+import os
+
+from alembic import context
+from sqlalchemy import create_engine, pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+URL = os.environ["DATABASE_URL"]
+
+
+def made(driver):
+    return URL.replace("postgresql://", f"postgresql+{driver}://")
+
+
+def go(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+"""
+_ASYNC = """\
+async def main():
+    engine = create_async_engine(made("asyncpg"), poolclass=pool.NullPool)
+    async with engine.WAY() as connection:
+        await connection.run_sync(go)
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+_SYNC = """\
+with create_engine(made("DRIVER"), poolclass=pool.NullPool).WAY() as connection:
+    go(connection)
+"""
+# Alembic's and Flask-Migrate's templates ask an engine for a connection; many projects write begin().
+KINDS = {
+    "connect, psycopg2": _ENGINE + _SYNC.replace("WAY", "connect").replace("DRIVER", "psycopg2"),
+    "connect, psycopg": _ENGINE + _SYNC.replace("WAY", "connect").replace("DRIVER", "psycopg"),
+    "begin, psycopg2": _ENGINE + _SYNC.replace("WAY", "begin").replace("DRIVER", "psycopg2"),
+    "connect, asyncpg": _ENGINE + _ASYNC.replace("WAY", "connect"),
+    "begin, asyncpg": _ENGINE + _ASYNC.replace("WAY", "begin"),
+    "multidb": _ENGINE + _SYNC.replace("WAY", "connect").replace("DRIVER", "psycopg2").replace(
+        "    go(connection)", "    transaction = connection.begin()\n    go(connection)\n    transaction.commit()"
+    ),
+}  # fmt: skip
 REVISION = """\
 from alembic import op
 
@@ -51,17 +102,37 @@ def downgrade():
 """
 
 
-def write(directory: Path, revisions: int) -> Path:
+def write(directory: Path, revisions: int, env: str = ENV) -> Path:
     """Write a project of so many revisions, each with one table."""
     versions = directory / "alembic" / "versions"
     versions.mkdir(parents=True)
-    (directory / "alembic" / "env.py").write_text(ENV)
+    (directory / "alembic" / "env.py").write_text(env)
     for number in range(revisions):
         below = repr(f"r{number - 1:03}") if number else "None"
         (versions / f"r{number:03}.py").write_text(REVISION.format(number=number, below=below))
     ini = directory / "alembic.ini"
     ini.write_text("[alembic]\nscript_location = %(here)s/alembic\n")
     return ini
+
+
+def kinds(cluster: embedded.Cluster, revisions: int) -> None:
+    """Take turns through each kind of env.py; print the best of each, seconds and processor seconds, as ratios."""
+    for number, (kind, env) in enumerate(KINDS.items()):
+        with tempfile.TemporaryDirectory() as directory:
+            ini = write(Path(directory), revisions, env)
+            best: dict[str, list[float]] = {"bare": [1e9, 1e9], "airlock": [1e9, 1e9]}
+            for turn in range(BIG_ROUNDS):
+                for name, command in commands(ini).items():
+                    database = f"kind_{number}_{name}_{turn}"
+                    run(cluster.url(), f"CREATE DATABASE {database}")
+                    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+                    seconds = timed(command, cluster.url(database))
+                    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+                    cpu = now.ru_utime + now.ru_stime - spent.ru_utime - spent.ru_stime
+                    best[name] = [min(best[name][0], seconds), min(best[name][1], cpu)]
+            (bare, bare_cpu), (ours, our_cpu) = best["bare"], best["airlock"]
+            print(f"{kind:18} {revisions} revisions: airlock {ours:.2f} s, alembic {bare:.2f} s, ratio {ours / bare:.2f};"
+                  f" processor {our_cpu:.2f} and {bare_cpu:.2f} s, ratio {our_cpu / bare_cpu:.2f}", flush=True)  # fmt: skip
 
 
 def timed(command: list[str], url: str) -> float:
@@ -143,6 +214,10 @@ def main() -> None:
     """Measure and print the ratios."""
     # As pip leaves a package, Alembic among them: compiled. A checkout may be kept from it (PYTHONDONTWRITEBYTECODE).
     compileall.compile_dir(Path(airlock.__file__).parent, quiet=1)
+    if sys.argv[1:2] == ["kinds"]:
+        with embedded.scratch_cluster(max(embedded.available())) as cluster:
+            kinds(cluster, int(sys.argv[2]) if len(sys.argv) > 2 else REVISIONS)
+        return
     with tempfile.TemporaryDirectory() as small, tempfile.TemporaryDirectory() as big:
         with embedded.scratch_cluster(max(embedded.available())) as cluster:
             run(cluster.url(), "CREATE DATABASE small")

@@ -10,6 +10,8 @@ from airlock.commands.arguments import add_blocker, add_range, add_rows
 if TYPE_CHECKING:
     import argparse
 
+    from airlock.records.trace import TraceReport
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
@@ -21,22 +23,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trace in scratch, contacting no target, and print what was seen."""
     from airlock.commands.answer import answer
-    from airlock.records.errors import NOT_EXAMINED, RevisionFailed
+    from airlock.records.errors import NOT_EXAMINED
     from airlock.reports import trace as text
 
-    try:
-        report = api.trace(
-            arguments.config,
-            revisions=arguments.range,
-            scratch=arguments.scratch,
-            rows=arguments.rows,
-            blocker_s=arguments.blocker_seconds if arguments.blocker else 0.0,
-            x_arguments=arguments.x,
-        )
-    except RevisionFailed as error:
-        # What was seen below it is worth as much as ever.
-        if error.seen is not None:
-            answer(arguments, text.document(error.seen), text.lines(error.seen))
-        raise
-    answer(arguments, text.document(report), text.lines(report))
+    def show(report: TraceReport) -> None:
+        answer(arguments, text.document(report), text.lines(report))
+
+    report = api.trace(
+        arguments.config,
+        revisions=arguments.range,
+        scratch=arguments.scratch,
+        rows=arguments.rows,
+        blocker_s=arguments.blocker_seconds if arguments.blocker else 0.0,
+        x_arguments=arguments.x,
+        # Whatever ends it: what was seen until then is worth as much as ever.
+        cut_short=show,
+    )
+    show(report)
     return NOT_EXAMINED if report.unexamined else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue import diagram, fingerprint
@@ -95,7 +95,7 @@ def observe(
         onward: Begin | None = None
         with contextlib.closing(recorder), installed(recorder):
             try:
-                tracing.run(order, begin.position)
+                yield from tracing.run(order, begin.position)
             except Stuck as met:
                 onward = Begin(met.position, met.order, met.required, met.empty, before)
             except Failed as met:
@@ -104,10 +104,14 @@ def observe(
                 )
             except WantsRole as met:
                 onward = Begin(met.position, met.order, before=before, role=met.role)
-        yield from tracing.traced
+        yield from tracing.untold()
         yield from samples.unfilled
+        if onward is None and (tracing.fault or tracing.extension):
+            onward = Begin(len(order), order, before=before)
         if onward is not None:
-            yield onward
+            yield replace(
+                onward, fault=tracing.fault or onward.fault, extension=tracing.extension or onward.extension
+            )
             return
         if before is not None:
             yield before.compared(_Look(connection), tracing.version_table)

@@ -36,6 +36,7 @@ def trace(
     x_arguments: Sequence[str] = (),
     bundle: Callable[[object], None] | None = None,
     blocker_s: float = 0.0,
+    cut_short: Callable[[TraceReport], None] = lambda _: None,
 ) -> TraceReport:
     """Run the revisions of `from_to` up, down and up again in a scratch database, and report each.
 
@@ -43,14 +44,16 @@ def trace(
     range's end that it lacks. `bundle` gets what only a review needs: the `Catalogue` and each `Written`
     script. With `blocker_s` the upgrades are taken once more, each statement behind a reader of so many seconds. No target
     is contacted. Roles that the history names and the scratch server lacks are made there.
-    What scratch cannot apply is not examined, and the rest is. Raises RevisionFailed at the end where a revision fails
-    by itself; its `seen` is the report of all.
+    What scratch cannot apply is not examined, and the rest is. `cut_short` gets what was seen where an exception ends
+    it, a signal's too. Raises RevisionFailed at the end where a revision fails by itself; its `seen` is the report of all.
     """
     arguments = {"config": config, "x_arguments": tuple(x_arguments), "from_to": from_to, "start": start}
     more = {"rows": rows, "bundle": bundle is not None}
     prepare(_CHILD)
-    with scratch_server(scratch, like_major) as server:
+    with contextlib.ExitStack() as kept:
+        server = kept.enter_context(scratch_server(scratch, like_major))
         seen = _Seen(server, rows)
+        kept.push(lambda kind, *_: cut_short(seen.report) if kind and seen.revisions else None)
         try:
             seen.follow(arguments, more)
         except (AirlockError, ChildFailed) as error:

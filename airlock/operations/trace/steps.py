@@ -15,6 +15,7 @@ from airlock.operations.downgrade import rehearse, snapshot
 from airlock.operations.downgrade.items import items, unknowns
 from airlock.operations.drill.failures import beyond_scratch, is_about_rows, missing_role
 from airlock.operations.drill.missing_objects import needs
+from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.trace.undoing import Failed, Stuck, Undo, Undone, WantsRole, said
 from airlock.operations.trace.waiting import holds_and_waits, roots
 from airlock.project import environment
@@ -27,6 +28,8 @@ from airlock.records.locks import harms
 from airlock.records.trace import Met, StatementRecord, TracedRevision
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
     from airlock.operations.drill.missing_objects import Gap
@@ -81,8 +84,12 @@ class Tracing(Hooks):
     # What lies below and could not be applied; roles that the scratch server does not take.
     gaps: tuple[Gap, ...] = ()
     beyond_help: frozenset[str] = frozenset()
+    # How the first revision fails that fails by itself, and the first extension that scratch lacks.
+    fault: str = ""
+    extension: str = ""
     traced: list[TracedRevision] = field(default_factory=list)
     version_table: str = ""
+    _told: int = 0
     _action: _Action | None = None
     _before: snapshot.Snapshot | None = None
     _few: dict[str, int] = field(default_factory=dict)
@@ -90,26 +97,42 @@ class Tracing(Hooks):
     _undo: Undo | None = None
     _published: publications.Publications = field(default_factory=publications.Publications)
 
-    def run(self, order: tuple[str, ...], position: int) -> None:
-        """Trace `order` from `position` on; every revision is left applied.
+    def run(self, order: tuple[str, ...], position: int) -> Iterator[TracedRevision]:
+        """Trace `order` from `position` on, yielding what is through; every revision is left applied.
 
-        Raises Failed where one cannot be applied, WantsRole, Stuck where another database must go on.
+        What the last one told when this raises is in `untold`. Raises Failed where one cannot be applied and half of it is
+        committed, WantsRole, Stuck where another database must go on.
         """
         for now in range(position, len(order)):
             script = self.project.script.get_revision(order[now])
-            self._up(script, now, order)
-            if self.project.revision(order[now]).irreversible:
+            try:
+                self._up(script, now, order)
+            except Failed as failed:
+                self._go_over(failed)
+                yield from self.untold()
                 continue
-            above = self.reader.read()
-            if self._down(script, now, order):
-                try:
-                    self._take(script, up=True, recorded=False)
-                except (AirlockError, CommandError):
-                    raise
-                except Exception as error:
-                    raise Stuck(now + 1, order) from error
-                if fingerprint.differences(above, self.reader.read()):
-                    raise Stuck(now + 1, order)
+            if not self.project.revision(order[now]).irreversible:
+                self._down_and_back(script, now, order)
+            yield from self.untold()
+
+    def untold(self) -> Iterator[TracedRevision]:
+        """Give what was traced since the last time."""
+        told, self._told = self._told, len(self.traced)
+        yield from self.traced[told:]
+
+    def _down_and_back(self, script: Any, now: int, order: tuple[str, ...]) -> None:
+        """See the downgrade, and have the revision applied again. Raises Stuck where it does not come back as it was."""
+        above = self.reader.read()
+        if not self._down(script, now, order):
+            return
+        try:
+            self._take(script, up=True, recorded=False)
+        except (AirlockError, CommandError):
+            raise
+        except Exception as error:
+            raise Stuck(now + 1, order) from error
+        if fingerprint.differences(above, self.reader.read()):
+            raise Stuck(now + 1, order)
 
     def _take(self, script: Any, *, up: bool, recorded: bool, undone: bool = False) -> None:
         self._action = _Action(script, up, recorded, undone)
@@ -151,8 +174,21 @@ class Tracing(Hooks):
         except (AirlockError, CommandError):
             raise
         except Exception as error:
-            raise self._fails(script, now, order, error) from error
+            raise self._fails(script, now, order, error, whole=False) from error
         self._tell_broken()
+
+    def _go_over(self, failed: Failed) -> None:
+        """Apply a revision that failed as far as it goes, where nothing of it is committed; raise `failed` where some is."""
+        if failed.error is None:
+            raise failed
+        facts = self.project.revision(failed.order[failed.position - 1])
+        try:
+            self.samples.empty(except_for=self._named_version_table())
+            gap = as_far_as_it_goes(self.project, facts, self.gaps, self.beyond_help, failed.error)
+        except Exception as error:
+            raise failed from error
+        self.gaps = (*self.gaps, gap)
+        self.fault, self.extension = self.fault or failed.fault, self.extension or failed.extension
 
     def _look(self) -> None:
         if self.planner is not None:
@@ -225,9 +261,12 @@ class Tracing(Hooks):
 
     def _fails(
         self, script: Any, now: int, order: tuple[str, ...], error: Exception,
-        statements: tuple[StatementRecord, ...] = (),
+        statements: tuple[StatementRecord, ...] = (), *, whole: bool = True,
     ) -> Exception:  # fmt: skip
-        """Keep what was seen of an upgrade that fails, as not examined, and say how others go on."""
+        """Keep what was seen of an upgrade that fails, as not examined, and say how others go on.
+
+        `whole`: beside `statements` nothing of it has been sent that could be committed.
+        """
         role = missing_role(error)
         if role is not None and role not in self.beyond_help:
             return WantsRole(now, order, role)
@@ -237,7 +276,8 @@ class Tracing(Hooks):
         if not any((one.revision, one.direction) == (script.revision, "up") for one in self.traced):
             self._keep(statements, unexamined=f"the upgrade fails: {why or said(error)}")
         fault = "" if why else f"The upgrade of {script.revision} failed in scratch: {said(error)}"
-        return Failed(now + 1, order, fault, missing.extension(str(error)) or "")
+        whole = whole and all(statement.transactional for statement in statements)
+        return Failed(now + 1, order, fault, missing.extension(str(error)) or "", error if whole else None)
 
     def _named_version_table(self) -> str:
         if not self.version_table:

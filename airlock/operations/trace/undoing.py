@@ -34,10 +34,14 @@ class Failed(Exception):
     """The upgrade below `position` of `order` cannot be applied: others go on above it, as far as it goes.
 
     `fault` is its own failure in one sentence, empty where scratch lacks what it needs; `extension` what it lacks.
+    `error` is what it raised, None where half of it is committed.
     """
 
-    def __init__(self, position: int, order: tuple[str, ...], fault: str, extension: str = "") -> None:
+    def __init__(
+        self, position: int, order: tuple[str, ...], fault: str, extension: str = "", error: Exception | None = None
+    ) -> None:  # fmt: skip
         super().__init__(position, order, fault, extension)
+        self.error = error
         self.extension = extension
         self.position = position
         self.order = order

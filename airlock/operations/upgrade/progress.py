@@ -29,3 +29,5 @@ class Progress:
     comment: str | None = None
     single: bool = False
     publishes: bool = False
+    # Where env.py holds the transaction: whether revisions may be committed below it; None until that is known.
+    commits_below: bool | None = None

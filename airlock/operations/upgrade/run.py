@@ -13,7 +13,7 @@ from airlock.database.lease import Lease, new_run, take
 from airlock.database.observer import Budget, Observer
 from airlock.database.orphans import end_abandoned, end_orphans
 from airlock.database.signals import Stopped, Watch, watching
-from airlock.operations.upgrade import marks, plan, position, surroundings
+from airlock.operations.upgrade import held, marks, plan, position, surroundings
 from airlock.operations.upgrade.judge import judge
 from airlock.operations.upgrade.leftovers import invalid_left
 from airlock.operations.upgrade.progress import Progress
@@ -197,6 +197,8 @@ class _Run:
             if error is None:
                 if steps.left_over == 0:
                     return
+                if steps.external and not self.progress.single and self.progress.commits_below is None:
+                    self.progress.commits_below = self._probe(steps, lease, watch)
                 continue
             failure = judge(error, steps, lambda: position.standing(self.progress, self.target, observer))
             if self.progress.done > done_before:
@@ -243,16 +245,38 @@ class _Run:
             except Stopped:
                 raise Interrupted(watch.number, standing="Nothing changed.") from None
 
+    def _probe(self, steps: Steps, lease: Lease, watch: Watch) -> bool:
+        """Learn whether revisions may be committed below the transaction that env.py holds."""
+        probe = held.Probe()
+        try:
+            with self._within(lease, watch, steps.listening(), probe.listening()):
+                environment.run(self.project, None, None, self.request.direction, probe)
+        except Stopped:
+            raise Interrupted(watch.number, standing=f"{self.progress.done} done.") from None
+        except Exception:  # noqa: BLE001 - what env.py raises now it raises in the next run too, and is judged there
+            return False
+        return probe.outlives
+
+    @contextlib.contextmanager
+    def _within(
+        self, lease: Lease, watch: Watch, *listening: contextlib.AbstractContextManager[None]
+    ) -> Iterator[None]:
+        """Lead env.py to the target, proved by the lease, and let signals end it."""
+        with (
+            contextlib.ExitStack() as listeners,
+            surroundings.environment_of(self.named),
+            surroundings.quiet(),
+            redirected(self.target.url, prove(lease), application_name=lease.worker_name),
+        ):
+            for one in listening:
+                listeners.enter_context(one)
+            with watch.arm():
+                yield
+
     def _attempt(self, steps: Steps, lease: Lease, watch: Watch, target: str | None) -> BaseException | None:
         error: BaseException | None = None
         try:
-            with (
-                surroundings.environment_of(self.named),
-                surroundings.quiet(),
-                redirected(self.target.url, prove(lease), application_name=lease.worker_name),
-                steps.listening(),
-                watch.arm(),
-            ):
+            with self._within(lease, watch, steps.listening()):
                 environment.run(self.project, None, target, self.request.direction, steps)
                 steps.ended()
         except BaseException as raised:  # noqa: BLE001 - whatever env.py raises is judged, asyncio's CancelledError too

@@ -9,6 +9,7 @@ from airlock.catalogue import publications
 from airlock.drivers import raw
 from airlock.drivers.engine_events import listening
 from airlock.operations.upgrade import leftovers, marks, plan, position
+from airlock.operations.upgrade.held import commit_below
 from airlock.operations.upgrade.transaction_end import ends_transaction
 from airlock.project import environment
 from airlock.project.environment import Hooks
@@ -56,7 +57,8 @@ class Steps(Hooks):
         self.left_over = 0
         self.started = False
         self.inside = False
-        self._external = False
+        self.external = False
+        self._ahead = 0
         self._connection: Connection | None = None
         self._rolled_back = False
         self._unfinished: RevisionStep | None = None
@@ -67,7 +69,7 @@ class Steps(Hooks):
     def start(self, context: MigrationContext, heads: tuple[str, ...]) -> None:
         """Check the version rows against the history."""
         self.started = True
-        self._external = context._in_external_transaction
+        self.external = context._in_external_transaction
         self.progress.table = _resolved(context)
         plan.check_rows(self.project, heads)
         self.progress.heads = tuple(sorted(heads))
@@ -93,8 +95,9 @@ class Steps(Hooks):
             self.request.emit(Planned(self.request.direction, self.progress.heads, names, table))
             self.progress.planned, self.progress.pending = True, names
         leftovers.look(self.project, self.request, self.observer, self.progress, names)
-        kept = steps[:1] if self._external or self.progress.single else steps
-        self.left_over = len(steps) - len(kept)
+        shared = self.external and not self.progress.commits_below
+        kept = steps[:1] if shared or self.progress.single else steps
+        self.left_over, self._ahead = len(steps) - len(kept), len(kept)
         return kept
 
     def _require_counted(self) -> None:
@@ -163,12 +166,16 @@ class Steps(Hooks):
         for table, told in publications.changes(self._published, after):
             self.request.emit(Noted(f"{self.progress.step}: {table}: {told}."))
 
-    def after(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
-        """Announce the end of the step, unless env.py itself has yet to commit it."""
-        if not self._external:
-            self._finish(step)
-        else:
+    def after(self, step: RevisionStep, context: MigrationContext) -> None:
+        """Commit the step where env.py holds the transaction and others follow; announce its end once it is committed."""
+        self._ahead -= 1
+        if self.external and not self._ahead:
+            # env.py itself has yet to commit it.
             self._unfinished = step
+            return
+        if self.external and context.connection is not None:
+            commit_below(context.connection)
+        self._finish(step)
 
     def ended(self) -> None:
         """Follow the regular end of env.py: what it has committed itself is announced now."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,8 @@ from airlock.operations.review import review
 from airlock.operations.trace import trace
 from airlock.project.project import Project
 from airlock.records.errors import RevisionFailed
-from tests.airlock.histories import Revision, write_project
+from tests.airlock.histories import HEADER, SYNC, Revision, write_project
+from tests.airlock.running import command, environment, rows
 
 if TYPE_CHECKING:
     from airlock.records.trace import TracedRevision, TraceReport
@@ -116,6 +119,64 @@ def test_what_scratch_lacks_is_not_examined_and_the_rest_is(
         assert "permission denied to create role" in ups["role"]
         assert (ups["grants"], ups["last"]) == ("", "")
         assert report.roles_made == ("airlock_trace_other",)
+
+
+# A project whose modules are slow to import pays for them in every process; each one leaves a line here.
+COUNTS = (
+    'import os, pathlib\nwith pathlib.Path("runs").open("a") as runs:\n    runs.write(f"{os.getpid()}\\n")\n'
+)
+
+
+@pytest.mark.proof
+def test_revisions_that_fail_take_no_process_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """A history that begins on tables which were made elsewhere: each is told, in one process, and what can be seen is."""
+    lost = [
+        Revision(f"l{number}", f"op.execute('ALTER TABLE elsewhere ADD c{number} int')")
+        for number in range(6)
+    ]
+    needs = Revision("needs", "op.execute('INSERT INTO elsewhere VALUES (1)')")
+    half = Revision(
+        "half", "op.execute('CREATE TABLE half (id int)')\nop.execute('ALTER TABLE elsewhere ADD z int')"
+    )
+    after = Revision(
+        "after", "op.execute('ALTER TABLE half ADD w int')", "op.execute('ALTER TABLE half DROP w')"
+    )
+    ini = write_project(tmp_path, [*lost, needs, half, FIRST, after, SECOND], env=COUNTS + HEADER + SYNC.format(
+        driver="psycopg2", options=""))  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RevisionFailed, match="upgrade of l0 failed in scratch") as raised:
+        trace(ini, scratch=server.admin_url, rows=0)
+    report = raised.value.seen
+    assert report is not None
+    ups = {one.revision: one.unexamined for one in report.revisions if one.direction == "up"}
+    assert all("elsewhere" in ups[one.revision] for one in (*lost, needs, half))
+    # What half brought before it failed is there for the next.
+    assert (ups["first"], ups["after"], ups["second"]) == ("", "", "")
+    assert len(set((tmp_path / "runs").read_text().split())) == 1
+
+
+@pytest.mark.proof
+def test_a_trace_that_is_stopped_prints_what_it_saw(tmp_path: Path, server: Server) -> None:
+    """SIGTERM while a revision sleeps: the ones before it are printed, and standard error says why it ended."""
+    sleeps = Revision("sleeps", "op.execute('SELECT pg_sleep(60)')")
+    ini = write_project(tmp_path, [FIRST, SECOND, sleeps])
+    with subprocess.Popen(
+        command(ini, "trace", "--scratch", server.admin_url, "--rows", "0"), env=environment(None), cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        asleep = (
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(60)'"
+        )
+        deadline = time.monotonic() + 60
+        while rows(server.admin_url, asleep) == [(0,)] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        running.terminate()
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 143, err
+    assert "+ first" in out and "+ second" in out, out + err
+    assert "Stopped by SIGTERM" in err
 
 
 def test_a_review_behind_a_failing_upgrade_holds_the_rest(
