@@ -128,8 +128,9 @@ def prove(
     options: Options,
     made: dict[str, str],
     way: Ascent | None = None,
+    end: int | None = None,
 ) -> Iterator[DrillProgress | RevisionProof | At | WantsRole | Finished]:
-    """Examine the revisions of a range from `position` on, in a database that has come so far a `way`.
+    """Examine the revisions of a range from `position` to `end`, in a database that has come so far a `way`.
 
     Runs in an isolated child.
     """
@@ -141,13 +142,13 @@ def prove(
         yield WantsRole(missing.role, position)
         return
     try:
-        yield from _examine(here, examined, position, options)
+        yield from _examine(here, examined, position, end, options)
     finally:
         here.ledger.close()
 
 
 def _examine(
-    here: _Place, examined: frozenset[str], position: int, options: Options
+    here: _Place, examined: frozenset[str], position: int, end: int | None, options: Options
 ) -> Iterator[DrillProgress | RevisionProof | At | WantsRole | Finished]:
     numbers = [place for place, one in enumerate(here.order) if one.revision in examined]
     for place in range(here.way.stands, len(here.order)):
@@ -174,7 +175,7 @@ def _examine(
                 yield one.proof
                 here.state, fit = one.state, one.fit
         position += 1
-        if position == len(numbers):
+        if position == (len(numbers) if end is None else end):
             break
         if not fit:
             yield _finished(here.ledger, position)

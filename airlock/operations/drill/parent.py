@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
-from airlock.operations.drill import whole_way
+from airlock.operations.drill import side_by_side, whole_way
 from airlock.operations.drill.child import At, Climbed, Finished, WantsRole
 from airlock.operations.drill.only_upgraded import Ascent
 from airlock.operations.drill.order import laid_out
+from airlock.operations.drill.state import WORTH_COMPARING
 from airlock.operations.drill.subject import Options
 from airlock.records.drill import NOT_EXAMINED, DrillProgress, DrillReport, RevisionProof
-from airlock.scratch.isolation import ChildFailed, isolated, prepare
+from airlock.scratch.isolation import ChildFailed, Leash, isolated, prepare
 from airlock.scratch.loading import opened
 from airlock.scratch.servers import scratch_server
 
@@ -52,37 +53,76 @@ def drill(
     `last` keeps the range's last so many; `start` names the heads a target stands at: what it lacks is examined.
     No target is contacted. Every revision of the range gets a verdict, the same whatever the range. One scratch database
     serves on as long as each revision leaves it as its upgrade did; else the next starts in a copy of one that was only
-    ever upgraded. Raises NotExamined where there is no scratch server or env.py does not run on it.
+    ever upgraded. A long range is drilled in parts at once, a core and an embedded server each.
+    Raises NotExamined where there is no scratch server or env.py does not run on it.
     """
     began = time.perf_counter()
     prepare(_CHILD)
     history = opened(config, x_arguments)
     order, examined = laid_out(history, from_to, last, start)
     made = _project_rows(config.parent)
-    with scratch_server(scratch, like_major) as server, contextlib.ExitStack() as kept:
-        asked = {
-            "config": str(config), "x_arguments": tuple(x_arguments), "from_to": from_to, "last": last, "start": start,
-        }  # fmt: skip
-        options = Options(rows, traffic, blocker, crash)
-        run = _Run(
-            server, progress or (lambda _: None), {**asked, "options": options, "made": made},
-            [place for place, one in enumerate(order) if one.revision in examined], order, kept,
-        )  # fmt: skip
-        run.go()
-        if examined:
-            run.proofs = list(whole_way.judged(server, asked, run.proofs))
-        proofs = {proof.revision: proof for proof in run.proofs}
-        complete = tuple(
-            proofs.get(one.revision)
-            or RevisionProof(one.revision, one.title, NOT_EXAMINED, "the drill did not get to it")
-            for one in order
-            if one.revision in examined
-        )
-        return DrillReport(
-            server.version, complete, tuple(run.fills[name] for name in sorted(run.fills)), tuple(run.roles), rows,
-            traffic, crash, (time.perf_counter() - began) * 1000, run.rows_made, run.fill_ms,
-            tuple(run.rates[name] for name in sorted(run.rates)),
-        )  # fmt: skip
+    places = [place for place, one in enumerate(order) if one.revision in examined]
+    asked = {
+        "config": str(config), "x_arguments": tuple(x_arguments), "from_to": from_to, "last": last, "start": start,
+    }  # fmt: skip
+    arguments = {**asked, "options": Options(rows, traffic, blocker, crash), "made": made}
+    # What is measured (stalls, rates) is measured alone; a server that is given is one.
+    alone = traffic or crash or rows >= WORTH_COMPARING or not scratch.startswith("embedded")
+    ranges = side_by_side.parts(len(places), 1 if alone else side_by_side.workers())
+    telling = side_by_side.InOrder(progress or (lambda _: None), len(ranges))
+    leash = Leash()
+
+    def part(number: int, positions: range) -> _Part:
+        with scratch_server(scratch, like_major) as server, contextlib.ExitStack() as kept:
+            run = _Run(
+                server, lambda now: telling.told(number, now), arguments, places, order, kept, leash
+            )  # fmt: skip
+            run.go(positions)
+            telling.ended(number)
+            # The last one's server has all roles that the way up needs.
+            through = bool(examined) and positions.stop == len(places)
+            return _Part(server.version, run, whole_way.stops(server, asked, leash) if through else {})
+
+    done = side_by_side.run(part, ranges, leash)
+    return _report(
+        done, [one for one in order if one.revision in examined], rows, traffic, crash=crash, began=began
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one part of a range came to; `stopped` is what the whole way says, from the last part."""
+
+    server_version: str
+    run: _Run
+    stopped: dict[str, str]
+
+
+def _report(
+    done: Sequence[_Part],
+    examined: Sequence[RevisionFacts],
+    rows: int,
+    traffic: int,
+    *,
+    crash: bool,
+    began: float,
+) -> DrillReport:
+    runs = [one.run for one in done]
+    found = whole_way.judged(done[-1].stopped, [proof for run in runs for proof in run.proofs])
+    proofs = {proof.revision: proof for proof in found}
+    complete = tuple(
+        proofs.get(one.revision)
+        or RevisionProof(one.revision, one.title, NOT_EXAMINED, "the drill did not get to it")
+        for one in examined
+    )
+    fills = {name: fill for run in runs for name, fill in run.fills.items()}
+    rates = {name: rate for run in runs for name, rate in run.rates.items()}
+    return DrillReport(
+        done[-1].server_version, complete, tuple(fills[name] for name in sorted(fills)),
+        tuple(dict.fromkeys(role for run in runs for role in run.roles)), rows, traffic, crash,
+        (time.perf_counter() - began) * 1000, sum(run.rows_made for run in runs), sum(run.fill_ms for run in runs),
+        tuple(rates[name] for name in sorted(rates)),
+    )  # fmt: skip
 
 
 class _Run:
@@ -90,7 +130,7 @@ class _Run:
 
     def __init__(
         self, server: ScratchServer, progress: Callable[[DrillProgress], None], arguments: dict[str, Any],
-        places: Sequence[int], order: Sequence[RevisionFacts], kept: contextlib.ExitStack,
+        places: Sequence[int], order: Sequence[RevisionFacts], kept: contextlib.ExitStack, leash: Leash,
     ) -> None:  # fmt: skip
         self.server = server
         self.progress = progress
@@ -98,6 +138,9 @@ class _Run:
         self.places = places
         self.order = order
         self.kept = kept
+        self.leash = leash
+        self.end = len(places)
+        self.first = 0
         self.template: ScratchDatabase | None = None
         self.way = Ascent()
         self.proofs: list[RevisionProof] = []
@@ -106,11 +149,12 @@ class _Run:
         self.rows_made, self.fill_ms = 0, 0.0
         self.rates: dict[str, Rate] = {}
 
-    def go(self) -> None:
-        position: int | None = 0
-        while position is not None and position < len(self.places):
+    def go(self, positions: range) -> None:
+        self.first, self.end = positions.start, positions.stop
+        position: int | None = self.first
+        while position is not None and position < self.end:
             ahead = self.places[position] - self.way.stands
-            if ahead > _NEAR and position + 1 < len(self.places):
+            if ahead > _NEAR and position + 1 < self.end:
                 self._climb(position)
             else:
                 position = self._prove(position)
@@ -167,8 +211,11 @@ class _Run:
 
     def _child(self, function: str, database: ScratchDatabase, position: int) -> Any:
         given = {**self.arguments, "position": position, "database": database, "way": self.way}
-        for message in isolated(f"{_CHILD}:{function}", given, scratch=database):
-            if isinstance(message, DrillProgress):
+        if function == "prove":
+            given["end"] = self.end
+        for message in isolated(f"{_CHILD}:{function}", given, scratch=database, leash=self.leash):
+            # What is applied to get to a part's beginning is examined by the part below.
+            if isinstance(message, DrillProgress) and (message.number > self.first or not self.first):
                 self.progress(message)
             yield message
 

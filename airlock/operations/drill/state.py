@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WORTH_STATISTICS = 1_000
 # From so many rows on their making is compared with a hand-written INSERT: of the slowest tables filled together, and
 # of no more than so many tables altogether.
-_WORTH_COMPARING = 10_000
+WORTH_COMPARING = 10_000
 _MOST_TOGETHER, _MOST_COMPARED = 3, 6
 _TABLES = frozenset({"table", "partitioned table"})
 
@@ -169,7 +169,7 @@ class Ledger:
 
     def _compare_with_hand(self, done: Iterable[Fill]) -> None:
         """Time a hand-written INSERT beside what filled big tables, each the first time."""
-        big = [one for one in done if one.made >= _WORTH_COMPARING and one.table not in self.rates]
+        big = [one for one in done if one.made >= WORTH_COMPARING and one.table not in self.rates]
         room = min(_MOST_TOGETHER, _MOST_COMPARED - len(self.rates))
         for fill in sorted(big, key=lambda it: -it.ms)[: max(room, 0)]:
             known = samples.read_tables(self.writing, names=[fill.table], targets=True)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
     from airlock.project.project import RevisionFacts
+    from airlock.scratch.isolation import Leash
     from airlock.scratch.servers import ScratchServer
 
 
@@ -59,22 +60,29 @@ class _Run(Hooks):
         return self.revisions[names.index(self.at) :] if self.at in names else ()
 
 
-def judged(
-    server: ScratchServer, arguments: dict[str, Any], proofs: Sequence[RevisionProof]
-) -> tuple[RevisionProof, ...]:
-    """Refuse the proved revisions at which a run from empty to the end of the range stops, and the run after it.
+def stops(server: ScratchServer, arguments: dict[str, Any], leash: Leash) -> dict[str, str]:
+    """Run from empty to the end of the range; say at which revisions that stops, and the run after it, and why.
 
-    Makes a scratch database and drops it. Says nothing new of a revision that is refused or not examined already.
+    Makes a scratch database and drops it.
     """
     with server.database() as database:
         try:
-            stopped = list(isolated("airlock.operations.drill.whole_way:take", arguments, scratch=database))
+            stopped = list(
+                isolated("airlock.operations.drill.whole_way:take", arguments, scratch=database, leash=leash)
+            )
         except ChildFailed:
-            return tuple(proofs)  # the step that takes a process down has its verdict already
-    found = {one.revision: one.reason for one in stopped}
+            return {}  # the step that takes a process down has its verdict already
+    return {one.revision: one.reason for one in stopped}
+
+
+def judged(stopped: dict[str, str], proofs: Sequence[RevisionProof]) -> tuple[RevisionProof, ...]:
+    """Refuse the proved revisions at which a run of the whole way stops.
+
+    Says nothing new of a revision that is refused or not examined already.
+    """
     return tuple(
-        replace(one, verdict=REFUSED, reason=_sentence(found[one.revision]))
-        if one.revision in found and one.verdict in (PROVED, IRREVERSIBLE)
+        replace(one, verdict=REFUSED, reason=_sentence(stopped[one.revision]))
+        if one.revision in stopped and one.verdict in (PROVED, IRREVERSIBLE)
         else one
         for one in proofs
     )

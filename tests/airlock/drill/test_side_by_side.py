@@ -1,0 +1,101 @@
+"""A long range is drilled in parts at once, and what is told does not show it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from airlock.operations.drill import drill, side_by_side
+from airlock.records.drill import NOT_EXAMINED, DrillProgress, DrillReport, Timings
+from airlock.records.errors import Refused
+from airlock.scratch.isolation import Leash, isolated
+from airlock.scratch.servers import ScratchDatabase
+from tests.airlock.drill.foreign import foreign
+from tests.airlock.histories import Revision, write_project
+
+SLEEP = "tests.airlock.scratch.functions_for_isolation:sleep"
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 39, 40, 59, 60, 300, 1_000])
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_parts_are_the_whole_in_order(count: int, most: int) -> None:
+    """No revision twice, none left out; a short range is one part, and who begins higher up has less to examine."""
+    found = side_by_side.parts(count, most)
+    assert [place for one in found for place in one] == list(range(count))
+    assert len(found) == max(min(most, count // 20), 1)
+    assert sorted(map(len, found), reverse=True) == list(map(len, found))
+
+
+def test_progress_is_told_in_the_order_of_the_range() -> None:
+    """What a part above tells waits for those below."""
+    heard: list[int] = []
+    telling = side_by_side.InOrder(lambda now: heard.append(now.number), 3)
+    for part, number in ((1, 3), (0, 1), (2, 5), (0, 2)):
+        telling.told(part, DrillProgress(number, 6, "r", "up"))
+    assert heard == [1, 2]
+    telling.ended(1)
+    telling.told(2, DrillProgress(6, 6, "r", "up"))
+    telling.ended(2)
+    assert heard == [1, 2]
+    telling.ended(0)
+    assert heard == [1, 2, 3, 5, 6]
+
+
+def test_where_one_part_raises_the_children_of_the_others_end() -> None:
+    """Nobody waits for a part whose report nobody gets."""
+    leash = Leash()
+    pids: list[int] = []
+    nowhere = ScratchDatabase("there", "postgresql://me:pw@127.0.0.1:1/there", "postgresql:///", "marker")
+
+    def part(number: int, _: range) -> None:
+        if number == 1:
+            pids.extend(isolated(SLEEP, {}, scratch=nowhere, leash=leash))
+        while not pids and number == 0:
+            if leash._children:
+                raise Refused("No.")
+            time.sleep(0.01)
+
+    began = time.monotonic()
+    with pytest.raises(Refused):
+        side_by_side.run(part, [range(1), range(1, 2)], leash)
+    assert time.monotonic() - began < 60  # it sleeps for ten minutes
+    assert leash._children == []
+
+
+def told(report: DrillReport) -> list[object]:
+    """Give all that a report says, but for what was timed and how many rows were made: that is work, done more than once."""
+    proofs = [dataclasses.replace(one, ms=Timings()) for one in report.revisions]
+    fills = [dataclasses.replace(one, ms=0.0) for one in report.fills]
+    return [report.server_version, proofs, fills, report.roles, report.exit_code]
+
+
+@pytest.mark.proof
+def test_a_drill_in_two_parts_says_what_one_in_one_part_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Roles made on the way, a revision that kills its process, faulty ones of every kind: the same records, in order."""
+    revisions, _ = foreign(44)
+    revisions.insert(12, Revision("kills", "import os\nos.kill(os.getpid(), 9)"))
+    for place, role in ((6, "reader_below"), (36, "reader_above")):
+        grant = f'op.execute("GRANT USAGE ON SCHEMA public TO {role}")'
+        revisions.insert(
+            place, Revision(role, grant, grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM "))
+        )
+    ini = write_project(tmp_path, revisions)
+    monkeypatch.chdir(tmp_path)
+    found: list[tuple[list[object], list[int]]] = []
+    for number in (1, 2):
+        heard: list[int] = []
+        monkeypatch.setattr(side_by_side, "workers", lambda number=number: number)
+        report = drill(ini, progress=lambda now, heard=heard: heard.append(now.number))  # type: ignore[misc]
+        found.append((told(report), list(dict.fromkeys(heard))))
+        assert len(report.revisions) == 47
+        killed = next(one for one in report.revisions if one.revision == "kills")
+        assert (killed.verdict, "ended with -9" in killed.reason) == (NOT_EXAMINED, True)
+        assert {"reader_below", "reader_above"} <= {*report.roles}
+    assert found[0] == found[1]
+    assert len(list(Path(f"/proc/{os.getpid()}/task").iterdir())) < 10
