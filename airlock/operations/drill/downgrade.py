@@ -149,9 +149,18 @@ def _values(
     """
     found = compare.values(before, below, written.changed, blurred=written.blurred)
     said = ", ".join(sorted({f"{one.object}: {one.kind} was {one.before}, is {one.after}" for one in found}))
-    usual = rare_rows.without_rare(before, edges) if found else None
-    if usual is not None and not compare.values(usual, below, written.changed, blurred=written.blurred):
-        return [], not_examined(f"{rare_rows.SAID}: {said}"), {}
+    rare = (
+        rare_rows.lost_only_by_rare(
+            before,
+            edges,
+            lambda usual: compare.values(usual, below, written.changed, blurred=written.blurred),
+            said,
+        )
+        if found
+        else NOTHING
+    )
+    if rare != NOTHING:
+        return [], rare, {}
     if not found or not unsure:
         return found, NOTHING, {}
     for strengths in ((COMPUTED,), (WRITTEN, COMPUTED)):

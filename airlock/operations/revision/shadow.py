@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
+from alembic.operations import Operations
 
 from airlock.catalogue import structure
 from airlock.catalogue.structure import Structure, Table, quoted
 from airlock.database import missing
 from airlock.operations.revision import borrowed_types, sources
 from airlock.operations.revision.probe import Probe, probed, rolled_back, run
+from airlock.operations.revision.registered import found_by_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -168,7 +170,10 @@ def _borrowed(connection: sa.Connection, text: str, real: Mapping[str, str]) -> 
 
 
 def create(context: MigrationContext) -> tuple[str, ...]:
-    """Create the models under their own names in the connected database, commit, and name their schemas."""
+    """Create the models under their own names in the connected database, commit, and name their schemas.
+
+    With them what other extensions of Alembic have registered: views and functions are models too.
+    """
     connection = context.connection
     if connection is None:
         raise RuntimeError("there is no database to create the models in")
@@ -186,6 +191,8 @@ def create(context: MigrationContext) -> tuple[str, ...]:
         run(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
     for metadata in metadatas:
         metadata.create_all(connection, checkfirst=True)
+    for operation in found_by_others(context):
+        Operations(context).invoke(operation)
     # env.py may hold the transaction, and roll back what only looked.
     connection.connection.dbapi_connection.commit()  # type: ignore[union-attr]
     return tuple(sorted(schemas))

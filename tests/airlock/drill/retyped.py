@@ -98,9 +98,10 @@ KEEPING = (
     Retyped("code", "code", "varchar(20)"),
     Retyped("closed", "path", "text", "c$::text", "c$::path"),
 )
-# Each loses only what hardly a table has: not proved, and not refused.
-RARE = (
-    Retyped("local", "timestamp NOT NULL", "timestamptz", BERLIN, BERLIN),
+# It loses what no clock shows: not proved, and not refused.
+SKIPPED = (Retyped("local", "timestamp NOT NULL", "timestamptz", BERLIN, BERLIN),)
+# It loses what hardly a table has: proved with a note.
+BOUNDS = (
     Retyped(
         "bounds", "integer[] NOT NULL", "jsonb", "to_jsonb(c$)", "translate(c$::text, '[] ', '{}')::integer[]"
     ),

@@ -9,7 +9,7 @@ import pytest
 import airlock
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
 from tests.airlock.drill.reached import write
-from tests.airlock.drill.retyped import APART, KEEPING, LOSING, RARE, TYPES, case
+from tests.airlock.drill.retyped import APART, BOUNDS, KEEPING, LOSING, SKIPPED, TYPES, case
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,13 @@ pytestmark = pytest.mark.proof
 
 def test_each_column_that_loses_values_is_named(tmp_path: Path) -> None:
     """Scale, precision, blanks, zones, bounds, weights, parts of nested types; sound changes beside them are proved."""
-    cases = [case("losing", LOSING), case("keeping", KEEPING), case("rare", RARE), *APART]
+    cases = [
+        case("losing", LOSING),
+        case("keeping", KEEPING),
+        case("skipped", SKIPPED),
+        case("bounds", BOUNDS),
+        *APART,
+    ]
     report = airlock.drill(write(tmp_path, cases, first=TYPES))
     proofs = {one.revision: one for one in report.revisions}
     named = {
@@ -27,10 +33,13 @@ def test_each_column_that_loses_values_is_named(tmp_path: Path) -> None:
     }
     assert {one.name for one in LOSING} - named["losing"] == set()
     assert (proofs["keeping"].verdict, named["keeping"]) == (PROVED, set()), proofs["keeping"]
-    assert proofs["rare"].verdict == NOT_EXAMINED
-    assert "no array begins elsewhere than at 1 and no local time is in an hour" in proofs["rare"].reason
-    for one in RARE:
-        assert f".{one.name}: " in proofs["rare"].reason
+    assert proofs["skipped"].verdict == NOT_EXAMINED
+    assert (
+        "no local time is in an hour that its zone skips: public.t_skipped.local: "
+        in proofs["skipped"].reason
+    )
+    assert proofs["bounds"].verdict == PROVED
+    assert any("only while no array begins elsewhere than at 1" in note for note in proofs["bounds"].notes)
     assert {one.name: proofs[one.name].verdict for one in APART} == {one.name: REFUSED for one in APART}
     assert named["overwrites"] == {"b", "e", "g", "j", "l"}
     assert named["drops_a_part"] == {"c", "d"}
