@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # PostgreSQL 14 and 17, where `make servers` has brought them.
 NAMED := $(subst $() ,:,$(wildcard $(CURDIR)/.servers/node_modules/postgresql-*/native))
 export AIRLOCK_POSTGRES := $(AIRLOCK_POSTGRES)$(if $(AIRLOCK_POSTGRES),$(if $(NAMED),:))$(NAMED)
-export M TO FROM BENCH CLIENTS ROWS
+export M TO FROM BENCH CLIENTS ROWS MINUTES SEED
 # ARGS=… is handed on to airlock: make migrate ARGS='--lock-timeout 500ms --log migrations.log'
 ARGS ?=
 
@@ -101,6 +101,10 @@ test-server: .venv/ready  ## Run what is marked `server` on the server named by 
 .PHONY: proof
 proof: .venv/ready  ## Run the long suite: kills, fuzz, matrices, browser
 	@$(PYTEST) -m proof $(T)
+
+.PHONY: soak
+soak: .venv/ready  ## Let upgrades run beside traffic while servers, poolers, runners and standbys fail at random: MINUTES=120 SEED=7
+	@python -m bench.soak --minutes "$${MINUTES:-120}" $${SEED:+--seed "$$SEED"}
 
 .PHONY: floors
 floors: .venv/ready  ## Build the wheel; run the core suite on it with the lowest versions, each driver, and with the newest

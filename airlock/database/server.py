@@ -126,13 +126,16 @@ def backend_pid(connection: type_connection) -> int:
         return int(cursor.fetchone()[0])
 
 
-def role_timeouts(connection: type_connection) -> tuple[dict[str, str], dict[str, str]]:
-    """Read the timeouts that this session has been given from outside: those that end a run, and the others. Locks nothing."""
+def role_settings(connection: type_connection) -> tuple[dict[str, str], dict[str, str]]:
+    """Read what this session has been given from outside: timeouts that end a run, and what else bears on it. Locks nothing."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT name, current_setting(name) FROM pg_settings WHERE setting <> '0' AND name IN "
-            "('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout') ORDER BY name"
+            "SELECT name, current_setting(name) FROM pg_settings WHERE setting NOT IN ('0', 'origin') AND name IN "
+            "('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout', "
+            "'session_replication_role') ORDER BY name"
         )
         found = dict(cursor.fetchall())
-    kept = {name: found.pop(name) for name in ("statement_timeout",) if name in found}
+    kept = {
+        name: found.pop(name) for name in ("session_replication_role", "statement_timeout") if name in found
+    }
     return found, kept

@@ -166,11 +166,18 @@ class _Run:
         with observer.connection.cursor() as cursor:
             cursor.execute(publications.ANY)
             self.progress.publishes = cursor.fetchone()[0]
-        lifted, kept = server.role_timeouts(observer.connection)
+        lifted, kept = server.role_settings(observer.connection)
         self.progress.lifted = tuple(lifted)
         for name, value in lifted.items():
             self.request.emit(
                 Noted(f"{name} = {value} stands on this role or database; lifted for this run.")
+            )
+        if "session_replication_role" in kept:
+            self.request.emit(
+                Noted(
+                    f"session_replication_role = {kept['session_replication_role']} stands on this role or database: no trigger "
+                    "and no foreign key acts on what the revisions write."
+                )
             )
         if "statement_timeout" in kept and self.request.statement_s is None:
             self.request.emit(

@@ -54,7 +54,7 @@ def test_no_connection_left(tmp_path: Path) -> None:
 
 def test_more_tables_than_the_lock_table_holds(tmp_path: Path) -> None:
     """Exit 40, undone, and what to raise; the lease's lock and status are not hurt."""
-    many = Revision("w1", 'for n in range(3000):\n    op.execute(f"CREATE TABLE many{n} (id int)")')
+    many = Revision("w1", 'for n in range(5000):\n    op.execute(f"CREATE TABLE many{n} (id int)")')
     with cluster(max_locks_per_transaction="10", max_connections="10") as server:
         ini = write_project(tmp_path, [many])
         ran = forked.airlock(ini, "upgrade", url=server.url())
