@@ -10,6 +10,7 @@ Row counters and file nodes are read from the second session before and after. S
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.drivers import client
 from airlock.recorder.counters import FIRST_USER_OBJECT, flush
 from airlock.recorder.observe import named, rebuilt, relations, relations_of, rows_read, without_emptied
-from airlock.recorder.source import command, identifiers
+from airlock.recorder.source import command, identifiers, start
 from airlock.records.locks import LockMode
 from airlock.records.trace import Observation, Read
 
@@ -62,6 +63,7 @@ class Outside:
         self._locks: set[tuple[int, LockMode]] = set()
         self._ended = threading.Event()
         self._names = identifiers(sql)
+        self._everything = _reaches_on(sql)
         self._truncates = command(sql) == "TRUNCATE"
         self._thread: threading.Thread | None = None
         self.held_seconds = 0.0
@@ -112,12 +114,19 @@ class Outside:
     def _named(self) -> dict[int, Relation]:
         words = ", ".join("'" + word.replace("'", "''") + "'" for word in sorted(self._names))
         matching = f"c2.relname IN ({words}) AND c2.oid >= {FIRST_USER_OBJECT}"
+        if self._everything or self._calls(words):
+            matching = f"c2.relkind IN ('r', 'p', 'm') AND c2.oid >= {FIRST_USER_OBJECT}"
         within = (
             f"SELECT c2.oid FROM pg_class c2 WHERE {matching}"  # noqa: S608 - quoted words
             f" UNION SELECT i2.indexrelid FROM pg_index i2 JOIN pg_class c2 ON c2.oid = i2.indrelid WHERE {matching}"
             f" UNION SELECT i2.indrelid FROM pg_index i2 JOIN pg_class c2 ON c2.oid = i2.indexrelid WHERE {matching}"
         )
         return relations(self._observer, f"c.oid IN ({within})")
+
+    def _calls(self, words: str) -> bool:
+        """Tell whether it calls a function of the project's: what that does is not in the text."""
+        query = f"SELECT FROM pg_proc WHERE proname IN ({words}) AND oid >= {FIRST_USER_OBJECT} LIMIT 1"
+        return bool(self._observer(query))
 
     def _counters(self) -> dict[int, tuple[int, int]]:
         if not self._before:
@@ -183,6 +192,19 @@ FROM pg_lock_status() WHERE pid = {self._pid} AND mode <> 'SIReadLock'
             if self._before[oid].others_see_it:
                 counts[oid] = (after[0] - before[0], after[1] - before[1])
         return rows_read(counts, self._before)
+
+
+# DO may spell names together, and REINDEX names a schema; without a table, the rest takes every one.
+_ALL = re.compile(
+    r"(DO|CALL)\b|REINDEX\s*(\([^)]*\)\s*)?(SCHEMA|DATABASE|SYSTEM)\b"
+    r"|(VACUUM|ANALYZE|CLUSTER)\s*(\([^)]*\)|(FULL|FREEZE|VERBOSE|ANALYZE)\b|\s)*;?\s*$",
+    re.IGNORECASE,
+)
+
+
+def _reaches_on(sql: str) -> bool:
+    """Tell whether a statement takes tables that its text does not name."""
+    return _ALL.match(sql, start(sql)) is not None
 
 
 class _Holder:

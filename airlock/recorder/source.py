@@ -27,11 +27,16 @@ def call_site(path: str) -> int:
 
 def command(sql: str) -> str:
     """Tell the first word of a statement in capitals, past comments and white space."""
+    word = re.compile(r"\w+").match(sql, start(sql))
+    return word.group().upper() if word else ""
+
+
+def start(sql: str) -> int:
+    """Tell where a statement begins, past comments and white space."""
     place = 0
     while (skipped := _COMMENTS.match(sql, place)) is not None and skipped.end() > place:
         place = skipped.end()
-    word = re.match(r"\w+", sql[place:])
-    return word.group().upper() if word else ""
+    return place
 
 
 def identifiers(sql: str) -> frozenset[str]:

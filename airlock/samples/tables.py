@@ -362,6 +362,9 @@ def _column(row: Any) -> tuple[Column, bool, list[str]]:
             length = modifier
     if default is not None and sequence is None and default.startswith("nextval("):
         sequence = default.split("'")[1]
+    if default is None and not identity:
+        # Still owned by the column, and no longer asked by it.
+        sequence = None
     return (
         Column(
             name, number, type_, kind, category, category == "A", nullable, length, scale, default, sequence,

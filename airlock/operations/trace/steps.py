@@ -11,21 +11,20 @@ from alembic.util.exc import CommandError
 from airlock.catalogue import fingerprint, publications
 from airlock.database import missing
 from airlock.drivers import raw
-from airlock.operations.downgrade import rehearse, snapshot
-from airlock.operations.downgrade.items import items, unknowns
+from airlock.operations.downgrade import snapshot
 from airlock.operations.drill.failures import beyond_scratch, is_about_rows, missing_role
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
+from airlock.operations.trace.judging import judged, placed, wanting, with_losses
+from airlock.operations.trace.kin import Kin, read_kin
 from airlock.operations.trace.undoing import Failed, Stuck, Undo, Undone, WantsRole, said
-from airlock.operations.trace.waiting import holds_and_waits, roots
+from airlock.operations.trace.waiting import holds_and_waits
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.recorder import Recorder, flush, tap
-from airlock.recorder.source import command
 from airlock.records.errors import AirlockError
 from airlock.records.findings import Finding
-from airlock.records.locks import harms
-from airlock.records.trace import Met, StatementRecord, TracedRevision
+from airlock.records.trace import StatementRecord, TracedRevision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +92,7 @@ class Tracing(Hooks):
     _action: _Action | None = None
     _before: snapshot.Snapshot | None = None
     _few: dict[str, int] = field(default_factory=dict)
-    _kin: dict[str, str] = field(default_factory=dict)
+    _kin: Kin = field(default_factory=Kin)
     _undo: Undo | None = None
     _published: publications.Publications = field(default_factory=publications.Publications)
 
@@ -202,10 +201,10 @@ class Tracing(Hooks):
         step = self.traced[place]
         if self.release is not None:
             broken = self.release.broken(except_for=self._named_version_table())
-            found = tuple(_placed(one, step) for one in broken)
+            found = tuple(placed(one, step) for one in broken)
             step = replace(step, findings=(*found, *step.findings))
         if self.planner is not None:
-            step = replace(step, safer=self.planner.safer(_wanting(step)))
+            step = replace(step, safer=self.planner.safer(wanting(step)))
         self.traced[place] = step
 
     def _learn(
@@ -255,7 +254,7 @@ class Tracing(Hooks):
             raise Stuck(now + 1, order) from error
         # Here also what env.py's own transaction did is committed.
         if self._before is not None:
-            self.traced[-1] = _with_losses(self.traced[-1], self._before, snapshot.take(self.losses_from))
+            self.traced[-1] = with_losses(self.traced[-1], self._before, snapshot.take(self.losses_from))
             self._before = None
         return True
 
@@ -297,7 +296,7 @@ class Tracing(Hooks):
             self.recorder.ignored = frozenset({self.version_table})
             self.samples.fill(except_for=self.version_table)
             self._few = self.samples.few()
-            self._kin = roots(self.samples.connection)
+            self._kin = read_kin(self.samples.connection)
             self._published = publications.published(self._ask)
             looks = self.losses_from is not None and not self._now.up
             self._before = snapshot.take(self.losses_from) if looks else None
@@ -359,7 +358,7 @@ class Tracing(Hooks):
         unexamined: str = "",
         findings: tuple[Finding, ...] = (),
     ) -> None:
-        statements = tuple(replace(one, few=_met(one, self._few)) for one in statements)
+        statements = tuple(judged(one, self._few, self._kin) for one in statements)
         facts = self.project.revision(self._now.script.revision)
         made = TracedRevision(
             revision=facts.revision, title=facts.title, direction="up" if self._now.up else "down",
@@ -367,7 +366,7 @@ class Tracing(Hooks):
             depends_on_rows=self.recorder.depends_on_rows, statements=statements, path=self._shown(),
             # The statements' own time: what observing them took is not the revision's.
             ms=sum(statement.ms for statement in statements), refused=refused, accepted=dict(facts.accepted), drops=drops,
-            unexamined=unexamined, findings=(*holds_and_waits(statements, self._kin), *findings),
+            unexamined=unexamined, findings=(*holds_and_waits(statements, self._kin.roots), *findings),
         )  # fmt: skip
         self.traced.append(made)
         if self._now.up and facts.irreversible:
@@ -381,45 +380,6 @@ class Tracing(Hooks):
         path = Path(self._now.script.path).resolve()
         directory = self.project.directory
         return path.relative_to(directory).as_posix() if path.is_relative_to(directory) else path.name
-
-
-def _placed(finding: Finding, step: TracedRevision) -> Finding:
-    """Put a finding to the statement that locked its table or view against everybody, else to the revision."""
-    name = finding.object
-    for one in step.statements:
-        if any(lock.object.rpartition(" ")[2] == name and harms(lock.mode) for lock in one.locks):
-            return replace(finding, file=one.file, line=one.line)
-    return replace(finding, file=step.path)
-
-
-def _wanting(step: TracedRevision) -> set[str]:
-    """Name the tables that another form may spare: of what only breaks the older release, the step may be the safe form."""
-    return {one.object for one in step.every_finding if one.id in ("rewrite", "scan")}
-
-
-def _met(statement: StatementRecord, few: dict[str, int]) -> tuple[Met, ...]:
-    """Name the tables of few rows that a statement touched while it held a lock that others feel."""
-    locks = (*statement.locks, *statement.held)
-    # What goes is not read first, however large it is.
-    goes = command(statement.sql) == "DROP"
-    if statement.dangerous or goes or not any(harms(lock.mode) for lock in locks):
-        return ()
-    names = {lock.object for lock in statement.locks} | {read.object for read in statement.reads}
-    return tuple(Met(name, few[name]) for name in sorted(names & few.keys()))
-
-
-def _with_losses(step: TracedRevision, before: snapshot.Snapshot, after: snapshot.Snapshot) -> TracedRevision:
-    made = rehearse.Rehearsed(
-        revision=step.revision,
-        before=before,
-        after=after,
-        writes=tuple(dict.fromkeys(rehearse.writes(step.statements))),
-        reads_rows=step.depends_on_rows,
-        recast=tuple(dict.fromkeys(rehearse.recast(step.statements))),
-    )
-    counted = [(item.object, item.why) for item in items([made])]
-    uncounted = [(name, why.removeprefix(f"{step.revision}: ")) for name, why in unknowns([made])]
-    return replace(step, losses=(*counted, *uncounted))
 
 
 def _driver_connection(context: MigrationContext) -> Any:

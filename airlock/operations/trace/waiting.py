@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airlock.catalogue.fingerprint.model import plain
 from airlock.records.findings import Finding
 from airlock.records.locks import harms
 
@@ -13,26 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from airlock.records.trace import Lock, StatementRecord
-
-_KIN = """
-WITH RECURSIVE up (member, parent) AS (
-  SELECT inhrelid, inhparent FROM pg_inherits
-  UNION SELECT up.member, i.inhparent FROM up JOIN pg_inherits i ON i.inhrelid = up.parent)
-SELECT m.nspname, c.relname, n.nspname, p.relname
-FROM up JOIN pg_class c ON c.oid = up.member JOIN pg_namespace m ON m.oid = c.relnamespace
-JOIN pg_class p ON p.oid = up.parent JOIN pg_namespace n ON n.oid = p.relnamespace
-WHERE c.relkind IN ('r', 'p', 'f') AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = p.oid)
-"""
-
-
-def roots(connection: Any) -> dict[str, str]:
-    """Name the root of every partition and heir: one statement on a root takes them all, in one order for everybody."""
-    with connection.cursor() as cursor:
-        cursor.execute(_KIN)
-        return {
-            f"{plain(schema)}.{plain(table)}": f"{plain(of_schema)}.{plain(of)}"
-            for schema, table, of_schema, of in cursor.fetchall()
-        }
 
 
 def holds_and_waits(statements: Sequence[StatementRecord], kin: Mapping[str, str]) -> tuple[Finding, ...]:

@@ -43,6 +43,13 @@ DANGEROUS = [
     "CREATE INDEX ON s.t (b)",
     "REINDEX INDEX s.ix",
 ]
+REACHING = [
+    "REINDEX SCHEMA s",
+    "/* all */ VACUUM FULL",
+    "CALL s.work()",
+    "SELECT s.f()",
+    "DO $$ BEGIN EXECUTE 'REINDEX TABLE s.' || 't'; END $$",
+]
 HARMLESS = [
     "ALTER TABLE s.t ADD COLUMN c int DEFAULT 1",
     "ALTER TABLE s.t ADD FOREIGN KEY (parent_id) REFERENCES s.parent NOT VALID",
@@ -176,6 +183,18 @@ def test_a_statement_outside_a_transaction_is_seen_while_it_waits(url: str) -> N
     assert [record.scans for record in records] == [("s.t",), ("s.t",), ()]
     assert [record.rewrites for record in records] == [(), ("index s.later",), ()]
     assert not any(record.dangerous or record.transactional for record in records)
+
+
+@pytest.mark.parametrize("statement", REACHING)
+def test_what_the_text_does_not_name_is_seen_outside_a_transaction(url: str, statement: str) -> None:
+    """A whole schema, every table, a procedure's body, names that a block spells together."""
+    with _connected(url) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE OR REPLACE PROCEDURE s.work() LANGUAGE plpgsql AS 'BEGIN REINDEX TABLE s.t; COMMIT; END'"
+        )
+        cursor.execute("CREATE OR REPLACE FUNCTION s.f() RETURNS void LANGUAGE sql AS 'REINDEX TABLE s.t'")
+    (record,) = _record(url, statement, autocommit=True)
+    assert (record.dangerous, "s.t" in record.scans or "s.t" in record.rewrites) == (True, True)
 
 
 def test_a_backfill_that_commits_per_batch_shows_its_write_lock(url: str) -> None:

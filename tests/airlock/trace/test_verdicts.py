@@ -1,0 +1,82 @@
+"""Dangerous or harmless, on shapes that a verdict has been wrong about: partitions, whole schemas, text that names no table."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airlock.operations.trace import trace
+from tests.airlock.histories import Revision, write_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers import Server
+
+MONTHS = " ".join(
+    f"CREATE TABLE part_{month} PARTITION OF part FOR VALUES FROM ('2026-{month:02}-01') TO"
+    f" ('{2026 + month // 12}-{month % 12 + 1:02}-01');"
+    for month in range(1, 13)
+)
+BASES = {
+    "partitions": f"CREATE TABLE part (id serial, at date NOT NULL, x int) PARTITION BY RANGE (at); {MONTHS}",
+    "schema": "CREATE SCHEMA shop; CREATE TABLE shop.orders (id serial PRIMARY KEY, note text)",
+    "heirs": "CREATE TABLE root (a int, b text); CREATE TABLE heir () INHERITS (root)",
+    "serial": "CREATE TABLE customer (id serial PRIMARY KEY, note text)",
+}
+AUTOCOMMIT = "with op.get_context().autocommit_block():\n    op.execute({!r})"
+# Base, statement (| runs it outside a transaction), and what it is.
+CASES = [
+    ("partitions", "ALTER TABLE part ADD y int", "harmless"),
+    ("partitions", "ALTER TABLE part ALTER x SET NOT NULL", "dangerous"),
+    ("partitions", "ALTER TABLE part ADD CHECK (x > -2147483648)", "dangerous"),
+    ("partitions", "ALTER TABLE part ADD CHECK (x > 0) NOT VALID", "harmless"),
+    ("partitions", "CREATE INDEX ON part (x)", "dangerous"),
+    ("partitions", "CREATE INDEX ON ONLY part (x)", "harmless"),
+    ("partitions", "ALTER TABLE part ALTER x TYPE bigint", "dangerous"),
+    ("partitions", "CREATE INDEX ON part_3 (x)", "not examined"),
+    ("schema", "|REINDEX SCHEMA shop", "dangerous"),
+    ("schema", "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'CREATE INDEX ON shop.orders (note)'; SELECT f()", "dangerous"),
+    ("schema", "ALTER TABLE shop.orders ADD y int; SELECT count(*) FROM shop.orders", "dangerous"),
+    ("heirs", "ALTER TABLE root ALTER a SET NOT NULL", "dangerous"),
+    ("serial", "ALTER TABLE customer ALTER id DROP DEFAULT", "harmless"),
+]  # fmt: skip
+OBJECTS = re.compile(r"\b(part|shop|root|heir|customer|f)(?=\b|_\d)")
+
+
+def _own(sql: str, number: int) -> str:
+    return OBJECTS.sub(lambda found: f"{found.group()}{number:02}", sql)
+
+
+def _body(sql: str) -> str:
+    if sql.startswith("|"):
+        return AUTOCOMMIT.format(sql[1:])
+    return "\n".join(f"op.execute({one!r})" for one in sql.split("; "))
+
+
+@pytest.mark.proof
+def test_each_is_called_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+    """One revision each, on tables of its own."""
+    bases = [_own(BASES[base], number) for number, (base, *_) in enumerate(CASES)]
+    revisions = [Revision("tables", "\n".join(f"op.execute({one!r})" for one in bases))]
+    revisions += [
+        Revision(
+            f"case_{number:02}", _body(_own(sql, number)), "raise NotImplementedError(irreversible)",
+            extra='irreversible = "nobody goes back"',
+        )
+        for number, (_, sql, _) in enumerate(CASES)
+    ]  # fmt: skip
+    ini = write_project(tmp_path, revisions)
+    monkeypatch.chdir(ini.parent)
+    report = trace(ini, rows=2_000, scratch=server.admin_url)
+    found = {}
+    for step in report.revisions:
+        if step.direction == "up" and step.revision != "tables":
+            assert step.unexamined == ""
+            dangerous = any(one.dangerous for one in step.statements)
+            few = any(one.few for one in step.statements)
+            found[step.revision] = "dangerous" if dangerous else "not examined" if few else "harmless"
+    assert found == {f"case_{number:02}": said for number, (*_, said) in enumerate(CASES)}, CASES
+    assert report.unfilled == ()
