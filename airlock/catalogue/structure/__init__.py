@@ -5,8 +5,12 @@ of the schemas that were asked for are replaced by what the caller wants to see 
 and its shadow can be compared and either be spelt as the other. Reads the catalogue only.
 """
 
+from airlock.catalogue.structure.leaning import FOLLOWING, VIEWS, Leaning, leaning
 from airlock.catalogue.structure.model import Column, Constraint, Index, Sequence, Structure, Table
 from airlock.catalogue.structure.names import quoted
 from airlock.catalogue.structure.reading import read
 
-__all__ = ["Column", "Constraint", "Index", "Sequence", "Structure", "Table", "quoted", "read"]
+__all__ = [
+    "FOLLOWING", "VIEWS", "Column", "Constraint", "Index", "Leaning", "Sequence", "Structure", "Table", "leaning", "quoted",
+    "read",
+]  # fmt: skip

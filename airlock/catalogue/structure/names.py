@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _ARRAY = re.compile(
     r"""\((?P<column>[\w."$]+)\)::text (?P<how>= ANY|<> ALL)"""
@@ -54,3 +58,45 @@ def listed(definition: str) -> str:
         return f"{found.group('column')} {word} ({found.group('items').replace('::character varying', '')})"
 
     return _ARRAY.sub(as_list, definition)
+
+
+class Spelling:
+    """Spell names of schemas as the caller wants them: keys of `schemas` as their values; "" leaves one out, it is `home`."""
+
+    def __init__(self, schemas: Mapping[str, str], home: str) -> None:
+        self._spellings = {quoted(name): quoted(seen) + "." if seen else "" for name, seen in schemas.items()}
+        if "" in schemas.values():
+            # Where models stand under another name, an extension's types stand in the real schema all the same.
+            self._spellings.setdefault(quoted(home), "")
+        names = "|".join(re.escape(name) for name in sorted(self._spellings, key=len, reverse=True))
+        self._prefix = re.compile(rf'(?<![\w."$])({names})\.') if names else None
+
+    def __call__(self, text: str | None) -> Any:
+        """Spell a text in which every name is qualified."""
+        if text is None or self._prefix is None:
+            return text
+        return self._prefix.sub(lambda found: self._spellings[found.group(1)], text)
+
+
+def create_policy(
+    name: str,
+    table: str,
+    command: str,
+    roles: Sequence[str],
+    using: str | None,
+    check: str | None,
+    *,
+    permissive: bool,
+) -> str:
+    """Spell CREATE POLICY; `command` as pg_policy keeps it."""
+    commands = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE", "*": "ALL"}
+    text = f"CREATE POLICY {quoted(name)} ON {table}{'' if permissive else ' AS RESTRICTIVE'}"
+    text += f" FOR {commands[command]} TO {', '.join(roles)}"
+    text += f" USING ({using})" if using else ""
+    return text + (f" WITH CHECK ({check})" if check else "")
+
+
+def trigger_state(table: str, name: str, enabled: str) -> list[str]:
+    """Spell what makes a new trigger fire when the old one did; `enabled` as pg_trigger keeps it."""
+    how = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}.get(enabled)
+    return [f"ALTER TABLE {table} {how} TRIGGER {quoted(name)}"] if how else []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,10 @@ import sqlalchemy as sa
 
 from airlock.catalogue.structure import queries
 from airlock.catalogue.structure.model import Column, Constraint, Index, Sequence, Structure, Table
-from airlock.catalogue.structure.names import quoted
+from airlock.catalogue.structure.names import Spelling, create_policy, quoted, trigger_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-_COMMANDS = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE", "*": "ALL"}
+    from collections.abc import Iterator, Mapping
 
 
 def read(connection: sa.Connection, schemas: Mapping[str, str], home: str = "public") -> Structure:
@@ -28,35 +25,32 @@ def read(connection: sa.Connection, schemas: Mapping[str, str], home: str = "pub
     return _Reading(connection, schemas, home).structure()
 
 
+@contextlib.contextmanager
+def qualified(connection: sa.Connection) -> Iterator[None]:
+    """Let every name come out qualified: search_path is pg_catalog meanwhile."""
+    path = connection.execute(sa.text("SELECT current_setting('search_path')")).scalar_one()
+    set_path = sa.text("SELECT set_config('search_path', :path, false)")
+    connection.execute(set_path, {"path": "pg_catalog"})
+    try:
+        yield
+    finally:
+        connection.execute(set_path, {"path": path})
+
+
 class _Reading:
     def __init__(self, connection: sa.Connection, schemas: Mapping[str, str], home: str) -> None:
         self.home = home
         self.connection = connection
         self.schemas = schemas
-        self.spellings = {quoted(name): quoted(seen) + "." if seen else "" for name, seen in schemas.items()}
-        if "" in schemas.values():
-            # Where models stand under another name, an extension's types stand in the real schema all the same.
-            self.spellings.setdefault(quoted(home), "")
-        names = "|".join(re.escape(name) for name in sorted(self.spellings, key=len, reverse=True))
-        self.prefix = re.compile(rf'(?<![\w."$])({names})\.') if names else None
+        self.spell = Spelling(schemas, home)
 
     def structure(self) -> Structure:
-        path = self.connection.execute(sa.text("SELECT current_setting('search_path')")).scalar_one()
-        set_path = sa.text("SELECT set_config('search_path', :path, false)")
-        self.connection.execute(set_path, {"path": "pg_catalog"})
-        try:
+        with qualified(self.connection):
             return self._structure()
-        finally:
-            self.connection.execute(set_path, {"path": path})
 
     def rows(self, query: str) -> list[Any]:
         statement = sa.text(query).bindparams(sa.bindparam("schemas", expanding=True))
         return list(self.connection.execute(statement, {"schemas": sorted(self.schemas)}))
-
-    def spell(self, text: str | None) -> Any:
-        if text is None or self.prefix is None:
-            return text
-        return self.prefix.sub(lambda found: self.spellings[found.group(1)], text)
 
     def _structure(self) -> Structure:
         owned, free = self._sequences()
@@ -165,16 +159,20 @@ class _Reading:
                 )
         for oid, definition, name, enabled in self.rows(queries.TRIGGERS):
             if oid in sql:
-                extras[oid].append(self.spell(definition))
-                how = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}.get(enabled)
-                if how:
-                    extras[oid].append(f"ALTER TABLE {sql[oid]} {how} TRIGGER {quoted(name)}")
+                extras[oid] += [self.spell(definition), *trigger_state(sql[oid], name, enabled)]
         for oid, name, permissive, command, roles, using, check in self.rows(queries.POLICIES):
             if oid in sql:
-                text = f"CREATE POLICY {quoted(name)} ON {sql[oid]}{'' if permissive else ' AS RESTRICTIVE'}"
-                text += f" FOR {_COMMANDS[command]} TO {', '.join(roles)}"
-                text += f" USING ({self.spell(using)})" if using else ""
-                extras[oid].append(text + (f" WITH CHECK ({self.spell(check)})" if check else ""))
+                extras[oid].append(
+                    create_policy(
+                        name,
+                        sql[oid],
+                        command,
+                        roles,
+                        self.spell(using),
+                        self.spell(check),
+                        permissive=permissive,
+                    )
+                )
         for oid, definition in self.rows(queries.STATISTICS):
             extras[oid].append(self.spell(definition))
         for oid, column, privilege, grantable, grantee in self.grants:

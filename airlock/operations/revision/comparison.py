@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue import fingerprint
@@ -14,20 +15,31 @@ from airlock.records.errors import AirlockError
 from airlock.scratch.isolation import ChildFailed, isolated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from airlock.catalogue.fingerprint.model import CatalogueObject
     from airlock.operations.built import Built
     from airlock.records.difference import Difference
     from airlock.scratch.servers import ScratchDatabase, ScratchServer
 
 _CHILD = "airlock.operations.revision.child"
+# What models have words for: only of such does it say something that the history alone has it.
+_SAYABLE = frozenset({"column", "index", "constraint"})
+# What no model says of anything, whatever the history does.
+_UNSAID = frozenset(
+    {"privileges", "row security", "replica identity", "options", "statistics target", "storage", "compression", "clustered on"}
+)  # fmt: skip
 
 
 def compared(
     config: Path, x_arguments: Sequence[str], server: ScratchServer, database: ScratchDatabase, history: Built
 ) -> tuple[Difference, ...]:
-    """Compare the catalogue that the history made with what the models alone make, but for the version table."""
+    """Compare the catalogue that the history made with what the models alone make.
+
+    Left out are the version table and what only the history has and models have no words for: views, functions,
+    triggers, policies, publications, grants, partitions. Tables that they lack are the plan's to name.
+    """
     arguments = {"config": str(config), "x_arguments": tuple(x_arguments)}
     types: list[str] = []
     while True:
@@ -47,9 +59,31 @@ def compared(
     # The version table belongs to the history alone.
     versions = {f"{schema}.{history.version_table}" for schema in schemas}
     return tuple(
-        one for one in fingerprint.differences(made, migrated)
+        one for one in fingerprint.differences(made, _sayable(migrated, made))
         if one.object not in versions and not one.object.startswith(tuple(f"{name}." for name in versions))
     )  # fmt: skip
+
+
+def _sayable(migrated: fingerprint.Fingerprint, made: fingerprint.Fingerprint) -> fingerprint.Fingerprint:
+    """Leave out of what a history made what it alone has and no model could say."""
+    return fingerprint.Fingerprint(
+        {
+            name: dataclasses.replace(one, attributes=_said(one, made.objects.get(name)))
+            for name, one in migrated.objects.items()
+            if name in made.objects or (one.kind in _SAYABLE and one.parent in made.objects)
+        }
+    )
+
+
+def _said(one: CatalogueObject, model: CatalogueObject | None) -> Mapping[str, str]:
+    if model is None:
+        return one.attributes
+    if one.kind == "schema":
+        return model.attributes
+    # Storage parameters of a table are among its words, options of a column are not.
+    unsaid = _UNSAID - {"options"} if one.kind.endswith("table") else _UNSAID
+    unsaid |= {"comment"} if one.kind == "sequence" else frozenset()
+    return {name: it for name, it in one.attributes.items() if name in model.attributes or name not in unsaid}
 
 
 def _bring_extensions(database: ScratchDatabase, models: ScratchDatabase) -> None:

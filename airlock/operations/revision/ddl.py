@@ -69,6 +69,11 @@ def beside(name: str, other: str) -> str:
     return name[: len(name) - len(quoted(unqualified(name)))] + quoted(other)
 
 
+def create_enum(name: str, labels: collections.abc.Iterable[str]) -> str:
+    """Spell CREATE TYPE."""
+    return f"CREATE TYPE {name} AS ENUM ({', '.join(literal(label) for label in labels)})"
+
+
 def sequence_of(table: Table, one: Column) -> str:
     """Spell the sequence that a column owns, for setval."""
     return (

@@ -11,7 +11,7 @@ from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.records.revision import Likely, Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from airlock.catalogue.structure import Structure, Table
     from airlock.operations.revision.shadow import Sides
@@ -22,11 +22,6 @@ JOIN pg_type t ON t.oid = a.atttypid
 WHERE (a.atttypid = to_regtype(:name) OR t.typelem = to_regtype(:name)) AND a.attnum > 0 AND NOT a.attisdropped
   AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 ORDER BY 1""")
-
-
-def create(name: str, labels: Iterable[str]) -> str:
-    """Spell CREATE TYPE."""
-    return f"CREATE TYPE {name} AS ENUM ({', '.join(ddl.literal(label) for label in labels)})"
 
 
 def enum_of(column_type: str) -> str:
@@ -44,7 +39,7 @@ def changes(sides: Sides) -> Iterator[Part]:
     for name, labels in sides.wanted.enums.items():
         if name not in sides.live.enums:
             yield Part(
-                Stage.EXPAND, f"create type {name}", sql(create(name, labels)), sql(f"DROP TYPE {name}"),
+                Stage.EXPAND, f"create type {name}", sql(ddl.create_enum(name, labels)), sql(f"DROP TYPE {name}"),
                 locks="none on what was there",
             )  # fmt: skip
             continue
@@ -90,7 +85,7 @@ def dropped(sides: Sides, gone: list[Table]) -> list[Part]:
             continue
         parts.append(
             Part(
-                Stage.LAST, f"drop type {name}", sql(f"DROP TYPE {name}"), sql(create(name, sides.live.enums[name])),
+                Stage.LAST, f"drop type {name}", sql(f"DROP TYPE {name}"), sql(ddl.create_enum(name, sides.live.enums[name])),
                 locks="none on tables",
             )
         )  # fmt: skip
@@ -128,14 +123,6 @@ def _used(structure: Structure, name: str) -> bool:
 def remarks(sides: Sides) -> Iterator[Remark]:
     """Say which enums differ in a way that is not written."""
     gone = orphans(sides)
-    for name, labels in sides.live.enums.items():
-        if name not in sides.wanted.enums:
-            if name not in gone:
-                yield Remark(f"type {name}", "the models do not have this enum; it stays")
-        elif not only_adds(labels, sides.wanted.enums[name]):
-            new = sides.wanted.enums[name]
-            yield Remark(
-                f"type {name}",
-                f"the models have the values {', '.join(new)}, the database {', '.join(labels)}: values of an enum are"
-                " not removed or reordered without a rewrite; write it by hand",
-            )
+    for name in sides.live.enums:
+        if name not in sides.wanted.enums and name not in gone:
+            yield Remark(f"type {name}", "the models do not have this enum; it stays")

@@ -19,7 +19,7 @@ from airlock.operations.revision.shadow import Sides
 from airlock.records.findings import Draft, Safer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from airlock.catalogue.structure import Structure, Table
     from airlock.operations.revision.parts import Part, Plan
@@ -91,9 +91,9 @@ def _drafts(parts: list[Part]) -> Iterator[Draft]:
 class _Past(Sides):
     """Both sides, where the live one is past: its tables are made again to try changes on."""
 
-    def probe(self, table: Table, *clauses: str) -> Probe:
+    def probe(self, table: Table, *clauses: str, also: Sequence[str] = ()) -> Probe:
         """Try ALTER TABLE clauses on an empty copy of the table as it was. Rolled back."""
-        return probed(self.connection, _SCHEMA, table.schema, table, clauses, tuple(_copy(table)))
+        return probed(self.connection, _SCHEMA, table.schema, table, clauses, tuple(_copy(table)), also)
 
     def accepts(self, table: Table, column: str, expression: str) -> bool:
         """Tell whether a value passes the table's CHECKs on that one column, and its type."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from airlock.catalogue.structure import quoted
+from airlock.catalogue.structure import VIEWS, quoted
 from airlock.operations.revision import columns, constraints, ddl, enums, indexes, standalone
+from airlock.operations.revision.dependents import leaning_on, named
 from airlock.operations.revision.parts import Part, Plan, Stage, sql
 from airlock.records.revision import Likely, Remark
 
@@ -21,13 +22,17 @@ def plan(sides: Sides) -> Plan:
     """Plan what leads from the live side to the wanted one. Pure but for probes on empty copies."""
     live, wanted = sides.live.tables, sides.wanted.tables
     made = [wanted[key] for key in wanted if key not in live]
-    gone = [live[key] for key in live if key not in wanted]
+    gone, held = _going(sides, [live[key] for key in live if key not in wanted])
     both = [(live[key], wanted[key]) for key in wanted if key in live]
     parts: list[Part] = [*map(_new_schema, sides.missing), *standalone.changes(sides)]
-    remarks: list[Remark] = list(standalone.remarks(sides))
+    remarks: list[Remark] = [*held, *standalone.remarks(sides)]
     likely = [*_likely_tables(gone, made), *enums.likely(sides)]
+    turning_enums, types, why = columns.remade(sides)
+    parts += types
+    remarks += why
     all_changes = {
-        (before.schema, before.name): columns.changes(sides, before, after) for before, after in both
+        (before.schema, before.name): columns.changes(sides, before, after, turning_enums)
+        for before, after in both
     }
     turns, turning = columns.swaps(sides, all_changes)
     if made:
@@ -44,6 +49,19 @@ def plan(sides: Sides) -> Plan:
         parts.append(_dropped_tables(sides, [_without(table, turning) for table in gone]))
     parts += enums.dropped(sides, gone)
     return Plan(tuple(parts), tuple(remarks), tuple(likely), {**sides.live.enums, **sides.wanted.enums})
+
+
+def _going(sides: Sides, gone: list[Table]) -> tuple[list[Table], list[Remark]]:
+    """Leave out tables that a view or a function holds, and say so."""
+    free, remarks = [], []
+    for table in gone:
+        held = [one for one in leaning_on(sides, table, ["", *table.columns]) if one.kind in VIEWS]
+        if held:
+            what = f"the models no longer have it, and {named(held)} on it: drop that first, then the table"
+            remarks.append(Remark(table.label, what))
+        else:
+            free.append(table)
+    return free, remarks
 
 
 def _without(table: Table, turning: set[tuple[tuple[str, str], str]]) -> Table:
@@ -109,7 +127,7 @@ def _dropped_tables(sides: Sides, tables: list[Table]) -> Part:
     up, down = list(sql(*_drops(tables))), back
     for enum in enums.with_tables(sides, tables):
         up += sql(f"DROP TYPE {enum}")
-        down = [*sql(enums.create(enum, sides.live.enums[enum])), *down]
+        down = [*sql(ddl.create_enum(enum, sides.live.enums[enum])), *down]
     labels_ = [table.label for table in tables]
     return Part(
         Stage.DROP,

@@ -44,10 +44,12 @@ def probed(
     table: Table,
     clauses: Sequence[str],
     copied: Sequence[str] = (),
+    also: Sequence[str] = (),
 ) -> Probe:
     """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it.
 
-    `copied` are the statements that make such a copy where the table itself is not there any more.
+    `copied` are the statements that make such a copy where the table itself is not there any more; `also` others
+    that belong to the change.
     """
     shadow = quoted(shadow_schema)
     real = f"{quoted(real_schema)}.{quoted(table.name)}"
@@ -56,8 +58,8 @@ def probed(
             for statement in copied or (f"CREATE TABLE {shadow}.airlock_probe (LIKE {real} INCLUDING ALL)",):
                 run(connection, statement)
             before = _files(connection, shadow)
-            for clause in clauses:
-                run(connection, f"ALTER TABLE {shadow}.airlock_probe {clause}")
+            for statement in (*also, *(f"ALTER TABLE {shadow}.airlock_probe {clause}" for clause in clauses)):
+                run(connection, statement)
             after = _files(connection, shadow)
             default = run(connection, _DEFAULT.format(shadow)).scalar()
     except sa.exc.DBAPIError as error:

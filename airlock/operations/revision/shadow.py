@@ -20,6 +20,7 @@ from airlock.catalogue import structure
 from airlock.catalogue.structure import Structure, Table, quoted
 from airlock.database import missing
 from airlock.operations.revision import borrowed_types, sources
+from airlock.operations.revision.ddl import unqualified
 from airlock.operations.revision.probe import Probe, probed, rolled_back, run
 from airlock.operations.revision.registered import found_by_others
 
@@ -40,15 +41,21 @@ class Sides:
     real: Mapping[str, str]
     missing: tuple[str, ...] = ()
 
-    def probe(self, table: Table, *clauses: str) -> Probe:
+    def probe(self, table: Table, *clauses: str, also: Sequence[str] = ()) -> Probe:
         """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
         shadow = next(iter(self.shadows.values()))
-        return probed(self.connection, shadow, self.real[table.schema], table, clauses)
+        return probed(self.connection, shadow, self.real[table.schema], table, clauses, also=also)
 
-    def renamed(self, table: Table, names: Mapping[str, str]) -> Table:
-        """Spell a wanted table as if some of its columns had other names. Rolled back."""
+    def renamed(self, table: Table, names: Mapping[str, str], types: Mapping[str, str]) -> Table:
+        """Spell a wanted table as if some of its columns, and of the models' types, had other names. Rolled back."""
         shadow = f"{quoted(self.shadows[table.schema])}.{quoted(table.name)}"
+        qualified = {
+            (f"{quoted(key)}." if key else "") + name: f"{quoted(schema)}.{name}"
+            for key, schema in self.shadows.items() for name in map(_last, types)
+        }  # fmt: skip
         with rolled_back(self.connection):
+            for one, other in types.items():
+                run(self.connection, f"ALTER TYPE {qualified[one]} RENAME TO {_last(other)}")
             for column, name in names.items():
                 run(self.connection, f"ALTER TABLE {shadow} RENAME COLUMN {quoted(column)} TO {quoted(name)}")
             read = structure.read(
@@ -81,6 +88,11 @@ class Sides:
                 return bool(found.scalar_one())
         except sa.exc.DBAPIError:
             return False
+
+
+def _last(name: str) -> str:
+    """Take the schema from a name, and leave the quotes."""
+    return quoted(unqualified(name))
 
 
 @contextlib.contextmanager

@@ -283,6 +283,17 @@ column(
         value(s, pg.ARRAY(sa.Text)), sa.Column(s.n("moods"), pg.ARRAY(mood(s, "ok", "sad", name="array_mood"))),
     ),
 )  # fmt: skip
+
+
+def ordered(side: Side, *labels: str) -> tuple[sa.Column[Any], ...]:
+    of = mood(side, *labels, name="order_mood")
+    return value(side, of, server_default="ok"), sa.Column(side.n("moods"), pg.ARRAY(of))
+
+
+column(
+    "enum_order", lambda s: ordered(s, "ok", "it's 100%", "sad"),
+    after=lambda s: ordered(s, "sad", "ok", "it's 100%"), always=True,
+)  # fmt: skip
 column(
     "enum_removed", lambda s: value(s, mood(s, "ok", "so", "sad", name="less_mood"), nullable=False, server_default="ok"),
     after=lambda s: value(s, mood(s, "ok", "sad", name="less_mood"), nullable=False, server_default="ok"), lost=("value",),

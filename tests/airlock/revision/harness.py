@@ -232,8 +232,20 @@ def fingerprint_of(database: ScratchDatabase) -> Fingerprint:
         return fingerprint.read(connection, schemas=["shop"])
 
 
-def made_by(metadata: sa.MetaData, database: ScratchDatabase) -> Fingerprint:
-    """Create models alone and read what they make."""
+def seen(database: ScratchDatabase) -> Fingerprint:
+    """Read the default schema, and what belongs to none."""
+    with contextlib.closing(psycopg2.connect(database.url)) as connection:
+        return fingerprint.read(connection, schemas=["public"])
+
+
+def differing(one: Fingerprint, other: Fingerprint) -> list[str]:
+    """Say how two readings differ, but for the version table."""
+    found = fingerprint.differences(one, other)
+    return [str(it) for it in found if not it.is_note and "alembic_version" not in it.object]
+
+
+def created(metadata: sa.MetaData, database: ScratchDatabase) -> None:
+    """Create models alone."""
     engine = sa.create_engine(
         database.url.replace("postgresql://", "postgresql+psycopg2://"), poolclass=sa.NullPool
     )
@@ -241,6 +253,11 @@ def made_by(metadata: sa.MetaData, database: ScratchDatabase) -> Fingerprint:
 
     with engine.connect() as connection:
         create(MigrationContext.configure(connection, opts={"target_metadata": metadata}))
+
+
+def made_by(metadata: sa.MetaData, database: ScratchDatabase) -> Fingerprint:
+    """Create models alone and read what they make."""
+    created(metadata, database)
     return fingerprint_of(database)
 
 

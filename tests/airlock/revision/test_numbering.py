@@ -1,4 +1,4 @@
-"""Keys that are numbered: what their numbers come from goes over whole, and what leans on them is named."""
+"""Keys that are numbered: what their numbers come from goes over whole."""
 
 from __future__ import annotations
 
@@ -80,17 +80,3 @@ def test_a_plain_key_is_numbered_behind_its_rows(
         assert shop.ask("SELECT id FROM ticket WHERE of = 1") == [(number,)]
         shop.downgrade(made(kind), head)
         shop.run("INSERT INTO ticket (id) VALUES (100)")
-
-
-@pytest.mark.proof
-def test_what_leans_on_a_key_is_named(
-    scratch: ScratchServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A view reads the column: nothing is written, and the sentence names it."""
-    with scratch.database() as database:
-        shop = Shop(start(tmp_path / "p"), database)
-        shop.revise(made(SERIAL))
-        shop.upgrade(made(SERIAL))
-        shop.run("CREATE VIEW tickets AS SELECT id FROM ticket")
-        assert shop.revise(made(WIDE)) == []
-        assert "view tickets leans on the column: drop it first" in caplog.text

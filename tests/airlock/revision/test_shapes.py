@@ -9,15 +9,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import comparators, renderers
 from alembic.operations import MigrateOperation, Operations
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy.dialects import postgresql as pg
 
-from airlock.catalogue import fingerprint
-from airlock.catalogue.fingerprint import Fingerprint
-from airlock.drivers import client
-from airlock.operations.revision.shadow import create
-from airlock.scratch.servers import ScratchDatabase, ScratchServer
-from tests.airlock.revision.harness import Shop
+from airlock.scratch.servers import ScratchServer
+from tests.airlock.revision.harness import Shop, created, differing, seen
 from tests.airlock.revision.walk import start
 
 CONVENTION = {"ck": "ck_%(table_name)s_%(constraint_name)s", "ix": "ix_%(column_0_label)s"}
@@ -87,30 +82,13 @@ def models(*, odd: bool) -> sa.MetaData:
     return metadata
 
 
-def seen(database: ScratchDatabase) -> Fingerprint:
-    connection = client.connect(database.url)
-    try:
-        return fingerprint.read(connection, schemas=["public"])
-    finally:
-        connection.close()
-
-
-def differing(one: Fingerprint, other: Fingerprint) -> list[str]:
-    found = fingerprint.differences(one, other)
-    return [str(it) for it in found if not it.is_note and "alembic_version" not in it.object]
-
-
 @pytest.mark.proof
 def test_odd_tables_come_go_and_come_back(scratch: ScratchServer, tmp_path: Path) -> None:
     """Exact on the way up, a second call finds nothing, exact on the way down; dropped and made again from the revision."""
     odd, plain = models(odd=True), models(odd=False)
     with scratch.database() as database, scratch.database() as alone:
         shop = Shop(start(tmp_path / "p"), database)
-        engine = sa.create_engine(
-            alone.url.replace("postgresql://", "postgresql+psycopg2://"), poolclass=sa.NullPool
-        )
-        with engine.connect() as connection:
-            create(MigrationContext.configure(connection, opts={"target_metadata": odd}))
+        created(odd, alone)
         shop.revise(plain)
         shop.upgrade(plain)
         head, before = shop.head(), seen(database)

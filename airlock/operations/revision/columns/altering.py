@@ -10,13 +10,20 @@ from airlock.operations.revision import ddl
 from airlock.operations.revision.columns.generating import generated
 from airlock.operations.revision.columns.numbering import numbers, renumbered
 from airlock.operations.revision.columns.retyping import retyped
+from airlock.operations.revision.dependents import leaning_on, named
 from airlock.operations.revision.parts import Part, Stage, sql
 from airlock.operations.revision.stepwise import filled, name_not_null, required, value_for
+from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
-    from airlock.catalogue.structure import Column, Table
+    from airlock.catalogue.structure import Column, Leaning, Table
     from airlock.operations.revision.columns.needs import Changes
     from airlock.operations.revision.shadow import Sides
+
+
+def _identifies(sides: Sides, live: Table, one: Column) -> list[Leaning]:
+    """List the replica identity that a column is part of: it must not be NULL."""
+    return [it for it in leaning_on(sides, live, [one.name]) if it.kind == "replica identity"]
 
 
 def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> None:
@@ -59,6 +66,10 @@ def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
             # New rows have a value by then, so what is filled stays filled.
             found.parts.append(dataclasses.replace(filled(live, after, value, note), stage=Stage.REFILL))
         found.parts += required(live, after.name)
+    elif before.not_null and not after.not_null and (held := _identifies(sides, live, after)):
+        found.remarks.append(
+            Remark(label, f"the models let it be NULL, and {named(held)} on it: set another one first")
+        )
     elif before.not_null and not after.not_null:
         found.parts.append(
             Part(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from airlock.catalogue.structure import quoted
+from airlock.catalogue.structure import FOLLOWING, quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.dependents import leaning_on, made, named
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.operations.revision.stepwise import stand_in
+from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
     from airlock.catalogue.structure import Column, Table
@@ -17,8 +19,12 @@ if TYPE_CHECKING:
 
 
 def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> None:
-    """Plan the columns that the models no longer have."""
+    """Plan the columns that the models no longer have; say what leans on one and holds it."""
+    gone = [one for one in gone if not _held(sides, live, one, {it.name for it in gone}, found)]
+    if not gone:
+        return
     names = {one.name for one in gone}
+    following = [one for one in leaning_on(sides, live, names) if one.kind in FOLLOWING]
     with_them = [one for one in live.constraints.values() if names & set(one.columns)]
     indexes = [one for one in live.indexes.values() if names & set(one.columns)]
     found.settled |= {one.name for one in with_them} | {one.name for one in indexes}
@@ -41,7 +47,9 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
             freed.append(dataclasses.replace(one, not_null=False))
         else:
             freed.append(one)
-    up = sql(f"ALTER TABLE {live.sql} {', '.join(f'DROP COLUMN {quoted(one.name)}' for one in gone)}")
+    # What is generated from others goes before them.
+    going = sorted(gone, key=lambda one: not one.generated)
+    up = sql(f"ALTER TABLE {live.sql} {', '.join(f'DROP COLUMN {quoted(one.name)}' for one in going)}")
     down: list[Sql] = list(alone(*(_again(live, one) for one in freed)))
     down += alone(*(ddl.comment_on_column(live, one) for one in gone if one.comment is not None))
     down += alone(*(grant.format(table=live.sql) for one in gone for grant in one.privileges))
@@ -50,14 +58,30 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
     for index in indexes:
         down += ddl.index_again(live, index.text, index.name)
         down += alone(ddl.comment_on_index(live, index)) if index.comment is not None else ()
+    down += made(following)
     labels = [f"{live.label}.{one.name}" for one in gone]
+    rewrites = any(one.generated == "s" for one in gone)
+    why = "only the downgrade rewrites: a stored generated column has no other form"
     found.parts.append(
         Part(
             Stage.DROP, f"drop {' and '.join(labels)}", up, tuple(down), locks=lock,
             undo="the structure exactly (default, comment, constraints, indexes, grants); every value is lost",
             loses=tuple((label, "dropped with its values; a downgrade makes it again, without them") for label in labels),
+            accepted=((f"rewrite {live.label}", why),) if rewrites else (),
         )
     )  # fmt: skip
+
+
+def _held(sides: Sides, live: Table, one: Column, going: set[str], found: Changes) -> bool:
+    """Tell, and say, that something leans on a column which does not go with it."""
+    held = [
+        it for it in leaning_on(sides, live, [one.name])
+        if it.kind not in FOLLOWING | {"table"} and not ("column" in it.kind and ddl.unqualified(it.name) in going)
+    ]  # fmt: skip
+    if held:
+        what = f"the models no longer have it, and {named(held)} on it: change or drop that first, then the column"
+        found.remarks.append(Remark(f"{live.label}.{one.name}", what))
+    return bool(held)
 
 
 def _again(live: Table, one: Column) -> str:

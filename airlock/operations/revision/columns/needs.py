@@ -5,7 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from airlock.catalogue.structure import quoted
+from airlock.operations.revision import ddl
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airlock.catalogue.structure import Column, Table
     from airlock.operations.revision.parts import Part
     from airlock.records.revision import Likely, Remark
@@ -23,14 +28,55 @@ class Names:
 
 
 @dataclasses.dataclass(frozen=True)
+class Remade:
+    """An enum that loses labels or takes another order: made beside, it takes the name when its columns turn."""
+
+    name: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    beside: str
+    behind: str
+
+    def create(self) -> str:
+        """Spell CREATE TYPE for the new one, beside."""
+        return ddl.create_enum(self.beside, self.after)
+
+    @property
+    def turns(self) -> tuple[str, str]:
+        """Let the new one take the name."""
+        return self._renamed(self.name, self.behind), self._renamed(self.beside, self.name)
+
+    @property
+    def turns_back(self) -> tuple[str, str]:
+        """Let the old one have its name again."""
+        return self._renamed(self.name, self.beside), self._renamed(self.behind, self.name)
+
+    @staticmethod
+    def _renamed(name: str, other: str) -> str:
+        return f"ALTER TYPE {name} RENAME TO {quoted(ddl.unqualified(other))}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Swap:
-    """A column of another type that takes the place of the one there is."""
+    """A column of another type that takes the place of the one there is.
+
+    `before` and `after` are of the types as they are called while the other one has the name. `forth` and `back`
+    say what labels become that the other side's enum does not have.
+    """
 
     live: Table
     wanted: Table
     before: Column
     after: Column
     names: Names
+    enums: tuple[Remade, ...] = ()
+    forth: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    back: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def becomes(self) -> str:
+        """Name what the column becomes."""
+        return self.enums[0].name if self.enums else self.after.spelt_type
 
 
 @dataclasses.dataclass

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.catalogue.structure import quoted
+from airlock.catalogue.structure import VIEWS, quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.columns.swapping import swapped
+from airlock.operations.revision.dependents import dropped, leaning_on, made, named
 from airlock.operations.revision.parts import Part, Sql, Stage, sql
 from airlock.operations.revision.stepwise import validated
+from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
-    from airlock.catalogue.structure import Column, Table
+    from collections.abc import Sequence
+
+    from airlock.catalogue.structure import Column, Leaning, Table
     from airlock.operations.revision.columns.needs import Changes
     from airlock.operations.revision.probe import Probe
     from airlock.operations.revision.shadow import Sides
+
+
+# What would be filled again under the table's lock, or refuses to be dropped: the twin leaves it to read the old column.
+_LONG_WAY = frozenset({"materialized view", "function", "virtual column"})
 
 
 def retyped(sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> bool:
@@ -23,8 +31,19 @@ def retyped(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
     keys = {one.index.partition(" ON ")[2] for one in live.constraints.values() if one.index} | {
         one.body for one in live.indexes.values() if one.unique
     }
-    if not probe.rewritten and not probe.rebuilt & keys:
-        _in_place(sides, live, wanted, before, after, probe, found)
+    things = leaning_on(sides, live, [after.name])
+    if not probe.rewritten and not probe.rebuilt & keys and not any(one.kind in _LONG_WAY for one in things):
+        # An inherited column follows its parent's; everything else that cannot be made again refuses another type.
+        stuck = [one for one in things if not one.make and one.kind != "table"]
+        if stuck:
+            what = (
+                f"{before.spelt_type} -> {after.spelt_type} touches no row, but {named(stuck)} on the column"
+            )
+            found.remarks.append(
+                Remark(f"{live.label}.{after.name}", f"{what}: drop it first, and make it again afterwards")
+            )
+            return False
+        _in_place(sides, live, wanted, before, after, probe, [one for one in things if one.drop], found)
         return True
     swapped(sides, live, wanted, before, after, found)
     return False
@@ -40,8 +59,9 @@ def _clauses(before: Column, after: Column) -> list[str]:
 
 
 def _in_place(
-    sides: Sides, live: Table, wanted: Table, before: Column, after: Column, probe: Probe, found: Changes
-) -> None:
+    sides: Sides, live: Table, wanted: Table, before: Column, after: Column, probe: Probe, things: Sequence[Leaning],
+    found: Changes,
+) -> None:  # fmt: skip
     label = f"{live.label}.{after.name}"
     checks = [one for one in live.constraints.values() if one.kind == "c" and after.name in one.columns]
     again = [one for one in wanted.constraints.values() if one.kind == "c" and after.name in one.columns]
@@ -58,6 +78,7 @@ def _in_place(
     back_down = [ddl.not_valid(live, one) for one in checks]
     back_down += [ddl.comment_on_constraint(live, one) for one in checks if one.comment is not None]
     down = sql(*aside_down, *(f"{table} {clause}" for clause in _clauses(after, before)), *back_down)
+    down = (*dropped(things), *down, *made(things))
     if checks:
         valid = [one for one in checks if one.valid]
         down += tuple(
@@ -84,8 +105,10 @@ def _in_place(
             found.settled.add(index.name)
     found.parts.append(
         Part(
-            Stage.EXPAND, f"change the type of {label} to {after.spelt_type}", sql(*aside, *clauses, *back), down,
-            own=bool(checks) or undo_probe, locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan, no rewrite",
+            Stage.EXPAND, f"change the type of {label} to {after.spelt_type}{_with(things)}",
+            (*dropped(things), *sql(*aside, *clauses, *back), *made(things)), down,
+            own=bool(checks) or undo_probe or bool(things),
+            locks=f"ACCESS EXCLUSIVE on {', '.join([live.sql, *_views(things)])} for a moment, no scan, no rewrite",
             undo=f"exact while every value fits {before.spelt_type}; it rewrites {live.label} under ACCESS EXCLUSIVE"
             if undo_probe else "exact; nothing is lost",
             accepted=((f"rewrite {live.label}", "only the downgrade rewrites: the narrower type has no other form"),)
@@ -94,6 +117,14 @@ def _in_place(
     )  # fmt: skip
     for one in again:
         found.parts.append(validated(live, one))
+
+
+def _with(things: Sequence[Leaning]) -> str:
+    return f", and make {' and '.join(one.label for one in things)} again" if things else ""
+
+
+def _views(things: Sequence[Leaning]) -> list[str]:
+    return [one.name for one in things if one.kind in VIEWS]
 
 
 def _undo_rewrites(sides: Sides, live: Table, before: Column, after: Column) -> bool:

@@ -18,7 +18,7 @@ from airlock.operations.revision.columns.twin import (
     require_beside,
     retire,
 )
-from airlock.operations.revision.dependents import dependents
+from airlock.operations.revision.dependents import in_the_way, views, with_the_table
 from airlock.operations.revision.naming import beside_name, made_name
 from airlock.operations.revision.parts import Stage
 from airlock.operations.revision.stepwise import validated
@@ -38,38 +38,48 @@ Key = tuple[str, str]
 
 def swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> None:
     """Note a column for the long way, and settle what stands on it; or say what stands in the way."""
-    label = f"{live.label}.{after.name}"
-    why = _in_the_way(sides, live, before, after)
+    swap = swap_of(live, wanted, before, after)
+    why = stands_in_the_way(sides, swap)
     if why:
+        label = f"{live.label}.{after.name}"
         found.remarks.append(
             Remark(label, f"{before.type} -> {after.spelt_type} rewrites the table, and {why}")
         )
         return
+    noted(swap, found)
+
+
+def swap_of(live: Table, wanted: Table, before: Column, after: Column) -> Swap:
+    """Name the twin of a column, and all that is made with it."""
     taken = {*live.columns, *wanted.columns}
     sync = made_name(live.name, after.name, "sync")
     names = Names(
         after.name, beside_name(after.name, taken), made_name(after.name, "old", taken=taken),
         ddl.in_schema(live, sync), quoted(sync),
     )  # fmt: skip
-    for side in (live, wanted):
-        found.settled |= {one.name for one in side.constraints.values() if after.name in one.columns}
-        found.settled |= {one.name for one in side.indexes.values() if after.name in one.columns}
-    found.swaps.append(Swap(live, wanted, before, after, names))
+    return Swap(live, wanted, before, after, names)
 
 
-def _in_the_way(sides: Sides, live: Table, before: Column, after: Column) -> str | None:
+def noted(swap: Swap, found: Changes) -> None:
+    """Leave a column, and its constraints and indexes, to the plan of all that turn."""
+    for side in (swap.live, swap.wanted):
+        found.settled |= {one.name for one in side.constraints.values() if swap.after.name in one.columns}
+        found.settled |= {one.name for one in side.indexes.values() if swap.after.name in one.columns}
+    found.swaps.append(swap)
+
+
+def stands_in_the_way(sides: Sides, swap: Swap) -> str | None:
+    """Say why a column cannot go the long way; None where it can."""
+    live, before, after = swap.live, swap.before, swap.after
     if before.generated or after.generated:
         return "it is a generated column: write it by hand"
     if bool(numbers(before)) != bool(numbers(after)):
         return "it is numbered on one side only: change its type first, its numbering in a second revision"
     if after.not_null and not before.not_null:
         return "it becomes NOT NULL too: change its type first, require it in a second revision"
-    leaning = dependents(sides, live, before.name)
-    if leaning:
-        return f"{', '.join(leaning)} leans on the column: drop it first, and make it again afterwards"
     if live.partition_key is not None:
         return "the table is partitioned: write it by hand"
-    return None
+    return in_the_way(sides, swap)
 
 
 def swaps(sides: Sides, changes: Mapping[Key, Changes]) -> tuple[list[Part], set[tuple[Key, str]]]:
@@ -86,10 +96,12 @@ def swaps(sides: Sides, changes: Mapping[Key, Changes]) -> tuple[list[Part], set
         members = [turns[key] for key in group if key in turns]
         old = [(table, one) for home, _, table, one, live in linked if home in group and live]
         new = [(table, one) for home, _, table, one, live in linked if home in group and not live]
-        parts.append(turned(members, old, new))
+        leaning = with_the_table(sides, [one for turn in members for one in turn.swaps])
+        parts.append(turned(members, old, new, leaning))
         parts += [dataclasses.replace(validated(table, one), stage=Stage.SETTLE) for table, one in new]
+    parts += views(sides, [one for turn in turns.values() for one in turn.swaps])
     for turn in turns.values():
-        parts += [retire(turn.live, one) for one in turn.swaps]
+        parts.append(retire(turn.live, turn.swaps))
     return parts, {(key, one.name) for _, key, _, one, _ in linked}
 
 
@@ -97,10 +109,13 @@ def _turn(sides: Sides, swaps_: Iterable[Swap]) -> Turn:
     """Gather what turns in one table, spelt as it is beside the old columns and behind the new ones."""
     members = tuple(swaps_)
     live, wanted = members[0].live, members[0].wanted
-    beside = sides.renamed(wanted, {one.names.column: one.names.new for one in members})
+    enums = {enum.name: enum for one in members for enum in one.enums}
+    beside = sides.renamed(
+        wanted, {one.names.column: one.names.new for one in members}, {name: one.beside for name, one in enums.items()}
+    )  # fmt: skip
     columns, twins = {one.names.column for one in members}, {one.names.new for one in members}
     clauses = [f"RENAME COLUMN {quoted(one.names.column)} TO {quoted(one.names.old)}" for one in members]
-    behind = sides.probe(live, *clauses).indexes
+    behind = sides.probe(live, *clauses, also=[one.turns[0] for one in enums.values()]).indexes
     fits = [fit for one in members if (fit := fitting(live, one.before, one.after)) is not None]
     return Turn(
         live, members,
@@ -118,8 +133,7 @@ def _prepared(turn: Turn) -> list[Part]:
     for fit in turn.fits:
         # What is too long is refused first, and looked for before anything is copied.
         parts += refused_first(live, fit)
-    for one in turn.swaps:
-        parts += expand(live, one)
+    parts += expand(live, turn.swaps)
     for index in turn.new_indexes:
         parts.append(index_beside(live, index.name, index.text))
     for key in turn.new:
@@ -160,5 +174,10 @@ def _groups(turns: Mapping[Key, Turn], linked: Iterable[Link]) -> list[list[Key]
     groups: list[set[Key]] = [{key} for key in turns]
     for home, key, *_ in linked:
         joined = [group for group in groups if home in group or key in group]
+        groups = [group for group in groups if group not in joined] + [set().union(*joined)]
+    for name in {name for turn in turns.values() for name in turn.enums}:
+        joined = [
+            group for group in groups if any(key in turns and name in turns[key].enums for key in group)
+        ]
         groups = [group for group in groups if group not in joined] + [set().union(*joined)]
     return [sorted(group) for group in groups]

@@ -9,6 +9,7 @@ from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.columns.numbering import moved, numbers
 from airlock.operations.revision.columns.twin import not_null, sync, unsync
+from airlock.operations.revision.dependents import dropped, made
 from airlock.operations.revision.naming import beside_name, made_name, postgresql_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.operations.revision.stepwise import name_the_not_null_of
@@ -16,8 +17,8 @@ from airlock.operations.revision.stepwise import name_the_not_null_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airlock.catalogue.structure import Constraint, Index, Table
-    from airlock.operations.revision.columns.needs import Swap
+    from airlock.catalogue.structure import Constraint, Index, Leaning, Table
+    from airlock.operations.revision.columns.needs import Remade, Swap
 
 Keys = list[tuple["Table", "Constraint"]]
 
@@ -35,33 +36,44 @@ class Turn:
     behind: Mapping[str, str]
     fits: list[Constraint]
 
+    @property
+    def enums(self) -> dict[str, Remade]:
+        """Give the enums that take their names with these columns."""
+        return {enum.name: enum for one in self.swaps for enum in one.enums}
+
     def without(self, name: str, *, live: bool) -> None:
         """Leave a foreign key to those who drop it and make it again."""
         group = self.old if live else self.new
         group[:] = [one for one in group if one.name != name]
 
 
-def turned(turns: Sequence[Turn], old: Keys, new: Keys) -> Part:
-    """Turn the columns of a few tables in one transaction, with the foreign keys that lead to them."""
+def turned(turns: Sequence[Turn], old: Keys, new: Keys, leaning: Sequence[Leaning]) -> Part:
+    """Turn the columns of a few tables in one transaction, with the foreign keys that lead to them, and `leaning`."""
     up: list[Sql] = [one for turn in turns for swap in turn.swaps for one in unsync(turn.live, swap.names)]
-    up += sql(*(_without(table, one) for table, one in old))
+    up += [*dropped(leaning), *sql(*(_without(table, one) for table, one in old))]
+    up += sql(*(text for one in _enums(turns) for text in one.turns))
     for turn in turns:
         up += sql(*_aside(turn), *_take(turn))
     up += sql(*(text for table, one in new for text in _again(table, one)))
     for turn in turns:
         for swap in turn.swaps:
-            up += sync(turn.live, swap.names, swap.names.old, swap.names.column, swap.before)
+            up += sync(turn.live, swap.names, swap.names.old, swap.names.column, swap.before, swap.back)
+    up += made(leaning)
     columns = [f"{turn.live.label}.{swap.names.column}" for turn in turns for swap in turn.swaps]
     tables = sorted({turn.live.sql for turn in turns} | {table.sql for table, _ in (*old, *new)})
-    kinds = ", ".join(dict.fromkeys(swap.after.spelt_type for turn in turns for swap in turn.swaps))
+    kinds = ", ".join(dict.fromkeys(swap.becomes for turn in turns for swap in turn.swaps))
     return Part(
         Stage.SWAP, f"swap {' and '.join(columns)} for {'its' if len(columns) == 1 else 'their'} {kinds} twin"
         + ("s" if len(columns) > 1 else ""),
-        tuple(up), tuple(_back(turns, old, new)), own=True,
+        tuple(up), tuple(_back(turns, old, new, leaning)), own=True,
         locks=f"ACCESS EXCLUSIVE on {', '.join(tables)} for catalogue changes, no scan",
         undo="exact: the old column was kept equal; its indexes and constraints are made again without blocking,"
         " and refused where a value does not fit the old type",
     )  # fmt: skip
+
+
+def _enums(turns: Sequence[Turn]) -> list[Remade]:
+    return list({name: one for turn in turns for name, one in turn.enums.items()}.values())
 
 
 def _without(table: Table, one: Constraint) -> str:
@@ -122,18 +134,19 @@ def _take(turn: Turn) -> list[str]:
     return made
 
 
-def _back(turns: Sequence[Turn], old: Keys, new: Keys) -> list[Sql]:
+def _back(turns: Sequence[Turn], old: Keys, new: Keys, leaning: Sequence[Leaning]) -> list[Sql]:
     """Make ready what the old columns need, each statement by itself; turn back at once; then validate."""
     first = [one for turn in turns for one in _ready(turn)]
     back: list[Sql] = [one for turn in turns for swap in turn.swaps for one in unsync(turn.live, swap.names)]
-    back += sql(*(_without(table, one) for table, one in new))
+    back += [*dropped(leaning), *sql(*(_without(table, one) for table, one in new))]
+    back += sql(*(text for one in _enums(turns) for text in one.turns_back))
     for turn in turns:
         back += sql(*_untake(turn), *_unaside(turn))
     back += sql(*(text for table, one in old for text in _again(table, one)))
     last: list[Sql] = []
     for turn in turns:
         for swap in turn.swaps:
-            back += sync(turn.live, swap.names, swap.names.new, swap.names.column, swap.after)
+            back += sync(turn.live, swap.names, swap.names.new, swap.names.column, swap.after, swap.forth)
             if swap.after.not_null:
                 check = quoted(ddl.present(turn.live, swap.names.new))
                 last += alone(f"ALTER TABLE {turn.live.sql} VALIDATE CONSTRAINT {check}")
@@ -143,7 +156,7 @@ def _back(turns: Sequence[Turn], old: Keys, new: Keys) -> list[Sql]:
         last += _validated(turn.live, [one for one in turn.old if one.kind in "cf"])
     for table, one in old:
         last += _validated(table, [one])
-    return [*first, *back, *last]
+    return [*first, *back, *made(leaning), *last]
 
 
 def _validated(table: Table, group: list[Constraint]) -> tuple[Sql, ...]:

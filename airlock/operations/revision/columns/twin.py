@@ -10,10 +10,10 @@ from airlock.catalogue.structure import Constraint, quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.naming import beside_name, made_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
-from airlock.operations.revision.stepwise import validated
+from airlock.operations.revision.stepwise import FILL_IN, validated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airlock.catalogue.structure import Column, Table
     from airlock.operations.revision.columns.needs import Names, Swap
@@ -47,9 +47,16 @@ def refused_first(live: Table, fits: Constraint) -> list[Part]:
     return [add, dataclasses.replace(validated(live, fits), stage=Stage.FIT)]
 
 
-def sync(live: Table, names: Names, target: str, source: str, column: Column) -> tuple[Sql, ...]:
+def sync(
+    live: Table,
+    names: Names,
+    target: str,
+    source: str,
+    column: Column,
+    labels: Mapping[str, str] | None = None,
+) -> tuple[Sql, ...]:
     """Keep one column equal to another in every row that is written."""
-    body = f"NEW.{quoted(target)} := {cast(f'NEW.{quoted(source)}', column)};"
+    body = f"NEW.{quoted(target)} := {cast(f'NEW.{quoted(source)}', column, labels)};"
     return sql(
         # On one line: the catalogue keeps its text, indentation and all.
         f"CREATE OR REPLACE FUNCTION {names.function}() RETURNS trigger LANGUAGE plpgsql"
@@ -59,8 +66,16 @@ def sync(live: Table, names: Names, target: str, source: str, column: Column) ->
     )
 
 
-def cast(value: str, column: Column) -> str:
-    """Spell a value as one of the column's type, as an assignment would convert it."""
+def cast(value: str, column: Column, labels: Mapping[str, str] | None = None) -> str:
+    """Spell a value as one of the column's type, as an assignment would convert it; `labels` become others."""
+    if labels and column.type.endswith("[]"):
+        value = f"{value}::text[]"
+        for old, new in labels.items():
+            value = f"array_replace({value}, {ddl.literal(old)}, {ddl.literal(new)})"
+        return f"{value}::{column.type}"
+    if labels:
+        cases = " ".join(f"WHEN {ddl.literal(old)} THEN {ddl.literal(new)}" for old, new in labels.items())
+        return f"(CASE {value}::text {cases} ELSE {value}::text END)::{column.type}"
     # Into a shorter varchar a plain assignment refuses what is too long, an explicit cast cuts it off.
     if column.type.startswith("character"):
         return f"{value}::text"
@@ -72,26 +87,54 @@ def unsync(live: Table, names: Names) -> tuple[Sql, ...]:
     return sql(f"DROP TRIGGER {names.trigger} ON {live.sql}", f"DROP FUNCTION {names.function}()")
 
 
-def expand(live: Table, swap: Swap) -> list[Part]:
-    """Add the twin with its trigger, then fill it."""
-    names, after = swap.names, swap.after
-    new, label = quoted(names.new), f"{live.label}.{after.name}"
+def expand(live: Table, swaps: Sequence[Swap]) -> list[Part]:
+    """Add the twins of a table with their triggers, then fill them."""
+    up: list[Sql] = []
+    down: list[Sql] = []
+    for one in swaps:
+        names, after = one.names, one.after
+        keeping = sync(live, names, names.new, names.column, after, one.forth)
+        if one.forth:
+            told = "; ".join(f"{ddl.literal(new)} for {ddl.literal(old)}" for old, new in one.forth.items())
+            keeping = (
+                dataclasses.replace(keeping[0], note=f"{FILL_IN}: {told} is a stand-in."),
+                *keeping[1:],
+            )
+        up += (*sql(f"ALTER TABLE {live.sql} ADD COLUMN {quoted(names.new)} {after.spelt_type}"), *keeping)
+        down = [*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {quoted(names.new)}"), *down]
+    twins = [f"{live.label}.{one.names.new}" for one in swaps]
+    beside = " and ".join(
+        f"{one.names.new} of type {one.after.spelt_type} beside {one.names.column}" for one in swaps
+    )
     added = Part(
-        Stage.BESIDE, f"add {live.label}.{names.new} of type {after.spelt_type} beside {after.name}",
-        (*sql(f"ALTER TABLE {live.sql} ADD COLUMN {new} {after.spelt_type}"),
-         *sync(live, names, names.new, names.column, after)),
-        (*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {new}")), own=True,
-        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan; a trigger keeps the two columns equal",
+        Stage.BESIDE, f"add {live.label}.{beside}", tuple(up), tuple(down), own=True,
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan; a trigger keeps each column and its twin equal",
     )  # fmt: skip
-    value = cast(quoted(names.column), after)
+    note = "Nothing changes but the twin: the trigger fills it, by the labels that are said there."
+    fill = ddl.backfill(
+        live, ", ".join(map(_filling, swaps)), _missing(swaps), note=note if any(one.forth for one in swaps) else None
+    )  # fmt: skip
     filled = Part(
-        Stage.BACKFILL, f"fill {live.label}.{names.new}",
-        (ddl.backfill(live, f"{new} = {value}", f"{quoted(names.column)} IS NOT NULL AND {new} IS NULL"),), (), own=True,
+        Stage.BACKFILL, f"fill {' and '.join(twins)}", (fill,), (), own=True,
         locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
         undo="the structure is untouched; the values stay in the column that the previous revision drops",
-        loses=((f"{live.label}.{names.new}", f"a copy of {label}"),),
+        loses=tuple((twin, f"a copy of {live.label}.{one.names.column}") for twin, one in zip(twins, swaps, strict=True)),
     )  # fmt: skip
     return [added, filled]
+
+
+def _filling(one: Swap) -> str:
+    column = quoted(one.names.column)
+    return f"{column} = {column}" if one.forth else f"{quoted(one.names.new)} = {cast(column, one.after)}"
+
+
+def _missing(swaps: Sequence[Swap], *, back: bool = False) -> str:
+    """Spell which rows have a value that the column beside it lacks."""
+    told = [
+        f"{quoted(one.names.column)} IS NOT NULL AND {quoted(one.names.old if back else one.names.new)} IS NULL"
+        for one in swaps
+    ]
+    return told[0] if len(told) == 1 else "(" + " OR ".join(f"({text})" for text in told) + ")"
 
 
 def index_beside(live: Table, of: str, definition: str) -> Part:
@@ -131,35 +174,41 @@ def not_null(live: Table, column: str) -> Constraint:
     return Constraint(ddl.present(live, column), "c", definition, (column,), True, None)
 
 
-def retire(live: Table, swap: Swap) -> Part:
-    """Drop the column that a twin has taken the place of; a downgrade fills it again from its successor."""
-    names, before = swap.names, swap.before
-    old, label = quoted(names.old), f"{live.label}.{names.old}"
-    comment = (
-        [f"COMMENT ON COLUMN {live.sql}.{old} IS {ddl.literal(before.comment)}"] if before.comment else []
+def retire(live: Table, swaps: Sequence[Swap]) -> Part:
+    """Drop the columns that twins have taken the place of; a downgrade fills them again from their successors."""
+    again: list[Sql] = []
+    keeping: list[str] = []
+    fits = ""
+    for one in swaps:
+        names, before = one.names, one.before
+        old = quoted(names.old)
+        again += alone(f"ALTER TABLE {live.sql} ADD COLUMN IF NOT EXISTS {old} {before.spelt_type}")
+        if before.comment:
+            again += alone(f"COMMENT ON COLUMN {live.sql}.{old} IS {ddl.literal(before.comment)}")
+        again += alone(
+            *(grant.format(table=live.sql).replace(f"({quoted(before.name)})", f"({old})", 1) for grant in before.privileges)
+        )  # fmt: skip
+        keeping += [it.text for it in sync(live, names, names.old, names.column, before, one.back)]
+        # What does not fit stays NULL here; the swap is then not undone, for its column must be whole.
+        low_high = _BOUNDS.get(before.type) if one.after.type in {"integer", "bigint"} else None
+        if low_high and len(swaps) > 1:
+            fits += f" AND coalesce({quoted(names.column)} BETWEEN {low_high[0]} AND {low_high[1]}, true)"
+        elif low_high:
+            fits += f" AND {quoted(names.column)} BETWEEN {low_high[0]} AND {low_high[1]}"
+    assignments = ", ".join(
+        f"{quoted(one.names.old)} = {cast(quoted(one.names.column), one.before, one.back)}" for one in swaps
     )
-    grants = [
-        grant.format(table=live.sql).replace(f"({quoted(before.name)})", f"({old})", 1)
-        for grant in before.privileges
-    ]
-    # What does not fit stays NULL here; the swap is then not undone, for its column must be whole.
-    low_high = _BOUNDS.get(before.type) if swap.after.type in {"integer", "bigint"} else None
-    fits = f" AND {quoted(names.column)} BETWEEN {low_high[0]} AND {low_high[1]}" if low_high else ""
-    again = (
-        *alone(
-            f"ALTER TABLE {live.sql} ADD COLUMN IF NOT EXISTS {old} {before.spelt_type}", *comment, *grants
-        ),
-        *alone(*(one.text for one in sync(live, names, names.old, names.column, before))),
-        ddl.backfill(
-            live,
-            f"{old} = {cast(quoted(names.column), before)}",
-            f"{quoted(names.column)} IS NOT NULL AND {old} IS NULL{fits}",
-        ),
-    )
+    filled = ddl.backfill(live, assignments, _missing(swaps, back=True) + fits)
+    labels = [f"{live.label}.{one.names.old}" for one in swaps]
+    gone = [it for one in swaps for it in unsync(live, one.names)]
+    drops = ", ".join(f"DROP COLUMN {quoted(one.names.old)}" for one in swaps)
+    columns = " and ".join(one.names.column for one in swaps)
     return Part(
-        Stage.DROP, f"drop {label}",
-        (*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {old}")), again, own=True,
-        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
-        undo=f"the structure exactly; the values come back from {names.column}, converted to {before.spelt_type}",
-        loses=((label, f"its values; a downgrade converts them back from {names.column}"),),
+        Stage.DROP, f"drop {' and '.join(labels)}", (*gone, *sql(f"ALTER TABLE {live.sql} {drops}")),
+        (*again, *alone(*keeping), filled), own=True, locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+        undo=f"the structure exactly; the values come back from {columns}, converted to the old type",
+        loses=tuple(
+            (label, f"its values; a downgrade converts them back from {one.names.column}")
+            for label, one in zip(labels, swaps, strict=True)
+        ),
     )  # fmt: skip
