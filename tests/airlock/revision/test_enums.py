@@ -138,4 +138,5 @@ def test_a_written_enum_is_proved(scratch: ScratchServer, tmp_path: Path) -> Non
         shop.upgrade(sides[0])
         shop.revise(sides[1])
         assert shop.dangerous(shop.trace(f"{base}:head")) == []
-        assert {one.verdict for one in shop.drill(f"{base}:head", scratch)} == {"proved"}
+        proofs = shop.drill(f"{base}:head", scratch)
+        assert [one.reason for one in proofs if one.verdict != "proved"] == []
