@@ -39,6 +39,10 @@ status: .venv/ready  ## Show where the database stands
 sql: .venv/ready  ## Write the SQL of an upgrade for psql, asking no database: FROM=base TO=head
 	@alembic upgrade "$${FROM:-base}:$${TO:-head}" --sql
 
+.PHONY: distribute
+distribute: .venv/ready  ## Spread what users own over the nodes of a Citus cluster, by user; run again, it goes on
+	@$(WITH_DATABASE) python -m app.distribute
+
 .PHONY: stop
 stop: .venv/ready  ## Stop the embedded PostgreSQL; its data stays in .postgres/
 	@python -m airlock.commands.embedded stop .postgres

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -35,6 +35,7 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30:
 
 # What airlock promises to work on; the pipeline has them all, a developer's machine need not.
 MAJORS = frozenset({14, 15, 16, 17, 18})
+NOT_RUN = pytest.StashKey[list[str]]()
 CHOICE = pytest.StashKey[servers.Choice]()
 
 
@@ -56,6 +57,31 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """Say where the databases are, and why."""
     return f"databases: {config.stash[CHOICE]}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take out what needs a Citus cluster where none is named: no server here can stand in for one."""
+    if os.environ.get("CITUS_URL"):
+        return
+    without = [item for item in items if item.get_closest_marker("citus")]
+    if without:
+        items[:] = [item for item in items if item not in without]
+        config.hook.pytest_deselected(items=without)
+        config.stash[NOT_RUN] = [item.nodeid for item in without]
+        if hasattr(config, "workeroutput"):
+            config.workeroutput["not_run"] = config.stash[NOT_RUN]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Hear from a worker of xdist what it took out; each takes out the same."""
+    node.config.stash[NOT_RUN] = getattr(node, "workeroutput", {}).get("not_run", [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what was not run."""
+    for name in config.stash.get(NOT_RUN, []):
+        terminalreporter.write_line(f"not run, CITUS_URL names no coordinator: {name}")
 
 
 @pytest.hookimpl(trylast=True)
