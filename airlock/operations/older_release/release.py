@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
+from airlock.operations.older_release.others import Other, read_others
+from airlock.operations.older_release.rights import Rights, read_rights, refusals
 from airlock.operations.older_release.statements import FIRST_NUMBER, first_line, fresh_row
-from airlock.operations.older_release.tighter import asked, edges, literal
+from airlock.operations.older_release.tighter import asked, edges, literal, tried
 from airlock.operations.older_release.views import View, read_views, view_statements
 from airlock.records.findings import Finding
 from airlock.samples import Table, read_tables
@@ -30,17 +32,24 @@ _BEGIN = (
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement as it is sent (`sql`) and as it is shown."""
+    """One statement as it is sent (`sql`) and as it is shown; `analysed` alone, where running it would do something."""
 
     shown: str
     sql: str
+    analysed: bool = False
+
+    def run(self, prepared: str) -> str:
+        """Spell what is sent to try it."""
+        if self.analysed:
+            return f"PREPARE airlock_analysed AS {self.sql}; DEALLOCATE airlock_analysed"
+        return f"EXECUTE {prepared}"
 
 
 @dataclass
 class _Known:
     """What was prepared for one table or view, and what was refused while the older schema stood (SQLSTATE)."""
 
-    source: Table | View
+    source: Table | View | Other
     statements: dict[str, Statement]
     refused: dict[str, str] = field(default_factory=dict)
     # What an insert gives, by column.
@@ -57,14 +66,17 @@ class Release:
 
     connection: Any
     _known: dict[str, _Known] = field(default_factory=dict)
+    _rights: dict[int, Rights] = field(default_factory=dict)
     _numbers: int = 0
 
     def look(self, *, except_for: str) -> None:
         """Prepare the statements of every table and view that is new or another since the last look."""
         tables = read_tables(self.connection, exclude=(except_for,))
-        found: dict[str, Table | View] = {one.label: one for one in tables}
+        found: dict[str, Table | View | Other] = {one.label: one for one in tables}
         with self.connection.cursor() as cursor:
             found |= {one.label: one for one in read_views(cursor)}
+            found |= {one.label: one for one in read_others(cursor)}
+            self._rights = read_rights(cursor)
             for name in [name for name, known in self._known.items() if found.get(name) != known.source]:
                 self._forget(cursor, name)
             for name, source in found.items():
@@ -78,8 +90,10 @@ class Release:
         found: list[Finding] = []
         with self.connection.cursor() as cursor:
             cursor.execute(_BEGIN)
+            rights = read_rights(cursor)
             for name, known in self._known.items():
                 found += self._fails(cursor, name, known)
+                found += self._denied(cursor, name, known, rights)
                 new = now.get(name)
                 if new is not None and isinstance(known.source, Table) and new != known.source:
                     found += self._refused(cursor, known.source, new, known.given)
@@ -89,19 +103,23 @@ class Release:
         self._hand_in()
         return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.id, one.object, one.sql)))
 
-    def _prepared(self, cursor: Any, source: Table | View) -> _Known:
+    def _prepared(self, cursor: Any, source: Table | View | Other) -> _Known:
         known = _Known(source, {})
         cursor.execute(_BEGIN)
-        if isinstance(source, View):
-            made = view_statements(cursor, source)
+        if isinstance(source, Other):
+            made = [Statement(source.shown, source.sql, analysed=True)]
+        elif isinstance(source, View):
+            made = [Statement(shown, sql) for shown, sql in view_statements(cursor, source)]
         else:
             known.given = _row(cursor, source)
-            made = _table_statements(source, known.given)
-        for shown, sql in made:
+            made = [Statement(*one) for one in _table_statements(source, known.given)]
+            made += [Statement(*one) for one in _upserts(source, known.given)]
+        for statement in made:
             self._numbers += 1
             name = f"airlock_{self._numbers}"
-            known.statements[name] = Statement(shown, sql)
-            error = _tried(cursor, f"PREPARE {name} AS {sql}") or _tried(cursor, f"EXECUTE {name}")
+            known.statements[name] = statement
+            prepare = None if statement.analysed else tried(cursor, f"PREPARE {name} AS {statement.sql}")
+            error = prepare or tried(cursor, statement.run(name))
             if error is not None:
                 known.refused[name] = str(client.told(error, "sqlstate"))
         cursor.execute("ROLLBACK")
@@ -116,25 +134,43 @@ class Release:
                 cursor.execute(f"DEALLOCATE {one}")
 
     def _fails(self, cursor: Any, name: str, known: _Known) -> Iterator[Finding]:
+        told: set[str] = set()
         for prepared, statement in known.statements.items():
-            error = _tried(cursor, f"EXECUTE {prepared}")
+            error = tried(cursor, statement.run(prepared))
             if error is None or client.told(error, "sqlstate") in _NO_ANSWER:
                 continue
             stale = ""
             # asyncpg has words of its own for it.
             if _STALE in str(error) or client.told(error, "sqlstate") == _UNSUPPORTED:
                 stale = _STALE
-                error = _tried(cursor, statement.sql)
+                error = tried(cursor, statement.sql)
             if error is None:
                 yield _finding(name, statement.shown, stale, stale=True)
             elif str(client.told(error, "sqlstate")) != known.refused.get(prepared):
-                yield _finding(name, statement.shown, _words(error))
+                # What the plain INSERT is refused for, the others are as well.
+                if _UPSERT not in statement.shown or _words(error) not in told:
+                    yield _finding(name, statement.shown, _words(error))
+                told.add(_words(error))
+
+    def _denied(self, cursor: Any, name: str, known: _Known, now: dict[int, Rights]) -> Iterator[Finding]:
+        """Tell what other roles than the owner may do no more, where the step has changed their rights."""
+        source = known.source
+        before = self._rights.get(source.oid) if not isinstance(source, Other) else None
+        if isinstance(source, Other) or before is None or now.get(source.oid) == before:
+            return
+        sent = {one.shown: one.sql for one in known.statements.values() if _UPSERT not in one.shown}
+        count = f"SELECT EXISTS (SELECT FROM {source.sql})"
+        for role, shown, error in refusals(cursor, before, sent, count):
+            words = _words(error) if error is not None else "row-level security shows it no row"
+            yield Finding(
+                "breaks", name, f"the release below fails as {role}: {shown}: {words}", shown, words
+            )
 
     def _refused(self, cursor: Any, before: Table, after: Table, given: dict[str, str]) -> Iterator[Finding]:
         """Insert what the older schema let in and a new rule may not: of each rule the first that it refuses."""
         met: set[str] = set()
         for edge in edges(cursor, before, after):
-            error = None if edge.rule in met else _tried(cursor, _insert(before, {**given, **edge.given}))
+            error = None if edge.rule in met else tried(cursor, _insert(before, {**given, **edge.given}))
             if error is not None and edge.answers(error):
                 met.add(edge.rule)
                 shown = {**dict.fromkeys(given, "…"), **edge.shown}
@@ -212,6 +248,20 @@ def _shown_insert(table: Table, given: dict[str, str]) -> str:
     return f"INSERT INTO {table.label} ({_names(given)}) VALUES ({', '.join(given.values())})"
 
 
+_UPSERT = " ON CONFLICT "
+
+
+def _upserts(table: Table, given: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield an INSERT that leans on each unique key: without the key's index it is refused."""
+    for one in table.uniques if given else ():
+        if not (one.exclusion or one.expressions or one.partial or one.deferrable):
+            listed = ", ".join(quoted(name) for name in one.columns)
+            yield (
+                f"{_shown_insert(table, dict.fromkeys(given, '…'))}{_UPSERT}({_names(one.columns)}) DO NOTHING",
+                f"{_insert(table, given)}{_UPSERT}({listed}) DO NOTHING",
+            )
+
+
 def _names(names: Iterable[str]) -> str:
     return ", ".join(plain(name) for name in names)
 
@@ -227,15 +277,3 @@ def _words(error: Exception) -> str:
     """Give what the server said in one line that can be read: a value in it may be long."""
     words = first_line(error)
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
-
-
-def _tried(cursor: Any, sql: str) -> Exception | None:
-    """Run a statement and take it back, in one round trip; return what the server refuses it with."""
-    try:
-        # What was prepared outlives the savepoint that it was prepared in.
-        cursor.execute(f"SAVEPOINT airlock_tried; {sql}; ROLLBACK TO airlock_tried; RELEASE airlock_tried")
-    except client.Error as error:
-        cursor.execute("ROLLBACK TO airlock_tried")
-        refused: Exception = error
-        return refused
-    return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airlock.samples.tables import Column, Table
 
-_NOT_NULL, _CHECK, _UNIQUE = ("23502",), ("23514",), ("23505", "23P01")
+_NOT_NULL, _CHECK, _UNIQUE, _FOREIGN_KEY = ("23502",), ("23514",), ("23505", "23P01"), ("23503",)
 # Data that the type does not hold or read; no cast to it.
 _TYPE = ("22", "42804", "42846")
 _LONGEST = 40
@@ -66,6 +66,7 @@ def edges(cursor: Any, before: Table, after: Table) -> Iterator[Edge]:
             if retyped and value is not None:
                 yield _edge(f"TYPE {column.name}", column.name, value, _TYPE)
     yield from _again(cursor, before, after)
+    yield from _orphans(cursor, before, after)
 
 
 def _taken(cursor: Any, column: Column, checks: list[str], value: str | None) -> bool:
@@ -93,6 +94,20 @@ def _again(cursor: Any, before: Table, after: Table) -> Iterator[Edge]:
             given = dict(zip(unique.columns, map(literal, row), strict=True))
             shown = {name: _short(value) for name, value in given.items()}
             yield Edge(f"UNIQUE {unique.name}", given, shown, _UNIQUE, frozenset({unique.name}))
+
+
+def _orphans(cursor: Any, before: Table, after: Table) -> Iterator[Edge]:
+    """Yield rows for each foreign key that is new, whose partner some table may lack."""
+    columns = {one.name: one for one in before.columns}
+    known = {one.name for one in before.foreign_keys}
+    for key in after.foreign_keys:
+        if key.name in known or not columns.keys() >= set(key.columns):
+            continue
+        values = [[one for one in _values(cursor, columns[name]) if one is not None] for name in key.columns]
+        for row in zip(*values, strict=False):
+            given = dict(zip(key.columns, map(literal, row), strict=True))
+            shown = {name: _short(value) for name, value in given.items()}
+            yield Edge(f"FOREIGN KEY {key.name}", given, shown, _FOREIGN_KEY, frozenset({key.name}))
 
 
 def _edge(
@@ -140,3 +155,15 @@ def literal(text: str | None) -> str:
         escaped = text.replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n").replace("\t", "\\t")
         return f"E'{escaped}'"
     return "'" + text.replace("'", "''") + "'"
+
+
+def tried(cursor: Any, sql: str) -> Exception | None:
+    """Run a statement and take it back, in one round trip; return what the server refuses it with."""
+    try:
+        # What was prepared outlives the savepoint that it was prepared in.
+        cursor.execute(f"SAVEPOINT airlock_tried; {sql}; ROLLBACK TO airlock_tried; RELEASE airlock_tried")
+    except client.Error as error:
+        cursor.execute("ROLLBACK TO airlock_tried")
+        refused: Exception = error
+        return refused
+    return None

@@ -30,6 +30,17 @@ CREATE TABLE bare (a int, b text);
 CREATE TABLE kept (id int PRIMARY KEY, a int);
 CREATE TABLE log (line text);
 CREATE TABLE checked (id int PRIMARY KEY, a int CONSTRAINT present CHECK (a IS NOT NULL));
+CREATE TABLE ranged (id int PRIMARY KEY, span int4range);
+CREATE TABLE coded (id int PRIMARY KEY, code text UNIQUE);
+CREATE TABLE shared (id int PRIMARY KEY, a int);
+CREATE TABLE public_ (id int PRIMARY KEY);
+DROP ROLE IF EXISTS airlock_breaks;
+CREATE ROLE airlock_breaks;
+GRANT SELECT, INSERT, UPDATE ON shared TO airlock_breaks;
+GRANT SELECT ON public_ TO PUBLIC;
+CREATE SEQUENCE numbers;
+CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT 2 * $1';
+CREATE PROCEDURE work(text) LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'append only'; END$$;
 CREATE TRIGGER never BEFORE UPDATE OR DELETE ON log FOR EACH STATEMENT EXECUTE FUNCTION never();
 CREATE VIEW s.titles AS SELECT id, title FROM s.task;
@@ -133,6 +144,53 @@ CASES: dict[str, tuple[str, dict[str, str], set[str]]] = {
         {"public.kept": "append only"},
         set(),
     ),
+    "a foreign key": (
+        "ALTER TABLE s.task ADD CONSTRAINT fk FOREIGN KEY (size) REFERENCES kept NOT VALID",
+        {"s.task": 'violates foreign key constraint "fk"', "public.kept": 'violates foreign key constraint "fk"'},
+        set(),
+    ),
+    "an exclusion": (
+        "DELETE FROM ranged WHERE id > 1; ALTER TABLE ranged ADD CONSTRAINT apart EXCLUDE USING gist (span WITH &&)",
+        {"public.ranged": 'violates exclusion constraint "apart"'},
+        set(),
+    ),
+    "a unique less": (
+        "ALTER TABLE coded DROP CONSTRAINT coded_code_key",
+        {"public.coded": "there is no unique or exclusion constraint matching the ON CONFLICT specification"},
+        set(),
+    ),
+    "a sequence less": ("DROP SEQUENCE numbers", {"public.numbers": 'relation "public.numbers" does not exist'}, set()),
+    "a function's arguments": (
+        "DROP FUNCTION twice(int); CREATE FUNCTION twice(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 2 * $1'", {}, set(),
+    ),
+    "a function's argument more": (
+        "DROP FUNCTION twice(int); CREATE FUNCTION twice(int, int) RETURNS int LANGUAGE sql AS 'SELECT $1'",
+        {"public.twice(integer)": "function public.twice(integer) does not exist"},
+        set(),
+    ),
+    "a function beside": (
+        "CREATE FUNCTION twice(int, int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT $1'",
+        {"public.twice(integer)": "function public.twice(integer) is not unique"},
+        set(),
+    ),
+    "a procedure less": ("DROP PROCEDURE work(text)", {"public.work(text)": "does not exist"}, set()),
+    "a right less": (
+        "REVOKE UPDATE ON shared FROM airlock_breaks", {"public.shared": "permission denied for table shared"}, set(),
+    ),
+    "row-level security": (
+        "ALTER TABLE shared ENABLE ROW LEVEL SECURITY",
+        {"public.shared": "new row violates row-level security policy"},
+        set(),
+    ),
+    "row-level security that hides": (
+        "CREATE POLICY p ON shared USING (false) WITH CHECK (true); ALTER TABLE shared ENABLE ROW LEVEL SECURITY",
+        {"public.shared": "row-level security shows it no row"},
+        set(),
+    ),
+    "a right of everybody less": (
+        "REVOKE SELECT ON public_ FROM PUBLIC", {"public.public_": "permission denied for table public_"}, set(),
+    ),
+    "a right more": ("GRANT SELECT ON kept TO airlock_breaks", {}, set()),
     "an index": ("CREATE INDEX ON s.task (code)", {}, set()),
     "a table more": ("CREATE TABLE more (id int PRIMARY KEY, kept_id int NOT NULL REFERENCES kept)", {}, set()),
 }  # fmt: skip
