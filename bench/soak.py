@@ -43,7 +43,8 @@ WAIT = 20
 # A run may outlive --wait by what noticing a dead network takes, and by what this machine is slow.
 SLACK = 70
 # What a run may end with, whatever befalls it (docs/exit-codes.md): never a traceback, never a bad argument.
-ALLOWED = {0, 10, 12, 20, 21, 22, 40, 41, 50, 128 + signal.SIGTERM, -signal.SIGKILL}
+# -SIGTERM: it arrived before the command had begun to listen for it, or to do anything.
+ALLOWED = {0, 10, 12, 20, 21, 22, 40, 41, 50, 128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL}
 HISTORY = [
     Revision(
         "s0",
@@ -239,20 +240,20 @@ def words_of(place: Place) -> tuple[str, ...]:
     return ("upgrade", *budgets)
 
 
-def fall(place: Place, event: Callable[[Place], None]) -> tuple[str, list[int]]:
-    """Start a run, let the event befall it, and go on until one has ended well; give what was run and every exit code."""
+def fall(place: Place, event: Callable[[Place], None]) -> tuple[str, list[Ran]]:
+    """Start a run, let the event befall it, and go on until one has ended well; give what was run, and every end."""
     words = words_of(place)
     began = time.monotonic()
     run = place.run = forked.start(place.ini, *words, url=place.url)
     time.sleep(place.chance.uniform(0.05, 2.5))
     until((Path(run.directory.name) / "err").exists, "the command starts")
     event(place)
-    codes = [ended(run, began).code]
-    while codes[-1] != 0:
-        assert len(codes) < 10, f"does not recover: {codes}"
+    ends = [ended(run, began)]
+    while ends[-1].code != 0:
+        assert len(ends) < 10, f"does not recover: {[(one.code, one.err) for one in ends]}"
         began = time.monotonic()
-        codes.append(ended(forked.start(place.ini, *words, url=place.url), began).code)
-    return " ".join(words[:2]) if words[0] == "downgrade" else "upgrade", codes
+        ends.append(ended(forked.start(place.ini, *words, url=place.url), began))
+    return " ".join(words[:2]) if words[0] == "downgrade" else "upgrade", ends
 
 
 def ended(run: forked.Started, began: float) -> Ran:
@@ -311,7 +312,8 @@ def soak(minutes: float, seed: int) -> int:
         while time.monotonic() < end:
             event = chance.choice(EVENTS)
             began = time.monotonic()
-            words, codes = fall(place, event)
+            words, ends = fall(place, event)
+            codes = [one.code for one in ends]
             check(place, traffic)
             tally[event.__name__] += 1
             codes_seen.update(codes)
@@ -321,6 +323,9 @@ def soak(minutes: float, seed: int) -> int:
                 f"  ({time.monotonic() - began:.1f} s, {len(traffic.written)} rows written)",
                 flush=True,
             )
+            # Of the first the event tells; each further one is to be understood.
+            for one in ends[1:-1]:
+                print(f"          then {one.code}: {one.err.strip().splitlines()[-1]}", flush=True)
         traffic.over.set()
         for client in clients:
             client.join(30)

@@ -14,16 +14,21 @@ if TYPE_CHECKING:
     # Runs one query, without parameters, on whichever connection.
     Query = Callable[[str], Sequence[Sequence[Any]]]
 
-ANY = "SELECT EXISTS (SELECT FROM pg_publication)"
+# Asked of the catalogue: an app's role may have no right to pglogical's schema, and must not fail for that.
+_PGLOGICAL = """(SELECT count(*) = 2 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = 'pglogical' AND c.relname IN ('replication_set', 'replication_set_table')
+    AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))"""
+ANY = f"SELECT EXISTS (SELECT FROM pg_publication) OR {_PGLOGICAL}"  # noqa: S608  a constant of this module
+_IDENTITY = """CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false
+    ELSE c.relkind = 'p' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid
+      AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END) END"""
 _BY_SCHEMA = "SELECT to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL"
 # The view pg_publication_tables locks each table it lists (measured on 18): it would wait behind any revision.
 # What a partition's root is a member of, the partition is. Column lists are of 15 and later.
 _PUBLISHED = """
 SELECT c.oid::bigint, n.nspname, c.relname, p.pubname, p.pubupdate OR p.pubdelete,
   m.listed, m.filtered, c.relispartition AND coalesce(m.above, p.puballtables), coalesce(to_jsonb(p) ->> 'pubgencols', 'n') = 's',
-  CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false
-    ELSE c.relkind = 'p' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid
-      AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END) END
+  {identity}
 FROM pg_publication p
 JOIN pg_class c ON c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384
 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
@@ -32,9 +37,19 @@ LEFT JOIN LATERAL (
   FROM pg_publication_rel r WHERE r.prpubid = p.oid
     AND (r.prrelid = c.oid OR c.relispartition AND r.prrelid IN (SELECT pg_partition_ancestors(c.oid)))
   ORDER BY r.prrelid <> c.oid LIMIT 1) m ON true
-WHERE p.puballtables OR m.filtered IS NOT NULL{}
+WHERE p.puballtables OR m.filtered IS NOT NULL{of_schema}
 ORDER BY 2, 3, 4
 """
+# Sets of pglogical (2.4): subscribers of the same kind, under tables of its own.
+_SETS = """
+SELECT c.oid::bigint, n.nspname, c.relname, {named}, s.replicate_update OR s.replicate_delete,
+  (SELECT json_agg(a.attnum)::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY (r.set_att_list)),
+  r.set_row_filter IS NOT NULL, false, false,
+  {identity}
+FROM pglogical.replication_set_table r JOIN pglogical.replication_set s USING (set_id)
+JOIN pg_class c ON c.oid = r.set_reloid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 2, 3, 4
+"""
+_SET_NAMED = "'pglogical set ' || s.set_name"
 _OF_SCHEMA = " OR EXISTS (SELECT FROM pg_publication_namespace s WHERE s.pnpubid = p.oid AND s.pnnspid = c.relnamespace)"
 _COLUMNS = """
 SELECT a.attrelid::bigint, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> ''
@@ -64,6 +79,13 @@ class Published:
         """Tell whether UPDATE and DELETE on it fail: they are to be sent, and nothing tells its rows apart."""
         return bool(self.changing) and not self.identity
 
+    @property
+    def consequence(self) -> str:
+        """Say what comes of that; pglogical lets the statement pass, and no subscriber finds the row."""
+        if all(one.startswith("pglogical ") for one in self.changing):
+            return "no subscriber can tell which row an UPDATE or DELETE is of"
+        return "every UPDATE and DELETE on it fails"
+
     def __str__(self) -> str:
         """Name it with its publications, and what is special of it."""
         parts = [f"{one} (some rows)" if one in self.filtered else one for one in self.publications]
@@ -73,7 +95,7 @@ class Published:
                 self.columns[one][0] for one in sorted(self.listed & self.columns.keys())
             )
         if self.mute:
-            said += ": NO REPLICA IDENTITY, every UPDATE and DELETE on it fails"
+            said += f": NO REPLICA IDENTITY, {self.consequence}"
         return said
 
 
@@ -87,14 +109,27 @@ class Publications:
 
 def published(query: Query) -> Publications:
     """Read publications, their tables and the tables' columns. Reads the catalogue, locks no table."""
-    names = frozenset(row[0] for row in query("SELECT pubname FROM pg_publication"))
-    if not names:
-        return Publications()
-    by_schema = _OF_SCHEMA if query(_BY_SCHEMA)[0][0] else ""
+    names = [row[0] for row in query("SELECT pubname FROM pg_publication")]
+    listed_rows: list[Sequence[Any]] = []
+    if names:
+        of_schema = _OF_SCHEMA if query(_BY_SCHEMA)[0][0] else ""
+        listed_rows += query(_PUBLISHED.format(identity=_IDENTITY, of_schema=of_schema))
+    if query(f"SELECT {_PGLOGICAL}")[0][0]:
+        names += [row[0] for row in query(f"SELECT {_SET_NAMED} FROM pglogical.replication_set s")]  # noqa: S608
+        listed_rows += query(_SETS.format(identity=_IDENTITY, named=_SET_NAMED))
     found: dict[int, Published] = {}
-    for oid, schema, table, publication, changing, listed, filtered, below, generated, identity in query(
-        _PUBLISHED.format(by_schema)
-    ):
+    for (
+        oid,
+        schema,
+        table,
+        publication,
+        changing,
+        listed,
+        filtered,
+        below,
+        generated,
+        identity,
+    ) in listed_rows:
         one = found.setdefault(oid, Published(f"{plain(schema)}.{plain(table)}", identity))
         one.below = one.below and below
         one.publications.append(publication)
@@ -109,7 +144,7 @@ def published(query: Query) -> Publications:
         for oid, number, name, kind, generated in query(_COLUMNS.format(", ".join(map(str, found)))):
             if found[oid].generated or not generated:
                 found[oid].columns[number] = (name, kind)
-    return Publications(names, found)
+    return Publications(frozenset(names), found)
 
 
 def changes(before: Publications, after: Publications) -> Iterator[tuple[str, str]]:
@@ -161,10 +196,5 @@ def _columns(old: Published, new: Published) -> Iterator[tuple[str, str]]:
 
 def _identity(table: Published) -> Iterator[tuple[str, str]]:
     if table.mute:
-        yield (
-            table.name,
-            (
-                f"has no replica identity, and {', '.join(table.changing)} publishes its changes: "
-                "every UPDATE and DELETE on it fails"
-            ),
-        )
+        by = ", ".join(table.changing)
+        yield table.name, f"has no replica identity, and {by} publishes its changes: {table.consequence}"

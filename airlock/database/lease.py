@@ -144,6 +144,11 @@ class Lease:
         if self.lost.is_set():
             raise ConnectionLost(f"The lease was lost: {self.reason}.")
 
+    def require_in_sight(self) -> None:
+        """Raise ConnectionLost where the lease, which another session does not see, is gone: the heartbeat will tell."""
+        self.lost.wait(2 * HEARTBEAT_SECONDS)
+        self.require()
+
     def sever_with(self, connection: Any) -> None:
         """Name a driver connection whose socket is shut down when the server falls silent.
 

@@ -22,6 +22,7 @@ def prove(lease: Lease) -> Callable[[Any], None]:
         reads = ask(dbapi_connection, READ_ONLY)
         row = ask(dbapi_connection, f"{lease.proof_sql}, current_setting('transaction_read_only')")
         if row is None or row[0] is not True:
+            lease.require_in_sight()
             raise WrongTarget(
                 "env.py connected to another database than the leased one.",
                 standing="It was stopped before its first statement. Nothing changed.",

@@ -143,6 +143,7 @@ class _Run:
             with observer.connection.cursor() as cursor:
                 cursor.execute(lease.proof_sql)
                 if cursor.fetchone()[0] is not True:
+                    lease.require_in_sight()
                     raise WrongTarget(
                         "The lease is not to be seen from a second connection: the address leads to several servers."
                     )

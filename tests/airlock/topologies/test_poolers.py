@@ -9,9 +9,9 @@ import pytest
 
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
-from tests.airlock.pooler import pgbouncer
+from tests.airlock.pooler import Pooler, pgbouncer
 from tests.airlock.running import rows
-from tests.airlock.topologies.standing import cluster
+from tests.airlock.topologies.standing import cluster, until
 from tests.airlock.topologies.test_waits import ALTER, TABLE
 
 if TYPE_CHECKING:
@@ -89,3 +89,59 @@ def test_a_query_timeout_of_the_pooler_leaves_nothing_half_applied(tmp_path: Pat
     assert rows(url, "SELECT version_num FROM alembic_version") in ([], [("w1",)])
     assert not rows(url, "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('t') AND attname = 'w'")
     assert forked.airlock(ini, "upgrade", url=url).code == 0
+
+
+def test_a_pooler_that_is_restarted_in_the_middle(tmp_path: Path, url: str) -> None:
+    """Every connection ends at once: exit 50, the revision undone, and the same run goes through it again."""
+    slow = Revision(
+        "w2", 'op.execute("ALTER TABLE t ADD COLUMN w integer"); op.execute("SELECT pg_sleep(20)")'
+    )
+    with Pooler(url).running() as pooler:
+        started = forked.start(write_project(tmp_path, [TABLE, slow]), "upgrade", url=pooler.url)
+        sleeping = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+        until(lambda: rows(url, sleeping), "the revision sleeps")
+        pooler.restart()
+        ran = started.finish(60)
+        assert ran.code == 50, ran.err
+        assert "Now at w1 (1 done)" in ran.error or "Where the database stands could not be read" in ran.error
+        ran = forked.airlock(write_project(tmp_path, [TABLE, ALTER]), "upgrade", url=pooler.url)
+        assert ran.code == 0, ran.err
+    assert rows(url, "SELECT version_num FROM alembic_version") == [("w2",)]
+
+
+PREPARES = """
+import os
+
+from alembic import context
+from sqlalchemy import create_engine, pool
+
+engine = create_engine(
+    os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://"), poolclass=pool.NullPool,
+    connect_args={"prepare_threshold": THRESHOLD},
+)
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+REPEATS = Revision(
+    "w2",
+    """
+    op.execute("ALTER TABLE t ADD COLUMN w integer")
+    for batch in range(8):
+        with op.get_context().autocommit_block():
+            op.get_bind().execute(sa.text("UPDATE t SET w = id WHERE id = :id"), {"id": batch})
+    """,
+)
+
+
+@pytest.mark.parametrize(("mode", "threshold"), [("session", "0"), ("transaction", "None")])
+def test_prepared_statements(mode: str, threshold: str, tmp_path: Path, url: str) -> None:
+    """A driver that prepares needs a session of its own; in transaction mode, where 1.18 keeps none, it is told not to."""
+    ini = write_project(tmp_path, [TABLE, REPEATS], env=PREPARES.replace("THRESHOLD", threshold))
+    with pgbouncer(
+        url, pool_mode=mode, server_reset_query="DISCARD ALL", server_reset_query_always="1"
+    ) as pooled:
+        ran = forked.airlock(ini, "upgrade", url=pooled)
+    assert ran.code == 0, ran.err
+    assert rows(url, "SELECT count(w) FROM t") == [(7,)]

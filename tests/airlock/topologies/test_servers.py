@@ -22,7 +22,11 @@ from tests.airlock.topologies.standing import HAPROXY, cluster, haproxy, standby
 from tests.airlock.topologies.test_waits import ALTER, TABLE
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airlock.scratch import embedded
+
 
 pytestmark = pytest.mark.proof
 
@@ -109,26 +113,59 @@ def test_a_failover_in_the_middle(tmp_path: Path) -> None:
             assert version(standby.url()) == ["w2"]
 
 
-def test_a_query_on_a_standby_is_cancelled_by_a_replayed_alter(tmp_path: Path) -> None:
-    """What users of a standby see: whoever is in the replayed ALTER's way is ended, inside a transaction with its session."""
-    settings = {"wal_level": "replica", "max_wal_senders": "4", "max_standby_streaming_delay": "1s"}
-    with cluster(**settings) as primary:
-        ini = write_project(tmp_path, [TABLE, ALTER])
-        assert forked.airlock(ini, "upgrade", "w1", url=primary.url()).code == 0
-        with standby_of(primary) as standby:
-            until(lambda: rows(standby.url(), "SELECT 1 FROM t"), "caught up")
-            with contextlib.closing(psycopg2.connect(standby.url())) as reader, reader.cursor() as cursor:
+@pytest.fixture(scope="module")
+def followed() -> Iterator[tuple[embedded.Cluster, embedded.Cluster]]:
+    """Serve a primary and a standby whose settings the tests change."""
+    with cluster(wal_level="replica") as primary, standby_of(primary) as standby:
+        until(lambda: rows(standby.url(), "SELECT 1"), "the standby")
+        yield primary, standby
+
+
+@pytest.mark.parametrize(
+    ("delay", "step", "feedback"),
+    [
+        ("500ms", "op.execute('ALTER TABLE t ADD COLUMN w integer')", "on"),
+        ("500ms", "op.execute('DROP INDEX ix')", "off"),
+        ("-1", "op.execute('ALTER TABLE t ADD COLUMN w integer')", "off"),
+        ("-1", "op.execute('DROP INDEX ix')", "on"),
+    ],
+)
+def test_a_query_on_a_standby_meets_a_replayed_lock(
+    delay: str, step: str, feedback: str, followed: tuple[embedded.Cluster, embedded.Cluster], tmp_path: Path
+) -> None:
+    """It is ended after the delay; with -1 it goes on, and all else there reads what was before. Feedback changes nothing."""
+    primary, standby = followed
+    url, there = primary.url(), standby.url()
+    for name, value in (("max_standby_streaming_delay", delay), ("hot_standby_feedback", feedback)):
+        rows(there, f"ALTER SYSTEM SET {name} = '{value}'")
+    rows(there, "SELECT pg_reload_conf()")
+    first = Revision("w1", TABLE.up + "; op.execute('CREATE INDEX ix ON t (id)')")
+    ini = write_project(tmp_path, [first, Revision("w2", step)])
+    assert forked.airlock(ini, "upgrade", "w1", url=url).code == 0
+    seen = "SELECT 1 FROM alembic_version WHERE version_num = '{}'"
+    until(lambda: rows(there, seen.format("w1")), "replayed")
+    with contextlib.closing(psycopg2.connect(there)) as reader, reader.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM t")
+        ran = forked.airlock(ini, "upgrade", url=url)
+        # Nobody on the primary is blocked, nor can see who is on the standby.
+        assert (ran.code, ran.out.endswith("nobody was blocked.\n")) == (0, True), (ran.out, ran.err)
+        if delay == "-1":
+            waiting = (
+                "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'startup' AND wait_event_type = 'Lock'"
+            )
+            until(lambda: rows(there, waiting), "replay waits for the reader")
+            assert rows(there, seen.format("w1"))
+            cursor.execute("SELECT count(*) FROM t")
+            reader.rollback()
+        else:
+            until(lambda: rows(there, seen.format("w2")), "replay went on")
+            with pytest.raises(
+                psycopg2.OperationalError, match=r"conflict with recovery|closed the connection"
+            ):
                 cursor.execute("SELECT count(*) FROM t")
-                ran = forked.airlock(ini, "upgrade", url=primary.url())
-                assert ran.code == 0, ran.err
-                until(
-                    lambda: rows(standby.url(), "SELECT 1 FROM alembic_version WHERE version_num = 'w2'"),
-                    "caught up",
-                )
-                with pytest.raises(
-                    psycopg2.OperationalError, match=r"conflict with recovery|closed the connection"
-                ):
-                    cursor.execute("SELECT count(*) FROM t")
+    until(lambda: rows(there, seen.format("w2")), "replayed")
+    rows(url, "DROP TABLE t, alembic_version")
+    until(lambda: rows(there, "SELECT 1 WHERE to_regclass('t') IS NULL"), "replayed")
 
 
 def test_two_poolers_before_one_server(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from airlock.database import lease as leases
 from airlock.database.target import parse
 from airlock.scratch import embedded
 from tests.airlock import forked
-from tests.airlock.histories import Revision, write_project
+from tests.airlock.histories import HEADER, SYNC, Revision, write_project
 from tests.airlock.running import command, environment, rows
 
 if TYPE_CHECKING:
@@ -148,6 +148,20 @@ def test_a_lost_lease_stops_the_run(tmp_path: Path, empty_database: Database) ->
     assert ran.code == 50, ran.err
     assert "The lease was lost" in ran.error and "Now at w1" in ran.error
     assert version(empty_database) == [("w1",)]
+
+
+def test_a_lease_that_is_lost_before_env_py_connects(tmp_path: Path, empty_database: Database) -> None:
+    """50 and not 12: it is not to be seen because it is gone, not because another server was reached."""
+    ends = (
+        "import psycopg2\n"
+        "with psycopg2.connect(URL) as other, other.cursor() as cursor:\n"
+        '    cursor.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity '
+        "WHERE application_name LIKE 'airlock-lease%' AND datname = current_database()\")\n"
+    )
+    ini = write_project(tmp_path, ALTERS, env=HEADER + ends + SYNC.format(driver="psycopg2", options=""))
+    ran = forked.airlock(ini, "upgrade", url=empty_database.url)
+    assert ran.code == 50, ran.err
+    assert "The lease was lost" in ran.error and "Nothing changed" in ran.error
 
 
 @pytest.mark.proof
