@@ -236,7 +236,9 @@ def take(
             connection.close()
         if isinstance(error, AirlockError) or not isinstance(error, Exception):
             raise
-        raise classify(error) from error
+        failure = classify(error)
+        failure.standing = failure.standing or "Nothing changed."
+        raise failure from error
 
 
 def _tries(

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
     from airlock.scratch import embedded
 
-BINARIES = Path("/usr/lib/postgresql/15/bin")
+BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/nowhere/0/bin"))
+MAJOR = BINARIES.parent.name
 pytestmark = [
     pytest.mark.proof,
-    pytest.mark.skipif(not (BINARIES / "repmgr").exists(), reason="needs postgresql-15-repmgr"),
+    pytest.mark.skipif(
+        not (BINARIES / "repmgr").exists() or not (BINARIES / "pglogical_create_subscriber").exists(),
+        reason="needs postgresql-NN-repmgr and -pglogical",
+    ),
 ]
 KEYED = Revision("w1", 'op.execute("CREATE TABLE t (id int PRIMARY KEY)")')
 
@@ -30,7 +34,7 @@ KEYED = Revision("w1", 'op.execute("CREATE TABLE t (id int PRIMARY KEY)")')
 @pytest.fixture(scope="module")
 def server() -> Iterator[embedded.Cluster]:
     with cluster(
-        "15", wal_level="logical", shared_preload_libraries="pglogical,repmgr", max_worker_processes="20", wal_log_hints="on"
+        MAJOR, wal_level="logical", shared_preload_libraries="pglogical,repmgr", max_worker_processes="20", wal_log_hints="on"
     ) as made:  # fmt: skip
         yield made
 
@@ -111,7 +115,7 @@ def test_a_switchover_by_repmgr(tmp_path: Path) -> None:
         "wal_log_hints": "on",
         "hot_standby": "on",
     }
-    with cluster("15", **settings) as primary, standby_of(primary) as standby:
+    with cluster(MAJOR, **settings) as primary, standby_of(primary) as standby:
         for number, name, one in ((1, "first", primary), (2, "standby", standby)):
             (tmp_path / f"{number}.conf").write_text(
                 f"node_id={number}\nnode_name='{name}'\ndata_directory='{one.data}'\n"
