@@ -9,7 +9,7 @@ from airlock.catalogue.diagram import marked
 from airlock.database import server, sizes
 from airlock.operations import versions
 from airlock.operations.review import second_reader
-from airlock.operations.review.judging import dangers, losses, reviewed, unseen
+from airlock.operations.review.judging import dangers, losses, published_there, reviewed, unseen
 from airlock.operations.trace import Catalogue, trace
 from airlock.project.offline import Written
 from airlock.records.diagram import Diagram
@@ -63,6 +63,8 @@ def review(
             if error.seen is None:
                 raise
             failed, report = error, error.seen
+        if connection is not None:
+            report = published_there(connection, report)
         written = [one for one in found if isinstance(one, Written)]
         linter, said = second_reader.second(report)
         revisions = tuple(

@@ -6,7 +6,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airlock.catalogue import publications
 from airlock.database import sizes
+from airlock.records.findings import Finding
+from airlock.records.locks import LockMode
 from airlock.records.review import COLUMN_DROPPED, TABLE_DROPPED, Danger, Loss, ReviewedRevision, Script
 from airlock.records.trace import Unfilled
 
@@ -61,6 +64,41 @@ def losses(connection: Any, revisions: Sequence[ReviewedRevision]) -> tuple[Revi
     return tuple(
         replace(revision, losses=tuple(counted(loss) for loss in revision.losses)) for revision in revisions
     )
+
+
+def published_there(connection: Any, report: TraceReport) -> TraceReport:
+    """Add what the trace could not find: tables that a step takes from everybody and that the target publishes.
+
+    What scratch publishes is what the history makes; most publications are made by hand. Reads the target's catalogue.
+    """
+
+    def ask(query: str) -> list[Any]:
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    known = {one.name: one for one in publications.published(ask).tables.values()}
+    return replace(report, revisions=tuple(_with_published(step, known) for step in report.revisions))
+
+
+def _with_published(step: TracedRevision, known: dict[str, publications.Published]) -> TracedRevision:
+    told = {one.object for one in step.findings if one.id == "published"}
+    found = []
+    for statement in step.statements:
+        for lock in statement.locks:
+            if lock.mode is LockMode.ACCESS_EXCLUSIVE and lock.object in known and lock.object not in told:
+                told.add(lock.object)
+                by = ", ".join(known[lock.object].publications)
+                sentence = (
+                    f"is altered, and {by} of the target publishes it: a subscriber must have a new column first, and lose a "
+                    "dropped one last; without a replica identity UPDATE and DELETE fail"
+                )
+                found.append(
+                    Finding(
+                        "published", lock.object, sentence, statement.sql, "", statement.file, statement.line
+                    )
+                )
+    return replace(step, findings=(*step.findings, *found))
 
 
 def _losses(down: TracedRevision | None) -> tuple[Loss, ...]:

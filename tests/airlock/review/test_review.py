@@ -112,6 +112,7 @@ def test_a_pending_rewrite_is_refused_with_the_targets_numbers(ini: Path, server
             cursor.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
             cursor.execute("INSERT INTO alembic_version VALUES ('0001')")
             cursor.execute("ANALYZE shop.item")
+            cursor.execute("CREATE PUBLICATION news FOR TABLE shop.item")
         before = fingerprint.read(connection)
         done, out = _review(ini, server, "--pending", target=database.url)
         assert fingerprint.read(connection) == before
@@ -125,6 +126,11 @@ def test_a_pending_rewrite_is_refused_with_the_targets_numbers(ini: Path, server
     (size,) = danger["sizes"]
     assert (size["rows"], size["bytes"] > 500_000) == (20_000, True)
     assert danger["expected_ms"] > 0
+    # The history knows nothing of the publication, and scratch has none.
+    assert (
+        "news of the target publishes it: a subscriber must have a new column first"
+        in (out / "review.md").read_text()
+    )
     assert read["revisions"][0]["losses"] == [
         {"object": "shop.item.amount", "why": "values that integer does not hold", "rows": None},
         {"object": "shop.item.note", "why": "the column is dropped: its values", "rows": 5000},
