@@ -210,6 +210,24 @@ def _hooked(step: RevisionStep, hooks: Hooks, context: MigrationContext) -> Revi
     return step
 
 
+def runs() -> int:
+    """Count the runs of env.py that have begun or ended in this process: behind another, a catalogue may be another."""
+    return _runs.count
+
+
+def running() -> bool:
+    """Tell whether env.py is at work now: what is read meanwhile may be another thing the moment after."""
+    return _runs.count % 2 == 1
+
+
+@dataclasses.dataclass
+class _Runs:
+    count: int = 0
+
+
+_runs = _Runs()
+
+
 def _execute(project: Project, url: str | None, steps: Any, *, destination: str, forced: bool) -> None:
     config = project.config
     with ini_url(project, url):
@@ -224,12 +242,15 @@ def _execute(project: Project, url: str | None, steps: Any, *, destination: str,
         if forced:
             _force_transaction_per_migration(environment)
         with environment, to_standard_error():
+            _runs.count += 1
             try:
                 project.script.run_env()
             except (AirlockError, CommandError):
                 raise
             except SystemExit as stopped:
                 raise Usage(f"env.py stopped by itself: {stopped.code}") from stopped
+            finally:
+                _runs.count += 1
 
 
 def _force_transaction_per_migration(environment: EnvironmentContext) -> None:

@@ -151,6 +151,8 @@ def _examine(
     here: _Place, examined: frozenset[str], position: int, end: int | None, options: Options
 ) -> Iterator[DrillProgress | RevisionProof | At | WantsRole | Finished]:
     numbers = [place for place, one in enumerate(here.order) if one.revision in examined]
+    # Clients, and backends that a cut step leaves behind, are at work between two looks.
+    here.ledger.alone = not (options.traffic or options.crash)
     for place in range(here.way.stands, len(here.order)):
         facts = here.order[place]
         if place < numbers[position] or facts.revision not in examined:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from airlock import samples
 from airlock.catalogue import fingerprint
 from airlock.drivers import client
+from airlock.project import environment
 from airlock.records.rows import Rate, Strangers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from airlock.catalogue.fingerprint import Fingerprint
+    from airlock.catalogue.fingerprint.model import CatalogueObject
     from airlock.records.rows import Fill
     from airlock.scratch.servers import ScratchDatabase
 
@@ -25,6 +27,14 @@ _WORTH_STATISTICS = 1_000
 WORTH_COMPARING = 10_000
 _MOST_TOGETHER, _MOST_COMPARED = 3, 6
 _TABLES = frozenset({"table", "partitioned table"})
+# Code that rows may set off, which may make anything: partitions, say. Some extensions only bring types and operators.
+_CODE = frozenset(
+    {"trigger", "rule", "function", "procedure", "aggregate", "event trigger", "operator", "cast"}
+)
+_TYPES_ALONE = frozenset(
+    {"plpgsql", "btree_gin", "btree_gist", "citext", "hstore", "intarray", "ltree", "pg_trgm", "pgcrypto", "postgis"}
+    | {"unaccent", "uuid-ossp", "vector"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,14 @@ class State:
             for name, thing in self.catalogue.objects.items()
             if thing.kind in _TABLES and "partition bound" not in thing.attributes
         )
+
+
+def _acts(named: tuple[str, CatalogueObject]) -> bool:
+    """Tell whether an object is code that writing rows may run."""
+    name, thing = named
+    if thing.kind == "extension":
+        return name.partition(" ")[2].strip('"') not in _TYPES_ALONE
+    return thing.kind in _CODE
 
 
 def _connect(database: ScratchDatabase) -> client.Connection:
@@ -77,6 +95,11 @@ class Ledger:
     fill_ms: float = 0.0
     rates: dict[str, Rate] = field(default_factory=dict)
     strangers: dict[str, Strangers] = field(default_factory=dict)
+    # The catalogue and tables as they were read since env.py ran last; `alone` where nobody else is at work.
+    last: Fingerprint | None = None
+    fresh: dict[str, samples.Table] = field(default_factory=dict)
+    read_at: int = -1
+    alone: bool = True
 
     @classmethod
     def open(cls, database: ScratchDatabase, version_table: str, wanted: int) -> Ledger:
@@ -99,7 +122,7 @@ class Ledger:
 
         Digests take the form of those in `compared_with`, else of those `before`.
         """
-        catalogue = self.reader.read()
+        catalogue = self._catalogue()
         names = State(catalogue, {}, {}).tables() - {self.version_table}
         kept: dict[str, samples.TableDigest] = {}
         if before is not None and touched is not None:
@@ -124,12 +147,37 @@ class Ledger:
         return samples.digests(self.reading, self.tables(names), earlier=earlier, without=self.strangers)
 
     def tables(self, names: Collection[str]) -> tuple[samples.Table, ...]:
-        """Read what must be known of some tables to write into them, and remember it in `known`."""
-        if not names:
-            return ()
-        found = samples.read_tables(self.reading, names=sorted(names), exclude=[self.version_table])
-        self.known.update({table.label: table for table in found})
+        """Read what must be known of some tables to write into them, and remember it in `known`.
+
+        What was read since env.py ran last is not read again, where only env.py changes the catalogue.
+        """
+        if self._moved():
+            self.last, self.fresh = None, {}
+        there = self.fresh if self.last is not None else {}
+        unread = sorted(set(names) - there.keys())
+        found = {name: there[name] for name in set(names) & there.keys()}
+        if unread:
+            read = samples.read_tables(self.reading, names=unread, exclude=[self.version_table])
+            found |= {table.label: table for table in read}
+        self.known.update(found)
+        if self.last is not None:
+            self.fresh.update(found)
+        return tuple(sorted(found.values(), key=lambda table: (table.schema, table.name)))
+
+    def _catalogue(self) -> Fingerprint:
+        """Read the catalogue, or remember it, where nothing can have changed it since."""
+        if self._moved():
+            self.last, self.fresh = None, {}
+        if self.last is not None:
+            return self.last
+        now = environment.runs()
+        found = self.reader.read()
+        if self.alone and not environment.running() and not any(map(_acts, found.objects.items())):
+            self.last, self.read_at = found, now
         return found
+
+    def _moved(self) -> bool:
+        return self.read_at != environment.runs() or not self.alone
 
     def fill(
         self,
