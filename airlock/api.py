@@ -198,11 +198,12 @@ def status(
     scratch: str = "embedded",
     x_arguments: Sequence[str] = (),
     back_to: str | None = None,
+    drift: bool = True,
 ) -> Status:
     """Read where a database stands: revisions, what is pending, leftovers, drift. Writes nothing.
 
     The database is that of `url`, else DATABASE_URL_UNPOOLED, DATABASE_URL, the ini. What it should look like is built
-    in scratch; without a scratch server the drift is not examined, and the record says why. `back_to`, a revision below, has
+    in scratch; without a scratch server, or `drift`, that is not examined, and the record says why. `back_to`, a revision below, has
     the rows counted that a downgrade to there would lose or be stopped by.
     """
     from airlock.operations import status as operation
@@ -212,7 +213,7 @@ def status(
         project = Project.open(path, x_arguments)
         return operation.status(
             project, _target(project, url), config=path, x_arguments=tuple(x_arguments), scratch=scratch,
-            back_to=back_to,
+            back_to=back_to, drift=drift,
         )  # fmt: skip
 
 

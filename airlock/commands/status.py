@@ -19,13 +19,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="REVISION",
         help="count the rows that a downgrade to there would lose or be stopped by",
     )
+    parser.add_argument(
+        "--no-drift",
+        action="store_true",
+        help="do not build the history in scratch to look for drift: an answer in a moment",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print where the target stands."""
     found = api.status(
         arguments.config, url=arguments.url, scratch=arguments.scratch, x_arguments=arguments.x,
-        back_to=arguments.back_to,
+        back_to=arguments.back_to, drift=not arguments.no_drift,
     )  # fmt: skip
     answer(arguments, text.document(found), text.text(found).splitlines())
     return 0

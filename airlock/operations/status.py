@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.publications import published
 from airlock.database import lease, poolers, server
-from airlock.operations import built, versions
-from airlock.operations.drift import drift_from
+from airlock.operations import versions
 from airlock.operations.upgrade import marks, plan
 from airlock.records.errors import AirlockError, HistoryFault, NotExamined
 from airlock.records.status import Drifted, Pending, Status, WayBack
@@ -35,10 +34,11 @@ def status(
     x_arguments: tuple[str, ...],
     scratch: str,
     back_to: str | None = None,
+    drift: bool = True,
 ) -> Status:
     """Read a target's facts, version rows, leftovers and drift. Writes nothing, locks nothing but the catalogue.
 
-    Where a scratch server is missing the drift is not examined, and the record says why. `back_to` has the rows counted
+    Without `drift`, or a scratch server, the drift is not examined, and the record says why. `back_to` has the rows counted
     that a way down to there would lose or be stopped by: that reads the tables they are in.
     """
     with (
@@ -63,16 +63,20 @@ def status(
         current = tuple(sorted(str(row) for row in rows if row is not None))
         mark = marks.read_mark(marks.read_comment(connection, table)) if table is not None else None
         holder = lease.holder(connection)
-        drift: tuple[Drifted, ...] | None = None
-        reason = built_reason or fault
+        drifted: tuple[Drifted, ...] | None = None
+        reason = built_reason or fault or ("" if drift else "--no-drift")
         if not reason:
+            # They load what reads a catalogue and starts a server: only who asks pays for them.
+            from airlock.operations import built
+            from airlock.operations.drift import drift_from
+
             try:
                 with built.built(config, x_arguments, current, scratch=scratch, like_major=facts.major) as (
                     _,
                     made,
                     _,
                 ):
-                    drift = drift_from(connection, made)
+                    drifted = drift_from(connection, made)
             except (NotExamined, AirlockError) as error:
                 reason = str(error)
         found = published(lambda query: _rows(connection, query))
@@ -90,7 +94,7 @@ def status(
             pending=() if fault else _pending(project, current),
             invalid_indexes=tuple(index.index for index in marks.invalid_indexes(connection)),
             not_validated=_column(connection, _NOT_VALIDATED),
-            drift=drift,
+            drift=drifted,
             drift_reason=reason,
             fault=fault,
             address=_address(connection),

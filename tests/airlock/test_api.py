@@ -29,7 +29,7 @@ SIGNATURES = {
     "downgrade": "(config, target, *, url=None, accept_loss=None, accept_unknown_loss=False, export=None, "
     "lock_timeout_s=1.0, statement_timeout_s=None, wait_s=600.0, repair=False, dry_run=False, scratch='embedded', "
     "x_arguments=(), emit=None)",
-    "status": "(config='alembic.ini', *, url=None, scratch='embedded', x_arguments=(), back_to=None)",
+    "status": "(config='alembic.ini', *, url=None, scratch='embedded', x_arguments=(), back_to=None, drift=True)",
     "process_revision_directives": "(context, _revision, directives)",
     "autogenerate_options": "()",
 }
