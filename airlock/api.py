@@ -71,7 +71,7 @@ def trace(
     rows: int = TRACE_ROWS,
     blocker_s: float = 0.0,
     x_arguments: Sequence[str] = (),
-    cut_short: Callable[[TraceReport], None] = lambda _: None,
+    cut_short: Callable[[TraceReport], None] | None = None,
 ) -> TraceReport:
     """Run a range of revisions in scratch and tell what each statement locked, rewrote and scanned.
 
@@ -90,7 +90,7 @@ def trace(
             rows=rows,
             x_arguments=tuple(x_arguments),
             blocker_s=blocker_s,
-            cut_short=cut_short,
+            cut_short=cut_short or _unheard,
         )
 
 
@@ -203,8 +203,8 @@ def status(
     """Read where a database stands: revisions, what is pending, leftovers, drift. Writes nothing.
 
     The database is that of `url`, else DATABASE_URL_UNPOOLED, DATABASE_URL, the ini. What it should look like is built
-    in scratch; without a scratch server, or `drift`, that is not examined, and the record says why. `back_to`, a revision below, has
-    the rows counted that a downgrade to there would lose or be stopped by.
+    in scratch; without a scratch server, or `drift`, that is not examined, and the record says why. `back_to`, a revision
+    below, has the rows counted that a downgrade to there would lose or be stopped by.
     """
     from airlock.operations import status as operation
     from airlock.project.project import Project
@@ -259,5 +259,5 @@ def _migrate(request: Request, url: str | None, *, dry_run: bool) -> Verdict:
     return migrate(project, target, request)
 
 
-def _unheard(_event: Event) -> None:
+def _unheard(_told: object) -> None:
     """Tell nobody."""
