@@ -36,7 +36,7 @@ class RevisionFacts:
 
     `irreversible`, `resumable`, `kept` and `accepted` are plain module-level names of the revision:
     why it cannot be undone; whether it may be rerun half-way; what its downgrade keeps, by object;
-    which findings are excused, by finding (there or in the settings).
+    which findings are excused, by finding (there or in the settings). `downgrades`: it has the function at all.
     """
 
     revision: str
@@ -50,8 +50,11 @@ class RevisionFacts:
     resumable: bool = False
     kept: Mapping[str, str] = dataclasses.field(default_factory=dict)
     accepted: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    downgrades: bool = True
 
 
+# Why a revision cannot be undone whose author has left the function out, as some projects do in all of theirs.
+_NO_DOWNGRADE = "the file has no downgrade()"
 # Alembic reads these as places, wherever a revision may stand.
 _RESERVED = {"base", "head", "heads", "current"}
 
@@ -206,6 +209,9 @@ def _facts(script: Script) -> RevisionFacts:
     doc = _TEMPLATE_LINES.sub("", module.__doc__ or "").strip()
     title = doc.splitlines()[0].strip() if doc else ""
     irreversible = getattr(module, "irreversible", None)
+    downgrades = hasattr(module, "downgrade")
+    if not downgrades:
+        irreversible = irreversible or _NO_DOWNGRADE
     return RevisionFacts(
         revision=script.revision,
         down_revisions=_tuple(script.down_revision),
@@ -218,6 +224,7 @@ def _facts(script: Script) -> RevisionFacts:
         resumable=getattr(module, "resumable", False) is True,
         kept=_said(module, "kept"),
         accepted=_said(module, "accepted"),
+        downgrades=downgrades,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.recorder.branches import Branch, Scope, branches, members, operands
+from airlock.recorder.catalogue_queries import asks_catalogue
 from airlock.recorder.tokens import NAME, STRING, WORD, Token, masked, span, tokens, value
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def acts(statement: str) -> tuple[Act, ...]:
         return ()
     found = tuple(_written(statement, some, body=False))
     if not found and first in {"SELECT", "WITH"}:
-        return _read(statement, some)
+        return () if asks_catalogue(statement) else _read(statement, some)
     return found
 
 

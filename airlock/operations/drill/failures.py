@@ -83,6 +83,8 @@ def own_refusal(error: BaseException, facts: RevisionFacts) -> str | None:
 
     Any exception is a refusal where raising it is all that the downgrade does.
     """
+    if not facts.downgrades:
+        return facts.irreversible
     if sqlstate(error) is not None:
         return None
     meant = isinstance(error, NotImplementedError | RuntimeError) or type(error) is Exception

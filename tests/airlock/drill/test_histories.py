@@ -130,6 +130,24 @@ def test_whatever_a_downgrade_raises_and_does_nothing_else_is_its_refusal(run: R
     assert verdicts(run(ini)) == {"one": IRREVERSIBLE, "two": IRREVERSIBLE, "three": REFUSED}
 
 
+def test_a_file_without_a_downgrade_has_no_way_back(run: Run, tmp_path: Path) -> None:
+    """As histories have it that only ever go up: no AttributeError is shown; what an inspector asks holds nothing back."""
+    looks = "if not sa.inspect(op.get_bind()).get_indexes('a'):\n    op.create_index('ix', 'a', ['v'])"
+    ini = write_project(
+        tmp_path,
+        [
+            make("one", "a"),
+            Revision("two", 'op.execute("ALTER TABLE a ADD w text")'),
+            Revision("three", looks, "op.drop_index('ix')"),
+        ],
+    )
+    file = tmp_path / "alembic" / "versions" / "two.py"
+    file.write_text(file.read_text().partition("def downgrade")[0])
+    report = run(ini)
+    assert verdicts(report) == {"one": PROVED, "two": IRREVERSIBLE, "three": PROVED}
+    assert report.revisions[1].reason == "irreversible: the file has no downgrade()"
+
+
 def test_a_revision_that_leaves_a_mess_does_not_spoil_the_next(run: Run, tmp_path: Path) -> None:
     """After a downgrade whose upgrade then fails, a fresh database is built and the drill goes on."""
     ini = write_project(
