@@ -110,7 +110,10 @@ def run(
             _commit_the_rest(context)
             hooks.after(step, context)
 
-    _execute(project, url, steps, destination=target or "heads", forced=transaction_per_migration)
+    try:
+        _execute(project, url, steps, destination=target or "heads", forced=transaction_per_migration)
+    finally:
+        _end_transaction(connection)
     if not seen:
         raise Usage("env.py did not run the migrations.", then="call context.run_migrations() in env.py")
     ran = seen[-1]
@@ -139,6 +142,17 @@ def _require_commit(project: Project, url: str | None, ran: Environment, connect
                 then="connection.commit() before context.configure() in env.py",
             )
         project.config.attributes[_COMMITS] = True
+
+
+def _end_transaction(connection: Any) -> None:
+    """Roll back what env.py leaves open when it has ended, as the end of Alembic's process does.
+
+    Many never close their connection: its locks, on the version table too, would stop whoever comes next in this process.
+    """
+    # Under asyncio the loop has ended with env.py; a connection that is lost holds nothing.
+    with contextlib.suppress(Exception):
+        if connection is not None and not connection.closed and connection.in_transaction():
+            connection.rollback()
 
 
 def _commit_the_rest(context: MigrationContext) -> None:

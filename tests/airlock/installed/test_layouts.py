@@ -210,11 +210,21 @@ def multidb(root: Path) -> None:
         file.write_text(text)
 
 
+def never_closed(root: Path) -> None:
+    """env.py that connects, and leaves its connection to the end of the process, kept by a module of the project."""
+    (root / "kept.py").write_text("connections = []\n")
+    edit(
+        root / ENV, "    with engine.connect() as connection:\n        do_run_migrations(connection)",
+        "    import kept\n\n    kept.connections.append(engine.connect())\n    do_run_migrations(kept.connections[-1])",
+    )  # fmt: skip
+
+
 Layout = Callable[[Path], None]
 LAYOUTS: tuple[Layout, ...] = (
     package_called_app, folder_called_alembic, source_layout, package_location, several_locations, branches,
     version_table_elsewhere, include_object, pydantic_settings, parts_of_a_url, engine_at_import, dotenv,
     required_variables, handlers_closed, asynchronous, asyncio_at_import, other_section, x_and_tag, multidb,
+    never_closed,
 )  # fmt: skip
 WORDS: dict[Layout, tuple[str, ...]] = {
     required_variables: ("--env", "SECRET_KEY=a=b"),
@@ -258,6 +268,14 @@ def test_a_layout_is_examined_in_scratch(layout: Layout, tmp_path: Path) -> None
     assert ran.code == 0, ran.out + ran.err
     for revision in ("a1", "b2", "c3"):
         assert re.search(rf"^= {revision} +proved", ran.out, re.MULTILINE), ran.out
+
+
+def test_a_connection_that_is_never_closed_stops_no_trace(tmp_path: Path) -> None:
+    """Each step is a run of env.py: the one before must not hold the version table's lock."""
+    ini = write_shop(tmp_path)
+    never_closed(tmp_path)
+    ran = run(never_closed, ini, "trace", "--rows", "0", url=None)
+    assert "+ c3" in ran.out, ran.out + ran.err
 
 
 def test_a_pyproject_is_enough(
