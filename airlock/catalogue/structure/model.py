@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from airlock.catalogue.fingerprint.model import plain
 from airlock.catalogue.structure.names import listed
 
 if TYPE_CHECKING:
@@ -142,7 +143,11 @@ class Table:
     @property
     def label(self) -> str:
         """Name the table for people, and as findings and differences name it: with its schema."""
-        return f"{self.schema or self.home}.{self.name}"
+        return f"{plain(self.schema or self.home)}.{plain(self.name)}"
+
+    def label_of(self, column: str) -> str:
+        """Name a column for people, and as findings and differences name it."""
+        return f"{self.label}.{plain(column)}"
 
     @property
     def key(self) -> Constraint | None:

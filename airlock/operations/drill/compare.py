@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.catalogue import fingerprint
+from airlock.catalogue.fingerprint.model import plain
 from airlock.operations.drill import comparisons
 from airlock.records.difference import Difference
 from airlock.records.drill import Kept
@@ -179,11 +180,11 @@ def _in_words(one: RowDifference, then: samples.TableDigest) -> Difference:
     if one.key is None and one.before is None and one.after is None:
         # Sums tell that rows differ, not which.
         some = f"value of some of {one.rows} rows"
-        return Difference(f"{one.table}.{one.column}", some, "as it was", "something else")
+        return Difference(f"{one.table}.{plain(one.column)}", some, "as it was", "something else")
     counted = f"value of {one.rows} row" + ("s" if one.rows != 1 else "")
     where = f" (row {one.key})" if one.key else ""
     shown = [("NULL" if value is None else f"'{value}'") + where for value in (one.before, one.after)]
-    return Difference(f"{one.table}.{one.column}", counted, shown[0], shown[1])
+    return Difference(f"{one.table}.{plain(one.column)}", counted, shown[0], shown[1])
 
 
 def keep(differences: list[Difference], kept: Mapping[str, str]) -> tuple[list[Difference], list[Kept]]:

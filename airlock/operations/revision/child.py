@@ -180,6 +180,6 @@ def _compared(context: MigrationContext, renames: tuple[str, ...]) -> tuple[Plan
     except Exception as error:
         text = (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0].strip()
         raise NotExamined(f"The models cannot be created in scratch: {text}.".replace("..", ".")) from error
-    parts = spoken_for(list(made.others), made.parts)
-    what = (*(part.what for part in parts), *(described(one) for one in made.others))
+    others, parts = spoken_for(list(made.others), made.parts)
+    what = (*(part.what for part in parts), *(described(one) for one in others))
     return made, Found(what, made.remarks, made.likely, schemas)

@@ -97,6 +97,10 @@ def _added(live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
         yield _not_valid(live, None, one)
         yield validated(live, one)
         return
+    if one.kind in "pu" and live.partition_key is not None:
+        what = "is partitioned, and a key of it is not built CONCURRENTLY: make its indexes partition by partition, by hand"
+        columns.remarks.append(Remark(f"{one.name} of {live.label}", f"{live.label} {what}"))
+        return
     if one.kind in "pu" and ddl.using_index(one) is not None:
         yield _keyed(live, None, one)
         return

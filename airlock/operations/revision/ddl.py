@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from airlock.catalogue.fingerprint.model import plain
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision.naming import made_name, postgresql_name
 from airlock.operations.revision.parts import Sql, alone, sql
@@ -51,6 +52,18 @@ def serial_by_itself(table: Table, one: Column) -> bool:
         return False
     name = in_schema(table, postgresql_name(table.name, one.name, "seq"))
     return one.sequence.name == name and not one.sequence.privileges and one.sequence.comment is None
+
+
+def numbers_lost(table: Table, gone: collections.abc.Iterable[Column]) -> list[tuple[str, str]]:
+    """Say of numbered columns that go what becomes of their numbers."""
+    return [
+        (
+            f"sequence {plain(table.schema or table.home)}.{plain(unqualified(one.sequence.name))}",
+            "goes with its column; a downgrade makes it again, and its numbers start anew",
+        )
+        for one in gone
+        if one.sequence is not None
+    ]
 
 
 def create_sequence(one: Sequence) -> str:

@@ -115,7 +115,7 @@ def views(sides: Sides, swaps: Sequence[Swap]) -> Iterator[Part]:
 
 
 def _labels(swaps: Sequence[Swap]) -> list[str]:
-    return [f"{one.live.label}.{one.names.column}" for one in swaps]
+    return [one.live.label_of(one.names.column) for one in swaps]
 
 
 def _over(things: Sequence[Leaning]) -> tuple[Sql, ...]:

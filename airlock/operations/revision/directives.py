@@ -94,8 +94,7 @@ def rewrite(
 ) -> None:
     """Put one script per revision into `directives`; none where there is nothing to do. `sql_form`: all as SQL."""
     first = directives[0]
-    others = foreign(first)
-    parts = spoken_for(others, made.parts)
+    others, parts = spoken_for(foreign(first), made.parts)
     if not parts and others:
         first.upgrade_ops_list[-1].ops[:] = others
         first.downgrade_ops_list[-1].ops[:] = [one.reverse() for one in reversed(others)]

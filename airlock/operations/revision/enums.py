@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from airlock.catalogue.fingerprint.model import plain
+from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.records.revision import Likely, Remark
@@ -40,7 +42,7 @@ def changes(sides: Sides) -> Iterator[Part]:
         if name not in sides.live.enums:
             yield Part(
                 Stage.EXPAND, f"create type {name}", sql(ddl.create_enum(name, labels)), sql(f"DROP TYPE {name}"),
-                locks="none on what was there",
+                locks="none on what was there", types=(name,),
             )  # fmt: skip
             continue
         before = sides.live.enums[name]
@@ -49,9 +51,17 @@ def changes(sides: Sides) -> Iterator[Part]:
             yield Part(
                 Stage.CLEAR, f"add {', '.join(added)} to type {name}", tuple(_add_values(name, before, labels)), (), own=True,
                 locks="none on tables",
-                undo="the values stay in the type: PostgreSQL cannot take one out; nobody needs to use them",
-                loses=((f"type {name}", "a value of an enum cannot be taken out again"),),
+                relabels=name, undo="the values stay in the type: PostgreSQL cannot take one out; nobody needs to use them",
+                loses=((f"type {_full(sides, name)}", "a value of an enum cannot be taken out again"),),
             )  # fmt: skip
+
+
+def _full(sides: Sides, name: str) -> str:
+    """Name a type as differences name it: with its schema."""
+    own = ddl.unqualified(name)
+    schema = name.removesuffix(quoted(own)).removesuffix(".")
+    home = sides.connection.dialect.default_schema_name or "public"
+    return f"{plain(ddl.unqualified(schema) if schema else home)}.{plain(own)}"
 
 
 def _add_values(name: str, before: tuple[str, ...], labels: tuple[str, ...]) -> Iterator[Sql]:
@@ -86,7 +96,7 @@ def dropped(sides: Sides, gone: list[Table]) -> list[Part]:
         parts.append(
             Part(
                 Stage.LAST, f"drop type {name}", sql(f"DROP TYPE {name}"), sql(ddl.create_enum(name, sides.live.enums[name])),
-                locks="none on tables",
+                locks="none on tables", types=(name,),
             )
         )  # fmt: skip
     return parts

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alembic.operations import ops
 from alembic.util import rev_id
 
+from airlock.operations.revision import ddl
 from airlock.operations.revision.docstrings import Title, fill
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from airlock.operations.revision.parts import Part
 
-# Of its operations on enums: where they speak, ours on types are silent.
+# Of its operations on enums: types are made and dropped by it, where it speaks; labels change by ours.
 _ENUMS = "alembic_postgresql_enum"
 
 
@@ -27,14 +28,28 @@ def foreign(script: MigrationScript) -> list[MigrateOperation]:
     ]
 
 
-def spoken_for(operations: list[MigrateOperation], parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Leave out what another extension says too: enums that are made, widened and dropped."""
-    if not any(type(one).__module__.startswith(_ENUMS) for one in operations):
-        return parts
-    return tuple(
-        part for part in parts
-        if not part.what.startswith(("create type ", "drop type ")) and " to type " not in part.what
-    )  # fmt: skip
+def spoken_for(
+    operations: list[MigrateOperation], parts: tuple[Part, ...]
+) -> tuple[list[MigrateOperation], tuple[Part, ...]]:
+    """Let one speak where two would: another extension of enums that come and go, ours of labels.
+
+    Its operations on labels rewrite every table of the type under ACCESS EXCLUSIVE, on the way up or on the way down.
+    """
+    theirs: list[Any] = [one for one in operations if _of_enums(one)]
+    if not theirs:
+        return operations, parts
+    whole = [part for part in parts if part.what.startswith(("create type ", "drop type ")) and part.types]
+    others = [part for part in parts if part not in whole]
+    # What goes with its table, or changes its labels, is in our hands; types that come and go by themselves in theirs.
+    ours = {ddl.unqualified(name) for part in others for name in (*part.types, part.relabels) if name}
+    theirs = [one for one in theirs if one.name not in ours]
+    made = {one.name for one in theirs}
+    kept = tuple(one for one in parts if one not in whole or not {*map(ddl.unqualified, one.types)} <= made)
+    return [one for one in operations if not _of_enums(one) or one in theirs], kept
+
+
+def _of_enums(operation: MigrateOperation) -> bool:
+    return type(operation).__module__.startswith(_ENUMS)
 
 
 def around(

@@ -9,6 +9,7 @@ from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.naming import beside_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
+from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,9 @@ def changes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
 
     old = {name: one for name, one in live.indexes.items() if name not in columns.settled}
     new = {name: one for name, one in wanted.indexes.items() if name not in columns.settled}
+    if live.partition_key is not None:
+        columns.remarks += _partitioned(live, old, new)
+        return
     for name in sorted(old.keys() & new.keys()):
         before, after = old.pop(name), new.pop(name)
         if body(before) != (after.unique, after.body):
@@ -66,6 +70,22 @@ def changes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
             ddl.index_again(live, one.text, one.name) + comment, ddl.index_away(live, one.name), own=True,
             locks=_building(live), undo="exact, without blocking; nothing is lost",
         )  # fmt: skip
+
+
+def _partitioned(live: Table, old: dict[str, Index], new: dict[str, Index]) -> Iterator[Remark]:
+    """Say what is to be done by hand: nothing is built or dropped CONCURRENTLY on a partitioned table."""
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        if before is None or after is None or (before.unique, before.body) != (after.unique, after.body):
+            what = (
+                "build it ON ONLY the table, then CONCURRENTLY on each partition, then ATTACH"
+                if after
+                else "drop it"
+            )
+            yield Remark(
+                f"index {ddl.in_schema(live, name)}",
+                f"{live.label} is partitioned, and its indexes are not built or dropped CONCURRENTLY: {what} by hand",
+            )
 
 
 def _building(live: Table) -> str:

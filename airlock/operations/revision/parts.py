@@ -60,7 +60,8 @@ class Part:
 
     `last` and `undo_last` run after every part's `up` and `down` of the same revision: what locks a table against
     everybody comes after what scans it. `loses` is what the upgrade destroys, by object; `accepted` the findings
-    that nothing can be done about, with the reason.
+    that nothing can be done about, with the reason. `types` are the enums that it makes or drops, `relabels` the one
+    whose labels it changes.
     """
 
     stage: Stage
@@ -73,6 +74,8 @@ class Part:
     undo: str = "exact; nothing is lost"
     loses: tuple[tuple[str, str], ...] = ()
     accepted: tuple[tuple[str, str], ...] = ()
+    types: tuple[str, ...] = ()
+    relabels: str = ""
 
     @property
     def leaves_transaction(self) -> bool:

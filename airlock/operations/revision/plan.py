@@ -125,7 +125,8 @@ def _dropped_tables(sides: Sides, tables: list[Table]) -> Part:
     back = [one for table in tables for one in ddl.create_table(table, foreign_keys=False)]
     back += sql(*(text for table in tables for text in ddl.foreign_key_statements(table)))
     up, down = list(sql(*_drops(tables))), back
-    for enum in enums.with_tables(sides, tables):
+    types = enums.with_tables(sides, tables)
+    for enum in types:
         up += sql(f"DROP TYPE {enum}")
         down = [*sql(ddl.create_enum(enum, sides.live.enums[enum])), *down]
     labels_ = [table.label for table in tables]
@@ -134,10 +135,12 @@ def _dropped_tables(sides: Sides, tables: list[Table]) -> Part:
         f"drop {' and '.join(labels_)}",
         tuple(up),
         tuple(down),
+        types=tuple(types),
         locks=f"ACCESS EXCLUSIVE on {names}, no scan",
         undo="the structure exactly (defaults, constraints, indexes, comments, grants); every row is lost",
-        loses=tuple(
-            (label, "dropped with every row; a downgrade makes it again, empty") for label in labels_
+        loses=(
+            *((label, "dropped with every row; a downgrade makes it again, empty") for label in labels_),
+            *(lost for table in tables for lost in ddl.numbers_lost(table, table.columns.values())),
         ),
     )
 

@@ -23,11 +23,19 @@ def rename_statements(
     renames: tuple[str, ...], sides_live: Iterator[Table], enums: Mapping[str, tuple[str, ...]]
 ) -> tuple[Part, ...]:
     """Turn `old:new` into statements. Raises ValueError where `old` is no table, column or label of the live side."""
-    live = list(sides_live)
-    tables = {table.name: table for table in live if not table.schema} | {
-        table.label: table for table in live
-    }
-    return tuple(_relabelled(one, enums) or _rename(one, tables) for one in renames)
+    found: dict[str, tuple[Table, str | None]] = {}
+    for table in sides_live:
+        spelt = [
+            table.label,
+            f"{table.schema or table.home}.{table.name}",
+            *([] if table.schema else [table.name]),
+        ]
+        for label in spelt:
+            found[label] = table, None
+            found |= {
+                f"{label}.{one}": (table, name) for name in table.columns for one in (name, quoted(name))
+            }
+    return tuple(_relabelled(one, enums) or _rename(one, found) for one in renames)
 
 
 def _relabelled(text: str, enums: Mapping[str, tuple[str, ...]]) -> Part | None:
@@ -45,13 +53,15 @@ def _relabelled(text: str, enums: Mapping[str, tuple[str, ...]]) -> Part | None:
     return None
 
 
-def _rename(text: str, tables: dict[str, Table]) -> Part:
-    old, colon, new = text.partition(":")
-    new = new.rpartition(".")[2]
+def _rename(text: str, found: Mapping[str, tuple[Table, str | None]]) -> Part:
+    old, colon, new = text.rpartition(":")
     if not colon or not new:
         raise ValueError(f"{text!r} is no rename: old:new, as in phase2.task.title:heading")
-    if old in tables:
-        table = tables[old]
+    new = ddl.unqualified(new)
+    if old not in found:
+        raise ValueError(f"{old!r} is no table and no column of the database")
+    table, column = found[old]
+    if column is None:
         renamed = ddl.in_schema(table, new)
         up, down = _named_after(table, renamed, [(name, name) for name in table.columns], new)
         return Part(
@@ -62,10 +72,6 @@ def _rename(text: str, tables: dict[str, Table]) -> Part:
             locks=f"ACCESS EXCLUSIVE on {table.sql} for a moment",
             undo=_BESIDE,
         )
-    label, _, column = old.rpartition(".")
-    if label not in tables or column not in tables[label].columns:
-        raise ValueError(f"{old!r} is no table and no column of the database")
-    table = tables[label]
     up, down = _named_after(table, table.sql, [(column, new)], table.name)
     return Part(
         Stage.RENAME,

@@ -20,7 +20,7 @@ FILL_IN = "FILL IN"
 
 def required(live: Table, column: str) -> Iterator[Part]:
     """Require a column's values: a CHECK that new rows meet, then, committed, the scan, then NOT NULL."""
-    check, name, label = quoted(ddl.present(live, column)), quoted(column), f"{live.label}.{column}"
+    check, name, label = quoted(ddl.present(live, column)), quoted(column), live.label_of(column)
     add = f"ALTER TABLE {live.sql} ADD CONSTRAINT {check} CHECK ({name} IS NOT NULL) NOT VALID"
     drop = f"ALTER TABLE {live.sql} DROP CONSTRAINT {check}"
     yield Part(
@@ -39,7 +39,7 @@ def required(live: Table, column: str) -> Iterator[Part]:
 
 def filled(live: Table, one: Column, value: str, note: str | None) -> Part:
     """Give rows without a value one, batch by batch, in a revision of its own."""
-    label = f"{live.label}.{one.name}"
+    label = live.label_of(one.name)
     name = quoted(one.name)
     return Part(
         Stage.BACKFILL, f"fill {label}", (ddl.backfill(live, f"{name} = {value}", f"{name} IS NULL", note=note),), (),

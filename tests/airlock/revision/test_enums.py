@@ -123,12 +123,13 @@ def test_what_holds_a_type_is_named(
         assert "ALTER TYPE" not in shop.written()
 
 
-def test_a_written_enum_is_proved(scratch: ScratchServer, tmp_path: Path) -> None:
-    """On a small project: trace without danger, every downgrade proved."""
+@pytest.mark.parametrize("wanted", [("c", "a"), ("a", "b", "new", "c")], ids=["two", "one more"])
+def test_a_written_enum_is_proved(scratch: ScratchServer, tmp_path: Path, wanted: tuple[str, ...]) -> None:
+    """On a small project in the default schema: trace without danger, every downgrade proved."""
     with scratch.database() as database:
         shop = Shop(start(tmp_path / "p"), database)
         sides = []
-        for labels in (("a", "b", "c"), ("c", "a")):
+        for labels in (("a", "b", "c"), wanted):
             sides.append(sa.MetaData())
             sa.Table(
                 "t", sides[-1], sa.Column("id", sa.Integer, primary_key=True),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from airlock.scratch.servers import ScratchServer
 from tests.airlock.revision.cells import KEYS, PLACES, ROWS
-from tests.airlock.revision.walk import names_for, walk
+from tests.airlock.revision.walk import names_for, prove, walk
 
 # One project for the fast suite: serial keys, as most projects have them, in a schema that is to be made.
 QUICK = ("add_required", "drop_required", "key_made_otherwise", "table_dropped")
@@ -19,6 +21,29 @@ def test_a_project_with_serial_keys(scratch: ScratchServer, tmp_path: Path) -> N
     """A new schema, serial to identity, a required column, a dropped one, a dropped table: beside old and new code."""
     walked = walk(scratch, tmp_path / "project", "serial", "new", list(QUICK), ("rows",))
     assert walked.faults.found == {}
+
+
+# What a drill and a trace are asked of here; `make fuzz` asks of every kind, key and place.
+PROVED = ("add_required", "to_numeric", "enum_removed", "key_wider", "table_dropped")
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    ("key", "place", "names"),
+    [("serial", "quoted", PROVED)]
+    if "AIRLOCK_FUZZ" not in os.environ
+    else [(key, place, names_for(key)) for key in KEYS for place in PLACES],
+)
+def test_what_is_written_is_proved(
+    scratch: ScratchServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, place: str, names: Sequence[str]
+) -> None:  # fmt: skip
+    """The drill proves every downgrade, and the trace finds nothing dangerous."""
+    proved = prove(scratch, tmp_path / "project", key, place, list(names))
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{key}, {place}: {len(names)} kinds, {proved.revisions} revisions drilled and traced\n"
+        )
+    assert proved.faults == []
 
 
 @pytest.mark.proof

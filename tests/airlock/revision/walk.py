@@ -340,9 +340,36 @@ def walk(
         return made
 
 
+@dataclasses.dataclass
+class Proved:
+    """What the drill and the trace of a project said that is not proved, or is dangerous."""
+
+    revisions: int
+    faults: list[str]
+
+
+def prove(server: ScratchServer, directory: Path, key: str, place: str, names: list[str]) -> Proved:
+    """Write one project, and drill and trace what was written."""
+    with server.database() as database:
+        made = Walk(key, place, names, Shop(start(directory), database), server, Faults())
+        made.write()
+        with server.database() as empty:
+            shop = dataclasses.replace(made.shop, database=empty)
+            if place == "named":
+                shop.run("CREATE SCHEMA depot")
+            span = f"{made.base}:{made.written[-1]}"
+            faults = shop.dangerous(shop.trace(span))
+        faults += [
+            f"{one.title}: {one.verdict}: {one.reason} {[str(it) for it in one.differences[:2]]}"
+            for one in made.shop.drill(span, server)
+            if one.verdict != "proved"
+        ]
+        return Proved(len(made.written), faults)
+
+
 def names_for(key: str) -> list[str]:
     """List the kinds that there are for a key."""
     return [name for name, one in KINDS.items() if key in one.keys]
 
 
-__all__ = ["Iterator", "names_for", "walk"]
+__all__ = ["Iterator", "names_for", "prove", "walk"]

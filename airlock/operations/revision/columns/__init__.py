@@ -35,7 +35,7 @@ def changes(sides: Sides, live: Table, wanted: Table, remade: Sequence[Swap] = (
             if (old.spelt_type, old.generated, bool(old.identity)) == (
                 new.spelt_type, new.generated, bool(new.identity),
             ):  # fmt: skip
-                found.likely.append(Likely("column", f"{live.label}.{old.name}", f"{live.label}.{new.name}"))
+                found.likely.append(Likely("column", live.label_of(old.name), live.label_of(new.name)))
     for one in come:
         added(sides, live, wanted, one, found)
     for name, after in wanted.columns.items():

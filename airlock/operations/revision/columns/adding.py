@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def added(sides: Sides, live: Table, wanted: Table, one: Column, found: Changes) -> None:
     """Plan a column that only the models have."""
-    name, label = quoted(one.name), f"{live.label}.{one.name}"
+    name, label = quoted(one.name), live.label_of(one.name)
     away = sql(f"ALTER TABLE {live.sql} DROP COLUMN {name}")
     lock = f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan"
     comment = sql(ddl.comment_on_column(live, one)) if one.comment is not None else ()
@@ -69,7 +69,7 @@ def added(sides: Sides, live: Table, wanted: Table, one: Column, found: Changes)
 
 def _numbered(live: Table, one: Column, found: Changes) -> None:
     """Add an identity or serial column: numbers for the rows that are there come batch by batch."""
-    name, label = quoted(one.name), f"{live.label}.{one.name}"
+    name, label = quoted(one.name), live.label_of(one.name)
     own = (
         one.sequence.name
         if one.sequence

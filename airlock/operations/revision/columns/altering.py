@@ -28,7 +28,7 @@ def _identifies(sides: Sides, live: Table, one: Column) -> list[Leaning]:
 
 def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> None:
     """Plan a column that both sides have, and differently."""
-    name, label = quoted(after.name), f"{live.label}.{after.name}"
+    name, label = quoted(after.name), live.label_of(after.name)
     alter = f"ALTER TABLE {live.sql} ALTER COLUMN {name}"
     lock = f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan"
     if before.comment != after.comment:

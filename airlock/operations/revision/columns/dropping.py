@@ -59,14 +59,17 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
         down += ddl.index_again(live, index.text, index.name)
         down += alone(ddl.comment_on_index(live, index)) if index.comment is not None else ()
     down += made(following)
-    labels = [f"{live.label}.{one.name}" for one in gone]
+    labels = [live.label_of(one.name) for one in gone]
     rewrites = any(one.generated == "s" for one in gone)
     why = "only the downgrade rewrites: a stored generated column has no other form"
     found.parts.append(
         Part(
             Stage.DROP, f"drop {' and '.join(labels)}", up, tuple(down), locks=lock,
             undo="the structure exactly (default, comment, constraints, indexes, grants); every value is lost",
-            loses=tuple((label, "dropped with its values; a downgrade makes it again, without them") for label in labels),
+            loses=(
+                *((label, "dropped with its values; a downgrade makes it again, without them") for label in labels),
+                *ddl.numbers_lost(live, gone),
+            ),
             accepted=((f"rewrite {live.label}", why),) if rewrites else (),
         )
     )  # fmt: skip
@@ -80,7 +83,7 @@ def _held(sides: Sides, live: Table, one: Column, going: set[str], found: Change
     ]  # fmt: skip
     if held:
         what = f"the models no longer have it, and {named(held)} on it: change or drop that first, then the column"
-        found.remarks.append(Remark(f"{live.label}.{one.name}", what))
+        found.remarks.append(Remark(live.label_of(one.name), what))
     return bool(held)
 
 
@@ -118,7 +121,7 @@ def _constant(sides: Sides, live: Table, one: Column) -> str | None:
 
 def _given(live: Table, one: Column, value: str) -> Part:
     """Give a column that is about to go a default: it stays NOT NULL, and new code need not write it."""
-    alter, label = f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(one.name)}", f"{live.label}.{one.name}"
+    alter, label = f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(one.name)}", live.label_of(one.name)
     return Part(
         Stage.EXPAND, f"let new code do without {label}", sql(f"{alter} SET DEFAULT {value}"), sql(f"{alter} DROP DEFAULT"),
         locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
@@ -128,7 +131,7 @@ def _given(live: Table, one: Column, value: str) -> Part:
 
 def _freed(sides: Sides, live: Table, one: Column) -> Part:
     """Let rows do without a column that is about to go: new code does not write it."""
-    name, label = quoted(one.name), f"{live.label}.{one.name}"
+    name, label = quoted(one.name), live.label_of(one.name)
     value = stand_in(sides, live, one) if not _tied(live, one.name) else "NULL"
     filled: tuple[Sql, ...] = ()
     undo = "exact, without blocking; refused while a row holds NULL"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def generated(live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> None:
     """Make a column generated, or generated otherwise. No form of it spares the rewrite but making it plain."""
-    name, label = quoted(after.name), f"{live.label}.{after.name}"
+    name, label = quoted(after.name), live.label_of(after.name)
     lock = f"ACCESS EXCLUSIVE on {live.sql}"
 
     def replaced(column: Column, table: Table) -> list[str]:

@@ -25,7 +25,7 @@ def numbers(one: Column) -> tuple[object, ...]:
 
 def renumbered(live: Table, before: Column, after: Column, found: Changes) -> None:
     """Plan another source of numbers for a column that stays: the new one goes on where the old one stands."""
-    label = f"{live.label}.{after.name}"
+    label = live.label_of(after.name)
     if before.identity and after.identity:
         _identity_changed(live, before, after, found)
     elif ddl.is_serial(before) and ddl.is_serial(after) and before.sequence and after.sequence:
@@ -48,7 +48,7 @@ def moved(live: Table, before: Column, after: Column) -> list[str]:
     """
     old, new = before.sequence, after.sequence
     if old is None or new is None:
-        raise ValueError(f"{live.label}.{before.name} is not numbered on both sides")
+        raise ValueError(f"{live.label_of(before.name)} is not numbered on both sides")
     was, becomes = (f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(one.name)}" for one in (before, after))
     if not before.identity and not after.identity:
         made = [f"{was} DROP DEFAULT", *_altered(old, new), f"{becomes} SET DEFAULT {after.default}"]
@@ -83,7 +83,7 @@ def from_rows(live: Table, one: Column) -> str:
     """Spell how a new sequence goes on behind the largest number that is there (the smallest, where it counts down)."""
     sequence, name = one.sequence, quoted(one.name)
     if sequence is None:
-        raise ValueError(f"{live.label}.{one.name} is not numbered")
+        raise ValueError(f"{live.label_of(one.name)} is not numbered")
     last, low, high = ("max", sequence.start, sequence.maximum)
     if sequence.increment < 0:
         last, low, high = ("min", sequence.minimum, sequence.start)
@@ -94,7 +94,7 @@ def from_rows(live: Table, one: Column) -> str:
 
 
 def _numbered(live: Table, before: Column, after: Column, found: Changes) -> None:
-    label, alter = f"{live.label}.{after.name}", f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(after.name)}"
+    label, alter = live.label_of(after.name), f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(after.name)}"
     sequence = after.sequence
     if sequence is None:
         return
@@ -128,12 +128,12 @@ def _numbered(live: Table, before: Column, after: Column, found: Changes) -> Non
 
 def _always(live: Table, one: Column, found: Changes) -> None:
     alter = f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(one.name)} SET GENERATED"
-    what = f"refuse numbers that code gives {live.label}.{one.name} itself"
+    what = f"refuse numbers that code gives {live.label_of(one.name)} itself"
     _add(live, what, [f"{alter} ALWAYS"], [f"{alter} BY DEFAULT"], found, Stage.RETIRE)
 
 
 def _no_more(live: Table, before: Column, after: Column, found: Changes) -> None:
-    label, alter = f"{live.label}.{after.name}", f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(after.name)}"
+    label, alter = live.label_of(after.name), f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(after.name)}"
     sequence = before.sequence
     if sequence is None:
         return
@@ -183,7 +183,7 @@ def _no_more(live: Table, before: Column, after: Column, found: Changes) -> None
 
 
 def _identity_changed(live: Table, before: Column, after: Column, found: Changes) -> None:
-    alter, label = f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(after.name)}", f"{live.label}.{after.name}"
+    alter, label = f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(after.name)}", live.label_of(after.name)
     old, new = before.sequence, after.sequence
     up, down = [], []
     if old is not None and new is not None:

@@ -110,7 +110,7 @@ def _in_the_way(sides: Sides, one: Remade, swaps: list[Swap]) -> str | None:
     for swap in swaps:
         why = stands_in_the_way(sides, swap)
         if why is not None:
-            return f"{swap.live.label}.{swap.names.column} is of that type: {why}"
+            return f"{swap.live.label_of(swap.names.column)} is of that type: {why}"
     return None
 
 
@@ -118,7 +118,7 @@ def _others(structure: Structure, name: str, turning: set[tuple[str, str]]) -> I
     for table in structure.tables.values():
         for column in table.columns.values():
             if enum_of(column.type) == name and (table.sql, column.name) not in turning:
-                yield f"{table.label}.{column.name}"
+                yield table.label_of(column.name)
 
 
 def _types(one: Remade, *, used: bool) -> Iterator[Part]:
@@ -127,14 +127,14 @@ def _types(one: Remade, *, used: bool) -> Iterator[Part]:
         # No column is of it: nobody waits.
         yield Part(
             Stage.EXPAND, f"make type {one.name} again", sql(f"DROP TYPE {one.name}", ddl.create_enum(one.name, one.after)),
-            sql(f"DROP TYPE {one.name}", again), locks="none on tables",
+            sql(f"DROP TYPE {one.name}", again), locks="none on tables", relabels=one.name,
         )  # fmt: skip
         return
     yield Part(
         Stage.EXPAND, f"create type {one.beside}, which will be {one.name}", sql(one.create()),
-        sql(f"DROP TYPE {one.beside}"), locks="none on what was there",
+        sql(f"DROP TYPE {one.beside}"), locks="none on what was there", relabels=one.name,
     )  # fmt: skip
     yield Part(
         Stage.LAST, f"drop type {one.behind}, which was {one.name}", sql(f"DROP TYPE {one.behind}"),
-        sql(ddl.create_enum(one.behind, one.before)), locks="none on tables",
+        sql(ddl.create_enum(one.behind, one.before)), locks="none on tables", relabels=one.name,
     )  # fmt: skip

@@ -40,7 +40,7 @@ def retyped(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
                 f"{before.spelt_type} -> {after.spelt_type} touches no row, but {named(stuck)} on the column"
             )
             found.remarks.append(
-                Remark(f"{live.label}.{after.name}", f"{what}: drop it first, and make it again afterwards")
+                Remark(live.label_of(after.name), f"{what}: drop it first, and make it again afterwards")
             )
             return False
         _in_place(sides, live, wanted, before, after, probe, [one for one in things if one.drop], found)
@@ -62,7 +62,7 @@ def _in_place(
     sides: Sides, live: Table, wanted: Table, before: Column, after: Column, probe: Probe, things: Sequence[Leaning],
     found: Changes,
 ) -> None:  # fmt: skip
-    label = f"{live.label}.{after.name}"
+    label = live.label_of(after.name)
     checks = [one for one in live.constraints.values() if one.kind == "c" and after.name in one.columns]
     again = [one for one in wanted.constraints.values() if one.kind == "c" and after.name in one.columns]
     found.settled |= {one.name for one in (*checks, *again)}

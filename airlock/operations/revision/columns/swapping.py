@@ -41,7 +41,7 @@ def swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
     swap = swap_of(live, wanted, before, after)
     why = stands_in_the_way(sides, swap)
     if why:
-        label = f"{live.label}.{after.name}"
+        label = live.label_of(after.name)
         found.remarks.append(
             Remark(label, f"{before.type} -> {after.spelt_type} rewrites the table, and {why}")
         )

@@ -59,7 +59,7 @@ def turned(turns: Sequence[Turn], old: Keys, new: Keys, leaning: Sequence[Leanin
         for swap in turn.swaps:
             up += sync(turn.live, swap.names, swap.names.old, swap.names.column, swap.before, swap.back)
     up += made(leaning)
-    columns = [f"{turn.live.label}.{swap.names.column}" for turn in turns for swap in turn.swaps]
+    columns = [turn.live.label_of(swap.names.column) for turn in turns for swap in turn.swaps]
     tables = sorted({turn.live.sql for turn in turns} | {table.sql for table, _ in (*old, *new)})
     kinds = ", ".join(dict.fromkeys(swap.becomes for turn in turns for swap in turn.swaps))
     return Part(

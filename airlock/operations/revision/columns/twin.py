@@ -6,6 +6,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING
 
+from airlock.catalogue.fingerprint.model import plain
 from airlock.catalogue.structure import Constraint, quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.naming import beside_name, made_name
@@ -102,12 +103,13 @@ def expand(live: Table, swaps: Sequence[Swap]) -> list[Part]:
             )
         up += (*sql(f"ALTER TABLE {live.sql} ADD COLUMN {quoted(names.new)} {after.spelt_type}"), *keeping)
         down = [*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {quoted(names.new)}"), *down]
-    twins = [f"{live.label}.{one.names.new}" for one in swaps]
+    twins = [live.label_of(one.names.new) for one in swaps]
     beside = " and ".join(
-        f"{one.names.new} of type {one.after.spelt_type} beside {one.names.column}" for one in swaps
+        f"{twin} of type {one.after.spelt_type} beside {plain(one.names.column)}"
+        for twin, one in zip(twins, swaps, strict=True)
     )
     added = Part(
-        Stage.BESIDE, f"add {live.label}.{beside}", tuple(up), tuple(down), own=True,
+        Stage.BESIDE, f"add {beside}", tuple(up), tuple(down), own=True,
         locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan; a trigger keeps each column and its twin equal",
     )  # fmt: skip
     note = "Nothing changes but the twin: the trigger fills it, by the labels that are said there."
@@ -118,7 +120,7 @@ def expand(live: Table, swaps: Sequence[Swap]) -> list[Part]:
         Stage.BACKFILL, f"fill {' and '.join(twins)}", (fill,), (), own=True,
         locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
         undo="the structure is untouched; the values stay in the column that the previous revision drops",
-        loses=tuple((twin, f"a copy of {live.label}.{one.names.column}") for twin, one in zip(twins, swaps, strict=True)),
+        loses=tuple((twin, f"a copy of {live.label_of(one.names.column)}") for twin, one in zip(twins, swaps, strict=True)),
     )  # fmt: skip
     return [added, filled]
 
@@ -159,7 +161,7 @@ def require_beside(live: Table, swaps: Sequence[Swap], constraints: Sequence[Con
     checks += [not_null(live, one.names.new) for one in swaps if one.after.not_null]
     if not checks:
         return []
-    twins = " and ".join(f"{live.label}.{one.names.new}" for one in swaps)
+    twins = " and ".join(live.label_of(one.names.new) for one in swaps)
     required = Part(
         Stage.REQUIRE, f"require {twins} of new rows", sql(*(ddl.not_valid(live, one) for one in checks)),
         sql(*(f"{table} DROP CONSTRAINT {quoted(one.name)}" for one in checks)),
@@ -199,7 +201,7 @@ def retire(live: Table, swaps: Sequence[Swap]) -> Part:
         f"{quoted(one.names.old)} = {cast(quoted(one.names.column), one.before, one.back)}" for one in swaps
     )
     filled = ddl.backfill(live, assignments, _missing(swaps, back=True) + fits)
-    labels = [f"{live.label}.{one.names.old}" for one in swaps]
+    labels = [live.label_of(one.names.old) for one in swaps]
     gone = [it for one in swaps for it in unsync(live, one.names)]
     drops = ", ".join(f"DROP COLUMN {quoted(one.names.old)}" for one in swaps)
     columns = " and ".join(one.names.column for one in swaps)
