@@ -133,7 +133,10 @@ def lines(report: TraceReport) -> Iterator[str]:
             reason = one.accepted(revision.accepted)
             yield f"    {one.id.upper()} {one.object}: {one.sentence}{f' (accepted: {reason})' if reason else ''}"
         for safer in revision.safer:
-            yield f"    INSTEAD, for {safer.table}: {count(len(safer.drafts), 'revision')} in place of {revision.revision}"
+            place = (
+                revision.revision if revision.direction == "up" else f"the downgrade of {revision.revision}"
+            )
+            yield f"    INSTEAD, for {safer.table}: {count(len(safer.drafts), 'revision')} in place of {place}"
             yield from (f"      {line}" for line in instead_lines(safer))
     yield ""
     yield from (f"not filled: {one.table}: {one.reason}" for one in report.unfilled)

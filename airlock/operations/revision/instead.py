@@ -41,7 +41,7 @@ def instead(
 ) -> tuple[Safer, ...]:
     """Plan for each of `tables` (labels) what leads it from `before` to `after` without blocking.
 
-    The database stands as `after` says; changes are tried on copies in a schema of its own, which is rolled back.
+    The database stands as one of the two says; changes are tried on copies in a schema of its own, which is rolled back.
     Left out are tables that one side lacks, and those of which a column may have been renamed.
     """
     found = []

@@ -12,6 +12,7 @@ from airlock.drivers import client
 from airlock.operations.drill.failures import missing_role
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.older_release.release import Release
+from airlock.operations.trace.consequences import Consequences
 from airlock.operations.trace.safer import Planner
 from airlock.operations.trace.sample_rows import Samples
 from airlock.operations.trace.steps import Tracing
@@ -90,7 +91,8 @@ def observe(
         samples = Samples(connection, rows)
         tracing = Tracing(
             project, recorder, samples, fingerprint.Reader(connection), database.url,
-            connection if bundle else None, Release(older), planner, begin.required, begin.empty, gaps, begin.beyond_help,
+            connection if bundle else None, Consequences(Release(older), planner), begin.required, begin.empty, gaps,
+            begin.beyond_help,
         )  # fmt: skip
         onward: Begin | None = None
         with contextlib.closing(recorder), installed(recorder):

@@ -42,11 +42,20 @@ class Planner:
 
     def safer(self, tables: Collection[str]) -> tuple[Safer, ...]:
         """Plan for these tables what leads from the structure of the last look to that of now."""
+        return self._planned(tables, lambda before, now: (before, now))
+
+    def back(self, tables: Collection[str]) -> tuple[Safer, ...]:
+        """Plan for these tables what leads back to the structure of the last look; the database stands above it."""
+        return self._planned(tables, lambda before, now: (now, before))
+
+    def _planned(
+        self, tables: Collection[str], way: Callable[[Structure, Structure], tuple[Structure, Structure]]
+    ) -> tuple[Safer, ...]:
         before = self._before
         if before is None or not tables:
             return ()
         try:
-            return self._asked(lambda connection: instead(connection, before, read(connection), tables))
+            return self._asked(lambda connection: instead(connection, *way(before, read(connection)), tables))
         except sa.exc.DBAPIError:
             # A type that only one side has, say: then there is no form to show, and the finding stands as it is.
             return ()

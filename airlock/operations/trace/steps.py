@@ -15,7 +15,7 @@ from airlock.operations.downgrade import snapshot
 from airlock.operations.drill.failures import beyond_scratch, is_about_rows, missing_role
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
-from airlock.operations.trace.judging import judged, placed, wanting, with_losses
+from airlock.operations.trace.judging import judged, with_losses
 from airlock.operations.trace.kin import Kin, read_kin
 from airlock.operations.trace.undoing import Failed, Stuck, Undo, Undone, WantsRole, said
 from airlock.operations.trace.waiting import holds_and_waits
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
     from airlock.operations.drill.missing_objects import Gap
-    from airlock.operations.older_release.release import Release
-    from airlock.operations.trace.safer import Planner
+    from airlock.operations.trace.consequences import Consequences
     from airlock.operations.trace.sample_rows import Samples
     from airlock.project.project import Project
     from airlock.samples import Table
@@ -73,10 +72,8 @@ class Tracing(Hooks):
     url: str
     # Where the catalogue is read around each downgrade, to tell its losses; None where nobody asks for them.
     losses_from: Any = None
-    # Whom each upgrade breaks is asked of it; None where nobody wants to know.
-    release: Release | None = None
-    # Plans the safe form of what was found; None where nobody wants it.
-    planner: Planner | None = None
+    # Told of each step what it means for others; None where nobody wants to know.
+    consequences: Consequences | None = None
     # What the upgrade at the first position asks of rows, learnt in another database; or why it meets none.
     required: dict[str, Table] | None = None
     empty: str = ""
@@ -123,6 +120,7 @@ class Tracing(Hooks):
         """See the downgrade, and have the revision applied again. Raises Stuck where it does not come back as it was."""
         above = self.reader.read()
         if not self._down(script, now, order):
+            self._tell_way_back()
             return
         try:
             self._take(script, up=True, recorded=False)
@@ -132,6 +130,11 @@ class Tracing(Hooks):
             raise Stuck(now + 1, order) from error
         if fingerprint.differences(above, self.reader.read()):
             raise Stuck(now + 1, order)
+        self._tell_way_back()
+
+    def _tell_way_back(self) -> None:
+        if self.consequences is not None:
+            self.traced[-1] = self.consequences.of_downgrade(self.traced[-1])
 
     def _take(self, script: Any, *, up: bool, recorded: bool, undone: bool = False) -> None:
         self._action = _Action(script, up, recorded, undone)
@@ -190,22 +193,16 @@ class Tracing(Hooks):
         self.fault, self.extension = self.fault or failed.fault, self.extension or failed.extension
 
     def _look(self) -> None:
-        if self.planner is not None:
-            self.planner.look()
-        if self.release is not None:
-            self.release.look(except_for=self._named_version_table())
+        if self.consequences is not None:
+            self.consequences.look(except_for=self._named_version_table())
 
     def _tell_broken(self) -> None:
-        """Put to the last upgrade what it breaks of the release below, and the safe form; it is committed by now."""
+        """Have the last upgrade told what it means for others; it is committed by now."""
         place = max(place for place, one in enumerate(self.traced) if one.direction == "up")
-        step = self.traced[place]
-        if self.release is not None:
-            broken = self.release.broken(except_for=self._named_version_table())
-            found = tuple(placed(one, step) for one in broken)
-            step = replace(step, findings=(*found, *step.findings))
-        if self.planner is not None:
-            step = replace(step, safer=self.planner.safer(wanting(step)))
-        self.traced[place] = step
+        if self.consequences is not None:
+            self.traced[place] = self.consequences.of_upgrade(
+                self.traced[place], except_for=self._named_version_table()
+            )
 
     def _learn(
         self, script: Any, now: int, order: tuple[str, ...], error: Exception, *, whole: bool

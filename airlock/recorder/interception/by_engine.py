@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 from airlock.recorder.interception.bound import bound_text
 from airlock.recorder.interception.by_psycopg import PsycopgCursor
 from airlock.recorder.interception.by_psycopg2 import Psycopg2Cursor
-from airlock.recorder.interception.report import fail, finish
+from airlock.recorder.interception.report import fail, finish, statement_of
 
 if TYPE_CHECKING:
     from airlock.recorder.interception.report import Listener
+
+
+# Where SQLAlchemy writes a percent sign twice.
+_DOUBLING = ("format", "pyformat")
 
 
 def before_execute(recorder: Listener, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
@@ -28,7 +32,7 @@ def before_execute(recorder: Listener, connection: Any, cursor: Any, statement: 
     running = recorder.before(
         driver,
         functools.partial(dbapi_rows, session),
-        statement,
+        statement_of(statement, session, values if connection.dialect.paramstyle in _DOUBLING else None),
         outside=bool(autocommit),
         bound=functools.partial(bound_text, statement, values, bool(many)),
     )

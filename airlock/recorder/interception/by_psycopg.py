@@ -6,7 +6,7 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from airlock.recorder.interception.report import around, fail, finish, reports, text_of
+from airlock.recorder.interception.report import around, fail, finish, reports, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ class PsycopgCursor:
         if not recorder.active:
             return None
         outside = connection.autocommit and connection.info.transaction_status == 0
-        text = query.as_string(connection) if hasattr(query, "as_string") else text_of(query)
+        text = statement_of(query, connection, values)
         return recorder.before(
             connection,
             functools.partial(_psycopg_rows, connection),

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from airlock.recorder.interception.report import around, reports, text_of
+from airlock.recorder.interception.report import around, reports, statement_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ class Psycopg2Cursor:
         running = None
         if recorder.active:
             outside = connection.autocommit and connection.info.transaction_status == 0
-            text = query.as_string(connection) if hasattr(query, "as_string") else text_of(query)
+            text = statement_of(query, connection, values)
             running = recorder.before(
                 connection,
                 functools.partial(_psycopg2_rows, connection),

@@ -7,7 +7,7 @@ import contextvars
 import functools
 from typing import TYPE_CHECKING, Any
 
-from airlock.recorder.interception.report import fail, sent_by_sqlalchemy, text_of
+from airlock.recorder.interception.report import fail, sent_by_sqlalchemy, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -33,7 +33,7 @@ def psycopg_async_cursors(recorder: Listener) -> Iterator[None]:
     }
     execute = plain[AsyncCursor, "execute"]
 
-    async def start(cursor: Any, query: Any, line: int) -> Any:
+    async def start(cursor: Any, query: Any, line: int, values: Any = None) -> Any:
         from sqlalchemy.util import await_only, greenlet_spawn
 
         connection = cursor.connection
@@ -44,7 +44,7 @@ def psycopg_async_cursors(recorder: Listener) -> Iterator[None]:
             found: list[Any] = await own.fetchall()
             return found
 
-        text = query.as_string(connection) if hasattr(query, "as_string") else text_of(query)
+        text = statement_of(query, connection, values)
         outside = connection.autocommit and connection.info.transaction_status == 0
         return await greenlet_spawn(
             recorder.before,
@@ -75,7 +75,8 @@ def psycopg_async_cursors(recorder: Listener) -> Iterator[None]:
 
     def wrapped(original: Any) -> Any:
         async def sent(self: Any, query: Any, line: int, args: Any, kwargs: Any) -> Any:
-            running = await start(self, query, line)
+            values = args[0] if args else kwargs.get("params")
+            running = await start(self, query, line, values)
             try:
                 result = await original(self, query, *args, **kwargs)
             except BaseException:

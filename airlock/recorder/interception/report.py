@@ -88,6 +88,12 @@ def fail(recorder: Listener, running: Any) -> None:
         recorder.failed(running)
 
 
+def statement_of(query: Any, connection: Any, values: Any) -> str:
+    """Read a statement as the server gets it, its values left out: beside any values a percent sign is written twice."""
+    text = query.as_string(connection) if hasattr(query, "as_string") else text_of(query)
+    return text if values is None else text.replace("%%", "%")
+
+
 def text_of(query: Any) -> str:
     """Read a query as text."""
     return query.decode(errors="replace") if isinstance(query, bytes) else str(query)

@@ -213,6 +213,19 @@ def test_equal_statements_in_a_row_become_one_record(url: str) -> None:
     assert record.locks == (Lock("s.t", LockMode.ROW_EXCLUSIVE),)
 
 
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_a_percent_sign_is_shown_as_the_server_gets_it(url: str, driver: str) -> None:
+    """SQLAlchemy doubles it for these drivers; what a raw cursor sends without values is as it stands."""
+    engine = sa.create_engine(url.replace("postgresql:", f"postgresql+{driver}:"))
+    with _recording(url) as recorder, engine.connect() as connection:
+        recorder.begin(__file__, "the_revision.py")
+        connection.execute(sa.text("UPDATE s.small SET id = id WHERE 'a%' = 'b'"))
+        connection.connection.cursor().execute("UPDATE s.small SET id = id WHERE 'a%%' = 'b'")
+        shown = [one.sql.partition("WHERE ")[2] for one in recorder.end()]
+    engine.dispose()
+    assert shown == ["'a%' = 'b'", "'a%%' = 'b'"]
+
+
 def test_a_select_that_hands_rows_to_python_is_remembered(url: str) -> None:
     """Only reading a table's rows makes a revision depend on rows; asking the catalogue does not."""
     with _recording(url) as recorder, _connected(url) as connection:

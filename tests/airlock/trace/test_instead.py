@@ -109,12 +109,15 @@ def test_a_trace_prints_the_safe_form_below_the_statement(
     """For an upgrade without a way back as well; nothing is printed beside a step that blocks nobody."""
     table = Revision("0001", 'op.execute("CREATE TABLE task (id int PRIMARY KEY, note text)")')
     index = Revision("0002", 'op.execute("CREATE INDEX ix ON task (note)")')
-    ini = write_project(
-        tmp_path, [table, index, Revision("0003", 'op.execute("ALTER TABLE task ADD x int")')]
-    )
+    column = Revision("0003", 'op.execute("ALTER TABLE task ADD x int")')
+    back = Revision("0004", 'op.execute("DROP INDEX ix")', 'op.execute("CREATE INDEX ix ON task (note)")')
+    ini = write_project(tmp_path, [table, index, column, back])
     monkeypatch.chdir(ini.parent)
     report = trace(ini, rows=1_000, scratch=server.admin_url)
-    assert [one.revision for one in report.revisions if one.safer] == ["0002"]
+    found = [(one.revision, one.direction) for one in report.revisions if one.safer]
+    assert found == [("0002", "up"), ("0004", "down")]
     told = list(lines(report))
     assert "    INSTEAD, for public.task: 1 revision in place of 0002" in told
+    assert "    INSTEAD, for public.task: 1 revision in place of the downgrade of 0004" in told
+    assert sum("CREATE INDEX CONCURRENTLY ix ON public.task" in line for line in told) == 2
     assert any("CREATE INDEX CONCURRENTLY ix ON public.task" in line and "outside" in line for line in told)
