@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 from airlock.scratch.connect_functions import DRIVERS
@@ -30,6 +31,7 @@ POSSIBLE = sys.platform == "linux" and hasattr(socket, "send_fds")
 _NUMBER = struct.Struct(">q")
 _LENGTH = struct.Struct(">H")
 _MOST_NAME = 1_000
+_MOMENT_S = 1.0
 
 
 class Forked:
@@ -129,6 +131,7 @@ def serve(descriptor: int, modules: Sequence[str], act: Callable[[int], NoReturn
     """
     # An interrupt reaches the whole process group; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, _reap)
     for driver in DRIVERS:
         with contextlib.suppress(ImportError):
             importlib.import_module(driver)
@@ -138,18 +141,33 @@ def serve(descriptor: int, modules: Sequence[str], act: Callable[[int], NoReturn
         while True:
             asked, descriptors, _, _ = socket.recv_fds(requests, _LENGTH.size, 4)
             if len(asked) < _LENGTH.size or len(descriptors) < 4:
+                _wait_a_moment()
                 return
             name = requests.recv(_LENGTH.unpack(asked)[0], socket.MSG_WAITALL).decode()
             _import_own(name)
             gc.freeze()
-            # Nobody waits for those who wait.
-            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
             if os.fork() == 0:
-                requests.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                requests.close()
                 _between(descriptors, act)
             for one in descriptors:
                 os.close(one)
+
+
+def _reap(*_: object) -> None:
+    """Wait for those who have ended: waited for, not ignored, what they used is counted as this process's (`time`)."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _wait_a_moment() -> None:
+    """Wait for those whose child has ended: they are about to end. Others may go on, and are not waited for."""
+    until = time.monotonic() + _MOMENT_S
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < until:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.002)
 
 
 def _import_own(module: str) -> None:

@@ -49,6 +49,19 @@ def tell_of_itself() -> Iterator[object]:
     }  # fmt: skip
 
 
+WORKED_S = 3.0
+
+
+def work() -> Iterator[object]:
+    """Use so much processor time."""
+    import time
+
+    until = time.process_time() + WORKED_S
+    while time.process_time() < until:
+        pass
+    yield 1
+
+
 def refuse() -> Iterator[object]:
     """Yield once, then refuse."""
     yield 1

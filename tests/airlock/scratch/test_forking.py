@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from airlock.scratch import forking
 from airlock.scratch.isolation import isolated, prepare
 from airlock.scratch.servers import ScratchDatabase
+from tests.airlock.scratch.functions_for_isolation import WORKED_S
 
 TELL = "tests.airlock.scratch.functions_for_isolation:tell_of_itself"
 ROOT = Path(__file__).parents[3]
@@ -65,6 +67,19 @@ def test_the_process_that_is_forked_has_one_thread_no_connection_and_no_child_le
     while children.read_text().split() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert children.read_text() == ""
+
+
+def test_what_a_child_used_is_counted_as_its_parents() -> None:
+    """`time airlock drill` tells the processor time of all that ran."""
+    script = (
+        "from airlock.scratch.isolation import isolated; from tests.airlock.scratch.test_forking import scratch\n"
+        "list(isolated('tests.airlock.scratch.functions_for_isolation:work', {}, scratch=scratch()))\n"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert took > WORKED_S
 
 
 def test_a_child_stands_and_reads_where_its_caller_does(
