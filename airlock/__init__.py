@@ -10,7 +10,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airlock.api import downgrade, drill, review, status, trace, upgrade
+    from airlock.api import (
+        downgrade,
+        drill,
+        fleet_downgrade,
+        fleet_status,
+        fleet_upgrade,
+        review,
+        status,
+        trace,
+        upgrade,
+    )
     from airlock.operations.revision import process_revision_directives
     from airlock.project.autogenerate import options as autogenerate_options
     from airlock.records.drill import DrillProgress, DrillReport, RevisionProof
@@ -31,6 +41,7 @@ if TYPE_CHECKING:
         Usage,
         WrongTarget,
     )
+    from airlock.records.fleet import FleetEvent, FleetRequest, FleetStatus, FleetVerdict
     from airlock.records.review import Review
     from airlock.records.status import Status
     from airlock.records.trace import TracedRevision, TraceReport
@@ -43,6 +54,10 @@ __all__ = [
     "DrillProgress",
     "DrillReport",
     "Event",
+    "FleetEvent",
+    "FleetRequest",
+    "FleetStatus",
+    "FleetVerdict",
     "HalfApplied",
     "HistoryFault",
     "Interrupted",
@@ -64,6 +79,9 @@ __all__ = [
     "autogenerate_options",
     "downgrade",
     "drill",
+    "fleet_downgrade",
+    "fleet_status",
+    "fleet_upgrade",
     "process_revision_directives",
     "review",
     "status",
@@ -71,13 +89,21 @@ __all__ = [
     "upgrade",
 ]
 
-_OPERATIONS = frozenset({"downgrade", "drill", "review", "status", "trace", "upgrade"})
+_OPERATIONS = frozenset(
+    {
+        "downgrade", "drill", "fleet_downgrade", "fleet_status", "fleet_upgrade", "review", "status", "trace", "upgrade",
+    }
+)  # fmt: skip
 _ELSEWHERE = {
     "autogenerate_options": ("airlock.project.autogenerate", "options"),
     "process_revision_directives": ("airlock.operations.revision", "process_revision_directives"),
     "DrillProgress": ("airlock.records.drill", "DrillProgress"),
     "DrillReport": ("airlock.records.drill", "DrillReport"),
     "RevisionProof": ("airlock.records.drill", "RevisionProof"),
+    **{
+        name: ("airlock.records.fleet", name)
+        for name in ("FleetEvent", "FleetRequest", "FleetStatus", "FleetVerdict")
+    },
     "Review": ("airlock.records.review", "Review"),
     "Status": ("airlock.records.status", "Status"),
     "TraceReport": ("airlock.records.trace", "TraceReport"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airlock.database.target import Target
     from airlock.project.project import Project
     from airlock.records.drill import DrillProgress, DrillReport
+    from airlock.records.fleet import FleetRequest, FleetStatus, FleetVerdict
     from airlock.records.review import Review
     from airlock.records.status import Status
     from airlock.records.trace import TraceReport
@@ -217,6 +218,110 @@ def status(
         )  # fmt: skip
 
 
+def fleet_upgrade(
+    config: ConfigPath,
+    targets: str | os.PathLike[str],
+    target: str = "head",
+    *,
+    url: str | None = None,
+    request: FleetRequest | None = None,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+    statement_timeout_s: float | None = None,
+    wait_s: float = WAIT_S,
+    repair: bool = False,
+    dry_run: bool = False,
+    scratch: str = "embedded",
+    x_arguments: Sequence[str] = (),
+) -> FleetVerdict:
+    """Take every target of a list up to a revision, each as `upgrade` does, in a process and under a lease of its own.
+
+    `targets` is a file with one target a line, or a query to the database of `url` (else as `upgrade`). `request` holds
+    waves, concurrency, the failures after which nothing further is begun, the journal that the same call goes on from,
+    and where events go. With `dry_run` no target is touched. Forks, and handles signals: call it from the main thread
+    of a process that has no other. Raises an AirlockError with the exit code that the failed targets have in common.
+    """
+    from airlock.records.upgrade import UP, Request
+
+    listed = list_of(targets)
+    with standing_at(config) as path:
+        return _migrate_fleet(
+            Request(
+                target=target, direction=UP, lock_s=lock_timeout_s, statement_s=statement_timeout_s, wait_s=wait_s,
+                repair=repair, config=path, x_arguments=tuple(x_arguments), scratch=scratch,
+            ),
+            listed, url, request, dry_run=dry_run,
+        )  # fmt: skip
+
+
+def fleet_downgrade(
+    config: ConfigPath,
+    targets: str | os.PathLike[str],
+    target: str,
+    *,
+    url: str | None = None,
+    request: FleetRequest | None = None,
+    accept_loss: int | None = None,
+    accept_unknown_loss: bool = False,
+    export: str | os.PathLike[str] | None = None,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+    statement_timeout_s: float | None = None,
+    wait_s: float = WAIT_S,
+    repair: bool = False,
+    dry_run: bool = False,
+    scratch: str = "embedded",
+    x_arguments: Sequence[str] = (),
+) -> FleetVerdict:
+    """Take every target of a list down to a revision, counting first what all of them lose; the rest as `fleet_upgrade`.
+
+    Raises Refused, with the sum, where more rows or values would be lost than `accept_loss`, or NotExamined where
+    something could not be counted and `accept_unknown_loss` is not set: then no target was touched.
+    """
+    from airlock.records.upgrade import DOWN, Request
+
+    exported = None if export is None else str(Path(export).absolute())
+    listed = list_of(targets)
+    with standing_at(config) as path:
+        return _migrate_fleet(
+            Request(
+                target=target, direction=DOWN, lock_s=lock_timeout_s, statement_s=statement_timeout_s, wait_s=wait_s,
+                repair=repair, config=path, x_arguments=tuple(x_arguments), scratch=scratch,
+                accept_loss=accept_loss, accept_unknown_loss=accept_unknown_loss, export=exported,
+            ),
+            listed, url, request, dry_run=dry_run,
+        )  # fmt: skip
+
+
+def fleet_status(
+    config: ConfigPath,
+    targets: str | os.PathLike[str],
+    *,
+    url: str | None = None,
+    concurrency: int = 4,
+    x_arguments: Sequence[str] = (),
+) -> FleetStatus:
+    """Read where every target of a list stands, `concurrency` at a time; runs no env.py and writes nothing.
+
+    A target that cannot be read has a record that says why.
+    """
+    from airlock.operations.fleet import read_targets
+    from airlock.operations.fleet.status import fleet_status as status_of
+    from airlock.project.project import Project
+
+    listed = list_of(targets)
+    with standing_at(config) as path:
+        project = Project.open(path, x_arguments)
+        return status_of(project, read_targets(project, listed, url, tuple(x_arguments)), concurrency)
+
+
+def list_of(targets: str | os.PathLike[str]) -> str:
+    """Give a file's absolute name, from where the caller stands; a query, and `-`, as they are."""
+    given = os.fspath(targets)
+    try:
+        return str(Path(given).absolute()) if given != "-" and Path(given).is_file() else given
+    except (OSError, ValueError):
+        return given
+
+
 @contextlib.contextmanager
 def standing_at(config: ConfigPath) -> Iterator[Path]:
     """Stand in the ini's directory for a while, and give the ini's absolute path."""
@@ -261,3 +366,16 @@ def _migrate(request: Request, url: str | None, *, dry_run: bool) -> Verdict:
 
 def _unheard(_told: object) -> None:
     """Tell nobody."""
+
+
+def _migrate_fleet(
+    request: Request, targets: str, url: str | None, fleet: FleetRequest | None, *, dry_run: bool
+) -> FleetVerdict:  # fmt: skip
+    from airlock.operations.fleet import migrate_all, read_targets
+    from airlock.operations.fleet.dry_run import rehearse_all
+    from airlock.project.project import Project
+    from airlock.records.fleet import FleetRequest
+
+    project = Project.open(request.config, request.x_arguments)
+    found = read_targets(project, targets, url, request.x_arguments)
+    return (rehearse_all if dry_run else migrate_all)(project, found, request, fleet or FleetRequest())

@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from airlock import api
 from airlock.commands.answer import answer
 from airlock.commands.arguments import add_common, at_least
 from airlock.commands.downgrade import configure_losses
-from airlock.commands.migrating import configure_budgets, log_of, seconds, signed, write_line
+from airlock.commands.migrating import configure_budgets, log_of, losses_of, seconds, signed, write_line
 from airlock.records.errors import NOT_EXAMINED
 from airlock.records.fleet import (
     FleetLosses,
@@ -23,15 +24,13 @@ from airlock.records.fleet import (
     TargetEvent,
 )
 from airlock.records.secrets import scrub
-from airlock.records.upgrade import DOWN, UP, Noted, Request
+from airlock.records.upgrade import Noted
 from airlock.reports import fleet as text
 from airlock.reports.text import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airlock.operations.fleet import FleetTarget
-    from airlock.project.project import Project
     from airlock.records.fleet import FleetEvent
 
 # Where lines scroll away, one of progress every ten seconds is enough; a terminal has one that is redrawn.
@@ -54,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     status = acts.add_parser("status", help="a table of versions and of what is behind")
     for act in (upgrade, downgrade, status):
         act.add_argument(
-            "--targets", required=True, type=_list, metavar="FILE|SQL",
+            "--targets", required=True, type=api.list_of, metavar="FILE|SQL",
             help="a file with one target a line, - for standard input, or a query to --url with one a row",
         )  # fmt: skip
         act.add_argument(
@@ -79,6 +78,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--journal", default=None, metavar="FILE",
             help=f"what is done; the same again goes on from it (default: {_JOURNAL} beside the ini)",
         )  # fmt: skip
+        order.add_argument(
+            "--dry-run", action="store_true",
+            help="apply all in scratch, once for targets that stand alike; only read the targets",
+        )  # fmt: skip
         configure_budgets(act)
     configure_losses(downgrade)
     for act in (upgrade, downgrade, status):
@@ -92,31 +95,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the act on every target of the list."""
-    from airlock.operations.fleet import read_targets
-    from airlock.project.project import Project
-
-    project = Project.open(arguments.config, arguments.x)
-    targets = read_targets(project, arguments.targets, arguments.url, tuple(arguments.x))
-    if arguments.act == "status":
-        return _status(arguments, project, targets)
-    return _migrate(arguments, project, targets, UP if arguments.act == "upgrade" else DOWN)
+    return _status(arguments) if arguments.act == "status" else _migrate(arguments)
 
 
-def _status(arguments: argparse.Namespace, project: Project, targets: tuple[FleetTarget, ...]) -> int:
-    from airlock.operations.fleet.status import fleet_status
-
-    found = fleet_status(project, targets, arguments.concurrency)
+def _status(arguments: argparse.Namespace) -> int:
+    found = api.fleet_status(
+        arguments.config, arguments.targets, url=arguments.url, concurrency=arguments.concurrency,
+        x_arguments=arguments.x,
+    )  # fmt: skip
     answer(arguments, text.status_document(found), text.status_text(found).splitlines())
     return NOT_EXAMINED if any(one.current is None for one in found.targets) else 0
 
 
-def _migrate(
-    arguments: argparse.Namespace, project: Project, targets: tuple[FleetTarget, ...], direction: str
-) -> int:
-    from airlock.operations.fleet import migrate_all
-
+def _migrate(arguments: argparse.Namespace) -> int:
     with _emitting(arguments) as emit:
-        request = _budgets(arguments, direction)
         fleet = FleetRequest(
             waves=arguments.waves,
             concurrency=arguments.concurrency,
@@ -126,34 +118,24 @@ def _migrate(
             journal=Path(arguments.journal or _JOURNAL),
             emit=emit,
         )
-        return migrate_all(project, targets, request, fleet).exit_code
-
-
-def _budgets(arguments: argparse.Namespace, direction: str) -> Request:
-    """Put what the command line says of one target's run into a record."""
-    return Request(
-        target=arguments.target,
-        direction=direction,
-        lock_s=arguments.lock_timeout,
-        # As in PostgreSQL: 0 is no limit.
-        statement_s=arguments.statement_timeout or None,
-        wait_s=arguments.wait,
-        repair=arguments.repair,
-        config=arguments.config,
-        x_arguments=tuple(arguments.x),
-        scratch=arguments.scratch,
-        accept_loss=getattr(arguments, "accept_loss", None),
-        accept_unknown_loss=getattr(arguments, "accept_unknown_loss", False),
-        export=getattr(arguments, "export", None),
-    )
-
-
-def _list(given: str) -> str:
-    """Keep where a file is before the door goes to the project's directory; a query stays as it is."""
-    try:
-        return str(Path(given).absolute()) if given != "-" and Path(given).is_file() else given
-    except (OSError, ValueError):
-        return given
+        losses = losses_of(arguments) if arguments.act == "downgrade" else {}
+        migrate = api.fleet_upgrade if arguments.act == "upgrade" else api.fleet_downgrade
+        return migrate(
+            arguments.config,
+            arguments.targets,
+            arguments.target,
+            url=arguments.url,
+            request=fleet,
+            lock_timeout_s=arguments.lock_timeout,
+            # As in PostgreSQL: 0 is no limit.
+            statement_timeout_s=arguments.statement_timeout or None,
+            wait_s=arguments.wait,
+            repair=arguments.repair,
+            dry_run=arguments.dry_run,
+            scratch=arguments.scratch,
+            x_arguments=arguments.x,
+            **losses,
+        ).exit_code
 
 
 def _waves(given: str) -> tuple[int | float, ...]:

@@ -66,6 +66,11 @@ def configure_instead(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def losses_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Gather what the command line says of losses."""
+    return {name: getattr(arguments, name) for name in ("accept_loss", "accept_unknown_loss", "export")}
+
+
 def go(arguments: argparse.Namespace, direction: str) -> int:
     """Migrate, and send every event where it was asked for."""
     if arguments.sql:
@@ -78,8 +83,7 @@ def go(arguments: argparse.Namespace, direction: str) -> int:
         return 0
     losses: dict[str, Any] = {}
     if direction == DOWN:
-        names = ("accept_loss", "accept_unknown_loss", "export")
-        losses = {name: getattr(arguments, name) for name in names}
+        losses = losses_of(arguments)
     with _emitting(arguments) as emit:
         verdict = (api.upgrade if direction == UP else api.downgrade)(
             arguments.config,

@@ -26,9 +26,18 @@ def dry_run(project: Project, target: Target, request: Request) -> Verdict:
     Only reads the target's version rows and takes no lease. Raises as `migrate` does for rows, history and target,
     NotExamined without a scratch server, RevisionFailed where a revision fails in scratch.
     """
-    started = time.monotonic()
     plan.check_arguments(project, request.target, request.direction)
     heads, major = _heads(project, target)
+    return rehearse_from(project, heads, major, request)
+
+
+def rehearse_from(project: Project, heads: tuple[str, ...], major: int, request: Request) -> Verdict:
+    """Build in scratch what stands at `heads` on a server of that major, and take the steps there.
+
+    Asks no target. Raises HistoryFault where the history does not lead on from there, NotExamined without a scratch
+    server, RevisionFailed where a revision fails in scratch.
+    """
+    started = time.monotonic()
     try:
         steps = environment.plan_steps(project, heads, request.target, request.direction)
         names = tuple(step.revision.revision for step in steps)

@@ -122,6 +122,8 @@ def verdict(event: FleetVerdict) -> str:
     )
     head = f"{number(done)} of {count(event.targets, 'target')} at {upgrade.names(event.to)}"
     lines = [f"{head}: {', '.join(parts)}; {duration(event.ms)}; {block}."]
+    # With a fault the door says the message.
+    lines += [f"{event.message}."] if event.message and not event.exit_code else []
     lines += [target_line(one) for one in event.failures[:_MOST_LINES]]
     rest = event.failed - min(len(event.failures), _MOST_LINES)
     return "\n".join(lines + ([f"  and {number(rest)} more (the journal has them all)"] if rest > 0 else []))

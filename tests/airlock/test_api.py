@@ -31,6 +31,12 @@ SIGNATURES = {
     "lock_timeout_s=1.0, statement_timeout_s=None, wait_s=600.0, repair=False, dry_run=False, scratch='embedded', "
     "x_arguments=(), emit=None)",
     "status": "(config='alembic.ini', *, url=None, scratch='embedded', x_arguments=(), back_to=None, drift=True)",
+    "fleet_upgrade": "(config, targets, target='head', *, url=None, request=None, lock_timeout_s=1.0, "
+    "statement_timeout_s=None, wait_s=600.0, repair=False, dry_run=False, scratch='embedded', x_arguments=())",
+    "fleet_downgrade": "(config, targets, target, *, url=None, request=None, accept_loss=None, accept_unknown_loss=False, "
+    "export=None, lock_timeout_s=1.0, statement_timeout_s=None, wait_s=600.0, repair=False, dry_run=False, "
+    "scratch='embedded', x_arguments=())",
+    "fleet_status": "(config, targets, *, url=None, concurrency=4, x_arguments=())",
     "process_revision_directives": "(context, _revision, directives)",
     "autogenerate_options": "()",
 }
@@ -40,8 +46,8 @@ EXIT_CODES = {
     "HalfApplied": 41, "ConnectionLost": 50,
 }  # fmt: skip
 RECORDS = {
-    "DrillProgress", "DrillReport", "Event", "Interrupted", "Review", "RevisionProof", "Status", "TraceReport",
-    "TracedRevision", "Verdict",
+    "DrillProgress", "DrillReport", "Event", "FleetEvent", "FleetRequest", "FleetStatus", "FleetVerdict", "Interrupted",
+    "Review", "RevisionProof", "Status", "TraceReport", "TracedRevision", "Verdict",
 }  # fmt: skip
 REVISIONS = [
     Revision("a1", 'op.execute("CREATE TABLE first (id int)")', 'op.execute("DROP TABLE first")', "First"),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airlock.database import server, server_errors
-from airlock.operations import versions
+from airlock.database import server_errors
 from airlock.operations.downgrade import Counted, Rehearsal, count_on, rehearsed
-from airlock.operations.fleet.status import table_of
+from airlock.operations.fleet.standing import Stands, stands, type_key
 from airlock.project import environment
 from airlock.records.errors import AirlockError, NotExamined, Refused
 from airlock.records.fleet import FleetLosses, TargetEvent, TargetLoss
@@ -25,24 +23,6 @@ if TYPE_CHECKING:
     from airlock.project.project import Project
     from airlock.records.fleet import FleetRequest
     from airlock.records.upgrade import Event, Request
-
-type_key = tuple[tuple[str, ...], int, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class _Stands:
-    """Where a target stands before anything is done to it; `reason` is why that could not be read."""
-
-    one: FleetTarget
-    heads: tuple[str, ...] = ()
-    major: int = 0
-    version_table: str = ""
-    reason: str = ""
-
-    @property
-    def key(self) -> type_key:
-        """Say what it has in common with those that one rehearsal serves."""
-        return self.heads, self.major, self.one.x_arguments
 
 
 def count_losses(
@@ -57,7 +37,7 @@ def count_losses(
     `request.accept_unknown_loss` is not given.
     """
     with ThreadPoolExecutor(fleet.concurrency) as pool:
-        standing = list(pool.map(_stands, targets))
+        standing = list(pool.map(stands, targets))
         losing = [one for one in standing if not one.reason and _is_undone(project, one, request)]
         unknown = [f"{one.one.name}: {one.reason}" for one in standing if one.reason]
         rehearsals: dict[type_key, Rehearsal] = {}
@@ -85,22 +65,7 @@ def count_losses(
     return counts
 
 
-def _stands(one: FleetTarget) -> _Stands:
-    try:
-        with contextlib.closing(
-            server.connect(one.target, application_name="airlock-losses", autocommit=True)
-        ) as connection:
-            table = table_of(connection, one)
-            rows = versions.version_rows(connection, table)
-            heads = tuple(sorted(str(row) for row in rows if row is not None))
-            return _Stands(
-                one, heads, server.facts(connection).major, table.name if table is not None else ""
-            )
-    except Exception as error:  # noqa: BLE001  any of a thousand targets may fail in any way
-        return _Stands(one, reason=str(server_errors.classify(error)))
-
-
-def _is_undone(project: Project, one: _Stands, request: Request) -> bool:
+def _is_undone(project: Project, one: Stands, request: Request) -> bool:
     """Tell whether anything is to be undone there; what does not fit the history fails in the target's own run."""
     try:
         return bool(environment.plan_steps(project, one.heads, request.target, DOWN))
@@ -108,7 +73,7 @@ def _is_undone(project: Project, one: _Stands, request: Request) -> bool:
         return False
 
 
-def _counted(one: _Stands, request: Request, fleet: FleetRequest, rehearsal: Rehearsal) -> Counted | str:
+def _counted(one: Stands, request: Request, fleet: FleetRequest, rehearsal: Rehearsal) -> Counted | str:
     """Count on one target; the reason where that fails."""
     name = one.one.name
     asked = replace(

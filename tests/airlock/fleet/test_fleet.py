@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
+import psycopg2
 import pytest
 
 from tests.airlock import forked
@@ -43,6 +48,74 @@ def test_twenty_databases_are_upgraded_in_waves(tmp_path: Path, server: Server) 
         assert [one["event"] for one in again.events if one["event"] == "target"] == ["target"] * 20
         after = fleet(ini, "status", query(names), url=server.admin_url)
         assert after.out.splitlines()[-1] == "20 of 20 targets at f2."
+
+
+def test_a_dry_run_takes_the_steps_in_scratch_once_for_all_that_stand_alike(
+    tmp_path: Path, server: Server
+) -> None:
+    """Two kinds of standing, two rehearsals; one that is gone is not examined, one ahead would fail; none is touched."""
+    ini = write_project(tmp_path, HISTORY)
+    with databases(server, 6) as names:
+        listed = tmp_path / "targets"
+        listed.write_text(names[0])
+        assert fleet(ini, "upgrade", str(listed), "f1", url=server.admin_url).code == 0
+        journals = sorted(tmp_path.glob("*.journal*"))
+        done = fleet(ini, "upgrade", query(names), "--dry-run", "--json", url=server.admin_url)
+        assert done.code == 0, done.err
+        notes = [one["message"].split(",")[0] for one in done.events if one["event"] == "note"]
+        assert notes == [
+            f"{names[0]} at f1: 1 steps were taken in scratch",
+            f"{names[1]} and 4 more at base: 2 steps were taken in scratch",
+        ]
+        assert (done.verdict["changed"], done.verdict["not_begun"], done.verdict["failed"]) == (0, 6, 0)
+        said = fleet(ini, "upgrade", query(names), "--dry-run", url=server.admin_url)
+        assert said.out.splitlines()[-1] == "dry run: 11 steps in 6 targets would be taken; none was touched."
+        standing = fleet(ini, "status", query(names), "--json", url=server.admin_url)
+        assert [len(one["behind"]) for one in json.loads(standing.out)["targets"]] == [1, 2, 2, 2, 2, 2]
+        listed.write_text("\n".join([*names, "nowhere"]))
+        assert fleet(ini, "upgrade", str(listed), "--dry-run", url=server.admin_url).code == 3
+        with contextlib.closing(psycopg2.connect(server.url(names[0]))) as connection:
+            connection.cursor().execute("UPDATE alembic_version SET version_num = 'newer'")
+            connection.commit()
+        ahead = fleet(ini, "upgrade", str(listed), "--dry-run", url=server.admin_url)
+        assert ahead.code == 1
+        assert "1 of 7 targets would fail" in ahead.err
+        assert sorted(tmp_path.glob("*.journal*")) == journals
+
+
+@pytest.mark.server
+def test_a_script_does_what_the_command_does(tmp_path: Path, server: Server) -> None:
+    """Up, status, a refused loss, down with it accepted: by a process of its own, where the caller stands counting."""
+    ini = write_project(tmp_path / "project", HISTORY)
+    script = f"""
+import airlock
+
+events = []
+request = airlock.FleetRequest(concurrency=2, emit=events.append)
+up = airlock.fleet_upgrade({str(ini)!r}, "listed", url={server.admin_url!r}, request=request)
+assert (up.changed, up.revisions, up.failed, events[-1]) == (3, 6, 0, up)
+standing = airlock.fleet_status({str(ini)!r}, "listed", url={server.admin_url!r})
+assert {{one.current for one in standing.targets}} == {{("f2",)}}
+try:
+    airlock.fleet_downgrade({str(ini)!r}, "listed", "base", url={server.admin_url!r})
+except airlock.AirlockError as error:
+    assert "Nothing changed" in str(error)
+down = airlock.fleet_downgrade(
+    {str(ini)!r}, "listed", "base", url={server.admin_url!r}, accept_loss=3, accept_unknown_loss=True
+)
+assert (down.changed, down.revisions) == (3, 6)
+"""
+    with databases(server, 3) as names:
+        (tmp_path / "listed").write_text("\n".join(names))
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
 
 
 def test_one_that_is_gone_one_ahead_one_that_refuses_and_one_that_nobody_serves(
