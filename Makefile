@@ -58,8 +58,8 @@ bench: .venv/ready  ## Measure the start, the runner, trace and drill beside bar
 	@for bench in $${BENCH:-start upgrade trace drill stall fleet rivals}; do echo "== $$bench"; python -m bench.$$bench || exit; done
 
 .PHONY: bench-api
-bench-api: .venv/ready  ## Measure the API and the data access on 1,000 users x 1,000 tasks, in a database of its own
-	@python -m bench.api
+bench-api: .venv/ready  ## Measure the API and the data access on 1,000 users x 1,000 tasks, then through PgBouncer under a migration
+	@python -m bench.api; code=$$?; python -m bench.deploy && exit $$code
 
 ##@ The history
 

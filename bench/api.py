@@ -163,17 +163,22 @@ async def over_http(settings: Settings, owned: Owned) -> dict[str, Served]:
     """Serve the API by uvicorn in a process of its own; let the users loose on nothing, then on it."""
     with served(settings) as (port, pid):
         async with Wire("127.0.0.1", port) as wire:
-            while True:
-                with contextlib.suppress(OSError):
-                    if await wire.request("GET", "/health") == 200:
-                        break
-                await asyncio.sleep(0.1)
+            await answering(wire)
             ways: dict[str, Way] = {
                 "nothing, bare ASGI": Nothing(wire, ASGI),
                 "nothing, FastAPI": Nothing(wire, FASTAPI),
                 "API": Http(wire, settings.jwt_secret),
             }
             return {name: await _measured(way, owned, pid) for name, way in ways.items()}
+
+
+async def answering(wire: Wire) -> None:
+    """Wait until the application answers that it is ready."""
+    while True:
+        with contextlib.suppress(OSError):
+            if await wire.request("GET", "/health") == 200:
+                return
+        await asyncio.sleep(0.1)
 
 
 async def _measured(way: Way, owned: Owned, pid: int) -> Served:
@@ -200,6 +205,7 @@ def served(settings: Settings) -> Iterator[tuple[int, int]]:
     environment = os.environ | {
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "JWT_SECRET": settings.jwt_secret.get_secret_value(),
+        "DATABASE_POOLED": str(settings.pooled()),
     }
     arguments = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log"]
     # A slow machine must not find its idle connections closed: that would be an error of the measurement.
