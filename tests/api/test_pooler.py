@@ -87,15 +87,17 @@ async def walk(clients: list[httpx.AsyncClient], me: Person) -> int:
     """Do everything that there is to do, asking the processes in turn; return how many rounds went well."""
     turn = 0
 
-    async def ask(method: str, path: str = "", body: object = None) -> httpx.Response:
+    async def ask(method: str, path: str = "", body: object = None, key: str = "") -> httpx.Response:
         nonlocal turn
         turn += 1
-        return await clients[turn % 2].request(method, me.tasks + path, headers=me.headers, json=body)
+        headers = me.headers | ({"Idempotency-Key": key} if key else {})
+        return await clients[turn % 2].request(method, me.tasks + path, headers=headers, json=body)
 
     kept: list[str] = []
     for number in range(ROUNDS):
-        made = await ask("POST", body={"title": f"task {number}"})
-        assert made.status_code == 201
+        # Both processes are asked to do it; one does.
+        made, again = [await ask("POST", body={"title": f"task {number}"}, key=str(number)) for _ in range(2)]
+        assert (made.status_code, again.status_code, again.content) == (201, 201, made.content)
         task = f"/{made.json()['id']}"
         changed = await ask("PUT", task, body={"title": f"changed {number}", "priority": 4})
         assert (changed.status_code, changed.json()["priority"]) == (200, 4)
