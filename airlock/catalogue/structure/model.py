@@ -58,6 +58,8 @@ class Column:
     privileges: tuple[str, ...]
     sequence: Sequence | None = None
     not_null_name: str | None = None
+    # PostgreSQL 18: rows from before may hold NULL.
+    not_null_valid: bool = True
 
     @property
     def spelt_type(self) -> str:

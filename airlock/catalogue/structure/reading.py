@@ -55,7 +55,9 @@ class _Reading:
     def _structure(self) -> Structure:
         owned, free = self._sequences()
         columns, not_nulls = self._columns(owned), self.rows(queries.CONSTRAINTS)
-        names = {(row[0], row[4][0]): row[1] for row in not_nulls if row[2] == "n" and len(row[4]) == 1}
+        names = {
+            (row[0], row[4][0]): (row[1], row[5]) for row in not_nulls if row[2] == "n" and len(row[4]) == 1
+        }
         constraints: dict[int, dict[str, Constraint]] = defaultdict(dict)
         for table, name, kind, definition, used, valid, comment, index, target, referred in not_nulls:
             if kind != "n":
@@ -80,8 +82,9 @@ class _Reading:
         for oid, schema, name, persistence, options, key, comment, *_ in rows:
             shown = self.schemas[schema]
             own = {
-                column.name: dataclasses.replace(column, not_null_name=names.get((oid, column.name)))
+                column.name: dataclasses.replace(column, not_null_name=name_, not_null_valid=valid)
                 for column in columns[oid]
+                for name_, valid in [names.get((oid, column.name), (None, True))]
             }
             tables[shown, name] = Table(
                 shown, name, sql[oid], comment, persistence, tuple(options), key, own,

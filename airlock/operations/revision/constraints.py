@@ -107,7 +107,8 @@ def _added(live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
     columns.remarks.append(
         Remark(
             f"{one.name} of {live.label}",
-            "an exclusion constraint of an existing table is built under ACCESS EXCLUSIVE: nobody reads or writes meanwhile",
+            "an exclusion constraint, or a key WITHOUT OVERLAPS, of an existing table is built under ACCESS EXCLUSIVE:"
+            " nobody reads or writes meanwhile",
         )
     )
     yield Part(

@@ -36,7 +36,7 @@ def column(
         parts.append(identity(one))
     elif one.default is not None and default:
         parts.append(f"DEFAULT {one.default}")
-    if one.not_null if not_null is None else not_null:
+    if one.not_null and one.not_null_valid if not_null is None else not_null:
         parts.append("NOT NULL")
     return " ".join(parts)
 
@@ -127,6 +127,11 @@ def create_table(table: Table, *, foreign_keys: bool = True) -> tuple[Sql, ...]:
         for one in table.columns.values() if one.identity and one.sequence for grant in one.sequence.privileges
     ]  # fmt: skip
     made += [one.text for one in table.indexes.values()]
+    made += [
+        not_null_not_valid(table, one)
+        for one in table.columns.values()
+        if one.not_null and not one.not_null_valid
+    ]
     made += comments(table)
     made += [grant.format(table=table.sql) for one in table.columns.values() for grant in one.privileges]
     if foreign_keys:
@@ -235,6 +240,12 @@ def using_index(one: Constraint, name: str | None = None) -> str | None:
         f" {word}" for word in ("DEFERRABLE", "INITIALLY DEFERRED") if f" {word}" in one.definition
     )
     return f"{kind} USING INDEX {quoted(name or one.name)}{tail}"
+
+
+def not_null_not_valid(table: Table, one: Column) -> str:
+    """Require a column's values of new rows alone, as PostgreSQL 18 can."""
+    name = quoted(one.not_null_name or postgresql_name(table.name, one.name, "not_null"))
+    return f"ALTER TABLE {table.sql} ADD CONSTRAINT {name} NOT NULL {quoted(one.name)} NOT VALID"
 
 
 def present(table: Table, name: str) -> str:

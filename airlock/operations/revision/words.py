@@ -126,7 +126,7 @@ def _constraint(line: str) -> Call | None:
 
 def _foreign_key(found: re.Match[str], _: object) -> list[Call] | None:
     actions = _ACTIONS.fullmatch(found["rest"])
-    if actions is None:
+    if actions is None or re.search(r"[(,] ?PERIOD ", found["columns"]):
         return None
     (table, schema), (other, other_schema) = _table(found), _table(found, "other")
     columns, referred = (

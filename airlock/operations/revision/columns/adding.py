@@ -56,6 +56,11 @@ def added(sides: Sides, live: Table, wanted: Table, one: Column, found: Changes)
     found.parts.append(
         Part(Stage.EXPAND, f"add {label}, nullable", (*sql(*up), *comment), away, locks=lock, undo=undo)
     )
+    if sides.probe(live, f"ADD COLUMN {ddl.column(one, not_null=False, default=False)}").rewritten:
+        what = f"a column of the domain {one.type}, which has a CHECK or NOT NULL, rewrites the table whichever way it comes"
+        found.remarks.append(
+            Remark(label, f"{what}: give the model the base type, and the CHECK as one of the table")
+        )
     if one.default is None and not one.not_null:
         return
     fill = filled(live, one, *value_for(sides, wanted, one))

@@ -66,6 +66,19 @@ def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
             # New rows have a value by then, so what is filled stays filled.
             found.parts.append(dataclasses.replace(filled(live, after, value, note), stage=Stage.REFILL))
         found.parts += required(live, after.name)
+    elif before.not_null and after.not_null and not before.not_null_valid:
+        value, note = value_for(sides, wanted, after)
+        found.parts.append(dataclasses.replace(filled(live, after, value, note), stage=Stage.REFILL))
+        name_ = quoted(before.not_null_name or "")
+        down = (f"ALTER TABLE {live.sql} DROP CONSTRAINT {name_}", ddl.not_null_not_valid(live, before))
+        found.parts.append(
+            Part(
+                Stage.VALIDATE, f"validate the NOT NULL of {label}",
+                sql(f"ALTER TABLE {live.sql} VALIDATE CONSTRAINT {name_}"), sql(*down),
+                locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} during the scan: reads and writes go on",
+                undo="exact; it is NOT VALID again",
+            )
+        )  # fmt: skip
     elif before.not_null and not after.not_null and (held := _identifies(sides, live, after)):
         found.remarks.append(
             Remark(label, f"the models let it be NULL, and {named(held)} on it: set another one first")
