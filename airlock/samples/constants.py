@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airlock.samples.patterns import samples
+from airlock.samples.patterns import from_similar, samples
 from airlock.samples.values import null_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ _WHOLE = frozenset({"smallint", "integer", "bigint", "oid"})
 _TIMES = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
 _JSON = frozenset({"json", "jsonb"})
 _YEARS = range(1900, 2101)
+_NO_NUMBERS = frozenset({"nan", "infinity", "-infinity", "inf", "-inf"})
+_SIZES = frozenset({"cardinality", "array_length", "jsonb_array_length", "json_array_length", "array_upper"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ def _spelled(column: Column, named: Constants) -> Iterator[str]:
         if len(inner) > 1:
             yield f"ARRAY[{', '.join(literal(one) for one in inner)}]"
         yield from (literal(one) for one in strings if one.startswith("{"))
+        for size in _sizes(named):
+            yield literal(f"{{{','.join(['1' if column.subtype in _NUMBERS else 'x'] * size)}}}")
     elif column.type in _TEXT or column.category == "S":
         yield from (literal(one) for one in _texts(strings, named))
     elif column.type in _NUMBERS:
@@ -92,12 +96,14 @@ def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
             "regexp_like",
         }:
             yield from samples(one, 3)
+        if "similar" in named.words:
+            yield from samples(from_similar(one), 3)
         if likes and ("%" in one or "_" in one):
             yield one.replace("%", "x").replace("_", "a")
             yield one.replace("%", "").replace("_", "b")
         yield one
     if named.words & {"lower", "upper", "initcap", "ilike", "citext", "casefold"}:
-        for one in plain:
+        for one in (*plain, "sample word"):
             yield from (one.upper(), one.lower(), one.title())
     if named.words & {"trim", "btrim", "ltrim", "rtrim"}:
         yield from (f" {one} " for one in plain if one.strip())
@@ -133,7 +139,7 @@ def _numbers(column: Column, named: Constants) -> Iterator[str]:
     ]
     yield from found
     for text in found:
-        if "." not in text:
+        if re.fullmatch(r"-?\d+", text):
             number = int(text)
             yield from (str(number + 1), str(number - 1), str(-number))
         elif column.type not in _WHOLE:
@@ -141,8 +147,8 @@ def _numbers(column: Column, named: Constants) -> Iterator[str]:
     yield from ("0", "-1", "1")
     if column.type not in _WHOLE and column.type != "money":
         yield from ("0.5", "-0.5")
-    if column.type in {"real", "double precision"} and "nan" in {one.lower() for one in named.strings}:
-        yield "'NaN'"
+    if column.type not in _WHOLE and column.type != "money":
+        yield from (literal(one) for one in named.strings if one.lower() in _NO_NUMBERS)
     yield from ("999999", "-999999") if column.type != "smallint" else ("9999", "-9999")
 
 
@@ -167,6 +173,8 @@ def _times(strings: Sequence[str], named: Constants) -> Iterator[str]:
                 f"'{int(text) - 1}-12-31'",
                 f"'{int(text) + 1}-01-01'",
             )
+            if named.words & {"dow", "isodow", "doy", "week", "date_part", "extract"}:
+                yield from (f"'{text}-01-{day:02d}'" for day in range(2, 9))
         elif text.isdigit() and 1 <= int(text) <= 12:
             yield f"'2024-{int(text):02d}-15'"
     yield from ("'1900-01-01'", "'infinity'") if "infinity" in strings else ("'1900-01-01'", "'2099-12-31'")
@@ -178,8 +186,15 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
         keys += [(one,) for one in strings if re.fullmatch(r"[A-Za-z_][\w-]*", one)][:6]
     used = {part for path in named.paths for part in path}
     values: list[object] = [one for one in strings if one not in used]
-    values += [float(one) if "." in one else int(one) for one in named.numbers[:_MOST_NUMBERS]]
+    for one in named.numbers[:_MOST_NUMBERS]:
+        number = int(one) if re.fullmatch(r"-?\d+", one) else float(one)
+        values += [number, number + 1, number - 1]
+    if named.words & _SIZES or any(word.endswith("array_elements") for word in named.words):
+        yield from ([1] * size for size in _sizes(named))
+        yield [{path[-1]: one} for path in keys[:2] for one in values[:2]]
+    members = [one for one in strings[:6] if named.words]
     for path in keys[:8]:
+        yield from (_nested(path, more) for one in members for more in ([one], {one: 1}) if one not in path)
         yield from (_nested(path, one) for one in [*values[:8], "other", None, "", True, False, 1, [], ["a"]])
     if len(keys) > 1:
         merged: dict[str, object] = {}
@@ -189,7 +204,15 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
     yield {}
 
 
+def _sizes(named: Constants) -> tuple[int, ...]:
+    """List the lengths around the numbers that are named, where lengths are asked for."""
+    if not named.words & _SIZES:
+        return ()
+    small = [int(one) for one in named.numbers if one.isdigit() and int(one) <= 50]
+    return tuple(dict.fromkeys(size for one in small for size in (one + 1, one, max(one - 1, 0))))
+
+
 def _nested(path: Sequence[str], value: object) -> object:
     for part in reversed(path):
-        value = {part: value}
+        value = [value] if part == "*" else {part: value}
     return value

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 import warnings
 from typing import Any
 
 _LETTERS = "abcdefghij"
+# Called otherwise up to Python 3.10.
+_PARSER = "re._parser" if sys.version_info >= (3, 11) else "sre_parse"
 
 
 def samples(pattern: str, count: int = 12) -> tuple[str, ...]:
@@ -16,7 +19,7 @@ def samples(pattern: str, count: int = 12) -> tuple[str, ...]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Not a public module, and its type stubs differ: Any, by import_module.
-            parsed = importlib.import_module("re._parser").parse(_pythonic(pattern))
+            parsed = importlib.import_module(_PARSER).parse(_pythonic(pattern))
     except (re.error, ValueError, RecursionError):
         return ()
     found: dict[str, None] = {}
@@ -28,6 +31,11 @@ def samples(pattern: str, count: int = 12) -> tuple[str, ...]:
         if len(found) == count:
             break
     return tuple(found)
+
+
+def from_similar(pattern: str) -> str:
+    """Spell a pattern of SIMILAR TO as a regular expression."""
+    return re.sub(r"[%_]", lambda it: ".*" if it.group() == "%" else ".", pattern)
 
 
 def _pythonic(pattern: str) -> str:

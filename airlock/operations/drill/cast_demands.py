@@ -47,6 +47,8 @@ _SAID = (
     (r"()string indices must be integers", _OBJECT),
     (r"()cannot (?:call jsonb?_object_keys|call jsonb?_each|deconstruct).* on an? (?:array|scalar|non-object)", _OBJECT),
     (r"()cannot (?:call|deconstruct) .*(?:an array|array) as an object", _OBJECT),
+    (r"()cannot delete from (?:scalar|array)", _OBJECT),
+    (r"()cannot (?:set|replace) (?:a |an )?(?:path|existing).* in (?:a )?scalar", _OBJECT),
     (r"()cannot (?:extract elements from|get array length of) an? (?:object|scalar|non-array)", _ARRAY),
     (r"()cannot call jsonb?_array_elements(?:_text)? on a (?:non-array|scalar)", _ARRAY),
 )  # fmt: skip

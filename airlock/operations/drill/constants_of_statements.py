@@ -23,6 +23,7 @@ CERTAIN, WRITTEN, COMPUTED, INSERTED = "certain", "written", "computed", "insert
 _SPLITTING = frozenset({
     "split_part", "string_to_array", "regexp_split_to_array", "strpos", "position", "substring", "substr", "left", "right",
 })  # fmt: skip
+_TURNING = frozenset({"nullif", "replace", "regexp_replace", "translate", "overlay"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Named:
     inserted: frozenset[str]
     written: frozenset[str]
     looked_for_below: frozenset[str]
+    # What the downgrade gives to functions, which may turn it into something else: NULLIF(a, 'none').
+    turned_back: frozenset[str] = frozenset()
 
     def strength(self, constant: str) -> str:
         """Tell how surely a row may have held a constant before the upgrade."""
@@ -45,6 +48,8 @@ class Named:
         )
         if constant in self.looked_for_below:
             return WRITTEN if by_upgrade else CERTAIN
+        if constant in self.turned_back and constant in self.written:
+            return WRITTEN
         return COMPUTED
 
 
@@ -61,6 +66,7 @@ def named(up: Iterable[Act], down: Iterable[Act]) -> Named:
         frozenset(_of(one.text for one in plain)),
         frozenset(_of(one.text for one in up)),
         frozenset(_of(_looked_for(one) for one in down)),
+        frozenset(_of(it for one in down for it in _arguments(one.text, _TURNING))),
     )
 
 
@@ -80,16 +86,16 @@ def _looked_for(act: Act) -> str:
         return act.text
     parts = [one.condition for one in act.branches]
     if act.scope is not None:
-        parts += [act.scope.condition, act.scope.source]
-    return " ".join([*parts, *_split_by(act.text)])
+        parts += [act.scope.prefix, act.scope.condition, act.scope.source]
+    return " ".join([*parts, *_arguments(act.text, _SPLITTING)])
 
 
-def _split_by(text: str) -> Iterator[str]:
+def _arguments(text: str, functions: frozenset[str]) -> Iterator[str]:
     some = tokens(text)
     for at, token in enumerate(some):
         if (
             token.kind == WORD
-            and token.text.lower() in _SPLITTING
+            and token.text.lower() in functions
             and at + 1 < len(some)
             and some[at + 1].text == "("
         ):

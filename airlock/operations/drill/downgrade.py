@@ -10,6 +10,7 @@ from airlock.operations.drill import cast_demands, compare, failures, freedoms, 
 from airlock.operations.drill.constants_of_statements import COMPUTED, WRITTEN
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, irreversible, not_examined, noted, refused
+from airlock.operations.drill.reach import met_meanwhile
 from airlock.operations.drill.step import StepTaken, touched_tables
 
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ class Way:
     def taken(self) -> tuple[StepTaken, ...]:
         """Give the steps that were taken."""
         return (self.up.step,) if self.step is None else (self.up.step, self.step)
+
+
+def upgraded(subject: Subject, step: StepTaken, before: State, after: State, written: Meanwhile) -> Upgraded:
+    """Put together what lies above an upgrade; what rows written meanwhile did in new bodies is told of its step."""
+    met = met_meanwhile(subject.facts.path, written.fired)
+    acts = tuple(one.act for one in written.fired)
+    return Upgraded(replace(step, met=(*step.met, *met), acts=(*step.acts, *acts)), before, after, written)
 
 
 def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way:

@@ -16,7 +16,6 @@ from airlock.operations.drill import (
     second_upgrade,
     under_traffic,
 )
-from airlock.operations.drill.downgrade import Upgraded, Way
 from airlock.operations.drill.interrupt import Crashes
 from airlock.operations.drill.kept_values import remember
 from airlock.operations.drill.outcome import Outcome, not_examined, noted
@@ -27,6 +26,7 @@ from airlock.records.drill import PROVED, REFUSED, RevisionProof, Timings, Touch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airlock.operations.drill.downgrade import Way
     from airlock.operations.drill.state import State
     from airlock.operations.drill.step import StepTaken
     from airlock.operations.drill.subject import Subject
@@ -86,9 +86,11 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
     concerned = tuple(sorted(Touched(it, before.digests[it].count) for it in touched & before.digests.keys()))
     yield "writing"
     later = {it.label: it for it in ledger.tables(touched & after.tables())} if upgrade.step.acts else {}
-    written = interim_writes.write(ledger, before, after, touched, subject.turn, older)
+    written = interim_writes.write(ledger, before, after, touched, subject.turn, older, upgrade.step.acts)
     yield "down"
-    first = way = downgrade.go_down(subject, Upgraded(upgrade.step, before, after, written))
+    first = way = downgrade.go_down(
+        subject, downgrade.upgraded(subject, upgrade.step, before, after, written)
+    )
     outcome = upgrade.outcome.then(_sequences_behind(before, after), noted(written.notes), first.outcome)
     own = own_rows.OwnRows()
     if outcome.verdict is None and not outcome.differences and own_rows.sends_data(first):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
-from airlock.operations.drill import compare
+from airlock.operations.drill import compare, triggers_made
+from airlock.recorder.row_changes import INSERT
 from airlock.records.drill import Loss
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from airlock.operations.drill.asking import Counted
     from airlock.operations.drill.state import Ledger, State
+    from airlock.recorder.row_changes import Act
 
 _ROWS = 3
+_COPIES = re.compile(r"\s*CREATE\b", re.IGNORECASE)
 _CHANGED = """SELECT format('%I.%I', schemaname, relname) FROM pg_stat_xact_user_tables
 WHERE n_tup_upd + n_tup_del + n_tup_hot_upd > 0"""
 
@@ -33,6 +38,8 @@ class Meanwhile:
     blurred: Collection[str] = frozenset()
     # By which columns the keys tell rows, where not by the key that the table's digest has.
     told_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # What the writes did in the bodies of triggers that the upgrade made.
+    fired: tuple[Counted, ...] = ()
 
 
 def write(
@@ -42,6 +49,7 @@ def write(
     touched: Collection[str],
     turn: int,
     older: Mapping[str, samples.Table],
+    acts: Collection[Act] = (),
 ) -> Meanwhile:
     """Write into the tables that the step made or touched: copies of rows, sample rows where there are none.
 
@@ -54,6 +62,13 @@ def write(
     old = sorted((set(touched) & after.tables() & before.tables()) - {ledger.version_table})
     # Beside rows that the upgrade put there others would be children of its own parents, or have no like.
     filled = {name for name in new if (digest := after.digests.get(name)) is not None and digest.count}
+    # What a step copies rows into is written by the step alone: its columns take anything, its downgrade does not.
+    copies = {
+        one.table.rpartition(".")[2].strip('"')
+        for one in acts
+        if one.kind == INSERT and _COPIES.match(one.text)
+    }
+    filled |= {name for name in new if name.rpartition(".")[2].strip('"') in copies}
     ledger.fill(new - filled, min(ledger.wanted, 5))
     # Their triggers may have written anywhere.
     stirred = ledger.stirs(new)
@@ -61,10 +76,22 @@ def write(
     fresh = {name for name in after.catalogue.objects if name not in before.catalogue.objects}
     connection = ledger.writing
     connection.autocommit = False
-    try:
+    done: tuple[samples.Written, ...] = ()
+    counted: list[Counted] = []
+
+    def clones() -> None:
+        nonlocal done
         done = samples.write_clones(
             connection, tables, rows=_ROWS, turn=turn, search_path=ledger.search_path, new=fresh
         )
+
+    try:
+        if triggers_made.new_in(before, after):
+            written_to = [*tables, *ledger.tables(new)]
+            with connection.cursor() as cursor:
+                counted = triggers_made.fired(cursor, before, after, written_to, turn, clones)
+        else:
+            clones()
         with connection.cursor() as cursor:
             cursor.execute(_CHANGED)
             others = {row[0] for row in cursor.fetchall()}
@@ -116,6 +143,7 @@ def write(
             and undisturbed[table] != state.digests.get(table)
         },
         told_by,
+        tuple(counted),
     )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from airlock.database.server_errors import sqlstate
 from airlock.operations.drill import compare, failures, interim_writes, rows_of_statements
 from airlock.operations.drill.constants_of_statements import all_certain, named
-from airlock.operations.drill.downgrade import Upgraded, Way, go_down
+from airlock.operations.drill.constants_read import names_any, python_constants
+from airlock.operations.drill.downgrade import Way, go_down, upgraded
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted
 from airlock.operations.drill.reach import met_by_either
 from airlock.operations.drill.step import StepTaken, touched_tables
@@ -43,9 +44,7 @@ def sends_data(way: Way) -> bool:
     """Tell whether rows could be made that what the steps sent tells apart."""
     taken = way.taken()
     return any(one.problem for it in taken for one in it.met) or any(
-        act.chooses or act.branches or rows_of_statements.names_any(act.text)
-        for it in taken
-        for act in it.acts
+        act.chooses or act.branches or names_any(act.text) for it in taken for act in it.acts
     )
 
 
@@ -66,7 +65,7 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     up = first.up.step.acts
     down = first.step.acts if first.step is not None else ()
     tables = {name for name, one in start.digests.items() if one.rows is not None and one.count}
-    python = rows_of_statements.python_constants(subject.facts.path.read_text())
+    python = python_constants(subject.facts.path.read_text())
     guards = ""
     for fitting in (None, later):
         made = rows_of_statements.seek(
@@ -101,9 +100,10 @@ def _down_again(
     names &= touched & before.tables()
     acts = first.step.acts if first.step is not None else ()
     rows_of_statements.seek(ledger, acts, names, python, subject.turn + _FAR, all_certain(acts), beside=False)
-    written = interim_writes.write(ledger, before, after, touched, subject.turn + _FARTHER, older)
-    step = replace(step, met=met_by_either(first.up.step.met, step.met))
-    way = go_down(subject, Upgraded(step, before, after, written), unsure)
+    written = interim_writes.write(ledger, before, after, touched, subject.turn + _FARTHER, older, step.acts)
+    up = upgraded(subject, step, before, after, written)
+    up = replace(up, step=replace(up.step, met=met_by_either(first.up.step.met, up.step.met)))
+    way = go_down(subject, up, unsure)
     if way.step is not None and first.step is not None:
         way = replace(way, step=replace(way.step, met=met_by_either(first.step.met, way.step.met)))
     if way.left_out:

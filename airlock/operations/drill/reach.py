@@ -27,7 +27,7 @@ from airlock.recorder.tokens import masked, statements
 from airlock.records.drill import Met, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
     from airlock.operations.drill.rows_met import Measure
@@ -314,6 +314,22 @@ def watching() -> Iterator[Reach]:
             yield _REACH
         finally:
             _REACH.end()
+
+
+def met_meanwhile(path: Path, counted: Iterable[Counted]) -> tuple[Met, ...]:
+    """Tell what rows written between upgrade and downgrade did in bodies, as of a statement of the upgrade."""
+    found = []
+    place = f"{path.name}, rows written meanwhile"
+    for one in counted:
+        seen = _Seen(one.act, changed=one.changed, ways=list(one.branches))
+        ways = tuple(
+            Way(_short(it.label), rows) for it, rows in zip(one.act.branches, one.branches, strict=False)
+        )
+        shown = _short(one.act.shown)
+        problem = _problem(place, shown, seen, ways)
+        entered = one.act.kind == reading.CALL
+        found.append(Met("up", place, shown, one.changed, None, ways, problem, entered=entered))
+    return tuple(found)
 
 
 def met_by_either(first: tuple[Met, ...], second: tuple[Met, ...]) -> tuple[Met, ...]:

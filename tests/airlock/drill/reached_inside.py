@@ -144,6 +144,11 @@ FAULTY = (
             "CREATE TABLE d_$t (id serial PRIMARY KEY, kind text)",
             fires("AFTER DELETE ON c_$t",
                 "IF OLD.kind = 'last' THEN DELETE FROM d_$t WHERE kind = 'last-one'; END IF; RETURN OLD;"))),
+    # Triggers that the step itself makes, and that only rows written meanwhile fire.
+    Case("made_and_not_reached", _STATE,
+         sql(trigger_function("IF md5(NEW.state) = 'x' THEN DELETE FROM $t WHERE n > NEW.n; END IF; RETURN NEW;"),
+             "CREATE TRIGGER g AFTER INSERT ON $t FOR EACH ROW EXECUTE FUNCTION g_$t()"),
+         sql("DROP TRIGGER g ON $t", "DROP FUNCTION g_$t()")),
 )  # fmt: skip
 
 SOUND = (
@@ -204,4 +209,19 @@ SOUND = (
          sql("ALTER TABLE $t ADD done boolean",
              "DO $$ BEGIN UPDATE $t SET done = true WHERE state = 'hot'; IF NOT FOUND THEN RAISE NOTICE 'none'; END IF; END $$"),
          sql("ALTER TABLE $t DROP done")),
+    Case("made_for_updates", _STATE,
+         sql(trigger_function("IF TG_OP = 'UPDATE' AND NEW.state = 'x' THEN NEW.n := 1; "
+                              "ELSIF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW;"),
+             "CREATE TRIGGER g BEFORE INSERT OR UPDATE OR DELETE ON $t FOR EACH ROW EXECUTE FUNCTION g_$t()"),
+         sql("DROP TRIGGER g ON $t", "DROP FUNCTION g_$t()")),
+    Case("made_for_what_changes", _STATE,
+         sql(trigger_function("NEW.state := 'odd'; RETURN NEW;"),
+             "CREATE TRIGGER g BEFORE UPDATE ON $t FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) "
+             "EXECUTE FUNCTION g_$t()"),
+         sql("DROP TRIGGER g ON $t", "DROP FUNCTION g_$t()")),
+    Case("made_another_body", _STATE,
+         sql("CREATE OR REPLACE FUNCTION g_$t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+             "IF NEW.state = 'gone' THEN NEW.n := 0; END IF; RETURN NEW; END $$"),
+         sql("CREATE OR REPLACE FUNCTION g_$t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$"),
+         beside=fires("BEFORE INSERT ON $t", "RETURN NEW;")),
 )  # fmt: skip

@@ -1,0 +1,92 @@
+"""The constants that statements and Python sources name: what rows are made of."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from airlock.recorder.tokens import NUMBER, STRING, WORD, Token, tokens, value
+from airlock.samples.constants import Constants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_BEFORE_SIGN = frozenset({"BETWEEN", "AND", "THEN", "ELSE", "WHEN"})
+
+
+def names_any(text: str) -> bool:
+    """Tell whether a statement names any constant."""
+    found = constants(text)
+    return bool(found.strings or found.numbers)
+
+
+def constants(text: str) -> Constants:
+    """Read the constants of a statement."""
+    some = tokens(text)
+    strings = [value(token) for token in some if token.kind == STRING and not token.text.startswith("$")]
+    numbers = [
+        ("-" if at and some[at - 1].text == "-" and _is_sign(some, at - 1) else "") + token.text
+        for at, token in enumerate(some)
+        if token.kind == NUMBER
+    ]
+    inside = [one for one in strings if one.startswith(("$", "strict $", "lax $"))]
+    strings += [one for path in inside for one in re.findall(r'"([^"]*)"', path)]
+    numbers += [one for path in inside for one in re.findall(r"[<>=]\s*(-?\d+(?:\.\d+)?)", path)]
+    words = {token.text.lower() for token in some if token.kind == WORD}
+    if any(token.text in ("~", "~*", "!~", "!~*") for token in some):
+        words.add("~")
+    return Constants(
+        tuple(dict.fromkeys(strings)),
+        tuple(dict.fromkeys(numbers)),
+        tuple(dict.fromkeys(_paths(some))),
+        frozenset(words),
+    )
+
+
+def _is_sign(some: Sequence[Token], place: int) -> bool:
+    before = some[place - 1] if place else None
+    return (
+        before is None
+        or before.text in ("(", "=", "<", ">", ",", "<=", ">=", "<>")
+        or before.word in _BEFORE_SIGN
+    )
+
+
+def _paths(some: Sequence[Any]) -> Iterator[tuple[str, ...]]:
+    """Find the keys that JSON operators ask for, as paths."""
+    path: list[str] = []
+    for at, token in enumerate(some):
+        if (
+            token.text in ("->", "->>", "?", "#>", "#>>")
+            and at + 1 < len(some)
+            and some[at + 1].kind == STRING
+        ):
+            text = value(some[at + 1])
+            if token.text.startswith("#"):
+                yield tuple(part.strip('"') for part in text.strip("{}").split(","))
+                continue
+            path.append(text)
+            following = some[at + 2].text if at + 2 < len(some) else ""
+            if following not in ("->", "->>"):
+                yield tuple(path)
+                path = []
+        elif token.kind == STRING and value(token).startswith(("$", "strict $", "lax $")):
+            # A path of SQL/JSON: its members in their order, an asterisk for every element of an array.
+            parts = re.findall(r"\.([A-Za-z_]\w*)|(\[)", re.sub(r'"[^"]*"', "", value(token)))
+            yield tuple(name or "*" for name, _ in parts)
+        elif token.kind == WORD and token.text.lower().startswith(
+            ("jsonb_extract_path", "json_extract_path")
+        ):
+            yield tuple(value(one) for one in some[at : at + 12] if one.kind == STRING)
+
+
+def python_constants(source: str) -> Constants:
+    """Read what a revision's Python compares with: strings, numbers, and keys it asks of a value."""
+    strings = re.findall(r"""(?:==|!=|\bin\b|[\[({,:])\s*['"]([^'"\n]{1,60})['"]""", source)
+    numbers = re.findall(r"(?:==|!=|<|>|<=|>=)\s*(-?\d+(?:\.\d+)?)", source)
+    keys = re.findall(r"""(?:\.get\(|\[)\s*['"]([\w-]{1,60})['"]""", source)
+    return Constants(
+        tuple(dict.fromkeys(strings))[:16],
+        tuple(dict.fromkeys(numbers))[:8],
+        tuple((key,) for key in dict.fromkeys(keys)),
+    )

@@ -1,0 +1,347 @@
+"""Rows of one table for one act: copies of rows that are there, with other values where the act names a column.
+
+Of those that the server takes stay the first that each condition chooses and leaves, and of every branch, arm and member.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airlock import samples
+from airlock.drivers import client
+from airlock.operations.drill.constants_of_statements import CERTAIN, COMPUTED, WRITTEN
+from airlock.operations.drill.constants_read import constants
+from airlock.recorder import row_changes as reading
+from airlock.recorder.tokens import NAME, STRING, WORD, tokens
+from airlock.samples.constants import Constants, candidates
+from airlock.samples.digests import key_sql
+from airlock.samples.tables import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from airlock.operations.drill.constants_of_statements import Named
+    from airlock.recorder.branches import Scope
+    from airlock.recorder.row_changes import Act
+    from airlock.samples import Table
+    from airlock.samples.tables import Column
+
+MOST_KEPT = 24
+_MOST_TRIED, _MOST_COLUMNS, _MOST_ALONE = 160, 4, 60
+_EACH = 2
+_NO_ALIAS = frozenset({
+    "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "ON", "USING", "WHERE", "SET", "TABLESAMPLE",
+})  # fmt: skip
+# Before the name of another column of the same row.
+SAME = "the same as "
+_COUNTING = frozenset({"having", "row_number", "rank", "dense_rank"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row that was made: where it stands, its key, and how surely it may have been there."""
+
+    place: str
+    key: str
+    strength: str
+
+
+def tables_of(act: Act, known: Collection[Table], *, beside: bool) -> Iterator[Table]:
+    """Find the tables that an act names, the written one last: rows of the others may be what it looks for."""
+    text = act.around or (f"{act.scope.prefix} {act.text}" if act.scope is not None else act.text)
+    words = _words(text)
+    named = [table for table in known if table.name.lower() in words]
+    written = act.table.rpartition(".")[2].strip('"').lower()
+    mine = [it for it in named if beside or it.name.lower() == written]
+    yield from sorted(mine, key=lambda it: (it.name.lower() == written, it.label))
+
+
+def _words(text: str) -> set[str]:
+    """List what could be a name, also in the literals of dynamic SQL."""
+    found: set[str] = set()
+    for token in tokens(text):
+        if token.kind in (WORD, NAME):
+            found.add(token.text.strip('"').lower())
+        elif token.kind == STRING:
+            found |= {word.lower() for word in re.findall(r"\w+", token.text)}
+    return found
+
+
+def made(cursor: Any, table: Table, *rest: Any) -> list[Row]:
+    """Make rows of one table for one act; none where the table lets them in and not out again (a trigger, a rule)."""
+    cursor.execute("SAVEPOINT airlock_act")
+    try:
+        found = _make(cursor, table, *rest)
+    except client.Error:
+        found = []
+        cursor.execute("ROLLBACK TO SAVEPOINT airlock_act")
+    cursor.execute("RELEASE SAVEPOINT airlock_act")
+    return found
+
+
+def _make(
+    cursor: Any,
+    table: Table,
+    act: Act,
+    more: Constants,
+    number: Iterator[int],
+    most: int,
+    sure: Named,
+    others: Collection[Table] = (),
+) -> list[Row]:
+    text = act.around or (f"{act.scope.prefix} {act.text}" if act.scope is not None else act.text)
+    named = constants(text)
+    named = Constants(
+        (*named.strings, *more.strings),
+        (*named.numbers, *more.numbers),
+        (*named.paths, *more.paths),
+        named.words | more.words,
+    )
+    words = _words(text)
+    everything = act.kind == reading.READ or "*" in text
+    columns = [
+        column
+        for column in table.columns
+        if (column.name.lower() in words or (everything and (more.strings or more.numbers or more.paths)))
+        and not _is_handed_out(column)
+    ]
+    found: list[Row] = []
+    for strength, kept in ((CERTAIN, most), (WRITTEN, min(most, 8)), (COMPUTED, min(most, 6))):
+        few = _of_strength(named, sure, strength, more)
+        if strength != CERTAIN and not (table.key and (few.strings or few.numbers)):
+            continue
+        offered = {column.name: candidates(column, few) for column in columns}
+        if strength == CERTAIN:
+            for column in columns:
+                offered[column.name] = (
+                    *offered[column.name][:4], *_of_others(column, table, few, words, others), *offered[column.name][4:],
+                )  # fmt: skip
+        if strength == CERTAIN:
+            plain = {name: set(values) for name, values in offered.items()}
+            tries = _combined(columns, offered)
+        else:
+            tries = (
+                {name: one} for name, values in offered.items() for one in values if one not in plain[name]
+            )
+        found += _kept_of(cursor, table, act, itertools.islice(tries, _MOST_TRIED), number, kept, strength)
+    if words & _COUNTING:
+        # So many alike, of one row: groups are counted.
+        wanted = max([2, *(int(one) for one in named.numbers if one.isdigit() and int(one) < 10)]) + 1
+        alike = [_insert(cursor, table, {}, next(number), 0) for _ in range(wanted)]
+        found += [Row(*one, CERTAIN) for one in alike if one is not None]
+    return found
+
+
+def _of_others(
+    column: Column, table: Table, named: Constants, words: Collection[str], others: Collection[Table]
+) -> Iterator[str]:
+    """Give the values of other columns that a statement names: of partners that hold its constants, and of the row itself."""
+    for one in table.columns:
+        if one.name != column.name and one.type == column.type and one.name.lower() in words:
+            yield f"{SAME}{one.name}"
+    for other in others:
+        if other.label == table.label:
+            continue
+        alike = [one for one in other.columns if one.type == column.type and one.name.lower() in words][:2]
+        for there, beside in itertools.product(alike, other.columns):
+            if beside.name == there.name or beside.name.lower() not in words:
+                continue
+            for value in candidates(beside, named)[:6]:
+                holds = (
+                    f"x.{quoted(beside.name)} IS NULL"
+                    if value.startswith("NULL")
+                    else f"x.{quoted(beside.name)} = {value}"
+                )
+                yield (
+                    f"(SELECT x.{quoted(there.name)} FROM {other.sql} AS x WHERE {holds} "
+                    f"AND x.{quoted(there.name)} IS NOT NULL ORDER BY x.ctid DESC LIMIT 1)"
+                )
+
+
+def _of_strength(named: Constants, sure: Named, strength: str, more: Constants) -> Constants:
+    """Choose the constants that are so sure; beside what an upgrade writes those that are certain, to be put together."""
+    certain = {*more.strings, *more.numbers} if strength == CERTAIN else set()
+    if strength == WRITTEN:
+        certain = {
+            one for one in (*named.strings, *named.numbers) if sure.strength(one.lstrip("-")) == CERTAIN
+        }
+        if len(certain) == len({*named.strings, *named.numbers}):
+            return Constants()
+    return Constants(
+        tuple(one for one in named.strings if one in certain or sure.strength(one) == strength),
+        tuple(one for one in named.numbers if one in certain or sure.strength(one.lstrip("-")) == strength),
+        named.paths,
+        named.words,
+    )
+
+
+def _kept_of(
+    cursor: Any,
+    table: Table,
+    act: Act,
+    tries: Iterable[dict[str, str]],
+    number: Iterator[int],
+    most: int,
+    strength: str,
+) -> list[Row]:
+    """Insert rows, keep those that tell something, and take the others back."""
+    rows = [one for values in tries if (one := _insert(cursor, table, values, next(number))) is not None]
+    kept = set(_chosen(cursor, table, act, [place for place, _ in rows], most))
+    gone = [place for place, _ in rows if place not in kept]
+    if gone:
+        cursor.execute(f"DELETE FROM {table.sql} AS t WHERE {at_places('t', gone)}")
+    return [Row(place, key, strength) for place, key in rows if place in kept]
+
+
+def _is_handed_out(column: Column) -> bool:
+    return bool(column.identity) or column.sequence is not None
+
+
+def _combined(columns: Sequence[Column], offered: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
+    """Give one value to one column, in turns, and then several to several."""
+    for turn in range(max((len(one) for one in offered.values()), default=0)):
+        for column in columns:
+            if turn < len(offered[column.name]) and turn < 20:
+                yield {column.name: offered[column.name][turn]}
+    several = [column.name for column in columns if len(offered[column.name]) > 1][:_MOST_COLUMNS]
+    for size in range(2, len(several) + 1):
+        for names in itertools.combinations(several, size):
+            each = [offered[name][: 6 if size == 2 else 3] for name in names]
+            for chosen in itertools.product(*each):
+                yield dict(zip(names, chosen, strict=True))
+
+
+def _insert(
+    cursor: Any, table: Table, values: dict[str, str], number: int, offset: int | None = None
+) -> tuple[str, str] | None:
+    """Insert a copy of a row with some values; return where it stands and its key, None where it is refused."""
+    place = number % 5 if offset is None else offset
+    key = key_sql(table.key) if table.key else "''"
+    fresh = samples.fresh_values(table)
+    if fresh is None:
+        return None
+    names = [
+        column.name for column in table.columns if not (_is_handed_out(column) and column.name not in fresh)
+    ]
+    same = {name: value.removeprefix(SAME) for name, value in values.items() if value.startswith(SAME)}
+    spelled = {
+        name: values[name]
+        if name in values and name not in same
+        else fresh[name].at(f"({number})")
+        if name in fresh
+        else f"o.{quoted(name)}"
+        for name in names
+    }
+    listed = ", ".join(f"{spelled[name]} AS {quoted(name)}" for name in names)
+    checks = " AND ".join(
+        f"({one.expression}) IS NOT FALSE" for one in table.checks if set(one.columns) <= set(names)
+    )
+    wanting = {column.name for column in table.columns if not column.nullable}
+    if not names or any(name in wanting and values[name].startswith("NULL") for name in values):
+        return None
+    alone = [
+        one.columns[0]
+        for one in table.uniques
+        if len(one.columns) == 1 and one.columns[0] in values and not one.expressions
+    ]
+    free = "".join(
+        f" AND NOT EXISTS (SELECT FROM {table.sql} AS x WHERE x.{quoted(name)} = c.{quoted(name)})"
+        for name in alone
+    )
+    statement = (
+        f"INSERT INTO {table.sql} ({', '.join(quoted(name) for name in names)}) OVERRIDING SYSTEM VALUE "
+        f"SELECT {', '.join(f'c.{quoted(name)}' for name in names)} FROM (SELECT {listed} FROM (SELECT * FROM {table.sql} "
+        f"OFFSET {place} LIMIT 1) AS o) AS c WHERE {checks or 'true'}{free} RETURNING tableoid::text || ctid::text, {key}"
+    )
+    cursor.execute("SAVEPOINT airlock_sought")
+    try:
+        cursor.execute(statement)
+        row = cursor.fetchone()
+        if row and same:
+            alike = ", ".join(f"{quoted(name)} = {quoted(other)}" for name, other in same.items())
+            where = at_places("t", [str(row[0])])
+            cursor.execute(
+                f"UPDATE {table.sql} AS t SET {alike} WHERE {where} RETURNING tableoid::text || ctid::text, {key}"
+            )
+            row = cursor.fetchone()
+    except client.Error:
+        cursor.execute("ROLLBACK TO SAVEPOINT airlock_sought")
+        return None
+    cursor.execute("RELEASE SAVEPOINT airlock_sought")
+    return (str(row[0]), str(row[1])) if row else None
+
+
+def _chosen(cursor: Any, table: Table, act: Act, places: Sequence[str], most: int) -> list[str]:
+    """Keep the first rows that each condition chooses and leaves, then others until there are enough."""
+    kept: dict[str, None] = {}
+    if not places:
+        return []
+    scopes = dict.fromkeys(
+        [*(one for one in (act.inner, act.scope) if one), *(one.scope for one in act.branches)]
+    )
+    for scope in scopes:
+        alias = _alias_in(scope, table)
+        if alias is None:
+            continue
+        conditions = [one.condition for one in act.branches if one.scope == scope]
+        whole = scope.condition or "true"
+        for condition in [whole, f"({whole}) IS NOT TRUE", *(f"({whole}) AND {one}" for one in conditions)]:
+            for place in _places(cursor, scope, alias, condition, places)[:_EACH]:
+                kept[place] = None
+    for place in places:
+        if len(kept) >= most:
+            break
+        kept[place] = None
+    return list(kept)
+
+
+def at_places(alias: str, places: Sequence[str]) -> str:
+    """Spell the condition that tells rows by where they stand; partitions have the same places."""
+    listed = ", ".join(f"'{place}'" for place in places)
+    return f"{alias}.tableoid::text || {alias}.ctid::text = ANY (ARRAY[{listed}])"
+
+
+def _places(cursor: Any, scope: Scope, alias: str, condition: str, places: Sequence[str]) -> list[str]:
+    """Ask which rows a condition chooses: of all at once, of each where one of them makes the question an error."""
+    found = _asked(cursor, scope, alias, condition, places)
+    if found is None and len(places) > 1:
+        each = (_asked(cursor, scope, alias, condition, [place]) for place in places[:_MOST_ALONE])
+        return [place for one in each for place in one or ()]
+    return found or []
+
+
+def _asked(cursor: Any, scope: Scope, alias: str, condition: str, places: Sequence[str]) -> list[str] | None:
+    spelled = f"{alias}.tableoid::text || {alias}.ctid::text"
+    query = (
+        f"{scope.prefix} SELECT DISTINCT {spelled} FROM {scope.source} "
+        f"WHERE ({condition}) AND {at_places(alias, places)} ORDER BY 1"
+    )
+    cursor.execute("SAVEPOINT airlock_sought")
+    found: list[str] | None
+    try:
+        cursor.execute(query)
+        found = [str(row[0]) for row in cursor.fetchall()]
+    except client.Error:
+        found = None
+        cursor.execute("ROLLBACK TO SAVEPOINT airlock_sought")
+    cursor.execute("RELEASE SAVEPOINT airlock_sought")
+    return found
+
+
+def _alias_in(scope: Scope, table: Table) -> str | None:
+    """Find what a table is called in a FROM: its alias, or its name as written there."""
+    some = tokens(scope.source)
+    for at, token in enumerate(some):
+        if token.kind not in (WORD, NAME) or token.text.strip('"').lower() != table.name.lower():
+            continue
+        if at + 1 < len(some) and some[at + 1].text == ".":
+            continue
+        after = at + 2 if at + 1 < len(some) and some[at + 1].word == "AS" else at + 1
+        if after < len(some) and some[after].kind in (WORD, NAME) and some[after].word not in _NO_ALIAS:
+            return some[after].text
+        start = at - 2 if at > 1 and some[at - 1].text == "." else at
+        return scope.source[some[start].start : token.end]
+    return None
