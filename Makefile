@@ -110,6 +110,10 @@ proof: .venv/ready  ## Run the long suite: kills, fuzz, matrices, browser
 soak: .venv/ready  ## Let upgrades run beside traffic while servers, poolers, runners and standbys fail at random: MINUTES=120 SEED=7
 	@python -m bench.soak --minutes "$${MINUTES:-120}" $${SEED:+--seed "$$SEED"}
 
+.PHONY: fuzz
+fuzz: .venv/ready  ## Hold the drill against bare PostgreSQL on random data migrations, twelve a round: ROUNDS=100
+	@AIRLOCK_FUZZ="$${ROUNDS:-100}" pytest -q tests/airlock/drill/test_generated.py
+
 .PHONY: floors
 floors: .venv/ready  ## Build the wheel; run the core suite on it with the lowest versions, each driver, and with the newest
 	@.ci/floors

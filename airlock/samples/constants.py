@@ -197,10 +197,9 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
         yield from (_nested(path, more) for one in members for more in ([one], {one: 1}) if one not in path)
         yield from (_nested(path, one) for one in [*values[:8], "other", None, "", True, False, 1, [], ["a"]])
     if len(keys) > 1:
-        merged: dict[str, object] = {}
-        for path in keys:
-            merged |= {path[0]: _nested(path[1:], values[0] if values else "x")}
-        yield merged
+        for filled in values[:4] or ["x"]:
+            yield {path[0]: _nested(path[1:], filled) for path in keys if path[0] != "*"}
+            yield {path[0]: _nested(path[1:], [filled]) for path in keys if path[0] != "*"}
     yield {}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.operations.drill.constants_read import constants
 from airlock.recorder import row_changes as reading
 from airlock.recorder.tokens import NUMBER, STRING, WORD, tokens, value
 
@@ -109,8 +110,6 @@ def _arguments(text: str, functions: frozenset[str]) -> Iterator[str]:
 
 def _of(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
-        for token in tokens(text):
-            if token.kind == STRING:
-                yield value(token)
-            elif token.kind == NUMBER:
-                yield token.text
+        yield from (value(token) for token in tokens(text) if token.kind == STRING)
+        found = constants(text)
+        yield from (*found.strings, *(one.lstrip("-") for one in found.numbers))

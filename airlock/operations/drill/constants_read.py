@@ -57,7 +57,7 @@ def _paths(some: Sequence[Any]) -> Iterator[tuple[str, ...]]:
     path: list[str] = []
     for at, token in enumerate(some):
         if (
-            token.text in ("->", "->>", "?", "#>", "#>>")
+            token.text in ("->", "->>", "?", "#>", "#>>", "#-", "-")
             and at + 1 < len(some)
             and some[at + 1].kind == STRING
         ):
@@ -65,11 +65,17 @@ def _paths(some: Sequence[Any]) -> Iterator[tuple[str, ...]]:
             if token.text.startswith("#"):
                 yield tuple(part.strip('"') for part in text.strip("{}").split(","))
                 continue
+            if token.text == "-":
+                if re.fullmatch(r"[A-Za-z_][\w-]*", text):
+                    yield (text,)
+                continue
             path.append(text)
             following = some[at + 2].text if at + 2 < len(some) else ""
             if following not in ("->", "->>"):
                 yield tuple(path)
                 path = []
+        elif token.kind == STRING and re.fullmatch(r"\{\w+(,\s*\w+)*\}", value(token)):
+            yield tuple(part.strip() for part in value(token).strip("{}").split(","))
         elif token.kind == STRING and value(token).startswith(("$", "strict $", "lax $")):
             # A path of SQL/JSON: its members in their order, an asterisk for every element of an array.
             parts = re.findall(r"\.([A-Za-z_]\w*)|(\[)", re.sub(r'"[^"]*"', "", value(token)))

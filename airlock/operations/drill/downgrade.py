@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from airlock.operations.downgrade import snapshot
 from airlock.operations.drill import cast_demands, compare, failures, freedoms, interim_writes, rare_rows
-from airlock.operations.drill.constants_of_statements import COMPUTED, WRITTEN
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, irreversible, not_examined, noted, refused
 from airlock.operations.drill.reach import met_meanwhile
@@ -171,19 +170,11 @@ def _values(
         return [], rare, {}
     if not found or not unsure:
         return found, NOTHING, {}
-    for strengths in ((COMPUTED,), (WRITTEN, COMPUTED)):
-        left_out = compare.without(before, [unsure.get(one, {}) for one in strengths])
-        if not compare.values(left_out, below, written.changed, blurred=written.blurred):
-            break
-    else:
+    left_out = compare.without(before, unsure.values())
+    if compare.values(left_out, below, written.changed, blurred=written.blurred):
         return found, NOTHING, {}
-    if strengths == (COMPUTED,):
-        return [], noted([f"only while no row holds what the upgrade makes of others: {said}"]), unsure
-    return (
-        [],
-        not_examined(f"proved only while no row holds already what the upgrade writes: {said}"),
-        unsure,
-    )
+    why = f"proved only while no row holds already what the upgrade writes or computes with: {said}"
+    return [], not_examined(why), unsure
 
 
 def _unfilled(subject: Subject, taken: Collection[StepTaken], before: State, below: State) -> list[Outcome]:

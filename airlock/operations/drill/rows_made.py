@@ -14,6 +14,7 @@ from airlock import samples
 from airlock.drivers import client
 from airlock.operations.drill.constants_of_statements import CERTAIN, COMPUTED, WRITTEN
 from airlock.operations.drill.constants_read import constants
+from airlock.operations.drill.rows_chosen import at_places, chosen, wanted
 from airlock.recorder import row_changes as reading
 from airlock.recorder.tokens import NAME, STRING, WORD, tokens
 from airlock.samples.constants import Constants, candidates
@@ -24,17 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from airlock.operations.drill.constants_of_statements import Named
-    from airlock.recorder.branches import Scope
     from airlock.recorder.row_changes import Act
     from airlock.samples import Table
     from airlock.samples.tables import Column
 
 MOST_KEPT = 24
-_MOST_TRIED, _MOST_COLUMNS, _MOST_ALONE = 160, 4, 60
-_EACH = 2
-_NO_ALIAS = frozenset({
-    "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "ON", "USING", "WHERE", "SET", "TABLESAMPLE",
-})  # fmt: skip
+_MOST_TRIED, _MOST_COLUMNS = 120, 4
 # Before the name of another column of the same row.
 SAME = "the same as "
 _COUNTING = frozenset({"having", "row_number", "rank", "dense_rank"})
@@ -188,12 +184,19 @@ def _kept_of(
     strength: str,
 ) -> list[Row]:
     """Insert rows, keep those that tell something, and take the others back."""
-    rows = [one for values in tries if (one := _insert(cursor, table, values, next(number))) is not None]
-    kept = set(_chosen(cursor, table, act, [place for place, _ in rows], most))
-    gone = [place for place, _ in rows if place not in kept]
+    keys: dict[str, str] = {}
+    held: dict[str, dict[str, str]] = {}
+    for values in tries:
+        if (one := _insert(cursor, table, values, next(number))) is not None:
+            keys[one[0]], held[one[0]] = one[1], values
+    for values in list(wanted(cursor, table, act, held)) if held and strength == CERTAIN else ():
+        if (one := _insert(cursor, table, values, next(number))) is not None:
+            keys[one[0]] = one[1]
+    kept = set(chosen(cursor, table, act, list(keys), most))
+    gone = [place for place in keys if place not in kept]
     if gone:
         cursor.execute(f"DELETE FROM {table.sql} AS t WHERE {at_places('t', gone)}")
-    return [Row(place, key, strength) for place, key in rows if place in kept]
+    return [Row(place, key, strength) for place, key in keys.items() if place in kept]
 
 
 def _is_handed_out(column: Column) -> bool:
@@ -210,8 +213,8 @@ def _combined(columns: Sequence[Column], offered: Mapping[str, tuple[str, ...]])
     for size in range(2, len(several) + 1):
         for names in itertools.combinations(several, size):
             each = [offered[name][: 6 if size == 2 else 3] for name in names]
-            for chosen in itertools.product(*each):
-                yield dict(zip(names, chosen, strict=True))
+            for picked in itertools.product(*each):
+                yield dict(zip(names, picked, strict=True))
 
 
 def _insert(
@@ -272,76 +275,3 @@ def _insert(
         return None
     cursor.execute("RELEASE SAVEPOINT airlock_sought")
     return (str(row[0]), str(row[1])) if row else None
-
-
-def _chosen(cursor: Any, table: Table, act: Act, places: Sequence[str], most: int) -> list[str]:
-    """Keep the first rows that each condition chooses and leaves, then others until there are enough."""
-    kept: dict[str, None] = {}
-    if not places:
-        return []
-    scopes = dict.fromkeys(
-        [*(one for one in (act.inner, act.scope) if one), *(one.scope for one in act.branches)]
-    )
-    for scope in scopes:
-        alias = _alias_in(scope, table)
-        if alias is None:
-            continue
-        conditions = [one.condition for one in act.branches if one.scope == scope]
-        whole = scope.condition or "true"
-        for condition in [whole, f"({whole}) IS NOT TRUE", *(f"({whole}) AND {one}" for one in conditions)]:
-            for place in _places(cursor, scope, alias, condition, places)[:_EACH]:
-                kept[place] = None
-    for place in places:
-        if len(kept) >= most:
-            break
-        kept[place] = None
-    return list(kept)
-
-
-def at_places(alias: str, places: Sequence[str]) -> str:
-    """Spell the condition that tells rows by where they stand; partitions have the same places."""
-    listed = ", ".join(f"'{place}'" for place in places)
-    return f"{alias}.tableoid::text || {alias}.ctid::text = ANY (ARRAY[{listed}])"
-
-
-def _places(cursor: Any, scope: Scope, alias: str, condition: str, places: Sequence[str]) -> list[str]:
-    """Ask which rows a condition chooses: of all at once, of each where one of them makes the question an error."""
-    found = _asked(cursor, scope, alias, condition, places)
-    if found is None and len(places) > 1:
-        each = (_asked(cursor, scope, alias, condition, [place]) for place in places[:_MOST_ALONE])
-        return [place for one in each for place in one or ()]
-    return found or []
-
-
-def _asked(cursor: Any, scope: Scope, alias: str, condition: str, places: Sequence[str]) -> list[str] | None:
-    spelled = f"{alias}.tableoid::text || {alias}.ctid::text"
-    query = (
-        f"{scope.prefix} SELECT DISTINCT {spelled} FROM {scope.source} "
-        f"WHERE ({condition}) AND {at_places(alias, places)} ORDER BY 1"
-    )
-    cursor.execute("SAVEPOINT airlock_sought")
-    found: list[str] | None
-    try:
-        cursor.execute(query)
-        found = [str(row[0]) for row in cursor.fetchall()]
-    except client.Error:
-        found = None
-        cursor.execute("ROLLBACK TO SAVEPOINT airlock_sought")
-    cursor.execute("RELEASE SAVEPOINT airlock_sought")
-    return found
-
-
-def _alias_in(scope: Scope, table: Table) -> str | None:
-    """Find what a table is called in a FROM: its alias, or its name as written there."""
-    some = tokens(scope.source)
-    for at, token in enumerate(some):
-        if token.kind not in (WORD, NAME) or token.text.strip('"').lower() != table.name.lower():
-            continue
-        if at + 1 < len(some) and some[at + 1].text == ".":
-            continue
-        after = at + 2 if at + 1 < len(some) and some[at + 1].word == "AS" else at + 1
-        if after < len(some) and some[after].kind in (WORD, NAME) and some[after].word not in _NO_ALIAS:
-            return some[after].text
-        start = at - 2 if at > 1 and some[at - 1].text == "." else at
-        return scope.source[some[start].start : token.end]
-    return None

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from airlock import samples
 from airlock.drivers import client
 from airlock.operations.drill.constants_of_statements import CERTAIN
-from airlock.operations.drill.rows_made import MOST_KEPT, at_places, made, tables_of
+from airlock.operations.drill.rows_chosen import at_places
+from airlock.operations.drill.rows_made import MOST_KEPT, made, tables_of
 from airlock.recorder import row_changes as reading
 from airlock.samples.constants import Constants
 

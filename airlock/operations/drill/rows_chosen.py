@@ -1,0 +1,158 @@
+"""Which rows of a table the conditions of an act choose, asked of the server; and what each part of a condition wants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airlock.drivers import client
+from airlock.recorder.tokens import NAME, WORD, span, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from airlock.recorder.branches import Scope
+    from airlock.recorder.row_changes import Act
+    from airlock.recorder.tokens import Token
+    from airlock.samples import Table
+
+_MOST_ALONE = 60
+_EACH = 2
+_NO_ALIAS = frozenset({
+    "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "ON", "USING", "WHERE", "SET", "TABLESAMPLE",
+})  # fmt: skip
+
+
+def conditions(act: Act, table: Table) -> Iterator[tuple[Scope, str, str]]:
+    """List the conditions of an act that its rows should meet: (scope, what the table is called in it, condition)."""
+    scopes = dict.fromkeys(
+        [*(one for one in (act.inner, act.scope) if one), *(one.scope for one in act.branches)]
+    )
+    for scope in scopes:
+        alias = _alias_in(scope, table)
+        if alias is not None:
+            whole = scope.condition or "true"
+            yield scope, alias, whole
+            yield from (
+                (scope, alias, f"({whole}) AND {one.condition}" if scope.condition else one.condition)
+                for one in act.branches
+                if one.scope == scope
+            )
+
+
+def chosen(cursor: Any, table: Table, act: Act, among: Sequence[str], most: int) -> list[str]:
+    """Keep the first rows that each condition chooses and leaves, then others until there are enough."""
+    kept: dict[str, None] = {}
+    if not among:
+        return []
+    left: set[Scope] = set()
+    for scope, alias, condition in conditions(act, table):
+        for place in places(cursor, scope, alias, condition, among)[:_EACH]:
+            kept[place] = None
+        if scope not in left:
+            left.add(scope)
+            for place in places(cursor, scope, alias, f"({condition}) IS NOT TRUE", among)[:_EACH]:
+                kept[place] = None
+    for place in among:
+        if len(kept) >= most:
+            break
+        kept[place] = None
+    return list(kept)
+
+
+def wanted(
+    cursor: Any, table: Table, act: Act, held: Mapping[str, Mapping[str, str]]
+) -> Iterator[dict[str, str]]:
+    """Put together, for each condition that no row meets, the values of rows that meet its parts.
+
+    `held` tells of each row, by its place, which values it was given.
+    """
+    for scope, alias, condition in conditions(act, table):
+        if places(cursor, scope, alias, condition, list(held)):
+            continue
+        whole: dict[str, str] = {}
+        for part in parts(condition):
+            meeting = places(cursor, scope, alias, part, list(held))
+            fitting = [held[place] for place in meeting if len(held[place]) == 1]
+            named = {token.text.strip('"').lower() for token in tokens(part) if token.kind in (WORD, NAME)}
+            whole |= next((dict(one) for one in fitting if {name.lower() for name in one} & named), {})
+        if len(whole) > 1:
+            yield whole
+
+
+def parts(condition: str) -> Iterator[str]:
+    """Split a condition at its ANDs, also inside parentheses; the AND of BETWEEN is none."""
+    some = tokens(condition)
+    while len(some) > 2 and some[0].text == "(" and some[-1].text == ")" and _closes(some):
+        some = some[1:-1]
+    if not some:
+        return
+    depth = min(token.depth for token in some)
+    cuts, between = [], 0
+    for at, token in enumerate(some):
+        if token.depth != depth:
+            continue
+        between += token.word == "BETWEEN"
+        if token.word == "AND":
+            if between:
+                between -= 1
+            else:
+                cuts.append(at)
+    if not cuts or any(token.depth == depth and token.word == "OR" for token in some):
+        yield span(condition, some)
+        return
+    for start, end in zip([0, *(at + 1 for at in cuts)], [*cuts, len(some)], strict=True):
+        yield from parts(span(condition, some[start:end]))
+
+
+def _closes(some: Sequence[Token]) -> bool:
+    """Tell whether the first parenthesis is closed by the last one."""
+    return next((at for at in range(1, len(some)) if some[at].depth <= some[0].depth), 0) == len(some) - 1
+
+
+def at_places(alias: str, places: Sequence[str]) -> str:
+    """Spell the condition that tells rows by where they stand; partitions have the same places."""
+    listed = ", ".join(f"'{place}'" for place in places)
+    return f"{alias}.tableoid::text || {alias}.ctid::text = ANY (ARRAY[{listed}])"
+
+
+def places(cursor: Any, scope: Scope, alias: str, condition: str, among: Sequence[str]) -> list[str]:
+    """Ask which rows a condition chooses: of all at once, of each where one of them makes the question an error."""
+    found = _asked(cursor, scope, alias, condition, among)
+    if found is None and len(among) > 1:
+        each = (_asked(cursor, scope, alias, condition, [place]) for place in among[:_MOST_ALONE])
+        return [place for one in each for place in one or ()]
+    return found or []
+
+
+def _asked(cursor: Any, scope: Scope, alias: str, condition: str, among: Sequence[str]) -> list[str] | None:
+    spelled = f"{alias}.tableoid::text || {alias}.ctid::text"
+    query = (
+        f"{scope.prefix} SELECT DISTINCT {spelled} FROM {scope.source} "
+        f"WHERE ({condition}) AND {at_places(alias, among)} ORDER BY 1"
+    )
+    cursor.execute("SAVEPOINT airlock_sought")
+    found: list[str] | None
+    try:
+        cursor.execute(query)
+        found = [str(row[0]) for row in cursor.fetchall()]
+    except client.Error:
+        found = None
+        cursor.execute("ROLLBACK TO SAVEPOINT airlock_sought")
+    cursor.execute("RELEASE SAVEPOINT airlock_sought")
+    return found
+
+
+def _alias_in(scope: Scope, table: Table) -> str | None:
+    """Find what a table is called in a FROM: its alias, or its name as written there."""
+    some = tokens(scope.source)
+    for at, token in enumerate(some):
+        if token.kind not in (WORD, NAME) or token.text.strip('"').lower() != table.name.lower():
+            continue
+        if at + 1 < len(some) and some[at + 1].text == ".":
+            continue
+        after = at + 2 if at + 1 < len(some) and some[at + 1].word == "AS" else at + 1
+        if after < len(some) and some[after].kind in (WORD, NAME) and some[after].word not in _NO_ALIAS:
+            return some[after].text
+        start = at - 2 if at > 1 and some[at - 1].text == "." else at
+        return scope.source[some[start].start : token.end]
+    return None
