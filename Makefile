@@ -112,7 +112,7 @@ soak: .venv/ready  ## Let upgrades run beside traffic while servers, poolers, ru
 
 .PHONY: fuzz
 fuzz: .venv/ready  ## Hold the drill against bare PostgreSQL on random data migrations, twelve a round: ROUNDS=100
-	@AIRLOCK_FUZZ="$${ROUNDS:-100}" pytest -q tests/airlock/drill/test_generated.py
+	@AIRLOCK_FUZZ="$${ROUNDS:-100}" pytest -q -o faulthandler_timeout=0 tests/airlock/drill/test_generated.py
 
 .PHONY: floors
 floors: .venv/ready  ## Build the wheel; run the core suite on it with the lowest versions, each driver, and with the newest

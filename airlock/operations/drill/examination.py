@@ -13,6 +13,7 @@ from airlock.operations.drill import (
     interrupt,
     next_start,
     own_rows,
+    second_downgrade,
     second_upgrade,
     under_traffic,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import State
     from airlock.operations.drill.step import StepTaken
     from airlock.operations.drill.subject import Subject
+    from airlock.records.drill import Loss
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,15 @@ class Examined:
 class _Phases:
     """What the phases returned, as far as the examination got.
 
-    `first` is the first way, `way` the one that counts; `concerned` are the tables that the upgrade concerns.
+    `first` is the first way, `way` the one that counts; `concerned` are the tables that the upgrade concerns, `undone` what
+    the second downgrade took back of others' changes.
     """
 
     first: Way | None = None
     way: Way | None = None
     again: StepTaken | None = None
     concerned: tuple[Touched, ...] = ()
+    undone: tuple[Loss, ...] = ()
     traffic: UnderTraffic = field(default_factory=UnderTraffic)
     crashes: Crashes = field(default_factory=Crashes)
 
@@ -105,10 +109,16 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
         outcome = outcome.then(again.outcome)
     now = ledger.read() if way.below is None else again.above
     start = next_start.Start(begin, fit=False)
-    if now is not None:
+    whole = outcome.verdict is None and not outcome.differences and not (options.traffic or options.crash)
+    down_again = second_downgrade.SecondDowngrade()
+    if whole and again.above is not None and second_downgrade.writes_rows(way):
+        yield "down again"
+        down_again = second_downgrade.go_down_again(subject, way, again.above)
+        outcome = outcome.then(down_again.outcome)
+    elif now is not None:
         exactly = bool(outcome.differences or outcome.kept)
         start = next_start.leave(subject, begin, first.up, now, exactly=exactly, made=own.made, last=way.up)
-    phases, fit = _Phases(first, way, again.step, concerned), start.fit
+    phases, fit = _Phases(first, way, again.step, concerned, undone=down_again.losses), start.fit
     if again.step is not None and options.traffic:
         yield "traffic"
         tables = {name: older[name] for name in older if name in before.tables()}
@@ -138,12 +148,25 @@ def _proof(subject: Subject, outcome: Outcome, phases: _Phases) -> RevisionProof
         reason = compare.counted(outcome.differences, phases.traffic.broken, cuts)
     return RevisionProof(
         subject.facts.revision, subject.facts.title, verdict, reason, tuple(sorted(outcome.differences)),
-        outcome.kept, first.losses if first else (), outcome.notes,
+        outcome.kept, (*_losses(first, way), *phases.undone), outcome.notes,
         Timings(*(one.ms if one else None for one in (*phases.taken(), phases.again))),
         tuple(sorted({one for it in taken for one in it.held if one.object in existing})),
         phases.traffic.stalls, phases.traffic.broken, cuts, phases.concerned, tuple(one for it in taken for one in it.met),
         conditions=(way.conditions if way else ()) or (first.conditions if first else ()),
     )  # fmt: skip
+
+
+def _losses(first: Way | None, way: Way | None) -> tuple[Loss, ...]:
+    """Give the losses of the first way, and of the other one those in tables that nobody had written to on the first."""
+    if first is None or way is None or way is first:
+        return first.losses if first else ()
+    written = {name for name, keys in first.up.written.written.items() if keys}
+    more = (
+        one
+        for one in way.losses
+        if not any(one.object == name or one.object.startswith(f"{name}.") for name in written)
+    )
+    return (*first.losses, *more)
 
 
 def _unmet(way: Way, guards: str) -> Outcome:

@@ -95,7 +95,10 @@ def _down_again(
     """Make rows for what the downgrade names too, write as other clients do, go down; count what either way met."""
     ledger = subject.ledger
     after = ledger.read(before, step.touched)
+    # Also where only the downgrade writes: it may take rows away that came meanwhile.
     touched = touched_tables(step, before, after)
+    if first.step is not None and first.below is not None:
+        touched |= touched_tables(first.step, first.up.after, first.below) & before.tables()
     names = {name for name, one in after.digests.items() if one.rows is not None and one.count}
     names &= touched & before.tables()
     acts = first.step.acts if first.step is not None else ()

@@ -1,0 +1,162 @@
+"""The second downgrade: behind an upgrade that came again, with old rows that others have changed or deleted meanwhile.
+
+Taken where a downgrade writes rows itself: one that brings back what it had put aside brings back what others had deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock import samples
+from airlock.drivers import client
+from airlock.operations.drill import compare, failures
+from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined
+from airlock.recorder import row_changes
+from airlock.records.drill import Loss
+from airlock.samples.digests import key_sql
+from airlock.samples.tables import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from airlock.operations.drill.downgrade import Way
+    from airlock.operations.drill.state import Ledger, State
+    from airlock.operations.drill.subject import Subject
+    from airlock.recorder.row_changes import Act
+    from airlock.samples import Table
+
+    # Table, key, and the column that was changed, or samples.GONE.
+    Altered = set[tuple[str, str, str]]
+
+UNDONE = "what others changed is as it was before"
+BACK = "what others deleted is there again"
+_WRITES = frozenset({row_changes.INSERT, row_changes.UPDATE, row_changes.MERGE, row_changes.COPY})
+_MOST_TRIED = 6
+
+
+@dataclass(frozen=True)
+class SecondDowngrade:
+    """What it lost of what others had done meanwhile, and where old rows are not what they were."""
+
+    outcome: Outcome = NOTHING
+    losses: tuple[Loss, ...] = ()
+
+
+def writes_rows(way: Way) -> bool:
+    """Tell whether a downgrade writes rows itself."""
+    return way.step is not None and any(one.kind in _WRITES for one in way.step.acts)
+
+
+def go_down_again(subject: Subject, way: Way, above: State) -> SecondDowngrade:
+    """Change and delete old rows, go down, and compare with what was there before the first upgrade. Commits.
+
+    `above` is the state behind the second upgrade. Never raises what the revision raises: the outcome says it. The database
+    stands below the revision afterwards.
+    """
+    before, acts = way.up.before, way.step.acts if way.step is not None else ()
+    altered = _alter(subject.ledger, before, above, acts)
+    over = subject.ledger.read(above, {name for name, _, _ in altered})
+    try:
+        step = subject.take("down", counting=False)
+    except Exception as error:  # noqa: BLE001  a revision may raise anything
+        why = f"the second downgrade fails, on rows that others changed: {failures.one_line(error)}"
+        return SecondDowngrade(not_examined(why))
+    below = subject.ledger.read(over, step.touched, before)
+    changed = {*way.up.written.changed, *altered}
+    found, _ = compare.structure(before, below)
+    found += compare.values(before, below, changed, blurred=way.up.written.blurred)
+    found, _ = compare.keep(found, subject.facts.kept)
+    return SecondDowngrade(Outcome(tuple(found)), _undone(altered, before, over, below))
+
+
+def _alter(ledger: Ledger, before: State, above: State, acts: Iterable[Act]) -> Altered:
+    """Change one old row and delete another in each table that the downgrade writes to.
+
+    Where triggers are, or where rows refer to the table, nothing is deleted: that would change others.
+    """
+    names = {act.table.rpartition(".")[2].strip('"').lower() for act in acts if act.kind in _WRITES}
+    altered: Altered = set()
+    for table in ledger.tables(before.tables() & above.tables()):
+        then, now = before.digests.get(table.label), above.digests.get(table.label)
+        if table.name.lower() not in names or table.has_triggers or table.has_rules or not table.key:
+            continue
+        if then is None or now is None or then.rows is None or now.rows is None or then.key != now.key:
+            continue
+        old = [key for key in then.rows if key in now.rows][-_MOST_TRIED:]
+        common = {*then.columns} & {*now.columns}
+        for key in old[:-1]:
+            column = _change(ledger, table, key, common)
+            if column:
+                altered.add((table.label, key, column))
+                break
+        for key in reversed(old) if not _is_referred_to(ledger, table) else ():
+            if (table.label, key) not in {(name, other) for name, other, _ in altered} and _delete(
+                ledger, table, key
+            ):
+                altered.add((table.label, key, samples.GONE))
+                break
+    return altered
+
+
+def _undone(altered: Altered, before: State, over: State, below: State) -> tuple[Loss, ...]:
+    """Tell which changes and deletions the downgrade has undone."""
+    found = []
+    for table, key, column in sorted(altered):
+        now, then = below.digests.get(table), over.digests[table]
+        if now is None or now.rows is None or then.rows is None or key not in now.rows:
+            continue
+        if column == samples.GONE:
+            found.append(Loss(table, 1, BACK))
+            continue
+        original = before.digests[table]
+        said, was, wanted = (
+            one.rows[key][one.columns.index(column)]
+            if one.rows and key in one.rows and column in one.columns
+            else None
+            for one in (now, original, then)
+        )
+        # What the downgrade computes from what is there is no loss.
+        if said == was != wanted:
+            found.append(Loss(f"{table}.{column}", 1, UNDONE))
+    return tuple(found)
+
+
+def _is_referred_to(ledger: Ledger, table: Table) -> bool:
+    with ledger.writing.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = %s::regclass)",
+            (table.sql,),
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def _change(ledger: Ledger, table: Table, key: str, common: Collection[str]) -> str:
+    """Give one column of one row the value that another row has there; name the column, nothing where none can be."""
+    fixed = {name for one in (*table.keys, *(it.columns for it in table.foreign_keys)) for name in one}
+    for column in table.columns:
+        if column.name in fixed or column.name not in common or column.identity:
+            continue
+        name = quoted(column.name)
+        other = (
+            f"(SELECT b.{name} FROM {table.sql} AS b WHERE b.{name}::text IS DISTINCT FROM t.{name}::text "
+            f"AND b.{name} IS NOT NULL LIMIT 1)"
+        )
+        where = f"{key_sql(table.key)} = %s AND {other} IS NOT NULL"
+        if _done(ledger, f"UPDATE {table.sql} AS t SET {name} = {other} WHERE {where}", key):
+            return column.name
+    return ""
+
+
+def _delete(ledger: Ledger, table: Table, key: str) -> bool:
+    return _done(ledger, f"DELETE FROM {table.sql} WHERE {key_sql(table.key)} = %s", key)
+
+
+def _done(ledger: Ledger, statement: str, key: str) -> bool:
+    """Tell whether a statement changed one row; it is a transaction of its own."""
+    try:
+        with ledger.writing.cursor() as cursor:
+            cursor.execute(statement, (key,))
+            return bool(cursor.rowcount == 1)
+    except client.Error:
+        return False
