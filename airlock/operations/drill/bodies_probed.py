@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from airlock.recorder.row_changes import Act
 
 _NOWHERE = Scope("", "", "", "")
+# A column that must become another one for a condition to hold.
+_CHANGED = re.compile(
+    r"\bNEW\.(\w+)\)?\s*(?:<>|!=|IS DISTINCT FROM)\s*\(?OLD\.\1\b|\bOLD\.(\w+)\)?\s*(?:<>|!=|IS DISTINCT FROM)\s*\(?NEW\.\2\b",
+    re.IGNORECASE,
+)
+_OF_OTHERS = re.compile(r"\b(SELECT|EXISTS|FOUND)\b", re.IGNORECASE)
 _DEFINITIONS = "SELECT p.oid::bigint, pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.oid IN ({0})"
 
 
@@ -121,6 +128,10 @@ def told_by(
     """Make of probes what the bodies did that were entered."""
     # Its names tell where rows are to be made; its constants belong to its own acts.
     names = masked(sent, numbers=True)
+    # What rows it inserts, it says itself: no others can be made for it.
+    fixed = bool(plain) and all(
+        it.kind == row_changes.INSERT and not it.chooses and it.scope is None for it in plain
+    )
     for one in bodies:
         sql = one.function is not None and one.function.language == "sql"
         entered = 1 if sql else _number(settings, f"{one.prefix}_in")
@@ -128,9 +139,12 @@ def told_by(
             continue
         if not entered:
             continue
-        yield from _of_body(known, one, names, settings, entered, _given_by(statement, plain, one.function))
+        given = _given_by(statement, plain, one.function)
+        yield from _of_body(known, one, names, settings, entered, given, fixed=fixed)
     for act in plain:
         for trigger in known.behind(act.table.rpartition(".")[2].strip('"'), statement):
+            if _stays_shut(trigger.when, names, fixed=fixed):
+                continue
             prefix = f"airlock.reach_f{trigger.function}"
             fired = settings.get(f"{prefix}_tg_name", "").split().count(trigger.name)
             scope = Scope("", f"{act.table} AS new", trigger.when, "")
@@ -144,7 +158,14 @@ def told_by(
 
 
 def _of_body(
-    known: Known, one: Probed, names: str, settings: dict[str, str], entered: int, given: tuple[str, str]
+    known: Known,
+    one: Probed,
+    names: str,
+    settings: dict[str, str],
+    entered: int,
+    given: tuple[str, str],
+    *,
+    fixed: bool,
 ) -> Iterator[Counted]:
     """Tell of one body; `given` are the table and the FROM in which its arguments have their names."""
     around = f"{names}; {one.body}"
@@ -155,6 +176,7 @@ def _of_body(
         for probe in one.probed.probes
         if probe.kind == probes.WAY
         and (rows := _through(probe, one.probed.probes, settings, operations)) is not None
+        and not (rows == 0 and _stays_shut(probe.condition or probe.label, names, fixed=fixed))
     ]
     table = tables[0] if tables else given[0]
     act = row_changes.Act(
@@ -195,6 +217,18 @@ def _through(
     if probe.operations and not probe.operations & operations:
         return None
     return 0
+
+
+def _stays_shut(condition: str, names: str, *, fixed: bool) -> bool:
+    """Tell whether no row can open a way: where a statement inserts constants, or does not set the column that must change."""
+    if fixed and not _OF_OTHERS.search(condition):
+        return True
+    if " or " in condition.lower():
+        return False
+    mentioned = {one.lower() for one in identifiers(names)}
+    return any(
+        column.lower() not in mentioned for pair in _CHANGED.findall(condition) for column in pair if column
+    )
 
 
 def _tables(known: Known, function: Function | None, names: str) -> list[str]:

@@ -176,12 +176,17 @@ class Reach:
             one.left if seen.left is None else seen.left if one.left is None else max(seen.left, one.left)
         )
         if not seen.ways:
-            seen.ways = list(one.branches)
-        else:
-            seen.ways = [
-                None if old is None or new is None else old + new
-                for old, new in zip(seen.ways, one.branches, strict=False)
-            ]
+            seen.act, seen.ways = one.act, list(one.branches)
+            return
+        # A body's branches are told where rows must take them, or have: not of every call the same ones.
+        ways = dict(zip((it.label for it in seen.act.branches), seen.ways, strict=False))
+        known = dict(zip((it.label for it in one.act.branches), one.branches, strict=False))
+        if ways.keys() != known.keys():
+            more = tuple(it for it in one.act.branches if it.label not in ways)
+            seen.act = replace(seen.act, branches=(*seen.act.branches, *more))
+            seen.ways = [_sum(ways.get(it.label, 0), known.get(it.label, 0)) for it in seen.act.branches]
+            return
+        seen.ways = [_sum(old, new) for old, new in zip(seen.ways, one.branches, strict=False)]
 
     def _in_batches(self, line: int) -> bool:
         return any(start <= line <= end for start, end in _batches(str(self._path)))
@@ -231,6 +236,10 @@ class Reach:
                 problem=f"{place}: {shown} was not come to: no row led there",
             )
         return tuple(found.values())
+
+
+def _sum(old: int | None, new: int | None) -> int | None:
+    return None if old is None or new is None else old + new
 
 
 def _together(first: Met, second: Met) -> Met:

@@ -73,9 +73,9 @@ def fired(
             _act_as_clients(
                 cursor, [it for it in tables if it.name == name], [it for it in on if it.table == name]
             )
-            plain = (row_changes.Act(row_changes.INSERT, name, ""),)
+            plain = (row_changes.Act(row_changes.INSERT, name, "", None, True),)
             counted = list(
-                told_by(known, "INSERT", f"INSERT INTO {name}", plain, bodies, settings_of(own, bodies))
+                told_by(known, "INSERT", _sent(name, tables), plain, bodies, settings_of(own, bodies))
             )
             acts = [one.act for one in counted]
             sought = itertools.count(_FAR + turn * 2_000 + number * 500)
@@ -93,13 +93,19 @@ def fired(
                     run(own, defined[one.function.oid])
     found: list[Counted] = []
     for name in names:
-        plain = (row_changes.Act(row_changes.INSERT, name, ""),)
+        plain = (row_changes.Act(row_changes.INSERT, name, "", None, True),)
         found += [
             one
-            for one in told_by(known, "INSERT", f"INSERT INTO {name}", plain, bodies, settings)
+            for one in told_by(known, "INSERT", _sent(name, tables), plain, bodies, settings)
             if one.act.text not in {it.act.text for it in found}
         ]
     return found
+
+
+def _sent(name: str, tables: Sequence[Table]) -> str:
+    """Spell the head of what clients send: it names every column."""
+    columns = [quoted(it.name) for one in tables if one.name == name for it in one.columns]
+    return f"INSERT INTO {quoted(name)} ({', '.join(columns)})"
 
 
 def _mine(known: Known, before: State, after: State) -> tuple[tuple[Trigger, ...], tuple[Function, ...]]:

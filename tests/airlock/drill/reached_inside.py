@@ -224,4 +224,15 @@ SOUND = (
              "IF NEW.state = 'gone' THEN NEW.n := 0; END IF; RETURN NEW; END $$"),
          sql("CREATE OR REPLACE FUNCTION g_$t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$"),
          beside=fires("BEFORE INSERT ON $t", "RETURN NEW;")),
+    # No row could take these branches: the statement does not set what must change, or says all of its one row itself.
+    Case("logs_other_changes", _STATE,
+         sql("ALTER TABLE $t ADD level integer", "UPDATE $t SET level = 1"), sql("ALTER TABLE $t DROP level"),
+         beside=lines(
+            "CREATE TABLE l_$t (id serial PRIMARY KEY, state text)",
+            fires("AFTER UPDATE ON $t",
+                "IF NEW.state IS DISTINCT FROM OLD.state THEN INSERT INTO l_$t (state) VALUES (OLD.state); END IF; "
+                "RETURN NEW;"))),
+    Case("seeds_behind_a_trigger", "name text NOT NULL UNIQUE, n integer",
+         sql("INSERT INTO $t (name, n) VALUES ('admin', 1)"), sql("DELETE FROM $t WHERE name = 'admin'"),
+         beside=fires("BEFORE INSERT ON $t", "IF NEW.name = 'root' THEN NEW.n := 0; END IF; RETURN NEW;")),
 )  # fmt: skip
