@@ -73,7 +73,8 @@ def go_down_again(subject: Subject, way: Way, above: State) -> SecondDowngrade:
 def _alter(ledger: Ledger, before: State, above: State, acts: Iterable[Act]) -> Altered:
     """Change one old row and delete another in each table that the downgrade writes to.
 
-    Where triggers are, or where rows refer to the table, nothing is deleted: that would change others.
+    Where triggers are, where rows refer to the table, or where others inherit from it, nothing is deleted: that would change
+    more than one row.
     """
     names = {act.table.rpartition(".")[2].strip('"').lower() for act in acts if act.kind in _WRITES}
     altered: Altered = set()
@@ -83,6 +84,9 @@ def _alter(ledger: Ledger, before: State, above: State, acts: Iterable[Act]) -> 
             continue
         if then is None or now is None or then.rows is None or now.rows is None or then.key != now.key:
             continue
+        referred, inherits = _ties(ledger, table)
+        if inherits:
+            continue
         old = [key for key in then.rows if key in now.rows][-_MOST_TRIED:]
         common = {*then.columns} & {*now.columns}
         for key in old[:-1]:
@@ -90,7 +94,7 @@ def _alter(ledger: Ledger, before: State, above: State, acts: Iterable[Act]) -> 
             if column:
                 altered.add((table.label, key, column))
                 break
-        for key in reversed(old) if not _is_referred_to(ledger, table) else ():
+        for key in () if referred else reversed(old):
             if (table.label, key) not in {(name, other) for name, other, _ in altered} and _delete(
                 ledger, table, key
             ):
@@ -122,13 +126,17 @@ def _undone(altered: Altered, before: State, over: State, below: State) -> tuple
     return tuple(found)
 
 
-def _is_referred_to(ledger: Ledger, table: Table) -> bool:
+def _ties(ledger: Ledger, table: Table) -> tuple[bool, bool]:
+    """Tell whether rows refer to a table, and whether it inherits or is inherited from: its rows are others' too."""
     with ledger.writing.cursor() as cursor:
         cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = %s::regclass)",
+            "SELECT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = c.oid), "
+            "EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent)) "
+            "FROM pg_class AS c WHERE c.oid = %s::regclass",
             (table.sql,),
         )
-        return bool(cursor.fetchone()[0])
+        referred, inherits = cursor.fetchone()
+        return bool(referred), bool(inherits)
 
 
 def _change(ledger: Ledger, table: Table, key: str, common: Collection[str]) -> str:
@@ -153,10 +161,18 @@ def _delete(ledger: Ledger, table: Table, key: str) -> bool:
 
 
 def _done(ledger: Ledger, statement: str, key: str) -> bool:
-    """Tell whether a statement changed one row; it is a transaction of its own."""
+    """Tell whether a statement changed one row; it is a transaction of its own, undone where that is not so."""
+    connection, alone = ledger.writing, False
+    connection.autocommit = False
     try:
-        with ledger.writing.cursor() as cursor:
+        with connection.cursor() as cursor:
             cursor.execute(statement, (key,))
-            return bool(cursor.rowcount == 1)
+            alone = bool(cursor.rowcount == 1)
+        if alone:
+            connection.commit()
     except client.Error:
-        return False
+        alone = False
+    finally:
+        connection.rollback()
+        connection.autocommit = True
+    return alone
