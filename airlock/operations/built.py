@@ -58,14 +58,19 @@ def _build(server: ScratchServer, database: ScratchDatabase, arguments: dict[str
             if role is not None and role not in made and len(made) < _MOST_ROLES:
                 made |= {role, *server.ensure_roles((role,))}
                 continue
-            said = error.line if isinstance(error, ChildFailed) else error
+            said = str(error.line if isinstance(error, ChildFailed) else error)
             extension = missing.extension(str(error))
             raise NotExamined(
                 f"The history does not build in scratch (PostgreSQL {server.version}): {said}",
-                then=installations.line(extension)
-                if extension is not None
-                else "--scratch container, or --scratch with the URL of a server like the target",
+                then=installations.line(extension) if extension is not None else _advice(said),
             ) from error
+
+
+def _advice(said: str) -> str:
+    """Say what helps: what the project's own code raises (`Class: words`) it raises on every server."""
+    if said.partition(": ")[0].isidentifier():
+        return "airlock trace, which names the revision and takes the others"
+    return "--scratch container, or --scratch with the URL of a server like the target"
 
 
 def build(config: str, x_arguments: Sequence[str], heads: Sequence[str]) -> Iterator[Built]:

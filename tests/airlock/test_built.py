@@ -1,0 +1,38 @@
+"""A history that does not build in scratch is told with what helps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airlock.operations.built import built
+from airlock.records.errors import NotExamined
+from tests.airlock.histories import Revision, write_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers import Server
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    ("up", "helps"),
+    [
+        ("raise LookupError('no instance is set')", "airlock trace, which names the revision"),
+        ("op.execute('SELECT no_such_function()')", "--scratch with the URL of a server like the target"),
+    ],
+)
+def test_another_server_is_advised_only_where_it_was_the_server(
+    up: str, helps: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """What the project's own code raises, it raises everywhere."""
+    ini = write_project(tmp_path, [Revision("one", up)])
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(NotExamined) as raised,
+        built(ini, (), ("one",), scratch=server.admin_url, like_major=None),
+    ):
+        pass
+    assert helps in str(raised.value)
