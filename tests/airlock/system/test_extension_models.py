@@ -1,4 +1,7 @@
-"""`airlock revision` and `check` on models whose types they do not create themselves: extensions' and the history's own."""
+"""`airlock revision` and `check` on models whose types they do not create themselves, and with what others hang into Alembic.
+
+Types of GeoAlchemy2, pgvector, SQLAlchemy-Utils and citext; entities of alembic_utils, enums of alembic-postgresql-enum.
+"""
 
 from __future__ import annotations
 
@@ -28,23 +31,43 @@ with engine.connect() as connection:
         context.run_migrations()
 """
 MODELS = """
+import enum
+
 import sqlalchemy as sa
+from geoalchemy2 import Geography, Geometry
+from pgvector.sqlalchemy import HALFVEC, VECTOR
+from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.types import UserDefinedType
+from sqlalchemy_utils import ChoiceType, EmailType
 
 
-class Brought(UserDefinedType):
+class Kind(enum.Enum):
+    big = "b"
+    small = "s"
+
+
+class IP4R(UserDefinedType):
     cache_ok = True
 
-    def __init__(self, spelled):
-        self.spelled = spelled
-
     def get_col_spec(self, **_):
-        return self.spelled
+        return "ip4r"
 
 
 metadata = sa.MetaData()
 sa.Table("place", metadata, sa.Column("id", sa.Integer, primary_key=True), {columns})
 """
+# By the type in the database: as the models spell it.
+SPELLED = {
+    "geometry(Point,4326)": 'Geometry("POINT", srid=4326, spatial_index=False)',
+    "geography(Polygon,4326)": 'Geography("POLYGON", srid=4326, spatial_index=False)',
+    "ip4r": "IP4R()",
+    "citext": "CITEXT()",
+    "vector(3)": "VECTOR(3)",
+    "vector(5)": "VECTOR(5)",
+    "halfvec(4)": "HALFVEC(4)",
+    "varchar(255)": "EmailType()",
+    "varchar(1)": "ChoiceType(Kind, impl=sa.String(1))",
+}
 
 
 def project(directory: Path, extensions: list[str], before: list[str], after: list[str]) -> Path:
@@ -60,7 +83,7 @@ def project(directory: Path, extensions: list[str], before: list[str], after: li
         ),
     ]  # fmt: skip
     wanted = ", ".join(
-        f'sa.Column("c{number}", Brought("{type_}"))' for number, type_ in enumerate([*before, *after])
+        f'sa.Column("c{number}", {SPELLED[type_]})' for number, type_ in enumerate([*before, *after])
     )
     (directory / "models.py").write_text(MODELS.replace("{columns}", wanted))
     return write(directory, revisions)
@@ -82,14 +105,14 @@ def write(directory: Path, revisions: list[Revision]) -> Path:
             ["geography(Polygon,4326)", "ip4r", "citext"],
             marks=pytest.mark.skipif(bool(MISSING), reason="needs Debian's PostgreSQL with its packages"),
         ),
-        ("embedded:18", ["vector"], ["vector(3)"], ["halfvec(4)", "vector(5)"]),
+        ("embedded:18", ["vector"], ["vector(3)", "varchar(255)"], ["halfvec(4)", "vector(5)", "varchar(255)", "varchar(1)"]),
     ],
     ids=["debian", "wheel"],
 )  # fmt: skip
 def test_columns_of_extensions_types_are_written(
     scratch: str, extensions: list[str], before: list[str], after: list[str], tmp_path: Path
 ) -> None:
-    """Only the new columns are written, in one proved revision; then models and history agree."""
+    """Only the new columns are written, in one proved revision that needs no import; then models and history agree."""
     ini = project(tmp_path, extensions, before, after)
     ran = airlock(ini, "revision", "-m", "Add more", "--scratch", scratch, url=None, timeout=180)
     assert ran.code == 0, ran.out + ran.err
@@ -97,6 +120,7 @@ def test_columns_of_extensions_types_are_written(
     (written,) = (tmp_path / "alembic" / "versions").glob("*add_more.py")
     text = written.read_text()
     assert "spatial_ref_sys" not in text
+    assert not {"geoalchemy2", "pgvector", "sqlalchemy_utils"} & set(text.split())
     assert "TYPE" not in text
     assert text.count("ADD COLUMN") + text.count("add_column(") == len(after)
     ran = airlock(ini, "check", "--scratch", scratch, url=None, timeout=180)
@@ -134,3 +158,45 @@ def test_types_that_only_a_revision_creates(tmp_path: Path) -> None:
     assert "models and history agree" in ran.out
     ran = airlock(ini, "check", url=None, timeout=180)
     assert ran.code == 0, ran.out + ran.err
+
+
+REGISTERED = """
+import alembic_postgresql_enum
+import sqlalchemy as sa
+from alembic_utils.pg_function import PGFunction
+from alembic_utils.pg_view import PGView
+from alembic_utils.replaceable_entity import register_entities
+
+metadata = sa.MetaData()
+sa.Table("place", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer),
+         sa.Column("mood", sa.Enum("sad", "ok", name="mood")))
+register_entities([
+    PGView("public", "big", "SELECT id FROM place WHERE n > 5"),
+    PGFunction("public", "twice(n integer)", "RETURNS integer AS $$ SELECT n * 2 $$ LANGUAGE sql IMMUTABLE"),
+])
+"""
+
+
+def test_what_other_extensions_of_alembic_register_passes_through(tmp_path: Path) -> None:
+    """Their operations are written with their imports, drilled and counted as models; the owner's rights stay its own."""
+    (tmp_path / "models.py").write_text(REGISTERED)
+    statements = [
+        "CREATE TYPE mood AS ENUM ('sad', 'ok')", "CREATE TABLE place (id serial PRIMARY KEY, n integer, mood mood)",
+        "CREATE VIEW big AS SELECT id FROM place WHERE n > 5",
+    ]  # fmt: skip
+    undo = ["DROP VIEW big", "DROP TABLE place", "DROP TYPE mood"]
+    up, down = ("\n".join(f"op.execute({one!r})" for one in all_) for all_ in (statements, undo))
+    ini = write(tmp_path, [Revision("makes", up, down)])
+    ran = airlock(ini, "revision", "-m", "Add twice", url=None, timeout=180)
+    assert ran.code == 0, ran.out + ran.err
+    (written,) = (tmp_path / "alembic" / "versions").glob("*add_twice.py")
+    text = written.read_text()
+    assert text.count("op.create_entity(") == text.count("op.drop_entity(") == 1
+    assert "from alembic_utils.pg_function import PGFunction" in text
+    ran = airlock(ini, "check", url=None, timeout=180)
+    assert ran.code == 0, ran.out + ran.err
+    (tmp_path / "models.py").write_text(REGISTERED.replace('"ok", name', '"ok", "glad", name'))
+    ran = airlock(ini, "revision", "-m", "Add glad", "--keep", url=None, timeout=180)
+    assert "DANGEROUS: rewrite public.place (down)" in ran.out, ran.out + ran.err
+    (written,) = (tmp_path / "alembic" / "versions").glob("*add_glad.py")
+    assert written.read_text().count("op.sync_enum_values(") == 2
