@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock.operations.downgrade import snapshot
-from airlock.operations.drill import cast_demands, compare, failures, freedoms, interim_writes, rare_rows
+from airlock.operations.drill import (
+    cast_demands,
+    compare,
+    failures,
+    freedoms,
+    interim_writes,
+    rare_rows,
+    trigger_rows,
+)
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, irreversible, not_examined, noted, refused
 from airlock.operations.drill.reach import met_meanwhile
@@ -85,8 +93,9 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
     values, judged, left_out = _values(before, below, written, unsure or {}, subject.ledger.edges)
-    found, kept = compare.keep([*found, *values], subject.facts.kept)
-    notes += interim_writes.leftovers(before, after, written, below)
+    stayed, more = trigger_rows.stayed(before, after, written, below)
+    found, kept = compare.keep([*found, *values, *stayed], subject.facts.kept)
+    notes += more
     outcome = noted(lessons).then(
         judged,
         *(

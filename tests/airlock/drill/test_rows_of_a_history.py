@@ -153,3 +153,39 @@ def test_a_freedom_that_is_granted_is_said_with_the_query_that_counts_its_use(ru
     null, twice = report.revisions[1].conditions
     assert null.sql == 'SELECT count(*) FROM ONLY "public"."a" WHERE "v" IS NULL'
     assert (twice.object, "unique below" in twice.why) == ("public.a.n", True)
+
+
+def test_an_audit_trail_is_told_as_what_it_is(run: Run) -> None:
+    """A trail that was kept before grows, with a note; one that comes with the revision leaves rows behind: a difference."""
+    body = "BEGIN INSERT INTO log (n) VALUES (NEW.n); RETURN NEW; END"
+
+    def trail(name: str, *changes: str) -> tuple[str, str]:
+        makes = [
+            f"CREATE FUNCTION f_{name}() RETURNS trigger LANGUAGE plpgsql AS '{body.replace('log', f'log_{name}')}'",
+            f"CREATE TRIGGER trail AFTER INSERT OR UPDATE ON a_{name} FOR EACH ROW EXECUTE FUNCTION f_{name}()",
+        ]
+        drops = [f"DROP TRIGGER trail ON a_{name}", f"DROP FUNCTION f_{name}()"]
+        return sql(*makes, *changes), sql(*changes, *drops)
+
+    tables = [
+        f"CREATE TABLE {table}"
+        for name in ("leaves", "says", "trail")
+        for table in (
+            f"a_{name} (id int PRIMARY KEY, n int NOT NULL)",
+            f"log_{name} (id serial PRIMARY KEY, n int)",
+        )
+    ]
+    flips = sql("UPDATE a_trail SET n = n # 1")
+    report = run([
+        Revision("first", sql(*tables), "raise NotImplementedError('the base of a test')"),
+        Revision("leaves", *trail("leaves", "UPDATE a_leaves SET n = n # 1")),
+        Revision("says", *trail("says", "UPDATE a_says SET n = n # 1"), extra="kept = {'public.log_says': 'the trail stays'}"),
+        Revision("trail", *trail("trail")),
+        Revision("grows", flips, flips),
+    ])  # fmt: skip
+    assert verdicts(report)[1:] == [REFUSED, PROVED, PROVED, PROVED]
+    (left,) = report.revisions[1].differences
+    assert left.object == "public.log_leaves"
+    assert "written by trigger public.a_leaves.trail, which comes with the revision" in str(left.after)
+    said = "rows more than before the upgrade, and trigger public.a_trail.trail writes there"
+    assert any(said in one for one in report.revisions[4].notes)

@@ -233,6 +233,40 @@ def test_index_builds_of_other_access_methods_are_seen(tmp_path: Path) -> None:
     assert not report.unexamined
 
 
+@pytest.mark.skipif(
+    bool(MISSING), reason=f"needs Debian's PostgreSQL with its packages: {', '.join(MISSING)}"
+)
+def test_index_builds_and_event_triggers_of_debians_extensions_are_seen(tmp_path: Path) -> None:
+    """rum, bloom, and the operator classes of others scan; what periods' event triggers lock and read is the statement's own."""
+    methods = [
+        "rum (v rum_tsvector_ops)", "bloom (n)", "gin (s gin_trgm_ops)", "gist (n)", "gist (g)", "spgist (g)",
+        "gin (a gin__int_ops)",
+    ]  # fmt: skip
+    extensions = ["periods CASCADE", "rum", "bloom", "pg_trgm", "intarray", "postgis"]
+    made = [
+        *(f"CREATE EXTENSION {one}" for one in extensions),
+        "CREATE TABLE t (id serial PRIMARY KEY, v tsvector, n int, s text, a int[], g geometry(Point,4326))",
+        "CREATE TABLE p (id int, valid_from date NOT NULL, valid_to date NOT NULL)",
+        "SELECT periods.add_period('p', 'validity', 'valid_from', 'valid_to')",
+    ]
+    indexed = [f"CREATE INDEX x{number} ON t USING {one}" for number, one in enumerate(methods)]
+    revisions = [
+        Revision("made", "\n".join(f'op.execute("{one}")' for one in made)),
+        Revision("indexed", "\n".join(f'op.execute("{one}")' for one in indexed)),
+        Revision("renames", 'op.execute("ALTER TABLE p RENAME COLUMN valid_from TO starts")'),
+    ]
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    traced = {
+        (one.revision, one.direction): one
+        for one in airlock.trace(ini, scratch=f"embedded:{max(SYSTEM)}").revisions
+    }
+    found = [tuple(one.findings) for one in traced["indexed", "up"].statements]
+    assert found == [("scan public.t",)] * len(methods)
+    (renames,) = traced["renames", "up"].statements
+    assert ("periods.periods", "ROW EXCLUSIVE") in {(one.object, str(one.mode)) for one in renames.locks}
+    assert "periods.periods" in {one.object for one in renames.reads}
+
+
 def test_every_known_type_is_tried() -> None:
     """The table of literals holds no type that no test has filled, but those whose package nobody here has."""
     tried = {
