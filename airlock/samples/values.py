@@ -101,9 +101,21 @@ def _values(column: Column) -> Values | None:
         return _bits(column)
     if type_ == "numeric":
         return _numeric(column)
+    if type_ in {"json", "jsonb"}:
+        return _document(column)
     if type_ in BY_TYPE:
         return BY_TYPE[type_]
     return Values(tuple(Generator(sql) for sql in brought)) if brought else None
+
+
+def _document(column: Column) -> Values:
+    """Give documents; all objects, or all lists, where the column's default says which."""
+    known = BY_TYPE[column.type]
+    for place, begins in enumerate("{["):
+        if (column.default or "").startswith(f"'{begins}"):
+            alike = tuple(edge for edge in known.edges if edge.startswith(f"'{begins}"))
+            return Values((known.generators[place],), alike)
+    return known
 
 
 def _literal(text: str) -> str:

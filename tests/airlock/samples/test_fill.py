@@ -61,6 +61,11 @@ CASES = {
         " UNIQUE (d, n))"),
         "SELECT count(DISTINCT (d, e)) >= 4 AND count(DISTINCT (b, c)) = 4 AND bool_and(n <> m OR n IS NULL) FROM a",
     ),
+    "documents are of the kind that their default is": (
+        "CREATE TABLE a (o json NOT NULL DEFAULT '{}', l jsonb DEFAULT '[]', any_kind jsonb)",
+        ("SELECT bool_and(json_typeof(o) = 'object') AND bool_and(jsonb_typeof(l) = 'array') AND"
+        " count(DISTINCT jsonb_typeof(any_kind)) > 2 FROM a"),
+    ),
     "several rows of a parent under one unique key": (
         ("CREATE TABLE p (id serial PRIMARY KEY); CREATE TABLE a (id serial PRIMARY KEY, p_id int NOT NULL REFERENCES p,"
         " name text NOT NULL, UNIQUE (p_id, name))"),
