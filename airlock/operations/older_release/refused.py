@@ -50,7 +50,8 @@ def _refusals(cursor: Any, one: TableStatements) -> Iterator[tuple[str, str]]:
     for name, sql in named.items():
         word = name.partition(" ")[0]
         try:
-            cursor.execute(f"PREPARE {word} (text{', bigint' if word == 'insert' else ''}) AS {sql}")
+            # SELECT is a reserved word: alone it names no statement.
+            cursor.execute(f"PREPARE airlock_{word} (text{', bigint' if word == 'insert' else ''}) AS {sql}")
         except client.Error as error:
             yield name, first_line(error)
             cursor.execute("ROLLBACK TO SAVEPOINT airlock_anyway")
@@ -62,12 +63,12 @@ def _refusals(cursor: Any, one: TableStatements) -> Iterator[tuple[str, str]]:
             try:
                 if word == "delete" and one.gives_rows:
                     # Clients delete what they have inserted themselves.
-                    cursor.execute("EXECUTE insert (%s, %s)", (key, fresh))
+                    cursor.execute("EXECUTE airlock_insert (%s, %s)", (key, fresh))
                     for row in cursor.fetchall():
-                        cursor.execute("EXECUTE delete (%s)", (row[0],))
+                        cursor.execute("EXECUTE airlock_delete (%s)", (row[0],))
                 else:
                     cursor.execute(
-                        f"EXECUTE {word} ({'%s, %s' if word == 'insert' else '%s'})",
+                        f"EXECUTE airlock_{word} ({'%s, %s' if word == 'insert' else '%s'})",
                         (key, fresh)[: 1 + (word == "insert")],
                     )
             except client.Error as error:

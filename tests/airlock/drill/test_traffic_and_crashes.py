@@ -394,5 +394,7 @@ def test_the_projects_own_history_under_traffic(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(ROOT)
     report = drill(ROOT / "alembic.ini", rows=500, traffic=6)
     assert [(proof.title, proof.broken) for proof in report.revisions if proof.broken] == []
+    assert "syntax error" not in repr(report)
+    assert [(proof.title, proof.reason) for proof in report.revisions if proof.verdict != PROVED] == []
     assert report.verdict == PROVED
     assert sum(len(proof.stalls) for proof in report.revisions) == 2 * (len(report.revisions) - 1)
