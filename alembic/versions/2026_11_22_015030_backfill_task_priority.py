@@ -27,17 +27,17 @@ BACKFILL = """
 DO $backfill$
 DECLARE
     first uuid := '00000000-0000-0000-0000-000000000000';
-    beyond uuid;
+    last uuid;
+    more boolean := true;
 BEGIN
-    LOOP
-        SELECT id INTO beyond FROM phase2.task WHERE id >= first ORDER BY id OFFSET 2000 LIMIT 1;
-        EXIT WHEN NOT FOUND;
-        UPDATE phase2.task SET priority = 1 WHERE id >= first AND id < beyond AND priority IS NULL;
+    WHILE more LOOP
+        SELECT id INTO last FROM phase2.task WHERE id >= first ORDER BY id OFFSET 2000 LIMIT 1;
+        more := FOUND;
+        last := coalesce(last, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+        UPDATE phase2.task SET priority = 1 WHERE id >= first AND id <= last AND priority IS NULL;
         COMMIT;
-        first := beyond;
+        first := last;
     END LOOP;
-    UPDATE phase2.task SET priority = 1 WHERE id >= first AND priority IS NULL;
-    COMMIT;
 END
 $backfill$
 """
