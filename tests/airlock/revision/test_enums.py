@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.operations.ops import MigrateOperation
 from sqlalchemy.dialects import postgresql as pg
 
+from airlock.operations.revision.foreign import spoken_for
+from airlock.operations.revision.parts import Part, Stage
 from airlock.scratch.servers import ScratchServer
 from tests.airlock.revision.harness import Shop, differing, seen
 from tests.airlock.revision.walk import start
@@ -141,3 +144,31 @@ def test_a_written_enum_is_proved(scratch: ScratchServer, tmp_path: Path, wanted
         assert shop.dangerous(shop.trace(f"{base}:head")) == []
         proofs = shop.drill(f"{base}:head", scratch)
         assert [one.reason for one in proofs if one.verdict != "proved"] == []
+
+
+def test_types_are_theirs_and_labels_ours() -> None:
+    """A type is made by its operation, labels change by our part, a dropped table takes its type along."""
+
+    def theirs(kind: str, name: str) -> MigrateOperation:
+        members = {"__module__": "alembic_postgresql_enum.operations", "name": name}
+        made: MigrateOperation = type(kind, (MigrateOperation,), members)()
+        return made
+
+    create, sync, drop = (
+        theirs("CreateEnumOp", "mood"),
+        theirs("SyncEnumValuesOp", "Kind"),
+        theirs("DropEnumOp", "old"),
+    )
+    parts = (
+        Part(Stage.EXPAND, "create type mood", (), (), types=("mood",)),
+        Part(
+            Stage.EXPAND,
+            'create type law."Kind_new", which will be law."Kind"',
+            (),
+            (),
+            relabels='law."Kind"',
+        ),
+        Part(Stage.DROP, "drop public.gone", (), (), types=("old",)),
+    )
+    assert spoken_for([create, sync, drop], parts) == ([create], parts[1:])
+    assert spoken_for([], parts) == ([], parts)
