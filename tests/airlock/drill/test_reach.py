@@ -11,7 +11,7 @@ from airlock.recorder import plpgsql, probes
 from airlock.recorder.row_changes import acts
 from airlock.recorder.tokens import statements
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
-from tests.airlock.drill import reached_inside
+from tests.airlock.drill import reached_inside, reached_wide
 from tests.airlock.drill.reached import FAULTY, SOUND, write
 from tests.airlock.histories import Revision, write_project
 
@@ -85,14 +85,14 @@ def test_sound_changes_are_proved_on_rows_that_they_name(tmp_path: Path) -> None
 @pytest.mark.proof
 def test_no_change_is_proved_that_a_body_makes_behind_a_branch_no_row_took(tmp_path: Path) -> None:
     """In triggers of the history and of the step, behind keys that cascade, rules, DEFAULTs, and in functions that convert."""
-    report = drill(write(tmp_path, reached_inside.FAULTY))
+    report = drill(write(tmp_path, (*reached_inside.FAULTY, *reached_wide.FAULTY)))
     assert [one.revision for one in report.revisions[1:] if one.verdict == PROVED] == []
 
 
 @pytest.mark.proof
 def test_sound_bodies_are_proved_on_rows_that_take_their_branches(tmp_path: Path) -> None:
     """Branches that the catalogue, the operation or constants decide hold no verdict back."""
-    report = drill(write(tmp_path, reached_inside.SOUND))
+    report = drill(write(tmp_path, (*reached_inside.SOUND, *reached_wide.SOUND)))
     assert [(one.revision, one.reason) for one in report.revisions[1:] if one.verdict != PROVED] == []
 
 
