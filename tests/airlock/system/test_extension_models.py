@@ -196,7 +196,10 @@ def test_what_other_extensions_of_alembic_register_passes_through(tmp_path: Path
     ran = airlock(ini, "check", url=None, timeout=180)
     assert ran.code == 0, ran.out + ran.err
     (tmp_path / "models.py").write_text(REGISTERED.replace('"ok", name', '"ok", "glad", name'))
-    ran = airlock(ini, "revision", "-m", "Add glad", "--keep", url=None, timeout=180)
-    assert "DANGEROUS: rewrite public.place (down)" in ran.out, ran.out + ran.err
+    ran = airlock(ini, "revision", "-m", "Add glad", url=None, timeout=180)
+    assert ran.code == 0, ran.out + ran.err
     (written,) = (tmp_path / "alembic" / "versions").glob("*add_glad.py")
-    assert "op.sync_enum_values(" in written.read_text()
+    text = written.read_text()
+    # Its own operation would rewrite the table on the way down.
+    assert "ALTER TYPE mood ADD VALUE" in text
+    assert "sync_enum_values" not in text
