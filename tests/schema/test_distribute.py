@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
 from app import distribute
 from tests.catalogue import catalogue, differences
@@ -114,6 +116,10 @@ def test_what_is_sent_comes_in_the_order_that_citus_takes(database: Database) ->
         assert shortened(sent) == ORDER
         assert distribute.distribute(cursor, sent.append) == 0
     assert differences(before, ours(database)) == []
+    # The models are used by others of the process: to spell a statement must not take the constraint from CREATE TABLE.
+    assert "REFERENCES phase2.conversation" in str(
+        CreateTable(distribute.MESSAGE).compile(dialect=postgresql.dialect())
+    )
 
 
 @pytest.mark.server
