@@ -144,11 +144,16 @@ class Table:
 
     @property
     def label(self) -> str:
-        """Name the table for people, and as findings and differences name it: with its schema."""
+        """Name the table for people, and as differences name it: with its schema, quoted where that is needed."""
         return f"{plain(self.schema or self.home)}.{plain(self.name)}"
 
+    @property
+    def found_as(self) -> str:
+        """Name the table as a trace's findings name it: with its schema, never quoted."""
+        return f"{self.schema or self.home}.{self.name}"
+
     def label_of(self, column: str) -> str:
-        """Name a column for people, and as findings and differences name it."""
+        """Name a column for people, and as differences name it."""
         return f"{self.label}.{plain(column)}"
 
     @property

@@ -89,7 +89,7 @@ def _dropped(live: Table, one: Constraint) -> Part:
 def _unavoidable(live: Table, one: Constraint) -> tuple[tuple[str, str], ...]:
     if one.kind in "cf" or (one.kind in "pu" and ddl.using_index(one) is not None):
         return ()
-    return ((f"scan {live.label}", "only the downgrade scans: an exclusion constraint has no other form"),)
+    return ((f"scan {live.found_as}", "only the downgrade scans: an exclusion constraint has no other form"),)
 
 
 def _added(live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:

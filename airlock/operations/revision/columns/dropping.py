@@ -70,7 +70,7 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
                 *((label, "dropped with its values; a downgrade makes it again, without them") for label in labels),
                 *ddl.numbers_lost(live, gone),
             ),
-            accepted=((f"rewrite {live.label}", why),) if rewrites else (),
+            accepted=((f"rewrite {live.found_as}", why),) if rewrites else (),
         )
     )  # fmt: skip
 

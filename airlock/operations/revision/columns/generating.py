@@ -43,7 +43,7 @@ def generated(live: Table, wanted: Table, before: Column, after: Column, found: 
                 Stage.EXPAND, f"make {label} a plain column", sql(*becomes), sql(*replaced(before, live)), own=True,
                 locks=f"{lock} for a moment, no scan",
                 undo=f"exact, but it rewrites {live.label} under ACCESS EXCLUSIVE: a generated column has no other form",
-                accepted=((f"rewrite {live.label}", "only the downgrade rewrites; a generated column has no other form"),),
+                accepted=((f"rewrite {live.found_as}", "only the downgrade rewrites; a generated column has no other form"),),
             )
         )  # fmt: skip
         return

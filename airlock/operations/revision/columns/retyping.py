@@ -111,7 +111,7 @@ def _in_place(
             locks=f"ACCESS EXCLUSIVE on {', '.join([live.sql, *_views(things)])} for a moment, no scan, no rewrite",
             undo=f"exact while every value fits {before.spelt_type}; it rewrites {live.label} under ACCESS EXCLUSIVE"
             if undo_probe else "exact; nothing is lost",
-            accepted=((f"rewrite {live.label}", "only the downgrade rewrites: the narrower type has no other form"),)
+            accepted=((f"rewrite {live.found_as}", "only the downgrade rewrites: the narrower type has no other form"),)
             if undo_probe else (),
         )
     )  # fmt: skip
