@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from alembic.util.exc import CommandError
@@ -11,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airlock.database import missing
 from airlock.database.server_errors import sqlstate
+from airlock.records.errors import AirlockError
 from airlock.records.secrets import scrub
 from airlock.scratch import installations
 
@@ -42,7 +44,9 @@ def one_line(error: BaseException) -> str:
     first = lines[0] if lines else ""
     # asyncpg's adapted errors repeat their class: <class '...'>: message
     first = re.sub(r"^<class '[^']*'>: ", "", first)
-    if sqlstate(error) is None and not isinstance(error, (NotImplementedError, RuntimeError, CommandError)):
+    if sqlstate(error) is None and not isinstance(
+        error, (NotImplementedError, RuntimeError, CommandError, AirlockError)
+    ):
         return f"{type(error).__name__}: {first}" if first else type(error).__name__
     return first or type(error).__name__
 
@@ -56,6 +60,17 @@ def is_about_rows(error: BaseException) -> bool:
     if state is None:
         return isinstance(error, Exception) and not isinstance(error, (SQLAlchemyError, *_NEVER_OF_ROWS))
     return state[:2] in _OF_ROWS
+
+
+def comes_of(error: BaseException, path: str) -> bool:
+    """Tell whether the code of a file stands in the way that an exception, or what caused it, has come."""
+    found: BaseException | None = error
+    while found is not None:
+        frames = traceback.walk_tb(found.__traceback__)
+        if any(frame.f_code.co_filename == path for frame, _ in frames):
+            return True
+        found = found.__cause__
+    return False
 
 
 def missing_role(error: BaseException) -> str | None:

@@ -12,12 +12,20 @@ from airlock.catalogue import fingerprint, publications
 from airlock.database import missing
 from airlock.drivers import raw
 from airlock.operations.downgrade import snapshot
-from airlock.operations.drill.failures import beyond_scratch, is_about_rows, missing_role
+from airlock.operations.drill.failures import beyond_scratch, comes_of, is_about_rows, missing_role
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.trace.judging import judged, with_losses
 from airlock.operations.trace.kin import Kin, read_kin
-from airlock.operations.trace.undoing import Failed, Stuck, Undo, Undone, WantsRole, said
+from airlock.operations.trace.undoing import (
+    Failed,
+    RaisedByRevision,
+    Stuck,
+    Undo,
+    Undone,
+    WantsRole,
+    said,
+)
 from airlock.operations.trace.waiting import holds_and_waits
 from airlock.project import environment
 from airlock.project.environment import Hooks
@@ -137,8 +145,14 @@ class Tracing(Hooks):
             self.traced[-1] = self.consequences.of_downgrade(self.traced[-1])
 
     def _take(self, script: Any, *, up: bool, recorded: bool, undone: bool = False) -> None:
+        """Run env.py for one step. Raises what it raises, and RaisedByRevision for what the revision's own code says so."""
         self._action = _Action(script, up, recorded, undone)
-        environment.run(self.project, self.url, "heads", "up", self)
+        try:
+            environment.run(self.project, self.url, "heads", "up", self)
+        except (AirlockError, CommandError) as error:
+            if comes_of(error, script.path):
+                raise RaisedByRevision(said(error)) from error
+            raise
 
     def _up(self, script: Any, now: int, order: tuple[str, ...]) -> None:
         """Upgrade on sample rows; where they are what it refuses, on others that fit, else on none, unexamined."""

@@ -58,6 +58,10 @@ class WantsRole(Exception):
         self.role = role
 
 
+class RaisedByRevision(RuntimeError):
+    """A revision's own code raised what env.py or airlock would end a run with: it fails as by any other exception."""
+
+
 class Undone(Exception):
     """A downgrade has been seen to its end and is rolled back: what stands above it is as it was."""
 

@@ -127,6 +127,29 @@ COUNTS = (
 )
 
 
+@pytest.mark.parametrize(
+    "ends",
+    ["from alembic.util import CommandError; raise CommandError('not so')", "raise SystemExit('not so')"],
+    ids=["CommandError", "SystemExit"],
+)
+def test_what_a_revision_raises_is_its_own_whatever_class_it_has(
+    ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """Exceptions that end a run of env.py or of airlock end nothing but the revision whose code raises them."""
+    no_way = Revision("no_way", ends, "pass")
+    ini = write_project(tmp_path, [FIRST, no_way, Revision("stays", SECOND.up, ends), LAST], env=HEADER + SYNC.format(
+        driver="psycopg2", options=""))  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RevisionFailed, match="upgrade of no_way failed in scratch") as raised:
+        trace(ini, scratch=server.admin_url, rows=20)
+    report = raised.value.seen
+    assert report is not None
+    told = {(one.revision, one.direction): one for one in report.revisions}
+    assert told["no_way", "up"].unexamined.startswith("the upgrade fails: ")
+    assert told["stays", "down"].refused
+    assert [told[name, "up"].unexamined for name in ("first", "stays", "last")] == ["", "", ""]
+
+
 @pytest.mark.proof
 def test_revisions_that_fail_take_no_process_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
