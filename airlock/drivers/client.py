@@ -14,6 +14,7 @@ import importlib.util
 import os
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers import DRIVERS
 from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.records.errors import Usage
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 # Names the driver to take where several are there.
 CHOICE = "AIRLOCK_DRIVER"
-DRIVERS = ("psycopg2", "psycopg", "asyncpg")
 # Of no common type: what is used of them is said above.
 Connection = Any
 Cursor = Any
@@ -44,7 +44,7 @@ def installed() -> str:
 
 
 NAME = installed()
-_own: Any = importlib.import_module(f"airlock.drivers.own_{NAME}")
+_own: Any = importlib.import_module(f"airlock.drivers.{NAME}.own")
 # What an `except` may name: classes, or tuples of them.
 Error: Any = _own.Error
 OperationalError: Any = _own.OperationalError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_COMMENTS = re.compile(r"\s+|--[^\n]*(?:\n|$)|/\*.*?\*/", re.DOTALL)
 _PLACE = re.compile(r"%(?:%|s|\((\w+)\)s)")
 _TOKEN = re.compile(
     r"""--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$\w*\$).*?\1|;|.""",
@@ -61,3 +62,23 @@ def statements(text: str) -> list[str]:
         else:
             pieces[-1] += token.group()
     return [piece for piece in pieces if piece.strip()]
+
+
+def command(sql: str) -> str:
+    """Tell the first word of a statement in capitals, past comments and white space."""
+    word = re.compile(r"\w+").match(sql, start(sql))
+    return word.group().upper() if word else ""
+
+
+def start(sql: str) -> int:
+    """Tell where a statement begins, past comments and white space."""
+    place = 0
+    while (skipped := _COMMENTS.match(sql, place)) is not None and skipped.end() > place:
+        place = skipped.end()
+    return place
+
+
+def identifiers(sql: str) -> frozenset[str]:
+    """List every word of the text that could be a relation's name, as written and in lower case."""
+    words = set(re.findall(r"\w+", sql)) | set(re.findall(r'"((?:[^"]|"")+)"', sql))
+    return frozenset(words | {word.lower() for word in words})

@@ -7,16 +7,17 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers.spelling import command
 from airlock.recorder.counters import can_flush
 from airlock.recorder.hold_up import Bench, Outside
 from airlock.recorder.observe import PREPARE, Transaction
-from airlock.recorder.source import call_site, command
+from airlock.recorder.source import call_site
 from airlock.records.trace import Observation, Read, StatementRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airlock.recorder.counters import Query
+    from airlock.drivers.statements import Query
 
 # A revision that loops over ten thousand INSERTs is observed after the first ones of a kind and then after
 # every power of two: locks and counters stay until the transaction ends, so nothing is missed.

@@ -8,16 +8,12 @@ counters are read as a transaction begins, and outside a transaction half a seco
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airlock.records.errors import NotExamined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    Row = Sequence[Any]
-    # Runs one query without parameters on some connection and fetches all rows.
-    Query = Callable[[str], Iterable[Row]]
+    from airlock.drivers.statements import Query
 
 # Objects below this number belong to PostgreSQL itself (transam.h, FirstNormalObjectId).
 FIRST_USER_OBJECT = 16384

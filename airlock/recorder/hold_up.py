@@ -16,16 +16,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
+from airlock.drivers.spelling import command, identifiers, start
 from airlock.recorder.counters import FIRST_USER_OBJECT, flush
 from airlock.recorder.observe import named, rebuilt, relations, relations_of, rows_read, without_emptied
-from airlock.recorder.source import command, identifiers, start
 from airlock.records.locks import LockMode
 from airlock.records.trace import Observation, Read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from airlock.recorder.counters import Query
+    from airlock.drivers.statements import Query
     from airlock.recorder.observe import Relation
 
 # Weakest first: each is taken on top of the last and given back in the opposite order.

@@ -18,7 +18,7 @@ from airlock.records.trace import Lock, Observation, Read
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from airlock.recorder.counters import Query, Row
+    from airlock.drivers.statements import Query, Row
 
 # SIReadLock blocks nobody: it is how SERIALIZABLE remembers what was read.
 # `pg_lock_status()` is what the view pg_locks selects from. The virtual transaction's own lock is always

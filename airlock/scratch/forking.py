@@ -21,7 +21,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from airlock.scratch.connect_functions import DRIVERS
+from airlock.drivers import DRIVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from airlock.drivers.connect_functions import replaced
 from airlock.drivers.libpq_environment import ABSENT_FILE, hiding
 from airlock.project.project import Project
 from airlock.records.errors import WrongTarget
-from airlock.scratch.connect_functions import replaced
 from airlock.scratch.programs import NOWHERE, database_environment
 
 if TYPE_CHECKING:

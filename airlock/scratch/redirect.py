@@ -20,8 +20,8 @@ from sqlalchemy.pool import Pool
 
 from airlock.database.server import CONNECT_SECONDS, KEEPALIVE
 from airlock.drivers import client  # noqa: F401  loaded before any door is changed
+from airlock.drivers.connect_functions import replaced
 from airlock.records.errors import WrongTarget
-from airlock.scratch.connect_functions import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from airlock.recorder.counters import Query
+    from airlock.drivers.statements import Query
     from airlock.recorder.row_changes import Act
 
 _SAVEPOINT = "airlock_reach"

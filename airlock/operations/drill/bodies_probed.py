@@ -8,19 +8,19 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import command, identifiers
 from airlock.operations.drill import functions_called
 from airlock.operations.drill.asking import Counted, literal, run
 from airlock.recorder import probes, row_changes
 from airlock.recorder.branches import Branch, Scope
 from airlock.recorder.plpgsql import Unreadable
-from airlock.recorder.source import command, identifiers
 from airlock.recorder.tokens import masked, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from airlock.drivers.statements import Query
     from airlock.operations.drill.functions_called import Function, Known
-    from airlock.recorder.counters import Query
     from airlock.recorder.probes import Probe
     from airlock.recorder.row_changes import Act
 

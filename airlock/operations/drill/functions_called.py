@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airlock.recorder.source import command, identifiers
+from airlock.drivers.spelling import command, identifiers
 from airlock.recorder.tokens import NAME, NUMBER, STRING, WORD, tokens
 
 if TYPE_CHECKING:

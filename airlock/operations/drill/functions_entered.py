@@ -11,18 +11,18 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import command
 from airlock.operations.drill.asking import Counted, asked, literal, run, tried
 from airlock.operations.drill.bodies_probed import bodies_of, definitions, replace_body, settings_of, told_by
 from airlock.recorder import probes, row_changes
-from airlock.recorder.source import command
 from airlock.recorder.tokens import STRING, tokens, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from airlock.drivers.statements import Query
     from airlock.operations.drill.bodies_probed import Probed
     from airlock.operations.drill.functions_called import Function, Functions
-    from airlock.recorder.counters import Query
     from airlock.recorder.row_changes import Act
 
 _MOST = 60

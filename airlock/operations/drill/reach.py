@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers.spelling import command
 from airlock.operations.drill import functions_called, rows_met, unreached_writes
 from airlock.operations.drill.asking import Counted
 from airlock.operations.drill.functions_called import Functions
 from airlock.recorder import installed
 from airlock.recorder import row_changes as reading
-from airlock.recorder.source import command
 from airlock.recorder.tokens import masked, statements
 from airlock.records.drill import Met, Way
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
+    from airlock.drivers.statements import Query
     from airlock.operations.drill.rows_met import Measure
-    from airlock.recorder.counters import Query
     from airlock.recorder.row_changes import Act
 
 _MOST = 100

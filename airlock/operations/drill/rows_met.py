@@ -10,16 +10,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import command
 from airlock.operations.drill import functions_called, functions_entered
 from airlock.operations.drill.asking import Counted, asked, literal, run, tried
 from airlock.recorder import row_changes as reading
-from airlock.recorder.source import command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from airlock.drivers.statements import Query
     from airlock.operations.drill.functions_called import Functions
-    from airlock.recorder.counters import Query
     from airlock.recorder.row_changes import Act
 
 # Written rows of this backend so far, by the table at the top: of a partition, or of a table that inherits.

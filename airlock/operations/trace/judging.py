@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import command
 from airlock.operations.downgrade import rehearse
 from airlock.operations.downgrade.items import items, unknowns
-from airlock.recorder.source import command
 from airlock.records.locks import harms
 from airlock.records.trace import JUDGED_FROM_ROWS, Met
 

@@ -16,8 +16,8 @@ from airlock.records.locks import harms
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from airlock.drivers.statements import Query
     from airlock.operations.older_release.release import Statement
-    from airlock.recorder.counters import Query
     from airlock.records.trace import StatementRecord
     from airlock.samples import Table
 

@@ -14,18 +14,18 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
+from airlock.drivers.asyncpg.methods import asyncpg_methods
+from airlock.drivers.psycopg.async_cursors import psycopg_async_cursors
+from airlock.drivers.psycopg.cursors import psycopg_connections, tap_psycopg
+from airlock.drivers.psycopg2.cursors import Psycopg2Cursor, psycopg2_connect, psycopg2_cursor
+from airlock.drivers.statements import reports
 from airlock.recorder.counters import can_flush
-from airlock.recorder.interception.by_asyncpg import asyncpg_methods
 from airlock.recorder.interception.by_engine import after_execute, before_execute, dbapi_rows, on_error
-from airlock.recorder.interception.by_psycopg import psycopg_connections, tap_psycopg
-from airlock.recorder.interception.by_psycopg2 import Psycopg2Cursor, psycopg2_connect, psycopg2_cursor
-from airlock.recorder.interception.by_psycopg_async import psycopg_async_cursors
-from airlock.recorder.interception.report import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airlock.recorder.interception.report import Listener
+    from airlock.drivers.statements import Listener
 
 
 @contextlib.contextmanager

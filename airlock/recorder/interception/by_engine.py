@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers.psycopg.cursors import PsycopgCursor
+from airlock.drivers.psycopg2.cursors import Psycopg2Cursor
+from airlock.drivers.statements import fail, finish, statement_of
 from airlock.recorder.interception.bound import bound_text
-from airlock.recorder.interception.by_psycopg import PsycopgCursor
-from airlock.recorder.interception.by_psycopg2 import Psycopg2Cursor
-from airlock.recorder.interception.report import fail, finish, statement_of
 
 if TYPE_CHECKING:
-    from airlock.recorder.interception.report import Listener
+    from airlock.drivers.statements import Listener
 
 
 # Where SQLAlchemy writes a percent sign twice.

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airlock.drivers import own_asyncpg, own_psycopg, own_psycopg2
+from airlock.drivers.asyncpg import own as own_asyncpg
+from airlock.drivers.psycopg import own as own_psycopg
+from airlock.drivers.psycopg2 import own as own_psycopg2
 from airlock.drivers.spelling import bound, identifier, literal, statements
 from airlock.recorder.interception import installed
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 MODULES = (own_psycopg2, own_psycopg, own_asyncpg)
 
 
-@pytest.fixture(params=MODULES, ids=lambda module: module.__name__.rpartition("_")[2])
+@pytest.fixture(params=MODULES, ids=lambda module: module.__name__.split(".")[2])
 def driver(request: pytest.FixtureRequest) -> Any:
     return request.param
 

@@ -6,12 +6,12 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from airlock.recorder.interception.report import around, fail, finish, reports, statement_of
+from airlock.drivers.statements import around, fail, finish, reports, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airlock.recorder.interception.report import Listener
+    from airlock.drivers.statements import Listener
 
 
 class PsycopgCursor:

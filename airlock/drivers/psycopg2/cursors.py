@@ -6,12 +6,12 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from airlock.recorder.interception.report import around, reports, statement_of, text_of
+from airlock.drivers.statements import around, reports, statement_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airlock.recorder.interception.report import Listener
+    from airlock.drivers.statements import Listener
 
 
 class Psycopg2Cursor:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from typing import TYPE_CHECKING, Any
+
+from airlock.drivers import DRIVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-    # Gets the driver's name, its connect function, and whether that takes a class first; gives another such function.
-    Replacement = Callable[[str, Callable[..., Any], bool], Callable[..., Any]]
-
-DRIVERS = ("psycopg2", "psycopg", "asyncpg")
+    from airlock.drivers.statements import Replacement
 
 
 @contextlib.contextmanager
@@ -40,23 +40,12 @@ def replaced(replacement: Replacement, *, import_all: bool) -> Iterator[None]:
 
 
 def _replace(driver: str, replacement: Replacement, undo: contextlib.ExitStack) -> None:
-    module: Any = sys.modules[driver]
-
     def patch(owner: Any, value: Any) -> None:
         undo.callback(setattr, owner, "connect", owner.__dict__["connect"])
         owner.connect = value
 
-    if driver == "psycopg":
-        for owner in (module.Connection, module.AsyncConnection):
-            bound = owner.__dict__["connect"].__func__
-            patch(owner, classmethod(replacement(driver, bound, True)))
-        patch(module, module.Connection.connect)
-        return
-    connect = replacement(driver, module.connect, False)
-    patch(module, connect)
-    if driver == "asyncpg":
-        # Its pools connect by way of this one.
-        patch(module.connection, connect)
+    own: Any = importlib.import_module(f"airlock.drivers.{driver}.connect")
+    own.replace(replacement, patch)
 
 
 class _Finder(MetaPathFinder):

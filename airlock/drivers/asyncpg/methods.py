@@ -6,13 +6,13 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from airlock.recorder.interception.report import fail, sent_by_sqlalchemy
-from airlock.recorder.source import command
+from airlock.drivers.spelling import command
+from airlock.drivers.statements import fail, sent_by_sqlalchemy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from airlock.recorder.interception.report import Listener
+    from airlock.drivers.statements import Listener
 
 
 _METHODS = (

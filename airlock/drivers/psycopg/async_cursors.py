@@ -7,12 +7,12 @@ import contextvars
 import functools
 from typing import TYPE_CHECKING, Any
 
-from airlock.recorder.interception.report import fail, sent_by_sqlalchemy, statement_of
+from airlock.drivers.statements import fail, sent_by_sqlalchemy, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from airlock.recorder.interception.report import Listener
+    from airlock.drivers.statements import Listener
 
 _METHODS = ("execute", "executemany")
 # Where AsyncConnection.execute was called, which makes a cursor of its own when it is awaited.

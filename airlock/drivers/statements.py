@@ -6,9 +6,15 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from airlock.recorder.counters import Query
+    Row = Sequence[Any]
+    # Runs one query without parameters on some connection and fetches all rows.
+    Query = Callable[[str], Iterable[Row]]
+    # Gets a driver's name, its connect function, and whether that takes a class first; gives another such function.
+    Replacement = Callable[[str, Callable[..., Any], bool], Callable[..., Any]]
+    # Puts a value in the place of an owner's `connect`, for a while.
+    Patch = Callable[[Any, Any], None]
 
 
 class Listener(Protocol):

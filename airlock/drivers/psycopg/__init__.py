@@ -1,0 +1,1 @@
+"""What is particular to psycopg: airlock's own connections, how statements sent by it are seen, how it connects."""
