@@ -49,7 +49,7 @@ class InFlight(Exception): ...
 
 class OtherRequest(Exception): ...
 """
-WITHOUT_PRIORITY = ("app/models/task.py", "app/tasks.py", "app/api/schemas.py", "app/api/tasks.py")
+WITHOUT_PRIORITY = ("app/models/tables.py", "app/tasks.py", "app/api/schemas.py", "app/api/tasks.py")
 
 
 def release(directory: Path, number: int) -> Path:
@@ -67,7 +67,7 @@ def release(directory: Path, number: int) -> Path:
                 text = text.replace(piece, "")
             (directory / name).write_text(text)
         copy.edit(
-            "app/models/task.py",
+            "app/models/tables.py",
             """    priority: int = Field(
         default=1, ge=1, le=4, sa_type=SmallInteger, sa_column_kwargs={"server_default": text("1")}
     )
