@@ -50,6 +50,29 @@ def test_a_database_goes_up_and_down(ini: Path, empty_database: Database) -> Non
     assert rows(url, "SELECT to_regclass('customer')::text, to_regclass('orders')::text") == [(None, None)]
 
 
+def test_a_transaction_that_env_py_holds_is_left_once_a_revision(ini: Path, empty_database: Database) -> None:
+    """With `engine.begin()` in env.py each revision is committed for itself all the same: by what SQLAlchemy keeps private."""
+    env = ini.parent / "migrations/env.py"
+    text = env.read_text()
+    assert ".connect() as connection" in text
+    env.write_text(text.replace(".connect() as connection", ".begin() as connection"))
+    versions = ini.parent / "migrations/versions"
+    for name, below, up in (
+        ("d4", "c3", 'op.execute("CREATE TABLE seen AS SELECT 4 AS number")'),
+        ("e5", "d4", 'op.execute("INSERT INTO seen VALUES (5)")'),
+        ("f6", "e5", 'op.execute("INSERT INTO seen VALUES (6)")'),
+        ("g7", "f6", 'op.execute("SELECT 1 / 0")'),
+    ):
+        (versions / f"{name}.py").write_text(
+            f'"""Step"""\nfrom alembic import op\nrevision, down_revision = "{name}", "{below}"\n'
+            f"def upgrade():\n    {up}\ndef downgrade():\n    pass\n"
+        )
+    url = plain(empty_database)
+    assert airlock(ini, "upgrade", url=url, timeout=300).code == 40
+    assert rows(url, "SELECT version_num FROM alembic_version") == [("f6",)]
+    assert rows(url, "SELECT count(DISTINCT xmin::text) FROM seen") == [(3,)]
+
+
 def test_a_revision_that_fails_is_undone(ini: Path, empty_database: Database) -> None:
     """One line, exit code 40, the database at the last good revision."""
     (ini.parent / "migrations/versions/d4.py").write_text(
