@@ -39,7 +39,7 @@ class Simple:
 class Body:
     """One list of statements: how one gets into it, the condition as written, and where its first statement begins.
 
-    `before` are the arms that were tried first.
+    `before` are the arms that were tried first; `declared` are a block's declarations.
     """
 
     kind: str
@@ -49,6 +49,7 @@ class Body:
     before: tuple[str, ...] = ()
     simple: list[Simple] = field(default_factory=list)
     inner: list[Body] = field(default_factory=list)
+    declared: Sequence[Sequence[Token]] = ()
 
 
 def read(body: str) -> Body:
@@ -96,8 +97,7 @@ class _Reader:
             while self.place < len(self.some) and (line_end < 0 or self.some[self.place].start < line_end):
                 self.place += 1
         elif word == "DECLARE":
-            self._declarations()
-            self._block(into)
+            self._block(into, self._declarations())
         elif word == "BEGIN":
             self._block(into)
         elif word == "IF":
@@ -121,17 +121,21 @@ class _Reader:
             self.place += 1
         self.place += 1
 
-    def _declarations(self) -> None:
+    def _declarations(self) -> list[Sequence[Token]]:
         self.place += 1
+        found = []
         while self._word() != "BEGIN":
+            first = self.place
             self._until(";")
+            found.append(self.some[first : self.place - 1])
+        return found
 
     def _start(self) -> int:
         return self.some[self.place - 1].end
 
-    def _block(self, into: Body) -> None:
+    def _block(self, into: Body, declared: Sequence[Sequence[Token]] = ()) -> None:
         self.place += 1
-        block = Body(BLOCK, "", "", self._start())
+        block = Body(BLOCK, "", "", self._start(), declared=declared)
         into.inner.append(block)
         self._statements(block, ("EXCEPTION", "END"))
         if self._word() == "EXCEPTION":

@@ -226,14 +226,16 @@ class _Plpgsql:
             return False
         if _CATALOGUE.search(condition):
             return True
-        if _OF_ROWS.search(condition):
-            return False
-        if _OF_THE_CALL.search(condition):
+        # Before FOUND is looked for: a variable may be called so.
+        if words & self.given and words - _OF_CONDITIONS <= self.given:
             return True
-        return bool(words & self.given) and words - _OF_CONDITIONS <= self.given
+        return _OF_ROWS.search(condition) is None and _OF_THE_CALL.search(condition) is not None
 
     def _learn_given(self, body: plpgsql.Body) -> None:
-        """Add variables that are set from the catalogue, or go through it."""
+        """Add variables that are set from the catalogue, as they are declared or later, or go through it."""
+        for some in body.declared:
+            if some and _CATALOGUE.search(span(self.sql, some)):
+                self.given.add(some[0].text.strip('"').lower())
         for one in body.simple:
             text = span(self.sql, one.some)
             if not _CATALOGUE.search(text):
