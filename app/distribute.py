@@ -83,7 +83,7 @@ def _all_needed(cursor: Any) -> Iterator[str]:
         yield f"SELECT create_reference_table('{_name(USER)}')"
     missing = [table for table in OWNED if placed.get(table.name) != DISTRIBUTED]
     if {CONVERSATION, MESSAGE} & set(missing) and _referring(cursor) is not None:
-        yield _spelled(DropConstraint(REFERRING, isolate_from_table=False))
+        yield _spelled(DropConstraint(REFERRING))
     for table in missing:
         beside = "" if table is TASK else f", colocate_with => '{_name(TASK)}'"
         yield f"SELECT create_distributed_table_concurrently('{_name(table)}', 'user_id'{beside})"
