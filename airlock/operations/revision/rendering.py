@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from alembic.autogenerate import renderers
 from alembic.operations import ops
 
+from airlock.operations.revision.alembic_operations import spoken
 from airlock.operations.revision.calls import WIDTH, python
 from airlock.operations.revision.clauses import bound
 from airlock.operations.revision.stepwise import FILL_IN
-from airlock.operations.revision.words import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""A review's faces say the same, say it first, and are the same bytes for the same facts."""
+"""A review's forms say the same, say it first, and are the same bytes for the same facts."""
 
 from __future__ import annotations
 

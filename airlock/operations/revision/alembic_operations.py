@@ -16,7 +16,7 @@ from airlock.operations.revision.clauses import (
     split,
     within,
 )
-from airlock.operations.revision.column_words import column_call
+from airlock.operations.revision.column_calls import column_call
 from airlock.operations.revision.sqltypes import sqlalchemy_type
 
 if TYPE_CHECKING:
