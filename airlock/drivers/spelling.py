@@ -16,9 +16,9 @@ _TOKEN = re.compile(
 )
 
 
-def identifier(name: str) -> str:
-    """Quote a name."""
-    return '"' + name.replace('"', '""') + '"'
+def quoted(*names: str) -> str:
+    """Quote a name, or the parts of one (schema, table) with a dot between them."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def literal(value: Any) -> str:

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
-from airlock.drivers.spelling import command, identifiers, start
+from airlock.drivers.spelling import command, identifiers, literal, quoted, start
 from airlock.recorder.counters import FIRST_USER_OBJECT, flush
 from airlock.recorder.observe import named, rebuilt, relations, relations_of, rows_read, without_emptied
 from airlock.records.locks import LockMode
@@ -76,7 +76,7 @@ class Outside:
         self._before = self._named()
         self._counts = self._counters()
         tables = sorted(
-            f'"{_quoted(relation.schema)}"."{_quoted(relation.name)}"'
+            quoted(relation.schema, relation.name)
             for relation in self._before.values()
             if relation.kind in "rp"
         )
@@ -112,7 +112,7 @@ class Outside:
             self._thread.join()
 
     def _named(self) -> dict[int, Relation]:
-        words = ", ".join("'" + word.replace("'", "''") + "'" for word in sorted(self._names))
+        words = ", ".join(map(literal, sorted(self._names)))
         matching = f"c2.relname IN ({words}) AND c2.oid >= {FIRST_USER_OBJECT}"
         if self._everything or self._calls(words):
             matching = f"c2.relkind IN ('r', 'p', 'm') AND c2.oid >= {FIRST_USER_OBJECT}"
@@ -249,7 +249,3 @@ class _Holder:
             with self.connection.cursor() as cursor:
                 cursor.execute("ROLLBACK")
         self._levels = 0
-
-
-def _quoted(name: str) -> str:
-    return name.replace('"', '""')

@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
-from airlock.samples.tables import NEUTRAL, Table, quoted
+from airlock.drivers.spelling import quoted
+from airlock.samples.tables import NEUTRAL, Table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

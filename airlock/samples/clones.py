@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.records.rows import Strangers
 from airlock.samples.digests import key_sql
 from airlock.samples.fit import fit
 from airlock.samples.plan import make_plan
-from airlock.samples.tables import Table, quoted
 from airlock.samples.values import values_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from airlock.samples.builtin_types import Generator
-    from airlock.samples.tables import Column
+    from airlock.samples.tables import Column, Table
 
 # Far from the numbers that sample rows were made of; farther still where nothing would refuse one that is taken.
 _FAR = 700_000

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import literal
 from airlock.samples.patterns import from_similar, samples
 from airlock.samples.values import null_of
 
@@ -36,12 +37,6 @@ class Constants:
     numbers: tuple[str, ...] = ()
     paths: tuple[tuple[str, ...], ...] = ()
     words: frozenset[str] = field(default_factory=frozenset)
-
-
-def literal(text: str) -> str:
-    """Spell a string for a statement."""
-    doubled = text.replace("'", "''")
-    return f"'{doubled}'" if "\\" not in doubled else "E'" + doubled.replace("\\", "\\\\") + "'"
 
 
 def candidates(column: Column, named: Constants) -> tuple[str, ...]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers.spelling import quoted
 from airlock.samples.builtin_types import Generator
 from airlock.samples.fit import fit
 from airlock.samples.order import can_be_null
 from airlock.samples.plan import insert_sql, make_plan
-from airlock.samples.tables import quoted
 from airlock.samples.values import values_for
 
 if TYPE_CHECKING:

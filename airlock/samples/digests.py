@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.records.rows import RowDifference
-from airlock.samples.tables import Table, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from airlock.records.rows import Strangers
+    from airlock.samples.tables import Table
 
 # Tables of up to so many rows are remembered row by row, so that a difference can be shown and not just counted.
 DETAIL = 2_000

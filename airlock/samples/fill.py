@@ -8,12 +8,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.records.rows import Fill
 from airlock.samples.cycles import forced_cycle, insert_cycle
 from airlock.samples.fit import fit
 from airlock.samples.order import can_be_null, fill_order
 from airlock.samples.plan import insert_sql, make_plan
-from airlock.samples.tables import Check, Table, quoted, read_tables
+from airlock.samples.tables import Check, Table, read_tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.samples.builtin_types import Generator
 from airlock.samples.patterns import samples
-from airlock.samples.tables import quoted
 from airlock.samples.values import null_of, pool, values_for
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import quoted
 from airlock.samples.builtin_types import Generator, Values
 from airlock.samples.order import can_be_null
-from airlock.samples.tables import quoted
 from airlock.samples.values import null_of, values_for
 
 if TYPE_CHECKING:

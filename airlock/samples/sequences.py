@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers.spelling import quoted
 from airlock.records.difference import Difference
-from airlock.samples.tables import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

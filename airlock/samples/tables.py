@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers.spelling import quoted
 from airlock.samples.extension_types import values_of
 from airlock.samples.input_forms import forms_taken
 
@@ -133,12 +134,6 @@ class Table:
         plain_keys = [one for one in self.uniques if not (one.expressions or one.partial or one.exclusion)]
         ordered = sorted(plain_keys, key=lambda it: (not it.primary, len(it.columns), it.name))
         return tuple(one.columns for one in ordered if one.primary or one.not_null)
-
-
-def quoted(identifier: str) -> str:
-    """Quote one identifier for a statement."""
-    doubled = identifier.replace('"', '""')
-    return f'"{doubled}"'
 
 
 _TABLES = """

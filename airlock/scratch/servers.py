@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 
 from airlock.drivers import client
 from airlock.drivers.libpq_environment import no_libpq_environment
-from airlock.drivers.spelling import identifier, literal
+from airlock.drivers.spelling import literal, quoted
 from airlock.records.errors import Denied, NotExamined, Unreachable, Usage, WrongTarget
 from airlock.records.secrets import remember, scrub
 from airlock.scratch import embedded
@@ -106,20 +106,18 @@ class ScratchServer:
         """
         name = f"airlock_scratch_{os.getpid()}_{secrets.token_hex(4)}"
         marker = secrets.token_hex(16)
-        clause = f" TEMPLATE {identifier(template.name)}" if template else ""
+        clause = f" TEMPLATE {quoted(template.name)}" if template else ""
         # Inside, so that a signal between making it and its first use leaves none behind.
         try:
             with _administering(self.admin_url, self.identity) as cursor:
                 try:
-                    cursor.execute(
-                        f"CREATE DATABASE {identifier(name)} OWNER {identifier(self.owner)}{clause}"
-                    )
+                    cursor.execute(f"CREATE DATABASE {quoted(name)} OWNER {quoted(self.owner)}{clause}")
                 except client.InsufficientPrivilege as error:
                     raise Denied(
                         "The scratch server's role may not create databases.",
                         then="--scratch embedded, or GRANT CREATEDB",
                     ) from error
-                cursor.execute(f"ALTER DATABASE {identifier(name)} SET airlock.marker = {literal(marker)}")
+                cursor.execute(f"ALTER DATABASE {quoted(name)} SET airlock.marker = {literal(marker)}")
             yield ScratchDatabase(
                 name=name,
                 url=_at(self.owner_url, name, self.owner, self.password),
@@ -129,7 +127,7 @@ class ScratchServer:
             )
         finally:
             with _administering(self.admin_url, self.identity) as cursor:
-                cursor.execute(f"DROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE)")
+                cursor.execute(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")
 
     def clone(self, source: ScratchDatabase) -> contextlib.AbstractContextManager[ScratchDatabase]:
         """Copy a scratch database in which no session is open."""
@@ -145,8 +143,8 @@ class ScratchServer:
             for name in names:
                 cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,))
                 if cursor.fetchone() is None:
-                    cursor.execute(f"CREATE ROLE {identifier(name)} NOLOGIN")
-                    cursor.execute(f"GRANT {identifier(name)} TO {identifier(self.owner)}")
+                    cursor.execute(f"CREATE ROLE {quoted(name)} NOLOGIN")
+                    cursor.execute(f"GRANT {quoted(name)} TO {quoted(self.owner)}")
                     made.append(name)
         return tuple(made)
 
@@ -213,8 +211,8 @@ def _owned(
         )
         version, major, may_create_roles = cursor.fetchone()
         if may_create_roles:
-            cursor.execute(f"CREATE ROLE {identifier(owner)} LOGIN PASSWORD {literal(password)}")
-            cursor.execute(f"GRANT {identifier(owner)} TO CURRENT_USER")
+            cursor.execute(f"CREATE ROLE {quoted(owner)} LOGIN PASSWORD {literal(password)}")
+            cursor.execute(f"GRANT {quoted(owner)} TO CURRENT_USER")
     if kind in _THROWAWAY:
         # Every scratch database is a copy of this one.
         with _administering(_at(admin_url, "template1"), identity) as cursor:
@@ -232,9 +230,9 @@ def _owned(
         # The role may still own something outside its databases; then it stays, with no way to log in.
         with contextlib.suppress(client.Error), _administering(admin_url, identity) as cursor:
             try:
-                cursor.execute(f"DROP ROLE {identifier(owner)}")
+                cursor.execute(f"DROP ROLE {quoted(owner)}")
             except client.Error:
-                cursor.execute(f"ALTER ROLE {identifier(owner)} NOLOGIN")
+                cursor.execute(f"ALTER ROLE {quoted(owner)} NOLOGIN")
 
 
 @contextlib.contextmanager

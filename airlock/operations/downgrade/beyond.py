@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import raw
-from airlock.operations.downgrade.items import Item, quoted
+from airlock.drivers.spelling import quoted
+from airlock.operations.downgrade.items import Item
 from airlock.records.review import TABLE_DROPPED
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def beyond(cursor: Any, steps: Sequence[Rehearsed], wanted: Sequence[Item]) -> I
     for item in wanted:
         if item.table_at_start is None:
             continue
-        cursor.execute(_DESCENDANTS, (quoted(item.table_at_start),))
+        cursor.execute(_DESCENDANTS, (quoted(*item.table_at_start),))
         for table in cursor.fetchall():
             if (table, None) not in told and (table, item.column_at_start) not in told:
                 told.add((table, item.column_at_start))

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.database import server, server_errors
+from airlock.drivers.spelling import quoted
 from airlock.operations import built, drift
 from airlock.operations.downgrade.beyond import beyond
-from airlock.operations.downgrade.items import Item, items, quoted, unknowns
+from airlock.operations.downgrade.items import Item, items, unknowns
 from airlock.operations.downgrade.recount import Counted
 from airlock.records.errors import AirlockError, LockBudgetSpent, NotExamined, Refused, Usage
 from airlock.records.upgrade import Exported, Loss, LossesCounted
@@ -189,7 +190,7 @@ def _export(cursor: Any, item: Item, rows: int, request: Request) -> None:
     table = item.table_at_start or item.table_at_step
     columns = "*"
     if item.column_at_start is not None:
-        columns = ", ".join([*_keys(cursor, table), quoted((item.column_at_start,))])
+        columns = ", ".join([*_keys(cursor, table), quoted(item.column_at_start)])
     directory = Path(request.export or ".")
     path = directory / f"{item.object.replace('/', '_')}.csv"
     try:
@@ -203,7 +204,7 @@ def _export(cursor: Any, item: Item, rows: int, request: Request) -> None:
             then="--export with an empty directory",
         ) from error
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        query = f"SELECT {columns} FROM ONLY {quoted(table)} WHERE {item.where(at_step=False)}"  # noqa: S608
+        query = f"SELECT {columns} FROM ONLY {quoted(*table)} WHERE {item.where(at_step=False)}"  # noqa: S608
         cursor.copy_expert(f"COPY ({query}) TO STDOUT WITH (FORMAT csv, HEADER)", file)
     request.emit(Exported(item.object, str(path), rows))
 
@@ -212,9 +213,9 @@ def _keys(cursor: Any, table: tuple[str, str]) -> list[str]:
     cursor.execute(
         "SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) "
         "WHERE i.indisprimary AND i.indrelid = %s::regclass ORDER BY array_position(i.indkey::int2[], a.attnum)",
-        (quoted(table),),
+        (quoted(*table),),
     )
-    return [quoted((row[0],)) for row in cursor.fetchall()] or ["ctid"]
+    return [quoted(row[0]) for row in cursor.fetchall()] or ["ctid"]
 
 
 def _refuse(found: Counted, request: Request) -> None:

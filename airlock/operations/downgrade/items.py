@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers.spelling import literal, quoted
 from airlock.records.review import COLUMN_DROPPED, TABLE_DROPPED
 
 if TYPE_CHECKING:
@@ -50,19 +51,14 @@ class Item:
     def count_sql(self, *, at_step: bool) -> str:
         """Spell the query that counts."""
         table = self.table_at_step if at_step else self.table_at_start
-        return f"SELECT count(*) FROM ONLY {quoted(table or self.table_at_step)} WHERE {self.where(at_step=at_step)}"  # noqa: S608
+        return f"SELECT count(*) FROM ONLY {quoted(*(table or self.table_at_step))} WHERE {self.where(at_step=at_step)}"  # noqa: S608
 
     def where(self, *, at_step: bool) -> str:
         """Spell the condition of a row that loses something."""
         if not at_step and self.condition_at_start is not None:
             return self.condition_at_start
         column = self.column_at_step if at_step else self.column_at_start
-        return self.condition.replace("{column}", quoted((column,))) if column is not None else self.condition
-
-
-def quoted(names: Sequence[str]) -> str:
-    """Quote and join the parts of a name."""
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+        return self.condition.replace("{column}", quoted(column)) if column is not None else self.condition
 
 
 def items(steps: Sequence[Rehearsed]) -> Iterator[Item]:
@@ -110,7 +106,7 @@ def _of_column(
     elif now.type == column.type and now.labels == column.labels:
         return
     elif now.labels is not None:
-        labels = ", ".join("'" + label.replace("'", "''") + "'" for label in now.labels)
+        labels = ", ".join(map(literal, now.labels))
         why, condition = (
             f"values that {now.type} does not have",
             f"{{column}} IS NOT NULL AND {{column}}::text NOT IN ({labels})",
@@ -191,10 +187,10 @@ def _breaking(rule: Restriction, there: Snapshot) -> str | None:
 
     def column(oid: int, number: int) -> str | None:
         found = there.columns.get((oid, number))
-        return quoted((found.name,)) if found is not None else None
+        return quoted(found.name) if found is not None else None
 
-    found = rule.breaking(quoted(table[1:]), column, quoted(target) if target is not None else None)
-    return found.replace("{table}", quoted(table)) if found is not None else None
+    found = rule.breaking(quoted(*table[1:]), column, quoted(*target) if target is not None else None)
+    return found.replace("{table}", quoted(*table)) if found is not None else None
 
 
 def _changed_by_cast(above: str, below: str) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airlock.drivers import raw
+from airlock.drivers.spelling import quoted
 from airlock.operations.downgrade.beyond import held, named
-from airlock.operations.downgrade.items import quoted
 from airlock.records.errors import NotExamined, Refused
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Counted:
         if locking:
             # The step is about to take this lock anyway; taken late, it would be an upgrade of a weaker one.
             # What the server refuses by itself needs none.
-            tables = sorted({quoted(item.table_at_step) for item in mine if not item.enforced})
+            tables = sorted({quoted(*item.table_at_step) for item in mine if not item.enforced})
             if tables:
                 raw.execute(connection, f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
         for item in mine:
@@ -99,7 +99,7 @@ class Counted:
 
 
 def _there(item: Item) -> str:
-    table = f"pg_catalog.to_regclass({_literal(quoted(item.table_at_step))})"
+    table = f"pg_catalog.to_regclass({_literal(quoted(*item.table_at_step))})"
     if item.column_at_step is None:
         return f"SELECT {table} IS NOT NULL"
     column = f"attname = {_literal(item.column_at_step)} AND NOT attisdropped"
@@ -107,7 +107,7 @@ def _there(item: Item) -> str:
 
 
 def _sees_less(item: Item) -> str:
-    return f"SELECT pg_catalog.row_security_active({_literal(quoted(item.table_at_step))}::regclass)"
+    return f"SELECT pg_catalog.row_security_active({_literal(quoted(*item.table_at_step))}::regclass)"
 
 
 def _literal(text: str) -> str:

@@ -61,9 +61,3 @@ def asked(own: Query, question: str, *, outside: bool) -> list[Any] | None:
             return list(own(question))
     except Exception:  # noqa: BLE001  a question that cannot be asked has no answer
         return None
-
-
-def literal(text: str) -> str:
-    """Spell a name as a string."""
-    doubled = text.replace("'", "''")
-    return f"'{doubled}'"

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.drivers.spelling import command, identifiers
+from airlock.drivers.spelling import command, identifiers, literal, quoted
 from airlock.operations.drill import functions_called
-from airlock.operations.drill.asking import Counted, literal, run
+from airlock.operations.drill.asking import Counted, run
 from airlock.recorder import probes, row_changes
 from airlock.recorder.branches import Branch, Scope
 from airlock.recorder.plpgsql import Unreadable
@@ -253,14 +253,10 @@ def _given_by(statement: str, plain: Sequence[Act], function: Function | None) -
         if not found or len(found) > len(function.arguments):
             continue
         listed = ", ".join(
-            f"{text} AS {_name(one)}" for one, text in zip(function.arguments, found, strict=False)
+            f"{text} AS {quoted(one)}" for one, text in zip(function.arguments, found, strict=False)
         )
         return act.table, f"(SELECT {name}.tableoid, {name}.ctid, {listed} FROM {scope.source}) AS {name}"
     return "", ""
-
-
-def _name(plain: str) -> str:
-    return '"' + plain.replace('"', '""') + '"'
 
 
 def _scope(table: str, probe: Probe, given: str) -> Scope:
@@ -269,9 +265,9 @@ def _scope(table: str, probe: Probe, given: str) -> Scope:
         return _NOWHERE
     if given:
         return Scope("", given, probe.condition, "")
-    quoted = _name(table)
-    both = f"{quoted} AS new JOIN {quoted} AS old ON old.ctid = new.ctid"
-    return Scope("", both if "old." in probe.condition.lower() else f"{quoted} AS new", probe.condition, "")
+    named = quoted(table)
+    both = f"{named} AS new JOIN {named} AS old ON old.ctid = new.ctid"
+    return Scope("", both if "old." in probe.condition.lower() else f"{named} AS new", probe.condition, "")
 
 
 def _number(settings: dict[str, str], name: str) -> int:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.operations.drill import failures
 from airlock.samples.digests import key_sql
-from airlock.samples.tables import quoted
 from airlock.samples.values import values_for
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
-from airlock.samples.tables import quoted
+from airlock.drivers.spelling import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection

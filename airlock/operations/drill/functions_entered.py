@@ -11,8 +11,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airlock.drivers.spelling import command
-from airlock.operations.drill.asking import Counted, asked, literal, run, tried
+from airlock.drivers.spelling import command, literal
+from airlock.operations.drill.asking import Counted, asked, run, tried
 from airlock.operations.drill.bodies_probed import bodies_of, definitions, replace_body, settings_of, told_by
 from airlock.recorder import probes, row_changes
 from airlock.recorder.tokens import STRING, tokens, value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
-from airlock.samples.tables import quoted
+from airlock.drivers.spelling import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection

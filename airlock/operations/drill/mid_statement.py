@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airlock.drivers import client
-from airlock.samples.tables import quoted
+from airlock.drivers.spelling import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock import samples
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.operations.drill.constants_of_statements import CERTAIN, COMPUTED, WRITTEN
 from airlock.operations.drill.constants_read import constants
 from airlock.operations.drill.rows_chosen import at_places, chosen, wanted
@@ -19,7 +20,6 @@ from airlock.recorder import row_changes as reading
 from airlock.recorder.tokens import NAME, STRING, WORD, tokens
 from airlock.samples.constants import Constants, candidates
 from airlock.samples.digests import key_sql
-from airlock.samples.tables import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airlock.drivers.spelling import command
+from airlock.drivers.spelling import command, literal
 from airlock.operations.drill import functions_called, functions_entered
-from airlock.operations.drill.asking import Counted, asked, literal, run, tried
+from airlock.operations.drill.asking import Counted, asked, run, tried
 from airlock.recorder import row_changes as reading
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.operations.drill import compare, failures
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined
 from airlock.recorder import row_changes
 from airlock.records.drill import Loss
 from airlock.samples.digests import key_sql
-from airlock.samples.tables import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

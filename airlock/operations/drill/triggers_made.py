@@ -11,6 +11,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.operations.drill.asking import asked, run
 from airlock.operations.drill.bodies_probed import bodies_of, definitions, replace_body, settings_of, told_by
 from airlock.operations.drill.constants_of_statements import all_certain
@@ -18,7 +19,6 @@ from airlock.operations.drill.functions_called import Functions
 from airlock.operations.drill.rows_made import made, tables_of
 from airlock.recorder import row_changes
 from airlock.samples.constants import Constants
-from airlock.samples.tables import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

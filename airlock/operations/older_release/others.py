@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
-from airlock.samples.tables import quoted
+from airlock.drivers.spelling import literal, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,16 +43,19 @@ def read_others(cursor: Any) -> Iterator[Other]:
     """Read all of the project's. None is called: what names it is parsed and analysed, and that tells."""
     cursor.execute(_ROUTINES)
     for schema, name, kind, types in cursor.fetchall():
-        place, shown = f"{quoted(schema)}.{quoted(name)}", f"{plain(schema)}.{plain(name)}"
+        place, shown = quoted(schema, name), f"{plain(schema)}.{plain(name)}"
         listed = f"({', '.join(types)})"
         if kind == "p":
-            literal = f"{place}{listed}".replace("'", "''")
-            yield Other(f"{shown}{listed}", f"CALL {shown}{listed}", f"SELECT '{literal}'::regprocedure")
+            yield Other(
+                f"{shown}{listed}",
+                f"CALL {shown}{listed}",
+                f"SELECT {literal(f'{place}{listed}')}::regprocedure",
+            )
         else:
             given = ", ".join(f"NULL::{one}" for one in types)
             yield Other(f"{shown}{listed}", f"SELECT {shown}{listed}", f"SELECT {place}({given})")
     cursor.execute(_SEQUENCES)
     for schema, name in cursor.fetchall():
-        literal = f"{quoted(schema)}.{quoted(name)}".replace("'", "''")
         shown = f"{plain(schema)}.{plain(name)}"
-        yield Other(shown, f"SELECT nextval('{shown}')", f"SELECT nextval('{literal}'::regclass)")
+        sent = f"SELECT nextval({literal(quoted(schema, name))}::regclass)"
+        yield Other(shown, f"SELECT nextval('{shown}')", sent)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.operations.older_release.others import Other, read_others
 from airlock.operations.older_release.rights import Rights, read_rights, refusals
 from airlock.operations.older_release.statements import FIRST_NUMBER, first_line, fresh_row
@@ -14,7 +15,6 @@ from airlock.operations.older_release.tighter import asked, edges, literal, trie
 from airlock.operations.older_release.views import View, read_views, view_statements
 from airlock.records.findings import Finding
 from airlock.samples import Table, read_tables
-from airlock.samples.tables import quoted
 from airlock.samples.values import values_for
 
 if TYPE_CHECKING:

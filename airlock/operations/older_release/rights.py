@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.operations.older_release.tighter import tried
-from airlock.samples.tables import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

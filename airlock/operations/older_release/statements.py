@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.samples.tables import quoted
+from airlock.drivers.spelling import quoted
 from airlock.samples.values import values_for
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
-from airlock.samples.tables import quoted
+from airlock.drivers.spelling import quoted
 from airlock.samples.values import values_for
 
 if TYPE_CHECKING:

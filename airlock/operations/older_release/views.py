@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers.spelling import quoted
 from airlock.operations.older_release.tighter import asked, literal
-from airlock.samples.tables import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

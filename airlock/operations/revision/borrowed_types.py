@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers.spelling import literal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,12 +36,7 @@ def statement(ask: Callable[[str], list[Any]], schema: str | None, name: str, ta
 
     `ask` runs a query in the database that the history made and gives its rows. Reads only.
     """
-    where = "true" if schema is None else f"n.nspname = {_literal(schema)}"
-    query = _DEFINITION.replace("{where}", where).replace("'{name}'", _literal(name))
+    where = "true" if schema is None else f"n.nspname = {literal(schema)}"
+    query = _DEFINITION.replace("{where}", where).replace("'{name}'", literal(name))
     rows = [row[0] for row in ask(query) if row[0] is not None]
     return f"CREATE {rows[0].replace('{target}', target, 1)}" if rows else None
-
-
-def _literal(text: str) -> str:
-    doubled = text.replace("'", "''")
-    return f"'{doubled}'"

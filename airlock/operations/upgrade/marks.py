@@ -12,6 +12,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airlock.drivers.spelling import quoted
+
 if TYPE_CHECKING:
     from airlock.database.server import type_connection
 
@@ -29,7 +31,7 @@ class VersionTable:
     def sql(self) -> str:
         """Spell the table, quoted."""
         parts = [self.schema, self.name] if self.schema else [self.name]
-        return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+        return quoted(*parts)
 
 
 @dataclass(frozen=True)

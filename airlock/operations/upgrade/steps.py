@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.catalogue import publications
 from airlock.drivers import raw
 from airlock.drivers.engine_events import listening
+from airlock.drivers.spelling import literal
 from airlock.operations.upgrade import leftovers, marks, plan, position
 from airlock.operations.upgrade.held import commit_below
 from airlock.operations.upgrade.transaction_end import ends_transaction
@@ -281,8 +282,7 @@ def _resolved(context: MigrationContext) -> marks.VersionTable:
         table = marks.VersionTable(table.name, translated[table.schema])
     if table.schema is not None:
         return table
-    literal = table.sql.replace("'", "''")
-    schema = raw.scalar(context.connection, _WHERE_IT_IS + f"pg_catalog.to_regclass('{literal}')")
+    schema = raw.scalar(context.connection, _WHERE_IT_IS + f"pg_catalog.to_regclass({literal(table.sql)})")
     return table if schema is None else marks.VersionTable(table.name, str(schema))
 
 

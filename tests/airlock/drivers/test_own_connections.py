@@ -15,7 +15,7 @@ import pytest
 from airlock.drivers.asyncpg import own as own_asyncpg
 from airlock.drivers.psycopg import own as own_psycopg
 from airlock.drivers.psycopg2 import own as own_psycopg2
-from airlock.drivers.spelling import bound, identifier, literal, statements
+from airlock.drivers.spelling import bound, literal, quoted, statements
 from airlock.recorder.interception import installed
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def test_values_are_spelt() -> None:
     assert literal("a\\'b") == "E'a\\\\''b'"
     assert literal([]) == "'{}'"
     assert literal(["a", None, True]) == "ARRAY['a', NULL, true]"
-    assert identifier('a"b') == '"a""b"'
+    assert quoted('a"b') == '"a""b"'
     assert bound("a %% %s", None) == "a %% %s"
     assert bound("%(a)s %% %(a)s", {"a": "x%s"}) == "'x%s' % 'x%s'"
 
