@@ -76,7 +76,6 @@ def needed(cursor: Any) -> str | None:
 
 
 def _all_needed(cursor: Any) -> Iterator[str]:
-    # Isolated from its table, as SQLAlchemy does unless told not to, the model's constraint would be gone from CREATE TABLE.
     cursor.execute(_PLACED)
     placed = {name: tuple(kind.strip("()").split(",")) for name, kind in cursor.fetchall()}
     if placed.get(USER.name) != REFERENCE:
@@ -88,6 +87,7 @@ def _all_needed(cursor: Any) -> Iterator[str]:
         beside = "" if table is TASK else f", colocate_with => '{_name(TASK)}'"
         yield f"SELECT create_distributed_table_concurrently('{_name(table)}', 'user_id'{beside})"
     if _referring(cursor) is None:
+        # Isolated from its table, as SQLAlchemy does unless told not to, the model's would be gone from CREATE TABLE.
         yield f"{_spelled(AddConstraint(REFERRING, isolate_from_table=False))} NOT VALID"
     if _referring(cursor) is False:
         yield f"ALTER TABLE {_name(MESSAGE)} VALIDATE CONSTRAINT {_DIALECT.identifier_preparer.format_constraint(REFERRING)}"

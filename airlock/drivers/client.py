@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airlock.drivers import DRIVERS
 from airlock.drivers.libpq_environment import no_libpq_environment
@@ -21,6 +21,8 @@ from airlock.records.errors import Usage
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+
+    _Found = TypeVar("_Found")
 
 # Names the driver to take where several are there.
 CHOICE = "AIRLOCK_DRIVER"
@@ -64,6 +66,25 @@ def told(error: Any, name: str) -> str | None:
         if found is not None:
             return str(found)
     return None
+
+
+def in_savepoint(cursor: Cursor, work: Callable[[], _Found]) -> _Found | None:
+    """Do some work inside the cursor's transaction; None, all of it undone, where the server refuses a part of it."""
+    cursor.execute("SAVEPOINT airlock_work")
+    found: _Found | None
+    try:
+        found = work()
+    except Error:
+        cursor.execute("ROLLBACK TO SAVEPOINT airlock_work")
+        found = None
+    cursor.execute("RELEASE SAVEPOINT airlock_work")
+    return found
+
+
+def rows(cursor: Cursor, query: str) -> list[tuple[Any, ...]]:
+    """Run a query and fetch all that it finds."""
+    cursor.execute(query)
+    return list(cursor.fetchall())
 
 
 def place(connection: Connection) -> dict[str, str]:

@@ -7,7 +7,6 @@ rows are known by the server's counters alone.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,6 +44,11 @@ class Act:
     inner: Scope | None = None
     # Inside a body: the whole of it, where what the act is about may be said.
     around: str = ""
+
+    @property
+    def relation(self) -> str:
+        """Name the table without its schema and its quotes; empty where the text does not say."""
+        return self.table.rpartition(".")[2].strip('"')
 
     @property
     def shown(self) -> str:
@@ -108,17 +112,6 @@ def bodies(statement: str) -> tuple[str, ...]:
     if not some or some[0].word != "DO":
         return ()
     return tuple(value(token) for token in some if token.kind == STRING)
-
-
-def calls(statement: str) -> tuple[str, ...]:
-    """Name the functions and procedures that a text calls, as written and without their schema."""
-    some = tokens(statement)
-    found = {
-        one.text.strip('"').lower() if one.kind == WORD else one.text[1:-1].replace('""', '"')
-        for one, following in itertools.pairwise(some)
-        if one.kind in (WORD, NAME) and following.text == "("
-    }
-    return tuple(sorted(found))
 
 
 def _literals_until_semicolon(some: Sequence[Token], place: int) -> Iterator[str]:

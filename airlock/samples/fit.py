@@ -123,15 +123,11 @@ def _rows(plan: Plan, instead: dict[str, Generator], count: int) -> str:
 
 
 def _ask(cursor: Any, query: str) -> Any:
-    cursor.execute("SAVEPOINT airlock_fit")
-    try:
+    def first() -> Any:
         cursor.execute(query)
-        row = cursor.fetchone()
-    except client.Error:
-        cursor.execute("ROLLBACK TO SAVEPOINT airlock_fit")
-        row = None
-    cursor.execute("RELEASE SAVEPOINT airlock_fit")
-    return row
+        return cursor.fetchone()
+
+    return client.in_savepoint(cursor, first)
 
 
 def _fit_one(cursor: Any, plan: Plan, check: Check, checks: Sequence[Check]) -> None:

@@ -38,13 +38,11 @@ def forms_taken(cursor: Any, full: str) -> tuple[str, ...]:
 
     Runs one read-only block in the caller's transaction, which goes on whatever it raises.
     """
-    cursor.execute("SAVEPOINT airlock_forms")
-    try:
+
+    def ask() -> str:
         cursor.execute(_ASK, (list(FORMS), full))
         cursor.execute("SELECT current_setting('airlock.forms', true)")
-        taken = (cursor.fetchone() or ("",))[0] or ""
-    except client.Error:
-        cursor.execute("ROLLBACK TO SAVEPOINT airlock_forms")
-        return ()
-    cursor.execute("RELEASE SAVEPOINT airlock_forms")
+        return str((cursor.fetchone() or ("",))[0] or "")
+
+    taken = client.in_savepoint(cursor, ask) or ""
     return tuple(FORMS[int(number) - 1] for number in taken.split())

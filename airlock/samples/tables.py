@@ -135,6 +135,11 @@ class Table:
         ordered = sorted(plain_keys, key=lambda it: (not it.primary, len(it.columns), it.name))
         return tuple(one.columns for one in ordered if one.primary or one.not_null)
 
+    @property
+    def tied(self) -> frozenset[str]:
+        """The columns that tell rows, or refer to others: another value there makes another row of it."""
+        return frozenset(it for one in (*self.keys, *(it.columns for it in self.foreign_keys)) for it in one)
+
 
 _TABLES = """
 SELECT c.oid, n.nspname, c.relname,

@@ -142,7 +142,7 @@ def told_by(
         given = _given_by(statement, plain, one.function)
         yield from _of_body(known, one, names, settings, entered, given, fixed=fixed)
     for act in plain:
-        for trigger in known.behind(act.table.rpartition(".")[2].strip('"'), statement):
+        for trigger in known.behind(act.relation, statement):
             if _stays_shut(trigger.when, names, fixed=fixed):
                 continue
             prefix = f"airlock.reach_f{trigger.function}"

@@ -55,7 +55,7 @@ def look(
     rules = tuple(
         act
         for one in plain
-        for rule in known.rules.get(_plain(one.table), ())
+        for rule in known.rules.get(one.relation.lower(), ())
         if f" ON {one.kind} TO " in rule
         for act in row_changes.body_acts(rule)
     )
@@ -77,10 +77,6 @@ def look(
 
 def _may_enter(statement: str) -> bool:
     return command(statement) not in {"DECLARE", "FETCH", "CLOSE", "PREPARE", "COPY", "EXPLAIN"}
-
-
-def _plain(table: str) -> str:
-    return table.rpartition(".")[2].strip('"').lower()
 
 
 @contextlib.contextmanager

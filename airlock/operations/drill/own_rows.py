@@ -67,9 +67,10 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     tables = {name for name, one in start.digests.items() if one.rows is not None and one.count}
     python = python_constants(subject.facts.path.read_text())
     guards = ""
+    sure = named(up, down)
     for fitting in (None, later):
         made = rows_of_statements.seek(
-            subject.ledger, (*up, *down), tables, python, subject.turn, named(up, down), fitting
+            subject.ledger, (*up, *down), tables, python, subject.turn, sure, fitting
         )
         if not made.count:
             continue

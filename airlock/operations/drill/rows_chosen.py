@@ -130,16 +130,7 @@ def _asked(cursor: Any, scope: Scope, alias: str, condition: str, among: Sequenc
         f"{scope.prefix} SELECT DISTINCT {spelled} FROM {scope.source} "
         f"WHERE ({condition}) AND {at_places(alias, among)} ORDER BY 1"
     )
-    cursor.execute("SAVEPOINT airlock_sought")
-    found: list[str] | None
-    try:
-        cursor.execute(query)
-        found = [str(row[0]) for row in cursor.fetchall()]
-    except client.Error:
-        found = None
-        cursor.execute("ROLLBACK TO SAVEPOINT airlock_sought")
-    cursor.execute("RELEASE SAVEPOINT airlock_sought")
-    return found
+    return client.in_savepoint(cursor, lambda: [str(row[0]) for row in client.rows(cursor, query)])
 
 
 def _alias_in(scope: Scope, table: Table) -> str | None:

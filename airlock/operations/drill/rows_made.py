@@ -50,7 +50,7 @@ def tables_of(act: Act, known: Collection[Table], *, beside: bool) -> Iterator[T
     text = act.around or (f"{act.scope.prefix} {act.text}" if act.scope is not None else act.text)
     words = _words(text)
     named = [table for table in known if table.name.lower() in words]
-    written = act.table.rpartition(".")[2].strip('"').lower()
+    written = act.relation.lower()
     mine = [it for it in named if beside or it.name.lower() == written]
     yield from sorted(mine, key=lambda it: (it.name.lower() == written, it.label))
 
@@ -68,14 +68,7 @@ def _words(text: str) -> set[str]:
 
 def made(cursor: Any, table: Table, *rest: Any) -> list[Row]:
     """Make rows of one table for one act; none where the table lets them in and not out again (a trigger, a rule)."""
-    cursor.execute("SAVEPOINT airlock_act")
-    try:
-        found = _make(cursor, table, *rest)
-    except client.Error:
-        found = []
-        cursor.execute("ROLLBACK TO SAVEPOINT airlock_act")
-    cursor.execute("RELEASE SAVEPOINT airlock_act")
-    return found
+    return client.in_savepoint(cursor, lambda: _make(cursor, table, *rest)) or []
 
 
 def _make(
@@ -259,8 +252,8 @@ def _insert(
         f"SELECT {', '.join(f'c.{quoted(name)}' for name in names)} FROM (SELECT {listed} FROM (SELECT * FROM {table.sql} "
         f"OFFSET {place} LIMIT 1) AS o) AS c WHERE {checks or 'true'}{free} RETURNING tableoid::text || ctid::text, {key}"
     )
-    cursor.execute("SAVEPOINT airlock_sought")
-    try:
+
+    def insert() -> Any:
         cursor.execute(statement)
         row = cursor.fetchone()
         if row and same:
@@ -270,8 +263,7 @@ def _insert(
                 f"UPDATE {table.sql} AS t SET {alike} WHERE {where} RETURNING tableoid::text || ctid::text, {key}"
             )
             row = cursor.fetchone()
-    except client.Error:
-        cursor.execute("ROLLBACK TO SAVEPOINT airlock_sought")
-        return None
-    cursor.execute("RELEASE SAVEPOINT airlock_sought")
+        return row
+
+    row = client.in_savepoint(cursor, insert)
     return (str(row[0]), str(row[1])) if row else None

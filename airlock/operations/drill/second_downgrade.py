@@ -76,7 +76,7 @@ def _alter(ledger: Ledger, before: State, above: State, acts: Iterable[Act]) -> 
     Where triggers are, where rows refer to the table, or where others inherit from it, nothing is deleted: that would change
     more than one row.
     """
-    names = {act.table.rpartition(".")[2].strip('"').lower() for act in acts if act.kind in _WRITES}
+    names = {act.relation.lower() for act in acts if act.kind in _WRITES}
     altered: Altered = set()
     for table in ledger.tables(before.tables() & above.tables()):
         then, now = before.digests.get(table.label), above.digests.get(table.label)
@@ -141,9 +141,8 @@ def _ties(ledger: Ledger, table: Table) -> tuple[bool, bool]:
 
 def _change(ledger: Ledger, table: Table, key: str, common: Collection[str]) -> str:
     """Give one column of one row the value that another row has there; name the column, nothing where none can be."""
-    fixed = {name for one in (*table.keys, *(it.columns for it in table.foreign_keys)) for name in one}
     for column in table.columns:
-        if column.name in fixed or column.name not in common or column.identity:
+        if column.name in table.tied or column.name not in common or column.identity:
             continue
         name = quoted(column.name)
         other = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
@@ -138,8 +139,9 @@ def _act_as_clients(cursor: Any, tables: Sequence[Table], triggers: Collection[T
     if not any("UPDATE" in one.events for one in triggers):
         return
     for table in tables:
-        fixed = {name for key in (*table.keys, *(it.columns for it in table.foreign_keys)) for name in key}
-        columns = [quoted(it.name) for it in table.columns if it.name not in fixed and not it.identity][:4]
+        columns = [quoted(it.name) for it in table.columns if it.name not in table.tied and not it.identity][
+            :4
+        ]
         # Of this transaction and those inside it: nobody else writes here.
         mine = "xmin::text::bigint >= pg_current_xact_id()::xid::text::bigint"
         changes = [f"SET {name} = {name} WHERE {mine}" for name in columns[:1]]
@@ -150,9 +152,4 @@ def _act_as_clients(cursor: Any, tables: Sequence[Table], triggers: Collection[T
             for name in columns
         ]
         for change in changes:
-            cursor.execute("SAVEPOINT airlock_change")
-            try:
-                cursor.execute(f"UPDATE {table.sql} AS t {change}")
-            except client.Error:
-                cursor.execute("ROLLBACK TO SAVEPOINT airlock_change")
-            cursor.execute("RELEASE SAVEPOINT airlock_change")
+            client.in_savepoint(cursor, partial(cursor.execute, f"UPDATE {table.sql} AS t {change}"))

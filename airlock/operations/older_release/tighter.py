@@ -138,13 +138,7 @@ def _values(cursor: Any, column: Column) -> list[str | None]:
 
 def asked(cursor: Any, sql: str) -> list[tuple[Any, ...]]:
     """Ask, and take it for no answer where a type or a column has gone meanwhile."""
-    cursor.execute("SAVEPOINT airlock_asked")
-    try:
-        cursor.execute(sql)
-        return list(cursor.fetchall())
-    except client.Error:
-        cursor.execute("ROLLBACK TO airlock_asked")
-        return []
+    return client.in_savepoint(cursor, lambda: client.rows(cursor, sql)) or []
 
 
 def literal(text: str | None) -> str:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from airlock.project.project import Project
 
-_RELATIVE = re.compile(r"(?:.*[@])?[+-]\d+|.*[^@][+-]\d+")
-
 
 def is_relative(target: str) -> bool:
     """Say whether the target counts from where the database stands (`+1`, `-2`, `branch@-1`)."""
