@@ -45,7 +45,8 @@ def standing(progress: Progress, target: Target, observer: Observer) -> str:
     progress.heads = heads
     if progress.before is not None and heads != progress.before:
         return f"Now at {names(heads)} ({progress.done} done)."
-    return f"Nothing changed; still at {names(heads)}."
+    # What left its transaction may have changed something that no version row tells of.
+    return f"{'Still' if progress.left_transaction else 'Nothing changed; still'} at {names(heads)}."
 
 
 def names(heads: tuple[str, ...]) -> str:

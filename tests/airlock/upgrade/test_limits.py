@@ -128,6 +128,20 @@ def test_a_statement_past_its_budget(transactional: bool, tmp_path: Path, empty_
     assert version(empty_database) == [("w1",)]
 
 
+def test_half_a_revision_is_not_nothing(tmp_path: Path, empty_database: Database) -> None:
+    """The version row stands where it stood, and a table that no version row tells of is there."""
+    body = 'with op.get_context().autocommit_block():\n    op.execute("CREATE TABLE IF NOT EXISTS half ()")\n'
+    ini = write_project(
+        tmp_path,
+        [FIRST, Revision("w2", f'{body}    op.execute("SELECT pg_sleep(30)")', extra="resumable = True")],
+    )
+    assert forked.airlock(ini, "upgrade", "w1", url=empty_database.url).code == 0
+    ran = forked.airlock(ini, "upgrade", "--statement-timeout", "300ms", url=empty_database.url)
+    assert "Still at w1. w2 is half applied; it is resumable: run the same again." in ran.error, ran.error
+    assert "Nothing changed" not in ran.error
+    assert rows(empty_database.url, "SELECT to_regclass('half') IS NOT NULL") == [(True,)]
+
+
 def test_a_statement_budget_of_nothing_is_none(tmp_path: Path, empty_database: Database) -> None:
     """As in PostgreSQL, 0 is no limit, and not one of no time at all."""
     ini = write_project(tmp_path, [FIRST])
