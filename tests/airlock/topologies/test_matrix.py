@@ -136,6 +136,8 @@ def scene(place: str, pair: Pair, tmp_path: Path) -> Iterator[Scene]:
     rows(direct, "CREATE PUBLICATION everything FOR ALL TABLES")
     made = Scene(make_url(place).set(database=name).render_as_string(), direct, tmp_path)
     assert forked.airlock(write_project(tmp_path, [FIRST]), "upgrade", url=direct).code == 0
+    # Pgpool-II connects to both, and calls a database that the standby has not replayed yet an unknown message kind.
+    until(lambda: rows(pair.standby.url(name), "SELECT count(*) FROM t"), "the standby has the table")
     yield made
     rows(pair.primary.url(), f"DROP DATABASE {name} WITH (FORCE)")
 
