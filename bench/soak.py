@@ -200,7 +200,11 @@ def standby_away(place: Place) -> None:
         place.standby.stop("immediate")
         time.sleep(6)
         place.standby.start()
-        until(lambda: rows(url, "SELECT 1 FROM pg_stat_replication"), "the standby follows again", 60)
+        try:
+            until(lambda: rows(url, "SELECT 1 FROM pg_stat_replication"), "the standby follows again", 60)
+        except AssertionError as error:
+            log = (place.standby.data / "server.log").read_text().splitlines()
+            raise AssertionError("\n".join([str(error), *log[-20:]])) from None
     finally:
         rows(url, "ALTER SYSTEM RESET synchronous_standby_names")
         rows(url, "SELECT pg_reload_conf()")
@@ -289,7 +293,14 @@ def check(place: Place, traffic: Traffic) -> None:
 def soak(minutes: float, seed: int) -> int:
     """Let it all happen; print a line for each event and a last one for the whole."""
     chance = random.Random(seed)  # noqa: S311
-    settings = {"wal_level": "replica", "max_connections": "40", "max_prepared_transactions": "5"}
+    settings = {
+        "wal_level": "replica",
+        "max_connections": "40",
+        "max_prepared_transactions": "5",
+        # A standby that was away finds what it missed, however much was written, and replays little of it twice.
+        "wal_keep_size": "32GB",
+        "checkpoint_timeout": "60s",
+    }
     tally: Counter[str] = Counter()
     codes_seen: Counter[int] = Counter()
     with (
