@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airlock.project.place import working_directory
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -324,14 +326,14 @@ def list_of(targets: str | os.PathLike[str]) -> str:
 
 @contextlib.contextmanager
 def standing_at(config: ConfigPath) -> Iterator[Path]:
-    """Stand in the ini's directory for a while, and give the ini's absolute path."""
+    """Stand in the project's directory for a while, and give the ini's absolute path."""
     path = Path(config).absolute()
     # A directory that is not there is told by whoever reads the ini.
     if not path.parent.is_dir():
         yield path
         return
     before = Path.cwd()
-    os.chdir(path.parent)
+    os.chdir(working_directory(path))
     try:
         yield path
     finally:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airlock.commands import defaults
 from airlock.commands.arguments import add_common
+from airlock.project.place import working_directory
 from airlock.project.settings import SECTION, TAG
 from airlock.project.settings import read as read_settings
 from airlock.records.errors import AirlockError, Usage
@@ -122,7 +123,9 @@ def _run(argv: Sequence[str]) -> int:
     if arguments.command is None:
         raise Usage("No command given.", then="airlock --help")
     arguments.config = defaults.configuration(arguments.config)
-    settings = read_settings(arguments.config.absolute().parent, frozenset(COMMANDS))
+    settings = read_settings(
+        arguments.config.absolute().parent, frozenset(COMMANDS), also=working_directory(arguments.config)
+    )
     if settings.options:
         unknown = defaults.from_settings(_of(top, asked), settings, asked)
         if unknown:
@@ -252,7 +255,7 @@ def entry() -> NoReturn:
 
 
 def _enter_project(arguments: argparse.Namespace) -> None:
-    """Stand in the ini's directory, where relative paths of Alembic and of env.py count from.
+    """Stand in the project's directory, where relative paths of Alembic and of env.py count from.
 
     Paths on the command line are made absolute first: they count from where the user stands. What only env.py hears of
     goes into the environment, which the processes that run it inherit.
@@ -270,7 +273,7 @@ def _enter_project(arguments: argparse.Namespace) -> None:
             setattr(arguments, name, str(Path(getattr(arguments, name)).absolute()))
     arguments.config = config.absolute()
     if config.absolute().parent.is_dir():
-        os.chdir(config.absolute().parent)
+        os.chdir(working_directory(config))
 
 
 def _complain(line: str) -> None:

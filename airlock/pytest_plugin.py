@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airlock import api
+from airlock.project.place import configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +54,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--airlock", action="store_true", help="collect one test per revision: its rollback is proved"
     )
     parser.addini(
-        "airlock_config", "Alembic's ini or pyproject.toml, from the rootdir", default="alembic.ini"
+        "airlock_config",
+        "Alembic's ini or pyproject.toml, from the rootdir (else as `airlock` finds it)",
+        default="",
     )
     parser.addini("airlock_x", "KEY=VALUE passed to env.py, one a line", type="linelist", default=[])
     parser.addini(
@@ -148,8 +151,9 @@ def _settings(config: pytest.Config) -> Settings:
     rows = str(config.getini("airlock_rows"))
     if not rows.isdecimal() or not int(rows):
         raise pytest.UsageError(f"airlock_rows: {rows!r} is no whole number from 1 up.")
+    named = str(config.getini("airlock_config"))
     return Settings(
-        config.rootpath / config.getini("airlock_config"), tuple(config.getini("airlock_x")),
+        config.rootpath / named if named else configuration(config.rootpath), tuple(config.getini("airlock_x")),
         str(config.getini("airlock_scratch")), int(rows),
     )  # fmt: skip
 

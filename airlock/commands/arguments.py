@@ -71,7 +71,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "-c",
         "--config",
         metavar="FILE",
-        help="Alembic's ini or a pyproject.toml (default: alembic.ini, else pyproject.toml)",
+        help="Alembic's ini or a pyproject.toml (default: alembic.ini, pyproject.toml, Flask-Migrate's migrations/alembic.ini)",
     )
     group.add_argument(
         "-n", "--name", metavar="SECTION", help="section of the ini, as Alembic's -n (default: alembic)"

@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airlock.project.place import configuration as found_in
 from airlock.records.errors import Usage
 
 if TYPE_CHECKING:
@@ -123,11 +124,8 @@ def _read(action: argparse.Action, where: str) -> None:
 
 
 def configuration(asked: str | None) -> Path:
-    """Find Alembic's configuration as `alembic` does: what is asked for, else ALEMBIC_CONFIG, alembic.ini, pyproject.toml."""
+    """Find Alembic's configuration: what is asked for, else ALEMBIC_CONFIG, else as `alembic` and `flask db` find it."""
     named = asked or os.environ.get("ALEMBIC_CONFIG")
     if named:
         return Path(named)
-    ini, toml = Path("alembic.ini"), Path("pyproject.toml")
-    if not ini.is_file() and toml.is_file() and "[tool.alembic" in toml.read_text(errors="replace"):
-        return toml
-    return ini
+    return found_in(Path())

@@ -9,6 +9,7 @@ from alembic import command
 from alembic.util.exc import CommandError
 
 from airlock.database.server_errors import classify, first_line
+from airlock.project import flask_application
 from airlock.records.errors import AirlockError, HistoryFault, Usage
 from airlock.records.upgrade import UP
 
@@ -26,7 +27,8 @@ def write_sql(project: Project, target: str, direction: str) -> str:
             then="airlock upgrade heads",
         )
     try:
-        (command.upgrade if direction == UP else command.downgrade)(project.config, target, sql=True)
+        with flask_application.around(project):
+            (command.upgrade if direction == UP else command.downgrade)(project.config, target, sql=True)
     except CommandError as error:
         raise Usage(f"{first_line(error).rstrip('.')}.") from error
     except SystemExit as stopped:

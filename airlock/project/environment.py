@@ -16,6 +16,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 
+from airlock.project.flask_application import run_env
 from airlock.project.ini import ini_url
 from airlock.project.output import to_standard_error
 from airlock.project.settings import TAG
@@ -258,7 +259,7 @@ def _execute(project: Project, url: str | None, steps: Any, *, destination: str,
         with environment, to_standard_error():
             _runs.count += 1
             try:
-                project.script.run_env()
+                run_env(project)
             except (AirlockError, CommandError):
                 raise
             except SystemExit as stopped:
@@ -285,6 +286,6 @@ def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
     environment = EnvironmentContext(project.config, project.script, fn=retrieve, as_sql=False, **given)
     with ini_url(project, None), environment, to_standard_error():
         try:
-            project.script.run_env()
+            run_env(project)
         except SystemExit as stopped:
             raise Usage(f"env.py stopped by itself: {stopped.code}") from stopped

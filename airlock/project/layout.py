@@ -42,6 +42,8 @@ def env_kind(project: Project) -> str:
         words.append("hands its URL to the ini")
     if "fileConfig" in text:
         words.append("sets up logging")
+    if "current_app" in text:
+        words.append("inside the Flask application")
     if "dotenv" in text:
         words.append("reads a dotenv")
     if len(re.findall(r"\bcontext\.configure\(", text)) > 2 or "databases" in text:

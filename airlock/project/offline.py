@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep
 
+from airlock.project.flask_application import run_env
 from airlock.records.errors import AirlockError
 from airlock.records.secrets import scrub
 
@@ -89,7 +90,7 @@ def _run(project: Project, revisions: Sequence[str], direction: str) -> tuple[Wr
 
     setattr(environment, "configure", forced)  # noqa: B010  mypy forbids assigning to a method
     with environment:
-        project.script.run_env()
+        run_env(project)
     return tuple(written)
 
 

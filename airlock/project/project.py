@@ -19,6 +19,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
+from airlock.project.place import keeps_scripts_beside_itself, working_directory
 from airlock.project.settings import SECTION, TAG, Settings
 from airlock.project.settings import read as read_settings
 from airlock.records.errors import AirlockError, HistoryFault, Usage
@@ -73,8 +74,8 @@ class Project:
         """Read the configuration and load every revision.
 
         Raises Usage where the configuration is missing or wrong, HistoryFault where a revision file cannot
-        be loaded or the chain is broken. The caller stands in the configuration's directory: relative
-        `script_location` and `prepend_sys_path` count from there, as they do for Alembic.
+        be loaded or the chain is broken. The caller stands in the project's `working_directory`:
+        relative `script_location` and `prepend_sys_path` count from there, as they do for Alembic.
         """
         project = cls.unloaded(config_file, x_arguments)
         project._load()
@@ -89,6 +90,7 @@ class Project:
                 then="airlock -c path/to/alembic.ini …",
             )
         path = config_file.resolve()
+        directory = working_directory(path)
         # As Alembic does: each is read with the other beside it, where there is one.
         ini, toml = (
             (path.with_name("alembic.ini"), path)
@@ -100,6 +102,11 @@ class Project:
             config.cmd_opts = _options(x_arguments)
             # Where env.py asks (Alembic's cookbook spells it so), airlock's own lines are the log.
             config.attributes["configure_logger"] = False
+            if keeps_scripts_beside_itself(path):
+                # As `flask db` does, which has the application's directory among the modules' places, too.
+                config.set_main_option("script_location", str(path.parent).replace("%", "%%"))
+                if not config.get_main_option("prepend_sys_path"):
+                    config.set_main_option("prepend_sys_path", str(directory).replace("%", "%%"))
             script = ScriptDirectory.from_config(config)
         except Usage:
             raise
@@ -109,7 +116,7 @@ class Project:
             raise
         except Exception as error:
             raise Usage(f"{path.name} cannot be read: {type(error).__name__}: {error}") from error
-        return cls(path.parent, config, script, read_settings(path.parent))
+        return cls(directory, config, script, read_settings(path.parent, also=directory))
 
     def with_x_arguments(self, x_arguments: Sequence[str]) -> Project:
         """Let env.py read these `-x` arguments from now on; the history stays as it was loaded."""

@@ -53,13 +53,17 @@ class Settings:
         }
 
 
-def read(directory: Path, commands: frozenset[str] | None = None) -> Settings:
+def read(directory: Path, commands: frozenset[str] | None = None, *, also: Path | None = None) -> Settings:
     """Read airlock.toml of a directory, else `[tool.airlock]` of its pyproject.toml; nothing said where neither is.
+
+    `also` is looked into where the directory has neither.
 
     `commands` are the names that may head a table of options; without them, any may. Raises Usage for what is no TOML or
     not known.
     """
-    for file in (directory / OWN_FILE, directory / "pyproject.toml"):
+    for file in (
+        one / name for one in (directory, also or directory) for name in (OWN_FILE, "pyproject.toml")
+    ):
         if not file.is_file():
             continue
         try:

@@ -60,7 +60,7 @@ def drill(
     prepare(_CHILD)
     history = opened(config, x_arguments)
     order, examined = laid_out(history, from_to, last, start)
-    made = _project_rows(config.parent)
+    made = _project_rows(history.directory)
     places = [place for place, one in enumerate(order) if one.revision in examined]
     asked = {
         "config": str(config), "x_arguments": tuple(x_arguments), "from_to": from_to, "last": last, "start": start,
