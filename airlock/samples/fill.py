@@ -12,7 +12,7 @@ from airlock.drivers.spelling import quoted
 from airlock.records.rows import Fill
 from airlock.samples.cycles import forced_cycle, insert_cycle
 from airlock.samples.fit import fit
-from airlock.samples.order import can_be_null, fill_order
+from airlock.samples.order import can_be_null, fill_order, points_back
 from airlock.samples.plan import insert_sql, make_plan
 from airlock.samples.tables import Check, Table, read_tables
 
@@ -95,12 +95,18 @@ class Filler:
                 if any(can_be_null(table, key) or key.target == table.oid for key in unready):
                     again.append(table)
                     self._fill(table, max(rows // 3, 1))
+                    if all(key.target == table.oid for key in unready) and self.counts[table.oid]:
+                        # Those that refer to it may want two of its rows that go together.
+                        self._fill(table, self._enough(table, rows))
                 else:
                     self._fill(table, self._enough(table, rows))
             for table in again:
                 if self.counts[table.oid]:
                     self._fill(table, self._enough(table, rows))
             self._count([table.oid for table in ordered])
+            for table in ordered:
+                if self.counts[table.oid] > before[table.oid]:
+                    self._point_back(table)
             if analyze:
                 with self.connection.cursor() as cursor:
                     for table in ordered:
@@ -163,6 +169,34 @@ class Filler:
             self._attempt(
                 table, min(missing, _ONE_BY_ONE), edges=False, nulls=False, skip=False, one_by_one=True
             )
+
+    def _point_back(self, table: Table) -> None:
+        """Have every other row refer to one that refers to it, where only such a one fits."""
+        for key in table.foreign_keys:
+            target = self.tables.get(key.target)
+            if target is None or table.partition_check or not points_back(table, key):
+                continue
+            may_be_null = {one.name for one in table.columns if one.nullable}
+            pairs = list(zip(key.columns, key.target_columns, strict=True))
+            fixed = " AND ".join(f"t.{quoted(a)} = p.{quoted(b)}" for a, b in pairs if a not in may_be_null)
+            free = {a: b for a, b in pairs if a in may_be_null}
+            empty = " AND ".join(f"t.{quoted(name)} IS NULL" for name in free)
+            given = ", ".join(f"{quoted(name)} = x.{quoted(there)}" for name, there in free.items())
+            there = ", ".join(f"p.{quoted(name)}" for name in free.values())
+            found = (
+                f"SELECT DISTINCT ON (t.ctid) t.ctid AS airlock_c, {there} "
+                f"FROM {table.rows_sql} AS t JOIN {target.rows_sql} AS p ON {fixed} WHERE {empty}"
+            )
+            try:
+                with self.connection.cursor() as cursor:
+                    self._settle(cursor)
+                    cursor.execute(
+                        f"UPDATE {table.rows_sql} AS t SET {given} FROM (SELECT *, row_number() OVER () AS airlock_n "
+                        f"FROM ({found}) AS y) AS x WHERE x.airlock_c = t.ctid AND x.airlock_n % 2 = 0"
+                    )
+                self.connection.commit()
+            except client.Error:
+                self.connection.rollback()
 
     def _attempt(
         self, table: Table, missing: int, *, edges: bool, nulls: bool, skip: bool, one_by_one: bool = False

@@ -33,6 +33,10 @@ _BOUND = re.compile(r"FROM \((.*?)\) TO \((.*?)\)|IN \((.*?)\)")
 
 def fit(cursor: Any, plan: Plan) -> None:
     """Change the plan until its rows satisfy every CHECK, or filter out the rows that do not."""
+    plan.filters += [
+        f"({one.expression}) IS NOT FALSE" for one in plan.table.checks if _is_of_keys(plan, one)
+    ]
+    plan.chosen = bool(plan.filters)
     checks = [check for check in plan.table.checks if _can_be_tried(plan, check)]
     if plan.table.partition_check:
         _use_bounds(plan)
@@ -50,6 +54,11 @@ def _can_be_tried(plan: Plan, check: Check) -> bool:
     """Leave alone a CHECK that only reads columns which get their values elsewhere."""
     generated = plan.table.generated
     return not (set(check.columns) & generated) and any(name in plan.values for name in check.columns)
+
+
+def _is_of_keys(plan: Plan, check: Check) -> bool:
+    """Tell whether the rows that foreign keys lead to decide a CHECK alone: `debit <> credit`."""
+    return bool(check.columns) and all(plan.by_key.get(name) in plan.keys for name in check.columns)
 
 
 def _partition_check(plan: Plan) -> Check:

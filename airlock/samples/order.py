@@ -40,3 +40,12 @@ def can_be_null(table: Table, key: ForeignKey) -> bool:
     """Tell whether a row may leave this key out: one of its columns (all, for MATCH FULL) takes NULL."""
     nullable = [column.nullable for column in table.columns if column.name in key.columns]
     return bool(nullable) and (all(nullable) if key.full else any(nullable))
+
+
+def points_back(table: Table, key: ForeignKey) -> bool:
+    """Tell whether a key holds what tells the row itself, and may be left out: only rows over there that know it fit.
+
+    `(id, head) REFERENCES version (document_id, id)`: no row has a version before it is there.
+    """
+    alone = {one.columns[0] for one in table.uniques if len(one.columns) == 1}
+    return len(key.columns) > 1 and can_be_null(table, key) and bool(alone & set(key.columns))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import quoted
 from airlock.samples.builtin_types import Generator, Values
-from airlock.samples.order import can_be_null
+from airlock.samples.order import can_be_null, points_back
 from airlock.samples.values import null_of, values_for
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ _MOST_EDGES = _CYCLE - _FIRST_EDGE
 # So far apart are the values of two columns that have the same kind of value: neither is a copy of the other.
 _APART = 37
 _FEW = 100
+# Of so many times the rows those are taken whose foreign keys lead to rows that a CHECK lets stand together.
+_CHOSEN = 8
 _NONE: Mapping[str, tuple[str, ...]] = {}
 
 
@@ -43,6 +45,8 @@ class Plan:
     by_key: dict[str, ForeignKey] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     filters: list[str] = field(default_factory=list)
+    chosen: bool = False
+    fixed: set[str] = field(default_factory=set)
     room: int | None = None
     room_of: str = ""
     first_key: int = 0
@@ -142,6 +146,9 @@ def _choose_keys(plan: Plan, parents: Mapping[int, int]) -> None:
         names = set(key.columns)
         if names <= plan.by_key.keys() or names & table.generated:
             continue
+        if points_back(table, key):
+            _leave_null(plan, key)
+            continue
         if key.target == table.oid and not parents.get(table.oid):
             if not can_be_null(table, key):
                 plan.self_keys.append(key)
@@ -219,8 +226,10 @@ def insert_sql(
 ) -> str:
     """Spell the INSERT. `skip` leaves out rows that break a unique key instead of failing."""
     table = plan.table
-    with_, joins, expressions = [], [], {}
-    assigned: dict[str, str] = {}
+    with_, joins = [], []
+    expressions: dict[str, str] = {}
+    assigned = {one.name: plan.column_sql(one) for one in table.columns if one.name in plan.fixed}
+    expressions |= assigned
     for place, key in enumerate(plan.keys):
         alias = f"k{place}"
         with_.append(_parent_rows(alias, key, tables[key.target], shared := _shared(key, assigned), plan))
@@ -254,14 +263,17 @@ def insert_sql(
                 outer[there] = f"c.{quoted(there)}"
             outer[here] = f"c.{quoted(there)}"
     inner = ", ".join(f"{expression} AS {quoted(name)}" for name, expression in expressions.items())
-    source = f"generate_series({start}::bigint, {start + rows - 1}::bigint) AS g(i) {' '.join(joins)}"
+    most = rows * (_CHOSEN if plan.chosen else 1)
+    source = f"generate_series({start}::bigint, {start + most - 1}::bigint) AS g(i) {' '.join(joins)}"
     where = f" WHERE {' AND '.join(plan.filters)}" if plan.filters else ""
     # Without a column to name, rows of no columns are selected: each gets its defaults.
     names = f" ({', '.join(quoted(name) for name in outer)})" if outer else ""
     return (
         f"{'WITH ' + ', '.join(with_) if with_ else ''} INSERT INTO {table.sql}{names} OVERRIDING SYSTEM VALUE "
         f"SELECT {', '.join(outer.values())} "
-        f"FROM (SELECT {inner or 'g.i'} FROM {source}) AS c{where}{' ON CONFLICT DO NOTHING' if skip else ''}"
+        f"FROM (SELECT {inner or 'g.i'} FROM {source}{' ORDER BY g.i' if plan.chosen else ''}) AS c{where}"
+        f"{f' LIMIT {rows}' if plan.chosen else ''}"
+        f"{' ON CONFLICT DO NOTHING' if skip else ''}"
     )
 
 
@@ -298,7 +310,7 @@ def _join(
     earlier = sum(other.target == key.target for other in plan.keys[: plan.keys.index(key)])
     if shared:
         same = " AND ".join(f"{alias}.{quoted(there)} = {assigned[here]}" for here, there in shared)
-        return f"JOIN {alias} ON {same} AND {alias}.airlock_n = g.i % {alias}.airlock_t"
+        return f"JOIN {alias} ON {same} AND {alias}.airlock_n = (g.i + g.i / {parents[key.target]}) % {alias}.airlock_t"
     size = min(parents[key.target], POOL)
     number = digit.at("g.i") if digit else f"(g.i + {earlier}) % {size}"
     return f"JOIN {alias} ON {alias}.airlock_n = {number}"

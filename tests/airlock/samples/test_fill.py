@@ -51,6 +51,26 @@ CASES = {
         ("SELECT (SELECT count(DISTINCT b_id) >= 40 FROM a) AND (SELECT bool_or(v = '') FROM b)"
         " AND (SELECT nextval('a_id_seq') > 40) AND (SELECT count(*) > count(DISTINCT a_id) FROM d)"),
     ),
+    "keys of a cycle hold other keys: of a table outside it, and of one another": (
+        ("CREATE TABLE t (id serial PRIMARY KEY);"
+        "CREATE TABLE a (t_id int NOT NULL REFERENCES t, id int, b_id int NOT NULL, PRIMARY KEY (t_id, id));"
+        "CREATE TABLE b (t_id int NOT NULL REFERENCES t, id int, a_id int NOT NULL, PRIMARY KEY (t_id, id),"
+        " FOREIGN KEY (t_id, a_id) REFERENCES a); ALTER TABLE a ADD FOREIGN KEY (t_id, b_id) REFERENCES b;"
+        "CREATE TABLE d (id serial PRIMARY KEY, head_no int NOT NULL);"
+        "CREATE TABLE v (d_id int REFERENCES d, no int, PRIMARY KEY (d_id, no)); ALTER TABLE d ADD FOREIGN KEY (id, head_no) REFERENCES v"),
+        "SELECT (SELECT count(DISTINCT t_id) >= 40 FROM b) AND (SELECT count(*) >= 40 FROM d)",
+    ),
+    "some rows refer to one of those that refer to them": (
+        ("CREATE TABLE d (id serial PRIMARY KEY, head int); CREATE TABLE v (id serial PRIMARY KEY, d_id int NOT NULL REFERENCES d,"
+        " UNIQUE (d_id, id)); ALTER TABLE d ADD FOREIGN KEY (id, head) REFERENCES v (d_id, id)"),
+        "SELECT count(head) BETWEEN 5 AND 30 FROM d",
+    ),
+    "two keys that share a column lead to two rows where a CHECK wants them to": (
+        ("CREATE TABLE t (id serial PRIMARY KEY); CREATE TABLE a (t_id int REFERENCES t, no text, up text, PRIMARY KEY (t_id, no),"
+        " FOREIGN KEY (t_id, up) REFERENCES a); CREATE TABLE e (id serial PRIMARY KEY, t_id int NOT NULL, debit text NOT NULL,"
+        " credit text NOT NULL, CHECK (debit <> credit), FOREIGN KEY (t_id, debit) REFERENCES a, FOREIGN KEY (t_id, credit) REFERENCES a)"),
+        "SELECT count(DISTINCT t_id) > 3 FROM e",
+    ),
     "two keys into one table differ, a key into its own table leads elsewhere": (
         ("CREATE TABLE u (id serial PRIMARY KEY); CREATE TABLE a (id serial PRIMARY KEY, made_by int NOT NULL REFERENCES u,"
         " changed_by int NOT NULL REFERENCES u, parent_id int NOT NULL REFERENCES a)"),
