@@ -32,6 +32,8 @@ class Likely:
         if self.kind == "label":
             # A label may hold a dot.
             return f"{self.old}:{self.new}"
+        if self.kind == "table" and self.old.rpartition(".")[0] != self.new.rpartition(".")[0]:
+            return f"{self.old}:{self.new}"
         return f"{self.old}:{self.new.rpartition('.')[2]}"
 
 

@@ -204,6 +204,11 @@ def _make_room(plan: Plan, parents: Mapping[int, int]) -> None:
             _take_turns(plan, unique.columns, digits)
 
 
+def _demanded(table: Table, name: str) -> bool:
+    """Tell whether a CHECK stands for the column's NOT NULL."""
+    return any(one.expression.strip("()") == f"{quoted(name)} IS NOT NULL" for one in table.checks)
+
+
 def _take_turns(plan: Plan, columns: tuple[str, ...], digits: list[tuple[str, int]]) -> None:
     size = 1
     for turn, (name, cardinality) in enumerate(digits):
@@ -237,6 +242,7 @@ def insert_sql(
         optional = can_be_null(table, key) and not any(
             key.columns[0] in one.columns for one in table.uniques if one.primary
         )
+        optional = optional and not any(_demanded(table, name) for name in key.columns)
         for here, there in zip(key.columns, key.target_columns, strict=True):
             if here in assigned:
                 continue

@@ -54,6 +54,13 @@ class State:
         )
 
 
+def _relabelled(before: Fingerprint, now: Fingerprint) -> bool:
+    """Tell whether an enum's labels changed: rows then show other ones, and nobody has touched their tables."""
+    return any(
+        one.kind == "enum" and now.objects.get(name, one) != one for name, one in before.objects.items()
+    )
+
+
 def _acts(named: tuple[str, CatalogueObject]) -> bool:
     """Tell whether an object is code that writing rows may run."""
     name, thing = named
@@ -125,7 +132,7 @@ class Ledger:
         catalogue = self._catalogue()
         names = State(catalogue, {}, {}).tables() - {self.version_table}
         kept: dict[str, samples.TableDigest] = {}
-        if before is not None and touched is not None:
+        if before is not None and touched is not None and not _relabelled(before.catalogue, catalogue):
             kept = {
                 name: digest
                 for name, digest in before.digests.items()

@@ -187,7 +187,12 @@ def comment_on_index(table: Table, one: Index) -> str:
 
 def in_schema(table: Table, name: str) -> str:
     """Qualify a name as the table's is."""
-    return f"{quoted(table.schema)}.{quoted(name)}" if table.schema else quoted(name)
+    return qualified(table.schema, name)
+
+
+def qualified(schema: str, name: str) -> str:
+    """Qualify a name by a schema; "" is the models' default one."""
+    return f"{quoted(schema)}.{quoted(name)}" if schema else quoted(name)
 
 
 def build(definition: str, name: str) -> str:

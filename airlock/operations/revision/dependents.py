@@ -49,6 +49,8 @@ def in_the_way(sides: Sides, swap: Swap) -> str | None:
     made: Leaning | None = None
     try:
         with rolled_back(sides.connection):
+            for text in sides.coming:
+                run(sides.connection, text)
             for enum in swap.enums:
                 run(sides.connection, enum.create())
             run(sides.connection, f"{table} RENAME COLUMN {column} TO {_ASIDE}")
@@ -92,6 +94,8 @@ def views(sides: Sides, swaps: Sequence[Swap]) -> Iterator[Part]:
     if not now:
         return
     with rolled_back(sides.connection):
+        for text in sides.coming:
+            run(sides.connection, text)
         for enum in {one.name: one for it in swaps for one in it.enums}.values():
             for text in (enum.create(), *enum.turns):
                 run(sides.connection, text)

@@ -13,16 +13,18 @@ from alembic.util import CommandError
 
 from airlock.operations.revision.foreign import around, foreign, spoken_for
 from airlock.operations.revision.plan import plan
-from airlock.operations.revision.renames import rename_statements
+from airlock.operations.revision.probe import run
+from airlock.operations.revision.renames import rename_part
 from airlock.operations.revision.scripts import scripts
 from airlock.operations.revision.shadow import sides
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from alembic.operations.ops import MigrationScript
     from alembic.runtime.migration import MigrationContext
 
+    from airlock.catalogue.structure import Table
     from airlock.operations.revision.parts import Part, Plan
     from airlock.records.revision import Likely
 
@@ -55,7 +57,7 @@ def process_revision_directives(
         reason = str(error.orig).splitlines()[0].strip()
         log.warning("Left as Alembic found it, not in the zero-downtime form: %s", reason)
         return
-    if made.likely and not asked:
+    if made.likely:
         say = f"Say --rename {made.likely[0].option} or --rename {NO_RENAME}."
         raise CommandError(f"{perhaps_renamed(made.likely)} {say}")
     for remark in made.remarks:
@@ -73,20 +75,30 @@ def compare(context: MigrationContext, renames: tuple[str, ...] = ()) -> tuple[P
 
     Leaves the database as it was. Raises CommandError for a rename of nothing that is there.
     """
-    asked = tuple(one for one in renames if one != NO_RENAME)
-    parts: tuple[Part, ...] = ()
-    if asked:
-        with sides(context) as both:
+    parts: list[Part] = []
+    moved: Mapping[tuple[str, str], Table] = {}
+    for one in (one for one in renames if one != NO_RENAME):
+        # Each as the ones before it leave the database.
+        with sides(context, _ups(parts)) as both:
             try:
-                parts = rename_statements(asked, iter(both.live.tables.values()), both.live.enums)
+                part, moved = rename_part(one, both.live, both.missing, moved)
+                for statement in part.up:
+                    run(both.connection, statement.text)
             except ValueError as error:
                 raise CommandError(f"{error}.") from error
-    with sides(context, tuple(it.text for one in parts for it in one.up)) as both:
+            except sa.exc.DBAPIError as error:
+                raise CommandError(f"{one!r}: {str(error.orig).splitlines()[0].strip()}.") from error
+            parts.append(part)
+    with sides(context, _ups(parts)) as both:
         made = plan(both)
         schemas = tuple(both.real.values())
-    if asked or NO_RENAME in renames:
+    if NO_RENAME in renames:
         made = dataclasses.replace(made, likely=())
-    return dataclasses.replace(made, parts=parts + made.parts), schemas
+    return dataclasses.replace(made, parts=(*parts, *made.parts)), schemas
+
+
+def _ups(parts: Sequence[Part]) -> tuple[str, ...]:
+    return tuple(it.text for one in parts for it in one.up)
 
 
 def rewrite(

@@ -160,8 +160,8 @@ def _write(
         found, *written = isolated(f"{_CHILD}:write", arguments, scratch=database)
         if not found.likely or ask is None:
             return found, written
-        said = [one.option for one in found.likely if ask(one)]
-        renames += said or ["none"]
+        # What was denied is not asked again.
+        renames += [*(one.option for one in found.likely if ask(one)), "none"]
 
 
 def _again(

@@ -187,9 +187,15 @@ def _table_remarks(live: Table, wanted: Table) -> Iterator[Remark]:
 
 
 def _likely_tables(gone: list[Table], made: list[Table]) -> Iterator[Likely]:
+    """Name tables of which one went and one came with much the same columns: perhaps renamed, or moved to another schema."""
     for old in gone:
         for new in made:
-            if old.schema == new.schema and [(one.name, one.spelt_type) for one in old.columns.values()] == [
-                (one.name, one.spelt_type) for one in new.columns.values()
-            ]:
+            if _alike(old, new) and (old.schema == new.schema or old.name == new.name):
                 yield Likely("table", old.label, new.label)
+
+
+def _alike(old: Table, new: Table) -> bool:
+    """Tell whether at least half of the columns, and two or all, are those of the other one."""
+    before, after = ({(one.name, one.spelt_type) for one in table.columns.values()} for table in (old, new))
+    shared, most = len(before & after), max(len(before), len(after))
+    return before == after or (shared >= 2 and 2 * shared >= most)

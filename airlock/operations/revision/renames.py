@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from typing import TYPE_CHECKING
 
+from airlock.catalogue.fingerprint.model import plain
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.naming import postgresql_name
@@ -11,31 +14,44 @@ from airlock.operations.revision.parts import Part, Sql, Stage, sql
 from airlock.operations.revision.stepwise import name_not_null
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping, Sequence
 
-    from airlock.catalogue.structure import Table
+    from airlock.catalogue.structure import Structure, Table
 
 
 _BESIDE = "exact; nothing is lost. Code that knows only one of the names fails beside it: deploy both at once"
 
 
-def rename_statements(
-    renames: tuple[str, ...], sides_live: Iterator[Table], enums: Mapping[str, tuple[str, ...]]
-) -> tuple[Part, ...]:
-    """Turn `old:new` into statements. Raises ValueError where `old` is no table, column or label of the live side."""
+Key = tuple[str, str]
+
+
+def rename_part(
+    text: str, live: Structure, missing: Sequence[str], moved: Mapping[Key, Table]
+) -> tuple[Part, Mapping[Key, Table]]:
+    """Turn `old:new` into statements. Raises ValueError where `old` is no table, column or label of the live side.
+
+    `missing` are the schemas that the models need and the database lacks; `moved` the tables that earlier renames gave
+    another name or schema, as they were before: their columns may be named by either name. Returns it with this one's.
+    """
     found: dict[str, tuple[Table, str | None]] = {}
-    for table in sides_live:
-        spelt = [
-            table.label,
-            f"{table.schema or table.home}.{table.name}",
-            *([] if table.schema else [table.name]),
-        ]
-        for label in spelt:
+    for table in live.tables.values():
+        for label in (*_labels(table), *_labels(moved.get((table.schema, table.name)))):
             found[label] = table, None
             found |= {
                 f"{label}.{one}": (table, name) for name in table.columns for one in (name, quoted(name))
             }
-    return tuple(_relabelled(one, enums) or _rename(one, found) for one in renames)
+    labelled = _relabelled(text, live.enums)
+    if labelled is not None:
+        return labelled, moved
+    return _rename(text, found, missing, moved)
+
+
+def _labels(table: Table | None) -> list[str]:
+    """List the ways to name a table."""
+    if table is None:
+        return []
+    bare = [] if table.schema else [table.name, quoted(table.name)]
+    return [table.label, f"{table.schema or table.home}.{table.name}", *bare]
 
 
 def _relabelled(text: str, enums: Mapping[str, tuple[str, ...]]) -> Part | None:
@@ -53,25 +69,66 @@ def _relabelled(text: str, enums: Mapping[str, tuple[str, ...]]) -> Part | None:
     return None
 
 
-def _rename(text: str, found: Mapping[str, tuple[Table, str | None]]) -> Part:
+def _rename(
+    text: str,
+    found: Mapping[str, tuple[Table, str | None]],
+    missing: Sequence[str],
+    moved: Mapping[Key, Table],
+) -> tuple[Part, Mapping[Key, Table]]:
     old, colon, new = text.rpartition(":")
     if not colon or not new:
         raise ValueError(f"{text!r} is no rename: old:new, as in phase2.task.title:heading")
-    new = ddl.unqualified(new)
     if old not in found:
         raise ValueError(f"{old!r} is no table and no column of the database")
     table, column = found[old]
     if column is None:
-        renamed = ddl.in_schema(table, new)
-        up, down = _named_after(table, renamed, [(name, name) for name in table.columns], new)
-        return Part(
-            Stage.RENAME,
-            f"rename {old} to {new}",
-            (*sql(f"ALTER TABLE {table.sql} RENAME TO {quoted(new)}"), *up),
-            (*down, *sql(f"ALTER TABLE {renamed} RENAME TO {quoted(table.name)}")),
-            locks=f"ACCESS EXCLUSIVE on {table.sql} for a moment",
-            undo=_BESIDE,
-        )
+        schema, name = _new_place(table, new)
+        after = dataclasses.replace(table, schema=schema, name=name, sql=ddl.qualified(schema, name))
+        part = _placed(table, after, create=(schema or table.home) in missing)
+        return part, {**moved, (schema, name): moved.get((table.schema, table.name), table)}
+    return _renamed_column(old, table, column, ddl.unqualified(new)), moved
+
+
+def _new_place(table: Table, new: str) -> Key:
+    """Read a table's new name, which may have another schema before it."""
+    names = [
+        one[1:-1].replace('""', '"') if one.startswith('"') else one
+        for one in re.findall(r'"(?:[^"]|"")*"|[^.]+', new)
+    ]
+    if len(names) == 1:
+        return table.schema, names[0]
+    schema = names[-2]
+    return ("" if schema == table.home and not table.schema else schema), names[-1]
+
+
+def _placed(table: Table, after: Table, *, create: bool) -> Part:
+    """Give a table another name, another schema, or both."""
+    up: list[Sql] = []
+    down: list[Sql] = []
+    between = dataclasses.replace(after, name=table.name, sql=ddl.qualified(after.schema, table.name))
+    if after.schema != table.schema:
+        schema, was = quoted(after.schema or after.home), quoted(table.schema or table.home)
+        if create:
+            up += sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            down += sql(f"DROP SCHEMA IF EXISTS {schema}")
+        up += sql(f"ALTER TABLE {table.sql} SET SCHEMA {schema}")
+        down[:0] = sql(f"ALTER TABLE {between.sql} SET SCHEMA {was}")
+    if after.name != table.name:
+        forth, back = _named_after(between, after.sql, [(name, name) for name in table.columns], after.name)
+        up += (*sql(f"ALTER TABLE {between.sql} RENAME TO {quoted(after.name)}"), *forth)
+        down[:0] = (*back, *sql(f"ALTER TABLE {after.sql} RENAME TO {quoted(table.name)}"))
+    told = after.label if after.schema != table.schema else plain(after.name)
+    return Part(
+        Stage.RENAME,
+        f"{'rename' if after.name != table.name else 'move'} {table.label} to {told}",
+        tuple(up),
+        tuple(down),
+        locks=f"ACCESS EXCLUSIVE on {table.sql} for a moment",
+        undo=_BESIDE,
+    )
+
+
+def _renamed_column(old: str, table: Table, column: str, new: str) -> Part:
     up, down = _named_after(table, table.sql, [(column, new)], table.name)
     return Part(
         Stage.RENAME,
@@ -97,7 +154,10 @@ def _named_after(
             up.append(name_not_null(now, first, second))
             down.insert(0, name_not_null(now, second, first))
         first, second = (postgresql_name(*word, "seq") for word in words)
-        if one.sequence is not None and one.sequence.name == ddl.in_schema(table, first):
-            up += sql(f"ALTER SEQUENCE {one.sequence.name} RENAME TO {quoted(second)}")
-            down[:0] = sql(f"ALTER SEQUENCE {ddl.in_schema(table, second)} RENAME TO {quoted(first)}")
+        if one.sequence is not None and ddl.unqualified(one.sequence.name) == first:
+            first = ddl.in_schema(table, first)
+            up += sql(f"ALTER SEQUENCE {first} RENAME TO {quoted(second)}")
+            down[:0] = sql(
+                f"ALTER SEQUENCE {ddl.in_schema(table, second)} RENAME TO {quoted(ddl.unqualified(first))}"
+            )
     return up, down

@@ -20,7 +20,7 @@ from airlock.catalogue import structure
 from airlock.catalogue.structure import Structure, Table, quoted
 from airlock.database import missing
 from airlock.operations.revision import borrowed_types, sources
-from airlock.operations.revision.ddl import unqualified
+from airlock.operations.revision.ddl import create_enum, unqualified
 from airlock.operations.revision.probe import Probe, probed, rolled_back, run
 from airlock.operations.revision.registered import found_by_others
 
@@ -44,7 +44,15 @@ class Sides:
     def probe(self, table: Table, *clauses: str, also: Sequence[str] = ()) -> Probe:
         """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
         shadow = next(iter(self.shadows.values()))
+        also = (*self.coming, *also)
         return probed(self.connection, shadow, self.real[table.schema], table, clauses, also=also)
+
+    @property
+    def coming(self) -> list[str]:
+        """Spell how the enums that only the models have are made, in schemas that may be to come as well."""
+        new = {name: labels for name, labels in self.wanted.enums.items() if name not in self.live.enums}
+        schemas = [f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in self.missing if new]
+        return schemas + [create_enum(name, labels) for name, labels in new.items()]
 
     def renamed(self, table: Table, names: Mapping[str, str], types: Mapping[str, str]) -> Table:
         """Spell a wanted table as if some of its columns, and of the models' types, had other names. Rolled back."""

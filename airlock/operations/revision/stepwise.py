@@ -59,7 +59,13 @@ def value_for(sides: Sides, wanted: Table, one: Column) -> tuple[str, str | None
 
 
 def stand_in(sides: Sides, table: Table, one: Column) -> str:
-    """Choose a value that the column's type and CHECKs take; NULL where none is found."""
+    """Choose a value that the column's type, CHECKs and keys take; NULL where none is found."""
+    for key in table.constraints.values():
+        if key.kind == "f" and key.columns == (one.name,) and key.references in _there(sides):
+            referred = quoted(key.referred[0])
+            return f"(SELECT {referred} FROM {key.references} ORDER BY {referred} LIMIT 1)"
+    if (different := _different(table, one)) is not None:
+        return different
     literals = [
         f"'{text}'"
         for check in table.constraints.values()
@@ -78,6 +84,35 @@ def stand_in(sides: Sides, table: Table, one: Column) -> str:
         if sides.accepts(table, one.name, candidate):
             return candidate
     return "NULL"
+
+
+def _there(sides: Sides) -> set[str]:
+    return {table.sql for table in sides.live.tables.values()}
+
+
+def _different(table: Table, one: Column) -> str | None:
+    """Spell a value that is another one in every row, from the row's key, where the column is unique by itself."""
+    unique = any(key.kind in "pu" and key.columns == (one.name,) for key in table.constraints.values())
+    unique = unique or any(it.unique and it.columns == (one.name,) for it in table.indexes.values())
+    key, checked = (
+        table.key,
+        any(it.kind == "c" and one.name in it.columns for it in table.constraints.values()),
+    )
+    if not unique or checked or key is None or one.name in key.columns:
+        return None
+    texts = [f"{quoted(name)}::text" for name in key.columns]
+    text = texts[0] if len(texts) == 1 else f"concat_ws('-', {', '.join(texts)})"
+    kinds = {table.columns[name].type for name in key.columns}
+    numbers = {"smallint", "integer", "bigint"}
+    if one.type in {"text", "character varying"}:
+        return text
+    if one.type.startswith("character varying("):
+        longest = int(one.type.partition("(")[2].rstrip(")"))
+        short = len(kinds) == 1 and kinds <= numbers and longest >= 20
+        return text if short else f"left(md5({text}), {longest})"
+    if one.type in numbers and len(key.columns) == 1 and kinds <= numbers:
+        return f"-{quoted(key.columns[0])}"
+    return None
 
 
 def name_not_null(table: str, old: str, new: str) -> Sql:

@@ -25,7 +25,12 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
         return
     names = {one.name for one in gone}
     following = [one for one in leaning_on(sides, live, names) if one.kind in FOLLOWING]
-    with_them = [one for one in live.constraints.values() if names & set(one.columns)]
+    # A foreign key to a table that goes as well is dropped first, by itself: the table may go before the column.
+    tables = {table.sql for key, table in sides.live.tables.items() if key not in sides.wanted.tables}
+    with_them = [
+        one for one in live.constraints.values()
+        if names & set(one.columns) and (one.references not in tables or one.references == live.sql)
+    ]  # fmt: skip
     indexes = [one for one in live.indexes.values() if names & set(one.columns)]
     found.settled |= {one.name for one in with_them} | {one.name for one in indexes}
     lock = f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan"

@@ -72,6 +72,8 @@ class Swap:
     enums: tuple[Remade, ...] = ()
     forth: Mapping[str, str] = dataclasses.field(default_factory=dict)
     back: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # Which values of the new type are some of the old one as well: a condition on {}; "": all that there can be.
+    goes_back: str = ""
 
     @property
     def becomes(self) -> str:
@@ -84,7 +86,8 @@ class Changes:
     """What the columns of one table need; and what that already does to constraints and indexes.
 
     `settled`: names of constraints and indexes that are dealt with here. `respelt`: live index bodies as they read
-    after the change. `swaps`: columns that a twin takes the place of, planned when every table's are known.
+    after the change. `swaps`: columns that a twin takes the place of, planned when every table's are known. `stuck`:
+    columns whose other type is said and not written.
     """
 
     parts: list[Part] = dataclasses.field(default_factory=list)
@@ -93,3 +96,4 @@ class Changes:
     settled: set[str] = dataclasses.field(default_factory=set)
     respelt: dict[str, str] = dataclasses.field(default_factory=dict)
     swaps: list[Swap] = dataclasses.field(default_factory=list)
+    stuck: set[str] = dataclasses.field(default_factory=set)

@@ -42,6 +42,7 @@ def retyped(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
             found.remarks.append(
                 Remark(live.label_of(after.name), f"{what}: drop it first, and make it again afterwards")
             )
+            found.stuck.add(after.name)
             return False
         _in_place(sides, live, wanted, before, after, probe, [one for one in things if one.drop], found)
         return True

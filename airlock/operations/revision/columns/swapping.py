@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.columns.converting import goes_back, never
 from airlock.operations.revision.columns.needs import Names, Swap
 from airlock.operations.revision.columns.numbering import numbers
 from airlock.operations.revision.columns.turning import Turn, turned
@@ -45,8 +46,9 @@ def swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
         found.remarks.append(
             Remark(label, f"{before.type} -> {after.spelt_type} rewrites the table, and {why}")
         )
+        found.stuck.add(after.name)
         return
-    noted(swap, found)
+    noted(dataclasses.replace(swap, goes_back=goes_back(sides, before, after)), found)
 
 
 def swap_of(live: Table, wanted: Table, before: Column, after: Column) -> Swap:
@@ -73,6 +75,8 @@ def stands_in_the_way(sides: Sides, swap: Swap) -> str | None:
     live, before, after = swap.live, swap.before, swap.after
     if before.generated or after.generated:
         return "it is a generated column: write it by hand"
+    if not swap.enums and (why := never(sides, before, after)):
+        return f"{why}: add a column beside it, fill it, and move to it what refers to this one, by hand"
     if bool(numbers(before)) != bool(numbers(after)):
         return "it is numbered on one side only: change its type first, its numbering in a second revision"
     if after.not_null and not before.not_null:
@@ -87,6 +91,7 @@ def swaps(sides: Sides, changes: Mapping[Key, Changes]) -> tuple[list[Part], set
 
     Returns the parts, and the foreign keys that they drop and make again, by table and name.
     """
+    _stay_together(sides, changes)
     turns = {key: _turn(sides, one.swaps) for key, one in changes.items() if one.swaps}
     linked = _foreign_keys(sides, turns, changes)
     parts: list[Part] = []
@@ -103,6 +108,40 @@ def swaps(sides: Sides, changes: Mapping[Key, Changes]) -> tuple[list[Part], set
     for turn in turns.values():
         parts.append(retire(turn.live, turn.swaps))
     return parts, {(key, one.name) for _, key, _, one, _ in linked}
+
+
+_NUMBERS = frozenset({"smallint", "integer", "bigint"})
+
+
+def _stay_together(sides: Sides, changes: Mapping[Key, Changes]) -> None:
+    """Leave a column as it is where the one at the other end of its foreign key cannot change: the two would not compare."""
+    homes = {table.sql: key for key, table in sides.wanted.tables.items()}
+    ends = [
+        (end, other)
+        for key, table in sides.wanted.tables.items()
+        for one in table.constraints.values()
+        if one.kind == "f" and one.references in homes
+        for here, there in zip(one.columns, one.referred, strict=True)
+        for end, other in (
+            ((key, here), (homes[one.references], there)), ((homes[one.references], there), (key, here)),
+        )
+    ]  # fmt: skip
+    left = True
+    while left:
+        left = False
+        for (key, column), (home, other) in ends:
+            if key not in changes or home not in changes or other not in changes[home].stuck:
+                continue
+            for swap in [one for one in changes[key].swaps if one.names.column == column]:
+                if {swap.before.type, swap.after.type} <= _NUMBERS:
+                    continue
+                changes[key].swaps.remove(swap)
+                changes[key].stuck.add(column)
+                told = f"{swap.before.type} -> {swap.after.type} waits for {sides.live.tables[home].label_of(other)}"
+                changes[key].remarks.append(
+                    Remark(swap.live.label_of(column), f"{told}, at the other end of a foreign key")
+                )
+                left = True
 
 
 def _turn(sides: Sides, swaps_: Iterable[Swap]) -> Turn:

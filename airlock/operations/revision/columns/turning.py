@@ -57,7 +57,15 @@ def turned(turns: Sequence[Turn], old: Keys, new: Keys, leaning: Sequence[Leanin
     up += sql(*(text for table, one in new for text in _again(table, one)))
     for turn in turns:
         for swap in turn.swaps:
-            up += sync(turn.live, swap.names, swap.names.old, swap.names.column, swap.before, swap.back)
+            up += sync(
+                turn.live,
+                swap.names,
+                swap.names.old,
+                swap.names.column,
+                swap.after.type,
+                swap.before,
+                swap.back,
+            )
     up += made(leaning)
     columns = [turn.live.label_of(swap.names.column) for turn in turns for swap in turn.swaps]
     tables = sorted({turn.live.sql for turn in turns} | {table.sql for table, _ in (*old, *new)})
@@ -146,7 +154,15 @@ def _back(turns: Sequence[Turn], old: Keys, new: Keys, leaning: Sequence[Leaning
     last: list[Sql] = []
     for turn in turns:
         for swap in turn.swaps:
-            back += sync(turn.live, swap.names, swap.names.new, swap.names.column, swap.after, swap.forth)
+            back += sync(
+                turn.live,
+                swap.names,
+                swap.names.new,
+                swap.names.column,
+                swap.before.type,
+                swap.after,
+                swap.forth,
+            )
             if swap.after.not_null:
                 check = quoted(ddl.present(turn.live, swap.names.new))
                 last += alone(f"ALTER TABLE {turn.live.sql} VALIDATE CONSTRAINT {check}")

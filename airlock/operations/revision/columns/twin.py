@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.fingerprint.model import plain
 from airlock.catalogue.structure import Constraint, quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.columns.converting import cast
 from airlock.operations.revision.naming import beside_name, made_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.operations.revision.stepwise import FILL_IN, validated
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from airlock.operations.revision.columns.needs import Names, Swap
 
 
-_BOUNDS = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1)}
 _LENGTH = re.compile(r"character varying\((\d+)\)")
 
 
@@ -53,11 +53,12 @@ def sync(
     names: Names,
     target: str,
     source: str,
+    was: str,
     column: Column,
     labels: Mapping[str, str] | None = None,
 ) -> tuple[Sql, ...]:
     """Keep one column equal to another in every row that is written."""
-    body = f"NEW.{quoted(target)} := {cast(f'NEW.{quoted(source)}', column, labels)};"
+    body = f"NEW.{quoted(target)} := {cast(f'NEW.{quoted(source)}', was, column, labels)};"
     return sql(
         # On one line: the catalogue keeps its text, indentation and all.
         f"CREATE OR REPLACE FUNCTION {names.function}() RETURNS trigger LANGUAGE plpgsql"
@@ -65,22 +66,6 @@ def sync(
         f"CREATE OR REPLACE TRIGGER {names.trigger} BEFORE INSERT OR UPDATE ON {live.sql}"
         f" FOR EACH ROW EXECUTE FUNCTION {names.function}()",
     )
-
-
-def cast(value: str, column: Column, labels: Mapping[str, str] | None = None) -> str:
-    """Spell a value as one of the column's type, as an assignment would convert it; `labels` become others."""
-    if labels and column.type.endswith("[]"):
-        value = f"{value}::text[]"
-        for old, new in labels.items():
-            value = f"array_replace({value}, {ddl.literal(old)}, {ddl.literal(new)})"
-        return f"{value}::{column.type}"
-    if labels:
-        cases = " ".join(f"WHEN {ddl.literal(old)} THEN {ddl.literal(new)}" for old, new in labels.items())
-        return f"(CASE {value}::text {cases} ELSE {value}::text END)::{column.type}"
-    # Into a shorter varchar a plain assignment refuses what is too long, an explicit cast cuts it off.
-    if column.type.startswith("character"):
-        return f"{value}::text"
-    return f"{value}::text::{column.type}"
 
 
 def unsync(live: Table, names: Names) -> tuple[Sql, ...]:
@@ -94,7 +79,7 @@ def expand(live: Table, swaps: Sequence[Swap]) -> list[Part]:
     down: list[Sql] = []
     for one in swaps:
         names, after = one.names, one.after
-        keeping = sync(live, names, names.new, names.column, after, one.forth)
+        keeping = sync(live, names, names.new, names.column, one.before.type, after, one.forth)
         if one.forth:
             told = "; ".join(f"{ddl.literal(new)} for {ddl.literal(old)}" for old, new in one.forth.items())
             keeping = (
@@ -127,7 +112,11 @@ def expand(live: Table, swaps: Sequence[Swap]) -> list[Part]:
 
 def _filling(one: Swap) -> str:
     column = quoted(one.names.column)
-    return f"{column} = {column}" if one.forth else f"{quoted(one.names.new)} = {cast(column, one.after)}"
+    return (
+        f"{column} = {column}"
+        if one.forth
+        else f"{quoted(one.names.new)} = {cast(column, one.before.type, one.after)}"
+    )
 
 
 def _missing(swaps: Sequence[Swap], *, back: bool = False) -> str:
@@ -190,15 +179,16 @@ def retire(live: Table, swaps: Sequence[Swap]) -> Part:
         again += alone(
             *(grant.format(table=live.sql).replace(f"({quoted(before.name)})", f"({old})", 1) for grant in before.privileges)
         )  # fmt: skip
-        keeping += [it.text for it in sync(live, names, names.old, names.column, before, one.back)]
+        keeping += [
+            it.text for it in sync(live, names, names.old, names.column, one.after.type, before, one.back)
+        ]
         # What does not fit stays NULL here; the swap is then not undone, for its column must be whole.
-        low_high = _BOUNDS.get(before.type) if one.after.type in {"integer", "bigint"} else None
-        if low_high and len(swaps) > 1:
-            fits += f" AND coalesce({quoted(names.column)} BETWEEN {low_high[0]} AND {low_high[1]}, true)"
-        elif low_high:
-            fits += f" AND {quoted(names.column)} BETWEEN {low_high[0]} AND {low_high[1]}"
+        if one.goes_back:
+            told = one.goes_back.format(quoted(names.column))
+            fits += f" AND coalesce({told}, true)" if len(swaps) > 1 else f" AND {told}"
     assignments = ", ".join(
-        f"{quoted(one.names.old)} = {cast(quoted(one.names.column), one.before, one.back)}" for one in swaps
+        f"{quoted(one.names.old)} = {cast(quoted(one.names.column), one.after.type, one.before, one.back)}"
+        for one in swaps
     )
     filled = ddl.backfill(live, assignments, _missing(swaps, back=True) + fits)
     labels = [live.label_of(one.names.old) for one in swaps]

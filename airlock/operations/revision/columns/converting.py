@@ -1,0 +1,96 @@
+"""Values of one type as another's: how one becomes the other, whether any does, and which ones go back."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from airlock.operations.revision import ddl
+from airlock.operations.revision.probe import rolled_back, run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airlock.catalogue.structure import Column
+    from airlock.operations.revision.shadow import Sides
+
+_WHOLE, _FRACTION = re.compile("smallint|integer|bigint"), re.compile(r"numeric\b|real\Z|double precision\Z")
+_BOUNDS = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1)}
+_SAMPLES = {
+    "boolean": "true", "uuid": "gen_random_uuid()", "date": "CURRENT_DATE", "json": "'{}'::json", "jsonb": "'{}'::jsonb",
+    "interval": "'1 day'::interval", "time without time zone": "'12:00'::time", "inet": "'127.0.0.1'::inet",
+    "bytea": "'x'::bytea",
+}  # fmt: skip
+# Texts that are surely a value of the type; a text of another form may be one too, and is left where it is.
+_SPELLINGS = {
+    "smallint": "^-?[0-9]{1,4}$", "integer": "^-?[0-9]{1,9}$", "bigint": "^-?[0-9]{1,18}$",
+    "numeric": r"^-?[0-9]+(\.[0-9]+)?$", "boolean": "^(true|false)$", "date": "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$",
+    "uuid": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+}  # fmt: skip
+
+
+def cast(value: str, was: str, column: Column, labels: Mapping[str, str] | None = None) -> str:
+    """Spell a value of the type `was` as one of the column's, as an assignment would convert it; `labels` become others."""
+    if labels and column.type.endswith("[]"):
+        value = f"{value}::text[]"
+        for old, new in labels.items():
+            value = f"array_replace({value}, {ddl.literal(old)}, {ddl.literal(new)})"
+        return f"{value}::{column.type}"
+    if labels:
+        cases = " ".join(f"WHEN {ddl.literal(old)} THEN {ddl.literal(new)}" for old, new in labels.items())
+        return f"(CASE {value}::text {cases} ELSE {value}::text END)::{column.type}"
+    # Into a shorter varchar a plain assignment refuses what is too long, an explicit cast cuts it off.
+    if column.type.startswith("character"):
+        return f"{value}::text" + ("::text[]" if column.type.endswith("[]") else "")
+    if _WHOLE.fullmatch(column.type) and _FRACTION.match(was):
+        return f"{value}::{column.type}"
+    # Of the numbers, integer alone knows how a boolean becomes one.
+    if was == "boolean" and (_WHOLE.fullmatch(column.type) or _FRACTION.match(column.type)):
+        return f"{value}::integer" + ("" if column.type == "integer" else f"::{column.type}")
+    if column.type == "boolean" and (_WHOLE.fullmatch(was) or _FRACTION.match(was)):
+        return f"({value} <> 0)"
+    return f"{value}::text::{column.type}"
+
+
+def never(sides: Sides, before: Column, after: Column) -> str | None:
+    """Say why no value becomes one of the other type, or which labels do not; None where all may. Tried on a value."""
+    labels, others = sides.live.enums.get(before.type), sides.wanted.enums.get(after.type)
+    if labels is not None and others is not None:
+        lacking = [one for one in labels if one not in others]
+        return f"{after.type} lacks the values {', '.join(lacking)} of {before.type}" if lacking else None
+    sample = _SAMPLES.get(before.type)
+    if _WHOLE.fullmatch(before.type) or (_FRACTION.match(before.type) and "[" not in before.type):
+        sample = f"1::{before.type}"
+    elif before.type.startswith("timestamp") and "[" not in before.type:
+        sample = f"now()::{before.type}"
+    if sample is None:
+        return None
+    try:
+        with rolled_back(sides.connection):
+            for text in sides.coming:
+                run(sides.connection, text)
+            run(sides.connection, f"SELECT {cast(f'({sample})', before.type, after)}")
+    except sa.exc.DBAPIError:
+        return f"no {before.type} is a {after.type}"
+    return None
+
+
+def goes_back(sides: Sides, before: Column, after: Column) -> str:
+    """Spell a condition on `{}`, of the new type, that it is a value of the old type; "" where nothing is to be asked."""
+    low_high = _BOUNDS.get(before.type)
+    if low_high is not None and after.type in {"integer", "bigint"}:
+        return f"{{}} BETWEEN {low_high[0]} AND {low_high[1]}"
+    labels = sides.live.enums.get(before.type)
+    if labels is not None and not after.type.endswith("[]"):
+        return f"{{}}::text IN ({_doubled(', '.join(map(ddl.literal, labels)))})"
+    if after.type != "text" and not re.fullmatch(r"character varying(\(\d+\))?", after.type):
+        return ""
+    spelling = _SPELLINGS.get(before.type)
+    return f"{{}} ~ '{_doubled(spelling)}'" if spelling is not None else ""
+
+
+def _doubled(text: str) -> str:
+    """Keep braces from `str.format`."""
+    return text.replace("{", "{{").replace("}", "}}")
