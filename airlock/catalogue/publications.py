@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _PGLOGICAL = """(SELECT count(*) = 2 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = 'pglogical' AND c.relname IN ('replication_set', 'replication_set_table')
     AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))"""
-ANY = f"SELECT EXISTS (SELECT FROM pg_publication) OR {_PGLOGICAL}"  # noqa: S608  a constant of this module
+# A condition, true where anything is published at all.
+ANY = f"(EXISTS (SELECT FROM pg_publication) OR {_PGLOGICAL})"
 _IDENTITY = """CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false
     ELSE c.relkind = 'p' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid
       AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END) END"""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.database import liveness
-from airlock.database.poolers import naming_a_statement_pooler, refuse_balanced
+from airlock.database.poolers import balanced, naming_a_statement_pooler, reads_elsewhere
 from airlock.database.server import (
     ServerFacts,
     connect,
@@ -221,11 +221,13 @@ def take(
     connection = connect(target, application_name=name)
     try:
         with naming_a_statement_pooler(target):
+            # First, where nothing has been written: to Pgpool-II a volatile function of the facts counts as a write.
+            elsewhere = reads_elsewhere(connection)
             server = facts(connection)
         # Advisory locks succeed on a standby too: say no before one is taken.
         refuse_unwritable(server, target.label)
-        connection.rollback()
-        refuse_balanced(connection, target.label)
+        if elsewhere:
+            raise balanced(target.label, "Nothing changed.")
         deadline = time.monotonic() + wait_s
         for token in _tries(connection, server.major, deadline, on_wait, wake or threading.Event()):
             if token is not None:
@@ -269,14 +271,16 @@ def _try(connection: type_connection, major: int) -> int | None:
     endless = ["idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"]
     if major >= 17:
         endless.append("transaction_timeout")
+    settings = "; ".join(f"SET LOCAL {name} = 0" for name in endless)
     with connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
-        cursor.execute("; ".join(f"SET LOCAL {name} = 0" for name in endless))
-        cursor.execute(f"SELECT pg_try_advisory_xact_lock({LEASE_KEY})")
-        if not cursor.fetchone()[0]:
+        # One message: between its statements nobody has to wait for an answer. CASE keeps the order of the two locks.
+        cursor.execute(
+            f"SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; {settings}; "
+            f"SELECT CASE WHEN pg_try_advisory_xact_lock({LEASE_KEY}) THEN pg_try_advisory_xact_lock({token}) ELSE false END"
+        )
+        if cursor.fetchone()[0] is not True:
             connection.rollback()
             return None
-        cursor.execute(f"SELECT pg_advisory_xact_lock({token})")
     return token
 
 

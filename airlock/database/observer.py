@@ -131,15 +131,17 @@ class Observer:
         self._cancel.clear()
 
     def _watch(self) -> None:
-        while not self._stop.is_set():
+        while True:
+            # A cancel is wanted now, not at the next sample. The first look is at a worker that may have met somebody.
+            if self._wake.wait(SAMPLE_SECONDS):
+                self._wake.clear()
+            if self._stop.is_set():
+                return
             # A look that fails is repeated: the run must not end because nobody watches it.
             with contextlib.suppress(Exception):
                 if self._cancel.is_set():
                     self._cancel_worker()
                 self._sample()
-            # A cancel is wanted now, not at the next sample.
-            if self._wake.wait(SAMPLE_SECONDS):
-                self._wake.clear()
 
     def _cancel_worker(self) -> None:
         with self.connection.cursor() as cursor:

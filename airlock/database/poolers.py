@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 READ_ONLY = "SHOW transaction_read_only"
 
 
-def pooled(connection: type_connection, target: Target) -> bool:
-    """Tell a transaction pooler from a server. `connection` is in autocommit mode.
+def pooled(connection: type_connection, target: Target, answering: int | None = None) -> bool:
+    """Tell a transaction pooler from a server. `connection` is in autocommit mode, `answering` a backend that answered it.
 
     Where the backend that answers is the one that was announced, nobody stands in between. Elsewhere (a proxy may
     announce what it likes) a second connection's transaction decides: behind a pooler it takes this one's backend.
     """
-    first = backend_pid(connection)
+    first = backend_pid(connection) if answering is None else answering
     if first == connection.info.backend_pid:
         return False
     with contextlib.closing(connect(target, application_name="airlock")) as other:
@@ -37,34 +37,36 @@ def pooled(connection: type_connection, target: Target) -> bool:
 def refuse_balanced(connection: type_connection, label: str) -> None:
     """Raise WrongTarget where this session's reads, or some of them, are answered by a standby.
 
-    For a session that may write; ends its transaction. A revision reads what it has just written, and Alembic its
-    version rows: a standby has neither until it has replayed them.
+    For a session that may write and stands in no transaction. A revision reads what it has just written, and Alembic
+    its version rows: a standby has neither until it has replayed them.
     """
     if reads_elsewhere(connection):
-        error = balanced(label)
-        error.standing = "Nothing changed."
-        raise error
+        raise balanced(label, "Nothing changed.")
 
 
-def balanced(label: str) -> WrongTarget:
+def balanced(label: str, standing: str = "") -> WrongTarget:
     """Say that a pooler sends reads to a standby, and how a run gets past it."""
     return WrongTarget(
         f"{label} is a pooler that sends reads to a standby, which may not have yet what a revision has just written.",
+        standing=standing,
         then="the primary's own URL; Pgpool-II keeps a run on the primary by app_name_redirect_preference_list = "
         "'airlock.*:primary'",
     )
 
 
 def reads_elsewhere(connection: type_connection) -> bool:
-    """Tell whether reads of this session, which may write, are answered by a standby. Ends its transaction."""
+    """Tell whether reads of this session, which may write, are answered by a standby.
+
+    To be asked before anything else in a transaction, which it leaves open: the session can be asked more in it.
+    """
     with connection.cursor() as cursor:
+        cursor.execute(READ_ONLY)
+        if cursor.fetchone()[0] == "on":
+            return True
+        cursor.execute("SELECT inet_client_port()")
+        if cursor.fetchone()[0] == _own_port(connection):
+            return False
         try:
-            cursor.execute(READ_ONLY)
-            if cursor.fetchone()[0] == "on":
-                return True
-            cursor.execute("SELECT inet_client_port()")
-            if cursor.fetchone()[0] == _own_port(connection):
-                return False
             return _balances_statements(cursor)
         finally:
             connection.rollback()

@@ -141,20 +141,22 @@ class _Run:
             poolers.refuse_balanced(observer.connection, self.target.label)
             # Proved like any worker: an address that leads to two servers must not be trusted here either.
             with observer.connection.cursor() as cursor:
-                cursor.execute(lease.proof_sql)
-                if cursor.fetchone()[0] is not True:
-                    lease.require_in_sight()
-                    raise WrongTarget(
-                        "The lease is not to be seen from a second connection: the address leads to several servers."
-                    )
+                cursor.execute(f"{lease.proof_sql}, pg_backend_pid(), {publications.ANY}")
+                proved, answering, publishes = cursor.fetchone()
+            if proved is not True:
+                lease.require_in_sight()
+                raise WrongTarget(
+                    "The lease is not to be seen from a second connection: the address leads to several servers."
+                )
+            self.progress.publishes = publishes
+            self.progress.pooled = poolers.pooled(observer.connection, self.target, answering)
             yield observer
         finally:
             observer.close()
             self.longest_block_s = observer.longest_block_s
 
     def _announce(self, lease: Lease, observer: Observer) -> None:
-        pooled = self.progress.pooled = poolers.pooled(observer.connection, self.target)
-        facts = lease.server
+        facts, pooled = lease.server, self.progress.pooled
         waited = (time.monotonic() - self.started) * 1000
         self.request.emit(Leased(lease.run, self.target.label, facts.version, facts.user, pooled, waited))
         if pooled:
@@ -163,10 +165,6 @@ class _Run:
                     "This is a transaction pooler; it works, but a direct host (DATABASE_URL_UNPOOLED) is better for revisions."
                 )
             )
-
-        with observer.connection.cursor() as cursor:
-            cursor.execute(publications.ANY)
-            self.progress.publishes = cursor.fetchone()[0]
         lifted, kept = server.role_settings(observer.connection)
         self.progress.lifted = tuple(lifted)
         for name, value in lifted.items():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -17,6 +19,7 @@ from tests.airlock import forked
 from tests.airlock.fleet.harness import HISTORY, databases, fleet, journal, lines, query, ran, until
 from tests.airlock.histories import HEADER, Revision, write_project
 from tests.airlock.running import rows
+from tests.airlock.topologies.standing import cluster
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +84,34 @@ def test_a_dry_run_takes_the_steps_in_scratch_once_for_all_that_stand_alike(
         assert ahead.code == 1
         assert "1 of 7 targets would fail" in ahead.err
         assert sorted(tmp_path.glob("*.journal*")) == journals
+
+
+# These go on for as long as it takes: the observer's looks at the worker, the lease's signs of life.
+BY_THE_CLOCK = ("a.application_name = ", "pg_blocking_pids", "SHOW transaction_isolation")
+
+
+@pytest.mark.proof
+def test_a_target_costs_three_connections_and_so_many_statements(tmp_path: Path) -> None:
+    """Counted in the server's log: on a network each statement is a round trip. Of the worker's 23, Alembic sends 15."""
+    ini = write_project(tmp_path, HISTORY)
+    prefix = "%d %a|"
+    with cluster(log_statement="all", log_connections="on", log_line_prefix=prefix) as one:
+        for name in ("tenant_1", "tenant_2"):
+            rows(one.url(), f"CREATE DATABASE {name} STRATEGY FILE_COPY")
+        wanted = "SELECT datname FROM pg_database WHERE datname LIKE 'tenant%' ORDER BY 1"
+        assert fleet(ini, "upgrade", wanted, "f1", url=one.url()).code == 0
+        before = len((one.data / "server.log").read_text().splitlines())
+        assert fleet(ini, "upgrade", wanted, "f2", url=one.url()).code == 0
+        said = (one.data / "server.log").read_text().splitlines()[before:]
+    for name in ("tenant_1", "tenant_2"):
+        lines = [line for line in said if line.startswith(f"{name} ")]
+        assert sum("connection authorized" in line for line in lines) == 3
+        counted = Counter(
+            re.split("[ :]", line)[1]
+            for line in lines
+            if "statement: " in line and not any(one in line for one in BY_THE_CLOCK)
+        )
+        assert counted == {"airlock-lease": 7, "airlock-observer": 11, "airlock-worker": 23}, "\n".join(lines)
 
 
 @pytest.mark.server
