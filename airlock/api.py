@@ -56,10 +56,13 @@ def drill(
     at every statement. Raises NotExamined where there is no scratch server, Usage for a range that is none.
     """
     from airlock.operations import drill as operation
-    from airlock.operations.heads import heads_of
 
     with standing_at(config) as path:
-        start, major = heads_of(_target(_project(path, x_arguments), url)) if pending else (None, None)
+        start, major = None, None
+        if pending:
+            from airlock.operations.heads import heads_of
+
+            start, major = heads_of(_target(_project(path, x_arguments), url))
         return operation.drill(
             path, from_to=revisions, last=last, start=start, scratch=scratch, like_major=major, rows=rows,
             traffic=traffic, blocker=blocker, crash=crash, x_arguments=tuple(x_arguments), progress=progress,

@@ -23,7 +23,7 @@ from alembic import command
 from alembic.config import Config
 
 from airlock.operations.drill.child import prove
-from airlock.operations.drill.subject import Options
+from airlock.operations.drill.messages import Options
 from airlock.operations.review import squawk
 from airlock.records.drill import REFUSED, RevisionProof
 from airlock.reports.text import table

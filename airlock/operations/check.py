@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from airlock.operations.built import built
 from airlock.operations.drill import drill
 from airlock.operations.revision.comparison import compared
-from airlock.operations.revision.rendering import open_questions
+from airlock.operations.revision.questions import open_questions
 from airlock.operations.trace import trace
 from airlock.project.settings import Settings
 from airlock.records.check import CheckReport, Fault

@@ -34,6 +34,14 @@ HEAVY = (
 )  # fmt: skip
 
 
+# What runs a history in scratch loads in its children alone, beside the parent that waits for them.
+CHILDREN = (
+    "airlock.catalogue.structure", "airlock.operations.downgrade", "airlock.operations.drill.child",
+    "airlock.operations.older_release", "airlock.operations.revision.directives", "airlock.operations.trace.child",
+    "airlock.operations.upgrade", "airlock.project.environment", "airlock.recorder", "airlock.samples", "asyncpg", "psycopg",
+)  # fmt: skip
+
+
 def loaded(url: str, *command: str) -> set[str]:
     """Run a command line and name the modules that its process had loaded at its end."""
     environ = {**os.environ, "DATABASE_URL": url}
@@ -61,7 +69,15 @@ def test_a_command_with_nothing_to_do_loads_little_beside_alembic(
     bare = subprocess.run([sys.executable, "-P", "-c", BARE], capture_output=True, text=True, check=True)
     found = loaded(empty_database.url, *command, "-c", str(ini))
     assert "airlock.database.server" in found
-    assert {
-        name for name in found if any(name == one or name.startswith(f"{one}.") for one in HEAVY)
-    } == set()
+    assert {name for name in found if f"{name}.".startswith(tuple(f"{one}." for one in HEAVY))} == set()
     assert len(found - set(json.loads(bare.stdout))) <= 85
+
+
+@pytest.mark.parametrize(("command", "most"), [("check", 65), ("drill", 45), ("trace", 45)])
+def test_the_parent_of_children_loads_none_of_what_they_need(command: str, most: int) -> None:
+    """It starts a server, sends arguments and reads records; what looks, fills and judges is loaded beside it."""
+    script = f"import airlock.commands.{command}, airlock.operations.{command}, json, sys; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
+    found = set(json.loads(done.stdout))
+    assert {name for name in found if f"{name}.".startswith(tuple(f"{one}." for one in CHILDREN))} == set()
+    assert len([name for name in found if name.startswith("airlock")]) <= most

@@ -11,10 +11,11 @@ from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
 from airlock.operations.drill import failures
 from airlock.operations.drill.examination import examine
-from airlock.operations.drill.only_upgraded import Ascent, MissingRole, ascend
+from airlock.operations.drill.messages import Ascent, At, Climbed, Finished, Options, WantsRole
+from airlock.operations.drill.only_upgraded import MissingRole, ascend
 from airlock.operations.drill.order import chosen, laid_out
 from airlock.operations.drill.state import Ledger
-from airlock.operations.drill.subject import Options, Subject
+from airlock.operations.drill.subject import Subject
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.project.project import Project
@@ -28,44 +29,7 @@ if TYPE_CHECKING:
 
     from airlock.operations.drill.state import State
     from airlock.project.project import RevisionFacts
-    from airlock.records.rows import Fill, Rate
     from airlock.scratch.servers import ScratchDatabase
-
-
-@dataclass(frozen=True)
-class WantsRole:
-    """The history names a role that the scratch server lacks; `position` of the range's revisions are examined."""
-
-    role: str
-    position: int
-
-
-@dataclass(frozen=True)
-class At:
-    """The child is about to apply, unexamined, the revision that stands above so many of the whole history."""
-
-    stands: int
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The child is through; `fills` are the tables' sample rows.
-
-    `position`: so many of the range are examined, and the next wants another database; None at the range's end.
-    """
-
-    fills: tuple[Fill, ...]
-    rows_made: int
-    fill_ms: float
-    rates: tuple[Rate, ...]
-    position: int | None
-
-
-@dataclass(frozen=True)
-class Climbed:
-    """How far a database has come that is only ever upgraded."""
-
-    way: Ascent
 
 
 class _Lay(Hooks):
@@ -114,7 +78,7 @@ class _Place:
         """Apply the revision at a place of the order, unexamined. Raises MissingRole."""
         self.state, gap = ascend(self.project, self.order[place], self.ledger, self.state, self.way)
         gaps = (*self.way.gaps, gap) if gap is not None else self.way.gaps
-        self.way = self.way.at(place + 1, self.ledger, gaps)
+        self.way = self.way.at(place + 1, self.ledger.fills, self.ledger.search_path, gaps)
 
 
 def prove(

@@ -6,7 +6,6 @@ database otherwise than its first upgrade did, the next gets another database, w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import failures
@@ -16,32 +15,9 @@ from airlock.operations.drill.step import take_seen
 from airlock.operations.drill.stepping_over import as_far_as_it_goes, mark
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from airlock.operations.drill.messages import Ascent
     from airlock.operations.drill.state import Ledger, State
     from airlock.project.project import Project, RevisionFacts
-    from airlock.records.rows import Fill
-
-
-@dataclass(frozen=True)
-class Ascent:
-    """What is known of the way up to a database: how many revisions it `stands` above empty, and what they left.
-
-    `killers` are revisions that end the process they run in, `beyond_help` roles that the scratch server does not take.
-    """
-
-    stands: int = 0
-    fills: Mapping[str, Fill] = field(default_factory=dict)
-    search_path: str | None = None
-    gaps: tuple[Gap, ...] = ()
-    killers: frozenset[str] = frozenset()
-    beyond_help: frozenset[str] = frozenset()
-
-    def at(self, stands: int, ledger: Ledger, gaps: tuple[Gap, ...]) -> Ascent:
-        """Note how far the database has come since."""
-        return replace(
-            self, stands=stands, fills=dict(ledger.fills), search_path=ledger.search_path, gaps=gaps
-        )
 
 
 class MissingRole(Exception):

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
 from airlock.operations.drill import side_by_side, whole_way
-from airlock.operations.drill.child import At, Climbed, Finished, WantsRole
-from airlock.operations.drill.only_upgraded import Ascent
+from airlock.operations.drill.messages import (
+    WORTH_COMPARING,
+    Ascent,
+    At,
+    Climbed,
+    Finished,
+    Options,
+    WantsRole,
+)
 from airlock.operations.drill.order import laid_out
-from airlock.operations.drill.state import WORTH_COMPARING
-from airlock.operations.drill.subject import Options
 from airlock.records.drill import NOT_EXAMINED, DrillProgress, DrillReport, RevisionProof
 from airlock.scratch.isolation import ChildFailed, Leash, isolated, prepare
 from airlock.scratch.loading import opened

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airlock import samples
 from airlock.catalogue import fingerprint
 from airlock.drivers import client
+from airlock.operations.drill.messages import WORTH_COMPARING
 from airlock.project import environment
 from airlock.records.rows import Rate, Strangers
 
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 # Without statistics prepared statements scan big tables.
 _WORTH_STATISTICS = 1_000
-# From so many rows on their making is compared with a hand-written INSERT: of the slowest tables filled together, and
-# of no more than so many tables altogether.
-WORTH_COMPARING = 10_000
+# Compared with a hand-written INSERT are the slowest tables filled together, and no more than so many altogether.
 _MOST_TOGETHER, _MOST_COMPARED = 3, 6
 _TABLES = frozenset({"table", "partitioned table"})
 # Code that rows may set off, which may make anything: partitions, say. Some extensions only bring types and operators.

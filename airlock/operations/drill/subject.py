@@ -8,19 +8,10 @@ from typing import TYPE_CHECKING
 from airlock.operations.drill.step import StepTaken, take_seen
 
 if TYPE_CHECKING:
+    from airlock.operations.drill.messages import Options
     from airlock.operations.drill.missing_objects import Gap
     from airlock.operations.drill.state import Ledger
     from airlock.project.project import Project, RevisionFacts
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a drill does beside the proof."""
-
-    rows: int = 40
-    traffic: int = 0
-    blocker: bool = False
-    crash: bool = False
 
 
 @dataclass(frozen=True)

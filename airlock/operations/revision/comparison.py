@@ -7,9 +7,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue import fingerprint
-from airlock.catalogue.structure import quoted
 from airlock.database import missing
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.operations.revision import borrowed_types
 from airlock.records.errors import AirlockError
 from airlock.scratch.isolation import ChildFailed, isolated

@@ -13,7 +13,6 @@ from alembic.operations import ops
 from airlock.operations.revision.alembic_operations import spoken
 from airlock.operations.revision.calls import WIDTH, python
 from airlock.operations.revision.clauses import bound
-from airlock.operations.revision.stepwise import FILL_IN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,8 +91,3 @@ def _long(text: str) -> str:
     if "".join(pieces) != text:
         return f"op.execute({python(text)})"
     return "op.execute(\n" + "\n".join(f"    {python(piece)}" for piece in pieces) + "\n)"
-
-
-def open_questions(text: str) -> list[str]:
-    """List the lines of a revision that a person has to fill in."""
-    return [line.strip(" #") for line in text.splitlines() if FILL_IN in line]

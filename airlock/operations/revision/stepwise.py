@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.parts import Part, Sql, Stage, sql
+from airlock.operations.revision.questions import FILL_IN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airlock.catalogue.structure import Column, Constraint, Table
     from airlock.operations.revision.shadow import Sides
-
-
-FILL_IN = "FILL IN"
 
 
 def required(live: Table, column: str) -> Iterator[Part]:

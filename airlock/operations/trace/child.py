@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airlock.catalogue import diagram, fingerprint
+from airlock.catalogue import fingerprint
 from airlock.drivers import client
 from airlock.operations.drill.failures import missing_role
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.older_release.release import Release
 from airlock.operations.trace.consequences import Consequences
+from airlock.operations.trace.look import Look
+from airlock.operations.trace.messages import Begin, Catalogue
 from airlock.operations.trace.safer import Planner
 from airlock.operations.trace.sample_rows import Samples
 from airlock.operations.trace.steps import Tracing
@@ -29,23 +31,11 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
 
     from airlock.operations.drill.missing_objects import Gap
-    from airlock.records.diagram import Diagram
-    from airlock.records.difference import Difference
     from airlock.records.trace import TracedRevision
-    from airlock.samples import Table
     from airlock.scratch.servers import ScratchDatabase
 
 # Rows that parallel workers read are counted in their own books, not in the statement's.
 _QUIET = ("max_parallel_workers_per_gather", "max_parallel_maintenance_workers")
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """What the traced revisions made of the catalogue: every difference, and both ends as a diagram."""
-
-    differences: tuple[Difference, ...]
-    before: Diagram
-    after: Diagram
 
 
 def observe(
@@ -86,7 +76,7 @@ def observe(
                     raise
                 yield Begin(role=role)
                 return
-        before = begin.before or (_Look(connection) if bundle else None)
+        before = begin.before or (Look(connection) if bundle else None)
         recorder = Recorder(lambda: connect(database))
         samples = Samples(connection, rows)
         tracing = Tracing(
@@ -116,29 +106,8 @@ def observe(
             )
             return
         if before is not None:
-            yield before.compared(_Look(connection), tracing.version_table)
+            yield _compared(before, Look(connection), tracing.version_table)
             yield from _scripts(project, order, (*begin.downs, *_downs(tracing.traced)))
-
-
-@dataclass(frozen=True)
-class Begin:
-    """Where a child goes on, in a database that stands before `position` of `order`; empty, it asks Alembic.
-
-    `fault` says how the revision below failed, `extension` what it lacked, `role` which role the server needs first;
-    `gaps` what lies below and could not be applied, `beyond_help` the roles that cannot be made.
-    """
-
-    position: int = 0
-    order: tuple[str, ...] = ()
-    required: dict[str, Table] | None = None
-    empty: str = ""
-    before: _Look | None = None
-    downs: tuple[str, ...] = ()
-    fault: str = ""
-    extension: str = ""
-    role: str = ""
-    gaps: tuple[Gap, ...] = ()
-    beyond_help: frozenset[str] = frozenset()
 
 
 def build(
@@ -235,25 +204,18 @@ def connect(database: ScratchDatabase) -> Any:
     return client.connect(database.admin_url, autocommit=True)
 
 
-class _Look:
-    """One reading of the whole catalogue."""
-
-    def __init__(self, connection: Any) -> None:
-        self.fingerprint = fingerprint.read(connection)
-        self.diagram = diagram.read(connection)
-
-    def compared(self, after: _Look, version_table: str) -> Catalogue:
-        """Tell what is different afterwards, leaving out Alembic's own table."""
-        schemas = {name: one for name, one in after.fingerprint.objects.items() if one.kind == "schema"}
-        # Beside a new schema its tables are told too: they are what the reader came for.
-        old = fingerprint.Fingerprint(schemas | dict(self.fingerprint.objects))
-        made = fingerprint.differences(self.fingerprint, old)
-        return Catalogue(
-            tuple(
-                difference
-                for difference in (*made, *fingerprint.differences(old, after.fingerprint))
-                if difference.object != version_table
-            ),
-            self.diagram.without(version_table),
-            after.diagram.without(version_table),
-        )
+def _compared(before: Look, after: Look, version_table: str) -> Catalogue:
+    """Tell what is different afterwards, leaving out Alembic's own table."""
+    schemas = {name: one for name, one in after.fingerprint.objects.items() if one.kind == "schema"}
+    # Beside a new schema its tables are told too: they are what the reader came for.
+    old = fingerprint.Fingerprint(schemas | dict(before.fingerprint.objects))
+    made = fingerprint.differences(before.fingerprint, old)
+    return Catalogue(
+        tuple(
+            difference
+            for difference in (*made, *fingerprint.differences(old, after.fingerprint))
+            if difference.object != version_table
+        ),
+        before.diagram.without(version_table),
+        after.diagram.without(version_table),
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.database import missing
 from airlock.drivers import client
-from airlock.operations.trace.child import Begin
+from airlock.operations.trace.messages import Begin
 from airlock.records.errors import AirlockError, NotExamined, RevisionFailed
 from airlock.records.trace import TracedRevision, TraceReport, Unfilled
 from airlock.scratch import installations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airlock.operations.drill.child import prove
-from airlock.operations.drill.subject import Options
+from airlock.operations.drill.messages import Options
 from airlock.records.drill import RevisionProof
 from airlock.scratch import embedded
 from airlock.scratch.servers import scratch_server

@@ -11,7 +11,7 @@ import pytest
 from airlock import samples
 from airlock.operations.drill import drill
 from airlock.operations.drill.child import prove
-from airlock.operations.drill.subject import Options
+from airlock.operations.drill.messages import Options
 from airlock.operations.drill.traffic import Traffic
 from airlock.records.drill import PROVED, REFUSED, DrillReport, RevisionProof
 from airlock.records.errors import NotExamined

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airlock.operations.drill.child import prove
-from airlock.operations.drill.subject import Options
+from airlock.operations.drill.messages import Options
 from airlock.records.drill import PROVED, REFUSED, RevisionProof
 from airlock.scratch.servers import ScratchServer
 from tests.airlock.histories import Revision, write_project

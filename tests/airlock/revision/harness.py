@@ -18,8 +18,8 @@ from alembic.script import ScriptDirectory
 
 from airlock.catalogue import fingerprint
 from airlock.catalogue.fingerprint import Fingerprint
-from airlock.operations.drill.child import Finished, prove
-from airlock.operations.drill.subject import Options
+from airlock.operations.drill.child import prove
+from airlock.operations.drill.messages import Finished, Options
 from airlock.operations.revision import process_revision_directives
 from airlock.operations.revision.shadow import create
 from airlock.operations.trace.child import observe

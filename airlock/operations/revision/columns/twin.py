@@ -12,7 +12,8 @@ from airlock.operations.revision import ddl
 from airlock.operations.revision.columns.converting import cast
 from airlock.operations.revision.naming import beside_name, made_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
-from airlock.operations.revision.stepwise import FILL_IN, validated
+from airlock.operations.revision.questions import FILL_IN
+from airlock.operations.revision.stepwise import validated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
