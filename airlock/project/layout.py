@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airlock.project.project import locations
+
 if TYPE_CHECKING:
     from airlock.project.project import Project
 
@@ -15,9 +17,7 @@ _ENGINE_AT_IMPORT = re.compile(r"^(?:\w+\s*=\s*)?(?:create_engine|create_async_e
 
 def version_directories(project: Project) -> list[Path]:
     """List the directories of the revisions, and of env.py."""
-    script = project.script
-    listed = getattr(script, "_version_locations", None) or script.version_locations or [script.versions]
-    return [Path(script.dir), *(Path(str(one)) for one in listed)]
+    return [Path(project.script.dir), *map(Path, locations(project.script))]
 
 
 def directories(config: Path) -> list[Path]:

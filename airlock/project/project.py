@@ -54,6 +54,8 @@ class RevisionFacts:
     downgrades: bool = True
 
 
+# What makes a file a revision for Alembic: the two names that it must have.
+_A_REVISION = re.compile(r"^revision\b[^=\n]*=[\s\S]*^down_revision\b[^=\n]*=", re.MULTILINE)
 # Why a revision cannot be undone whose author has left the function out, as some projects do in all of theirs.
 _NO_DOWNGRADE = "the file has no downgrade()"
 # Alembic reads these as places, wherever a revision may stand.
@@ -204,11 +206,42 @@ class Project:
             ) from error
         for name in _RESERVED & self.script.revision_map._revision_map.keys():
             raise HistoryFault(f"A revision is called {name!r}, which Alembic keeps for itself.")
+        self._refuse_unread()
         for script in self.script.walk_revisions():
             if len(script.revision) > 32:
                 raise HistoryFault(
                     f"Revision id {script.revision!r} has {len(script.revision)} characters; the version table holds 32."
                 )
+
+    def _refuse_unread(self) -> None:
+        """Raise HistoryFault where Alembic reads no revision, and files that are some stand where it does not look.
+
+        Without that, a history which env.py alone finds, or a misspelt directory, would be proved from end to end.
+        """
+        if self.script.get_heads():
+            return
+        read = [Path(one) for one in locations(self.script)]
+        places = read if any(one.is_dir() for one in read) else [Path(self.script.dir)]
+        found = sorted({file for place in places for file in place.rglob("*.py") if _is_revision(file)})
+        if found:
+            raise HistoryFault(
+                f"No revision is read from {', '.join(os.path.relpath(one, self.directory) for one in read)}, "
+                f"but {os.path.relpath(found[0], self.directory)} is one, and {len(found) - 1} files more.",
+                then="version_locations in the ini with their directory, or recursive_version_locations = true",
+            )
+
+
+def locations(script: ScriptDirectory) -> list[str]:
+    """List the directories that Alembic reads revisions from, under the names that its releases have for them."""
+    listed = getattr(script, "_version_locations", None) or script.version_locations or [script.versions]
+    return [str(one) for one in listed]
+
+
+def _is_revision(file: Path) -> bool:
+    try:
+        return _A_REVISION.search(file.read_text(encoding="utf-8", errors="replace")) is not None
+    except OSError:
+        return False
 
 
 def _facts(script: Script) -> RevisionFacts:

@@ -116,7 +116,12 @@ def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrad
         fitting = ledger.read()
         step = subject.take("up")
     except Exception as error:  # noqa: BLE001  a revision may raise anything
-        why = not_examined(f"the upgrade fails on sample rows: {failures.one_line(error)}")
+        lacking = needs(error, subject.gaps)
+        why = not_examined(
+            f"the upgrade fails: {lacking}"
+            if lacking
+            else f"the upgrade fails on sample rows: {failures.one_line(error)}"
+        )
         return FirstUpgrade(before, None, outcome.then(why), required)
     why = noted([f"sample rows were made anew to fit what the upgrade demands ({first})"])
     return FirstUpgrade(fitting, step, outcome.then(why), required)

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import NoReferenceError, NoSuchTableError
+
 from airlock.database.server_errors import sqlstate
 from airlock.operations.drill import failures
 
@@ -19,6 +21,8 @@ _MISSING = frozenset({"42P01", "42703", "42704", "42883", "3F000", "42P10"})
 # What an extension brings is named by its own names: types and operator classes, functions and operators.
 _OF_EXTENSIONS = frozenset({"42704", "42883"})
 _NAMES = re.compile(r'"([^"]+)"|\b([A-Za-z_][\w.]*)\(')
+# What SQLAlchemy and Alembic's batch say of an object that they look up before the server is asked.
+_LOOKED_UP = re.compile(r"(?<![\w'])'([^']+)'|^([\w.]+)$")
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,24 @@ def gap_of(
 
 def needs(error: BaseException, gaps: Sequence[Gap]) -> str | None:
     """Say which revision that could not be applied an error comes of; None where it comes of none."""
-    state = sqlstate(error)
-    if state not in _MISSING:
-        return None
-    said = failures.one_line(error)
-    names = {
-        part
-        for quoted, called in _NAMES.findall(said)
-        for part in (quoted or called).split(".")
-        if len(part) > 1
-    }
+    state, said = sqlstate(error), failures.one_line(error)
+    names = _absent(error, state, said)
     for gap in reversed(gaps):
         if (gap.extension and state in _OF_EXTENSIONS) or any(
             re.search(rf"\b{re.escape(name)}\b", gap.text) for name in names
         ):
             return f"{said}: it needs {gap.revision}, which cannot be applied in scratch ({gap.reason})"
     return None
+
+
+def _absent(error: BaseException, state: str | None, said: str) -> set[str]:
+    """Name what an error does not find: by the server's words, or by those of who looks it up before the server is asked."""
+    if state in _MISSING:
+        found = _NAMES.findall(said)
+    elif state is None and (
+        isinstance(error, (NoSuchTableError, NoReferenceError)) or str(error).startswith("No such constraint")
+    ):
+        found = _LOOKED_UP.findall(str(error))
+    else:
+        return set()
+    return {part for pair in found for part in (pair[0] or pair[1]).split(".") if len(part) > 1}

@@ -50,7 +50,9 @@ def ascend(
                 _ask_for_role(second, way)
                 error = second
         try:
-            gap = as_far_as_it_goes(project, facts, way.gaps, way.beyond_help, error)
+            gap = as_far_as_it_goes(
+                project, facts, way.gaps, way.beyond_help, error, lambda: _empty(ledger)
+            )
         except Exception as third:
             _ask_for_role(third, way)
             raise
@@ -67,8 +69,12 @@ def _ask_for_role(error: BaseException, way: Ascent) -> None:
 
 
 def _without_rows(project: Project, facts: RevisionFacts, ledger: Ledger) -> State:
-    ledger.empty({name for name, digest in ledger.read().digests.items() if digest.count})
+    _empty(ledger)
     take_seen(ledger, project, facts.revision, "up")
     above = ledger.read()
     ledger.fill(above.tables())
     return ledger.read()
+
+
+def _empty(ledger: Ledger) -> None:
+    ledger.empty({name for name, digest in ledger.read().digests.items() if digest.count})

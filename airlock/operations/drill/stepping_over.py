@@ -125,10 +125,12 @@ def as_far_as_it_goes(
     below: tuple[Gap, ...],
     beyond_help: frozenset[str],
     error: BaseException,
+    empty: Callable[[], None] | None = None,
 ) -> Gap:
     """Apply a revision that fails with `error` as far as it goes, at least its version row; return what is missing of it.
 
-    Commits. Raises the error of a missing role that may still be made (not `beyond_help`): then nothing is applied.
+    What its own code raises on rows ends it before its other statements are sent: where that is so, `empty` takes the
+    rows away and it is applied once more. Commits. Raises the error of a missing role that may still be made (not `beyond_help`): then nothing is applied.
     """
     try:
         left_out = step_over(project, facts.revision, beyond_help)
@@ -136,6 +138,9 @@ def as_far_as_it_goes(
         role = failures.missing_role(again)
         if role is not None and role not in beyond_help:
             raise
+        if empty is not None and failures.is_about_rows(again):
+            empty()
+            return as_far_as_it_goes(project, facts, below, beyond_help, error)
         mark(project, facts.revision)
         return gap_of(facts, again, below)
     return gap_of(facts, error, below, tuple(statement for statement, _ in left_out))

@@ -118,6 +118,30 @@ def test_a_broken_history_is_said_in_one_line(tmp_path: Path, text: str, words: 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("line", ["", "version_locations = alembic/version\n"])
+def test_revisions_that_alembic_does_not_read_are_named(tmp_path: Path, line: str) -> None:
+    """Exit 30, not a history without revisions that is proved: in a directory below, or beside a misspelt one."""
+    ini = write_project(tmp_path, CHAIN)
+    versions = tmp_path / "alembic" / "versions"
+    if line:
+        ini.write_text(ini.read_text() + line)
+    else:
+        files = list(versions.glob("*.py"))
+        (versions / "postgresql").mkdir()
+        for file in files:
+            file.rename(versions / "postgresql" / file.name)
+    with pytest.raises(HistoryFault, match=r"alembic/version.*, but alembic/versions.*\.py is one, and 2 files"):
+        Project.open(ini)
+
+
+def test_a_history_without_revisions_is_one(tmp_path: Path) -> None:
+    """A project that begins: no revision yet, and modules of its own in a directory beside them."""
+    ini = write_project(tmp_path, [])
+    (tmp_path / "alembic" / "versions").mkdir(exist_ok=True)
+    (tmp_path / "alembic" / "shared.py").write_text("WORDS = 1\n")
+    assert Project.open(ini).revisions() == ()
+
+
 @pytest.mark.parametrize(
     "text", ["", "[alembic]\n", "not an ini at all", "[alembic]\nscript_location = nowhere\n"]
 )
