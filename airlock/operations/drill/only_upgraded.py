@@ -50,9 +50,7 @@ def ascend(
                 _ask_for_role(second, way)
                 error = second
         try:
-            gap = as_far_as_it_goes(
-                project, facts, way.gaps, way.beyond_help, error, lambda: _empty(ledger)
-            )
+            gap = as_far_as_it_goes(project, facts, way.gaps, way.beyond_help, error, lambda: _empty(ledger))
         except Exception as third:
             _ask_for_role(third, way)
             raise

@@ -130,7 +130,9 @@ def as_far_as_it_goes(
     """Apply a revision that fails with `error` as far as it goes, at least its version row; return what is missing of it.
 
     What its own code raises on rows ends it before its other statements are sent: where that is so, `empty` takes the
-    rows away and it is applied once more. Commits. Raises the error of a missing role that may still be made (not `beyond_help`): then nothing is applied.
+    rows away and it is applied once more.
+
+    Commits. Raises the error of a missing role that may still be made (not `beyond_help`): then nothing is applied.
     """
     try:
         left_out = step_over(project, facts.revision, beyond_help)

@@ -69,7 +69,7 @@ def observe(
         order, gaps = begin.order, begin.gaps
         if not begin.order:
             try:
-                order, gaps = ordered(project, database, from_to, start, begin.beyond_help)
+                order, gaps = ordered(project, from_to, start, begin.beyond_help)
             except Exception as error:
                 role = missing_role(error)
                 if role is None or role in begin.beyond_help:
@@ -80,7 +80,7 @@ def observe(
         recorder = Recorder(lambda: connect(database))
         samples = Samples(connection, rows)
         tracing = Tracing(
-            project, recorder, samples, fingerprint.Reader(connection), database.url,
+            project, recorder, samples, fingerprint.Reader(connection),
             connection if bundle else None, Consequences(Release(older), planner), begin.required, begin.empty, gaps,
             begin.beyond_help,
         )  # fmt: skip
@@ -116,23 +116,22 @@ def build(
     x_arguments: tuple[str, ...],
     from_to: str | None,
     start: tuple[str, ...] | None,
-    database: ScratchDatabase,
     order: tuple[str, ...],
     position: int,
     gaps: tuple[Gap, ...],
     beyond_help: frozenset[str],
 ) -> Iterator[Gap]:
-    """Bring a database from before `position` to the end of `order`, unseen; at 0, what lies below the range first.
+    """Bring this process's database from before `position` to the end of `order`, unseen; at 0, first what lies below the range.
 
     What cannot be applied is applied as far as it goes; yields what is missing of it.
     """
     logging.disable(logging.INFO)
     project = Project.open(config, x_arguments)
     if position == 0:
-        _, gaps = ordered(project, database, from_to, start, beyond_help)
+        _, gaps = ordered(project, from_to, start, beyond_help)
         yield from gaps
     for revision in order[position:]:
-        found = _built(project, database, revision, gaps, beyond_help)
+        found = _built(project, revision, gaps, beyond_help)
         gaps = (*gaps, *found)
         yield from found
 
@@ -159,31 +158,30 @@ class _Order(Hooks):
 
 
 def ordered(
-    project: Project, database: ScratchDatabase, from_to: str | None, start: tuple[str, ...] | None,
-    beyond_help: frozenset[str],
-) -> tuple[tuple[str, ...], tuple[Gap, ...]]:  # fmt: skip
+    project: Project, from_to: str | None, start: tuple[str, ...] | None, beyond_help: frozenset[str]
+) -> tuple[tuple[str, ...], tuple[Gap, ...]]:
     """Build what lies below the range; name its revisions in Alembic's order, and what below is missing."""
     low, _, high = (from_to or "").partition(":")
     gaps: tuple[Gap, ...] = ()
     for head in start if start is not None else () if low in ("", "base") else (low,):
         try:
-            environment.run(project, database.url, head, "up")
+            environment.run(project, None, head, "up")
         except Exception:  # noqa: BLE001  a revision may raise anything
             left = _Order()
-            environment.run(project, database.url, head, "up", left)
+            environment.run(project, None, head, "up", left)
             for revision in left.taken:
-                gaps += _built(project, database, revision, gaps, beyond_help)
+                gaps += _built(project, revision, gaps, beyond_help)
     order = _Order()
-    environment.run(project, database.url, high or "heads", "up", order)
+    environment.run(project, None, high or "heads", "up", order)
     return order.taken, gaps
 
 
 def _built(
-    project: Project, database: ScratchDatabase, revision: str, gaps: tuple[Gap, ...], beyond_help: frozenset[str]
-) -> tuple[Gap, ...]:  # fmt: skip
+    project: Project, revision: str, gaps: tuple[Gap, ...], beyond_help: frozenset[str]
+) -> tuple[Gap, ...]:
     """Apply one revision, as far as it goes; return what is missing of it."""
     try:
-        environment.run(project, database.url, revision, "up", _One(project, revision))
+        environment.run(project, None, revision, "up", _One(project, revision))
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         return (as_far_as_it_goes(project, project.revision(revision), gaps, beyond_help, error),)
     return ()

@@ -50,7 +50,7 @@ def observe(
     """
     logging.disable(logging.INFO)
     project = Project.open(config, x_arguments)
-    order, _ = ordered(project, database, from_to, start, frozenset())
+    order, _ = ordered(project, from_to, start, frozenset())
     with contextlib.closing(connect(database)) as connection:
         load = Load(lambda: connect(database), seconds)
         step = _Loaded(load, Samples(connection, rows), records)
@@ -58,19 +58,19 @@ def observe(
             for revision in order:
                 step.revision, why = revision, ""
                 try:
-                    environment.run(project, database.url, "heads", "up", step)
+                    environment.run(project, None, "heads", "up", step)
                 except Exception as error:  # noqa: BLE001  a revision may raise anything
                     seen, why = load.end(), said(error)
                     if seen and seen[-1].gave_up:
                         seen, why = (*seen[:-1], replace(seen[-1], gave_up=why)), ""
                     yield revision, seen, why
-                    if not _alone(project, database, step):
+                    if not _alone(project, step):
                         return
                 else:
                     yield revision, load.end(), ""
 
 
-def _alone(project: Project, database: ScratchDatabase, step: _Loaded) -> bool:
+def _alone(project: Project, step: _Loaded) -> bool:
     """Take the step without readers, and where rows are what refuses it, without rows."""
     step.loaded = False
     try:
@@ -78,7 +78,7 @@ def _alone(project: Project, database: ScratchDatabase, step: _Loaded) -> bool:
             if empty:
                 step.samples.empty(except_for=step.version_table)
             with contextlib.suppress(Exception):
-                environment.run(project, database.url, "heads", "up", step)
+                environment.run(project, None, "heads", "up", step)
                 return True
         return False
     finally:

@@ -135,7 +135,7 @@ class _Seen:
                     templates.close()
                     templates = kept
                     building = {
-                        **arguments, "database": template, "order": begin.order[: begin.position], "position": stands,
+                        **arguments, "order": begin.order[: begin.position], "position": stands,
                         "gaps": self.gaps, "beyond_help": frozenset(self.beyond_help),
                     }  # fmt: skip
                     for gap in isolated(f"{_CHILD}:build", building, scratch=template):

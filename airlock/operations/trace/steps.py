@@ -77,7 +77,6 @@ class Tracing(Hooks):
     recorder: Recorder
     samples: Samples
     reader: fingerprint.Reader
-    url: str
     # Where the catalogue is read around each downgrade, to tell its losses; None where nobody asks for them.
     losses_from: Any = None
     # Told of each step what it means for others; None where nobody wants to know.
@@ -148,7 +147,7 @@ class Tracing(Hooks):
         """Run env.py for one step. Raises what it raises, and RaisedByRevision for what the revision's own code says so."""
         self._action = _Action(script, up, recorded, undone)
         try:
-            environment.run(self.project, self.url, "heads", "up", self)
+            environment.run(self.project, None, "heads", "up", self)
         except (AirlockError, CommandError) as error:
             if comes_of(error, script.path):
                 raise RaisedByRevision(said(error)) from error
@@ -291,7 +290,7 @@ class Tracing(Hooks):
 
     def _named_version_table(self) -> str:
         if not self.version_table:
-            ran = environment.learn(self.project, self.url)
+            ran = environment.learn(self.project, None)
             self.version_table = f"{ran.version_table_schema or 'public'}.{ran.version_table}"
         return self.version_table
 

@@ -130,7 +130,9 @@ def test_revisions_that_alembic_does_not_read_are_named(tmp_path: Path, line: st
         (versions / "postgresql").mkdir()
         for file in files:
             file.rename(versions / "postgresql" / file.name)
-    with pytest.raises(HistoryFault, match=r"alembic/version.*, but alembic/versions.*\.py is one, and 2 files"):
+    with pytest.raises(
+        HistoryFault, match=r"alembic/version.*, but alembic/versions.*\.py is one, and 2 files"
+    ):
         Project.open(ini)
 
 

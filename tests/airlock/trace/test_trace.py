@@ -13,7 +13,7 @@ import pytest
 from airlock.operations.trace import trace
 from airlock.records.errors import NotExamined, RevisionFailed
 from airlock.reports.trace import verdict
-from tests.airlock.histories import BEGIN, HEADER, Revision, write_project
+from tests.airlock.histories import ASYNC, BEGIN, HEADER, Revision, write_project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -270,6 +270,30 @@ def test_an_env_py_that_fails_is_told_in_one_line(
     ini = write_project(tmp_path, [BASE], env="import os\nos.environ['SETTING_THAT_IS_MISSING']\n")
     with pytest.raises(NotExamined, match=r"env\.py failed in scratch: KeyError: 'SETTING_THAT_IS_MISSING'"):
         _traced(ini, monkeypatch, server)
+
+
+OWN_URL = """
+from sqlalchemy import engine_from_config
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+section = context.config.get_section(context.config.config_ini_section) or {}
+section.setdefault("sqlalchemy.url", URL.replace("postgresql://", "postgresql+asyncpg://"))
+
+
+def create_async_engine(_url, **options):
+    return AsyncEngine(engine_from_config(section, prefix="sqlalchemy.", **options))
+"""
+
+
+@pytest.mark.proof
+def test_an_env_py_that_has_its_url_from_elsewhere_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """An ini without a URL stays without one: given one, env.py would make its asynchronous engine for another driver."""
+    env = HEADER + OWN_URL + ASYNC.format(driver="asyncpg", options="")
+    seen = _traced(write_project(tmp_path, [BASE], env=env), monkeypatch, server)
+    assert _steps(seen) == [("0001", "up"), ("0001", "down")]
+    assert [one.unexamined for one in seen.revisions] == ["", ""]
 
 
 @pytest.mark.proof
