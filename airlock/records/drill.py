@@ -26,13 +26,28 @@ class Kept:
     sentence: str
 
 
-@dataclass(frozen=True, order=True, slots=True)
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """How a step went down in scratch: with no row that breaks a condition, and with one, `row`; `said` is its error."""
+
+    row: str
+    with_none: str
+    with_one: str
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
-    """What a proof holds for: as long as `sql` counts no row on the target; `why` says which rows those are."""
+    """What a proof holds for: as long as `sql` counts no row on the target; `why` says which rows those are.
+
+    `tried` is what became of the step in scratch, both ways; where it was not tried, `not_tried` says why.
+    """
 
     object: str
     why: str
     sql: str
+    tried: Tried | None = None
+    not_tried: str = ""
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airlock.records.difference import Difference
-    from airlock.records.drill import DrillProgress, DrillReport, Met, RevisionProof
+    from airlock.records.drill import Condition, DrillProgress, DrillReport, Met, RevisionProof
     from airlock.records.rows import Rate
 
 _LONGEST = 160
@@ -55,6 +55,21 @@ def _rate(rate: Rate) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _condition(one: Condition) -> dict[str, Any]:
+    tried: dict[str, str] | None = None
+    if one.tried is not None:
+        known = one.tried
+        tried = {
+            "row": known.row,
+            "with_none": known.with_none,
+            "with_one": known.with_one,
+            "said": known.said,
+        }
+    return {
+        "object": one.object, "why": one.why, "sql": one.sql, "tried": tried, "not_tried": one.not_tried or None
+    }  # fmt: skip
+
+
 def _revision(proof: RevisionProof) -> dict[str, Any]:
     found: dict[str, Any] = {
         "revision": proof.revision,
@@ -67,7 +82,7 @@ def _revision(proof: RevisionProof) -> dict[str, Any]:
         ],
         "kept": [{"object": it.object, "sentence": it.sentence} for it in proof.kept],
         "losses": [{"object": it.object, "rows": it.rows, "why": it.why} for it in proof.losses],
-        "conditions": [{"object": it.object, "why": it.why, "sql": it.sql} for it in proof.conditions],
+        "conditions": [_condition(it) for it in proof.conditions],
         "notes": list(proof.notes),
         "held": [{"object": it.object, "mode": it.mode, "direction": it.direction} for it in proof.held],
         "data": [_met(it) for it in proof.met],
@@ -170,6 +185,7 @@ def details(proof: RevisionProof) -> Iterator[str]:
         yield f"kept: {kept.object} ({kept.sentence})"
     for condition in proof.conditions:
         yield f"{proof.verdict} while this counts no row of {condition.object} ({condition.why}): {condition.sql}"
+        yield trial(condition)
     for loss in proof.losses:
         yield f"lost: {loss.object}, {count(loss.rows, 'row')} written meanwhile ({loss.why})"
     for note in proof.notes:
@@ -183,6 +199,15 @@ def details(proof: RevisionProof) -> Iterator[str]:
             f"traffic {stall.direction}: {count(stall.statements, 'statement')}, p50 {duration(stall.p50)}, "
             f"p99 {duration(stall.p99)}, longest {duration(stall.longest)}"
         )
+
+
+def trial(condition: Condition) -> str:
+    """Say how the step went down with no row that breaks a condition, and with one; or why that was not tried."""
+    tried = condition.tried
+    if tried is None:
+        return f"not tried: {condition.not_tried}"
+    said = f" ({tried.said})" if tried.said else ""
+    return f"tried: with none it {tried.with_none}, with one ({shorten(tried.row, 60)}) it {tried.with_one}{said}"
 
 
 def met(one: Met) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock.records.drill import IRREVERSIBLE, NOT_EXAMINED, PROVED, REFUSED
-from airlock.reports.drill import WORTH_SAYING, difference, grounds, headline, reached, samples
+from airlock.reports.drill import WORTH_SAYING, difference, grounds, headline, reached, samples, trial
 from airlock.reports.drill_sizes import against_rows, rates, stalls
 from airlock.reports.html import Safe, anchor, join, link, page, table, tag
 from airlock.reports.text import count, duration, number, shorten
@@ -170,6 +170,15 @@ def _revision(proof: RevisionProof) -> Iterator[Safe]:
     if proof.kept:
         yield tag("h3", "Kept on purpose")
         yield _list(f"{it.object}: {it.sentence}" for it in proof.kept)
+    if proof.conditions:
+        yield tag("h3", f"{proof.verdict.capitalize()} while these count no row")
+        yield table(
+            ["object", "rows that must not be there", "query", "tried"],
+            [
+                [it.object, it.why, tag("code", it.sql), trial(it).removeprefix("tried: ")]
+                for it in proof.conditions
+            ],
+        )
     if proof.losses:
         yield tag("h3", "Lost when going down")
         yield table(

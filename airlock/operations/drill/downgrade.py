@@ -23,11 +23,12 @@ from airlock.operations.drill.step import StepTaken, touched_tables
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from airlock.operations.downgrade.items import Item
     from airlock.operations.drill.interim_writes import Meanwhile
     from airlock.operations.drill.state import State
     from airlock.operations.drill.subject import Subject
     from airlock.records.difference import Difference
-    from airlock.records.drill import Condition, Loss
+    from airlock.records.drill import Loss
 
     # Keys of rows by how sure it is that such rows were there before, and by table.
     Unsure = Mapping[str, Mapping[str, Collection[str]]]
@@ -49,6 +50,7 @@ class Upgraded:
 class Way:
     """One way up and down again: the downgrade's step and the state `below` it, both None where it could not be taken.
 
+    `narrows` says which rows would stand in its way, or be lost.
     `left_out` are the rows whose loss is told and not held against the revision.
     """
 
@@ -57,7 +59,7 @@ class Way:
     below: State | None = None
     outcome: Outcome = NOTHING
     losses: tuple[Loss, ...] = ()
-    conditions: tuple[Condition, ...] = ()
+    narrows: tuple[Item, ...] = ()
     left_out: Unsure = field(default_factory=dict)
 
     def taken(self) -> tuple[StepTaken, ...]:
@@ -85,10 +87,10 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     up = replace(up, written=written)
     if step is None:
         return Way(up, outcome=noted(lessons).then(no_way_down(subject, error)))
-    conditions: tuple[Condition, ...] = ()
+    narrows: tuple[Item, ...] = ()
     if over is not None:
         under = snapshot.take(subject.ledger.reading)
-        conditions = freedoms.conditions(subject.facts.revision, over, under)
+        narrows = freedoms.narrows(subject.facts.revision, over, under)
     below = subject.ledger.read(written.state, step.touched, before)
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
@@ -106,7 +108,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
         *_unfilled(subject, (up.step, step), before, below),
     )
     losses = interim_writes.losses(written, below)
-    return Way(up, step, below, outcome, losses, conditions, left_out)
+    return Way(up, step, below, outcome, losses, narrows, left_out)
 
 
 def no_way_down(subject: Subject, error: Exception) -> Outcome:

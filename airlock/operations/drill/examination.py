@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.operations.drill import (
     compare,
+    conditions_tried,
     downgrade,
     first_upgrade,
     interim_writes,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import State
     from airlock.operations.drill.step import StepTaken
     from airlock.operations.drill.subject import Subject
-    from airlock.records.drill import Loss
+    from airlock.records.drill import Condition, Loss
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class _Phases:
     """What the phases returned, as far as the examination got.
 
     `first` is the first way, `way` the one that counts; `concerned` are the tables that the upgrade concerns, `undone` what
-    the second downgrade took back of others' changes.
+    the second downgrade took back of others' changes, `conditions` what the proof holds for.
     """
 
     first: Way | None = None
@@ -60,6 +61,7 @@ class _Phases:
     again: StepTaken | None = None
     concerned: tuple[Touched, ...] = ()
     undone: tuple[Loss, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     traffic: UnderTraffic = field(default_factory=UnderTraffic)
     crashes: Crashes = field(default_factory=Crashes)
 
@@ -108,6 +110,9 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
         again = second_upgrade.go_up_again(subject, way.up, way.below)
         outcome = outcome.then(again.outcome)
     now = ledger.read() if way.below is None else again.above
+    counting = way if way.narrows else first
+    refused = outcome.verdict == REFUSED or bool(outcome.differences)
+    conditions = conditions_tried.try_out(subject, counting, None if refused else again.above)
     start = next_start.Start(begin, fit=False)
     whole = outcome.verdict is None and not outcome.differences and not (options.traffic or options.crash)
     down_again = second_downgrade.SecondDowngrade()
@@ -118,7 +123,8 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
     elif now is not None:
         exactly = bool(outcome.differences or outcome.kept)
         start = next_start.leave(subject, begin, first.up, now, exactly=exactly, made=own.made, last=way.up)
-    phases, fit = _Phases(first, way, again.step, concerned, undone=down_again.losses), start.fit
+    phases = _Phases(first, way, again.step, concerned, undone=down_again.losses, conditions=conditions)
+    fit = start.fit
     if again.step is not None and options.traffic:
         yield "traffic"
         tables = {name: older[name] for name in older if name in before.tables()}
@@ -152,7 +158,7 @@ def _proof(subject: Subject, outcome: Outcome, phases: _Phases) -> RevisionProof
         Timings(*(one.ms if one else None for one in (*phases.taken(), phases.again))),
         tuple(sorted({one for it in taken for one in it.held if one.object in existing})),
         phases.traffic.stalls, phases.traffic.broken, cuts, phases.concerned, tuple(one for it in taken for one in it.met),
-        conditions=(way.conditions if way else ()) or (first.conditions if first else ()),
+        conditions=phases.conditions,
     )  # fmt: skip
 
 

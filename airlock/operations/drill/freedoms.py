@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from airlock.operations.downgrade.items import narrowed
 from airlock.operations.downgrade.rehearse import Rehearsed
-from airlock.records.drill import Condition
 
 if TYPE_CHECKING:
+    from airlock.operations.downgrade.items import Item
     from airlock.operations.downgrade.snapshot import Snapshot
     from airlock.operations.drill.state import State
 
@@ -24,7 +24,7 @@ def grants(before: State, after: State) -> bool:
     )
 
 
-def conditions(revision: str, above: Snapshot, below: Snapshot) -> tuple[Condition, ...]:
-    """Say which rows must not be there above a step for it to go down as it was seen to, with the query that counts them."""
+def narrows(revision: str, above: Snapshot, below: Snapshot) -> tuple[Item, ...]:
+    """Say which rows must not be there above a step for it to go down as it was seen to."""
     step = Rehearsed(revision, above, below, (), reads_rows=False, recast=())
-    return tuple(Condition(one.object, one.why, one.count_sql(at_step=True)) for one in narrowed(step, above))
+    return tuple(narrowed(step, above))

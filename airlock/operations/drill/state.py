@@ -182,6 +182,10 @@ class Ledger:
             self.last, self.read_at = found, now
         return found
 
+    def is_read(self) -> bool:
+        """Tell whether what was read of the catalogue is remembered; a run of env.py that leaves no trace need not end that."""
+        return self.last is not None and not self._moved()
+
     def _moved(self) -> bool:
         return self.read_at != environment.runs() or not self.alone
 

@@ -84,6 +84,12 @@ def test_each_condition_counts_the_rows_that_break_the_way_down_and_no_others(
             proof = proofs[one.name]
             assert (proof.verdict, proof.reason) == (PROVED, ""), one.name
             assert len(proof.conditions) == 1, (one.name, proof.conditions)
+            tried = proof.conditions[0].tried
+            expected = ("goes down", "loses it" if one.loses else "fails")
+            assert tried is not None and (tried.with_none, tried.with_one) == expected, (
+                one.name,
+                proof.conditions,
+            )
             table = f"t_{one.name}"
             cursor.execute(one.spelled(f"CREATE TABLE $t (id serial PRIMARY KEY, {one.columns})"))
             cursor.execute(f"INSERT INTO {table} (v) VALUES ({one.fine})")

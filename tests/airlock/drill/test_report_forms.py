@@ -18,6 +18,7 @@ from airlock.records.drill import (
     PROVED,
     REFUSED,
     Broken,
+    Condition,
     Cut,
     DrillProgress,
     DrillReport,
@@ -29,6 +30,7 @@ from airlock.records.drill import (
     Stall,
     Timings,
     Touched,
+    Tried,
     Way,
 )
 from airlock.records.rows import Fill, Rate
@@ -42,6 +44,11 @@ PROOFS = (
         losses=(Loss("phase2.task.due_at", 3, "the column goes"),), kept=(Kept("phase2.task.priority", "NULL meant 1"),),
         stalls=(Stall("up", 700, 0.4, 13.0, 217.0),), held=(Held("phase2.task", "ACCESS EXCLUSIVE", "up"),),
         touched=(Touched("phase2.task", 200_000),),
+        conditions=(
+            Condition("phase2.task.due", "NULL, where there must be a value below", "SELECT 1",
+                      Tried("due = NULL", "goes down", "fails", "no <NULL>")),
+            Condition("phase2.log", "rows that are alike", "SELECT 2", not_tried="its table holds no row"),
+        ),
     ),
     RevisionProof(
         "bbb", "Forget <things> & more", REFUSED, "1 difference after down",
@@ -74,6 +81,27 @@ def test_the_text_ends_with_the_verdict_and_names_every_fault() -> None:
     assert said[-1] == (
         "refused: 3 revisions, 1 proved, 1 refused and 1 not examined, longest stall 217 ms (PostgreSQL 18.4, 1 min 23 s)"
     )
+
+
+def test_a_condition_stands_with_what_became_of_it_in_scratch() -> None:
+    """Text, HTML and JSON tell the query, how the step went with such a row, and why where it was not tried."""
+    said, page = "\n".join(lines(REPORT)), html(REPORT)
+    first, second = document(REPORT)["revisions"][0]["conditions"]
+    assert (
+        "proved while this counts no row of phase2.task.due (NULL, where there must be a value below): SELECT 1"
+        in said
+    )
+    assert "tried: with none it goes down, with one (due = NULL) it fails (no <NULL>)" in said
+    assert "not tried: its table holds no row" in said
+    assert "with one (due = NULL) it fails (no &lt;NULL&gt;)" in page
+    assert "not tried: its table holds no row" in page
+    assert first["tried"] == {
+        "row": "due = NULL",
+        "with_none": "goes down",
+        "with_one": "fails",
+        "said": "no <NULL>",
+    }
+    assert (second["tried"], second["not_tried"]) == (None, "its table holds no row")
 
 
 def test_time_and_stall_stand_beside_the_rows() -> None:
