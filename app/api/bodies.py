@@ -95,7 +95,19 @@ class Bodies:
             raise _Refused(408, "The body did not arrive in time.") from None
         if size and not _JSON.fullmatch(headers.get("Content-Type", "application/json")):
             raise _Refused(415, "A body is JSON in UTF-8: Content-Type: application/json.")
-        return b"".join(pieces)
+        body = b"".join(pieces)
+        # Python's json would read UTF-16 and UTF-32 too; neither gets by without a NUL, which JSON in UTF-8 never has.
+        if b"\0" in body or not _is_utf_8(body):
+            raise _Refused(400, "The body is not UTF-8.")
+        return body
+
+
+def _is_utf_8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

@@ -36,11 +36,24 @@ KINDS = (
     "text/plain", "application/xml", "multipart/form-data; boundary=x", "application/json; charset=latin-1", "json", SECRET,
 )  # fmt: skip
 NO_TASKS = (b"", b"{", b"[]", b'"x"', b"null", b'{"title": 1}', b'{"titel": "x"}')
+NO_TEXT = (
+    b'{"title": "\\u0000"}',
+    b'{"title": "\\ud800"}',
+    b'{"title": " "}',
+    b'{"title": "' + b"x" * 201 + b'"}',
+)
+UTF_16_AND_32 = ("utf-16", "utf-16-le", "utf-16-be", "utf-32")
+NO_PRIORITIES = (b"0", b"5", b"1.5", b"1e400", b"-1", b"NaN", b"true", b'"1"')
+MESSAGE = b'{"role": "user", "content": "x"}'
+NO_MESSAGES = (
+    b'{"role": "user"}', b'{"role": "owner", "content": "x"}', b'{"role": "user", "content": ""}',
+    b'{"role": "user", "content": "\\u0000"}', b'{"role": "user", "content": "\\udfff"}', b'{"role": ["user"], "content": "x"}',
+)  # fmt: skip
 TOO_LARGE = b'{"title": "' + b"x" * LIMIT + b'"}'
 ZIPPED = JSON | {"Content-Encoding": "gzip"}
 TABLE: list[Row] = [
     # cursors, limits, choices
-    *(("GET", f"{one}?after={after}", {}, b"", 422) for one in LISTS for after in (SECRET, "", "f" * 32)),
+    *(("GET", f"{one}?after={after}", {}, b"", 422) for one in LISTS for after in (SECRET, "", "f" * 32, "%00", "%FF")),
     *(("GET", f"{one}?limit={limit}", {}, b"", 422) for one in LISTS for limit in ("0", "101", "-1", "x", "1e3")),
     ("GET", "{tasks}?status=lost", {}, b"", 422),
     ("GET", "{talk}?backwards=perhaps", {}, b"", 422),
@@ -48,23 +61,34 @@ TABLE: list[Row] = [
     *((method, f"{one}/{SECRET}", JSON, TITLE, 422) for method in ("GET", "PUT", "DELETE") for one in LISTS[:2]),
     *((method, f"{one}/{uuid4()}", JSON, TITLE, 404) for method in ("GET", "PUT", "DELETE") for one in LISTS[:2]),
     ("PATCH", f"{{tasks}}/{uuid4()}/complete", {}, b"", 404),
-    ("POST", f"{{talks}}/{uuid4()}/messages", JSON, b'{"role": "user", "content": "x"}', 404),
+    ("POST", f"{{talks}}/{uuid4()}/messages", JSON, MESSAGE, 404),
     ("GET", f"/api/{SECRET}/tasks", {}, b"", 422),
     ("POST", f"/api/{SECRET}/tasks", JSON, TITLE, 422),
+    ("PATCH", f"{{tasks}}/{SECRET}/complete", {}, b"", 422), ("POST", f"{{talks}}/{SECRET}/messages", JSON, MESSAGE, 422),
+    ("GET", f"/api/{SECRET}/conversations", {}, b"", 422), ("POST", f"/api/{SECRET}/conversations", JSON, TITLE, 422),
+    *(("GET", f"{one}/{id_}", {}, b"", 422) for one in LISTS[:2] for id_ in ("%00", "%FF", "1", "%C3%A9")),
     # methods and paths
     ("DELETE", "{tasks}", {}, b"", 405), ("PUT", "{tasks}", JSON, TITLE, 405), ("PATCH", "{task}", JSON, TITLE, 405),
     ("POST", "{task}", JSON, TITLE, 405), ("GET", "{task}/complete", {}, b"", 405), ("GET", "{talk}/messages", {}, b"", 405),
+    ("DELETE", "{talks}", {}, b"", 405), ("PUT", "{talks}", JSON, TITLE, 405), ("PATCH", "{talk}", JSON, TITLE, 405),
+    ("POST", "{talk}", JSON, TITLE, 405), ("PUT", "{talk}/messages", JSON, MESSAGE, 405), ("POST", "/live", {}, b"", 405),
+    *(("OPTIONS", one, {}, b"", 405) for one in ("{tasks}", "{task}", "{talks}", "{talk}", "{talk}/messages")),
     ("POST", "/health", {}, b"", 405), ("GET", "/nowhere", {}, b"", 404), ("GET", "{tasks}/a/b/c", {}, b"", 404),
     # content types and encodings
     *((*place, {"Content-Type": kind}, TITLE, 415) for place in WRITING for kind in KINDS),
+    ("PATCH", "{task}/complete", {"Content-Type": "text/plain"}, TITLE, 415),
     *((*place, ZIPPED, gzip.compress(TITLE), 415) for place in WRITING),
+    *((*place, JSON, body, 400) for place in WRITING for body in (b"\xff", '{"title": "\u00e9"}'.encode("latin-1"))),
+    *((*place, JSON, TITLE.decode().encode(name), 400) for place in WRITING for name in UTF_16_AND_32),
+    *((*place, JSON, body, 400) for place in WRITING for body in (b"[" * 100_000, b"9" * 5000)),
     # sizes
     *((*place, JSON, TOO_LARGE, 413) for place in (*WRITING, ("PATCH", "{task}/complete"))),
     ("POST", "{talk}/messages", JSON, b'{"role": "user", "content": "' + b"x" * 100_001 + b'"}', 422),
     # what is no JSON, or not what is asked for
-    *(("POST", "{tasks}", JSON, body, 422) for body in NO_TASKS),
-    *(("PUT", "{talk}", JSON, body, 422) for body in (b"", b"{", b"{}", b'{"title": ""}')),
-    ("POST", "{tasks}", JSON, b"\xff", 400),
+    *((*place, JSON, body, 422) for place in WRITING for body in (*NO_TASKS, *NO_TEXT)),
+    *(("PUT", "{talk}", JSON, body, 422) for body in (b"{}", b'{"title": ""}')),
+    *(("POST", "{tasks}", JSON, b'{"title": "x", "priority": %s}' % number, 422) for number in NO_PRIORITIES),
+    *(("POST", "{talk}/messages", JSON, body, 422) for body in NO_MESSAGES),
     # keys of requests
     *(
         (*place, JSON | {"Idempotency-Key": key}, TITLE, 422)
