@@ -1,6 +1,7 @@
-"""Data access in either kind of session: what a function does is written once, as ordinary code.
+"""Data access in every kind of session: what a function does is written once, as ordinary code.
 
-The functions of `app.users`, `app.tasks`, `app.conversations` and `app.idempotency` keep to one contract. They take a session,
+The functions of `app.users`, `app.tasks`, `app.conversations` and `app.idempotency` keep to one contract. They take a session
+(a Session; an AsyncSession or, at less than half of its cost, a DriverSession, and are awaited then),
 then the id of the user on whose behalf they act, and every statement is limited to that user's rows: what is
 someone else's is not found. They return records, which nothing ties to the session, and leave objects that the
 caller has loaded as they are. They never commit, so that a caller can group several in one transaction. A
@@ -14,17 +15,18 @@ import functools
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
-from sqlalchemy import Uuid, bindparam, insert, select
+from sqlalchemy import Uuid, bindparam, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.driver_session import DriverSession
 from app.models import metadata
 from app.naming import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from _typeshed import DataclassInstance
-    from sqlalchemy import Column, Insert, Table
+    from sqlalchemy import Column, Executable, Insert, Table
     from sqlalchemy.orm import Session
 
 P = ParamSpec("P")
@@ -38,6 +40,8 @@ MESSAGE = metadata.tables[f"{SCHEMA}.message"]
 
 # The user on whose behalf a statement runs. Statements are built once and run with parameters.
 MINE = bindparam("mine", type_=Uuid())
+# In the place of a value: the schema's default, not the one that the ORM would make in Python.
+DEFAULT = text("DEFAULT")
 
 
 class NotFound(LookupError):
@@ -67,27 +71,50 @@ def insert_for_user(table: Table, *names: str) -> Insert:
     """
     values = [MINE, *(bindparam(f"new_{name}", type_=table.c[name].type) for name in names)]
     owner = select(*values).where(USER.c.id == MINE)
-    return insert(table).from_select(["user_id", *names], owner)
+    return insert(table).from_select(["user_id", *names], owner, include_defaults=False)
+
+
+class Rows(Protocol):
+    """What a statement returned: a Result, or a DriverSession's rows."""
+
+    def all(self) -> Sequence[Any]:
+        """Give every row."""
+
+    def one(self) -> Any:
+        """Give the only row."""
+
+    def one_or_none(self) -> Any:
+        """Give the only row; None where there is none."""
+
+    def scalar_one(self) -> Any:
+        """Give the first value of the only row."""
+
+
+class Statements(Protocol):
+    """What the functions need of a session: a Session has it, and a DriverSession."""
+
+    def execute(self, statement: Executable, parameters: dict[str, Any], /) -> Rows:
+        """Send one statement, built once from the models, with these values."""
 
 
 class InEitherSession(Protocol[P, T_co]):
-    """A function of a session: called with an AsyncSession, it is awaited."""
+    """A function of a session: called with an asynchronous one, it is awaited."""
 
     @overload
     def __call__(
-        self, session: AsyncSession, /, *args: P.args, **kwargs: P.kwargs
+        self, session: AsyncSession | DriverSession, /, *args: P.args, **kwargs: P.kwargs
     ) -> Coroutine[Any, Any, T_co]: ...
 
     @overload
     def __call__(self, session: Session, /, *args: P.args, **kwargs: P.kwargs) -> T_co: ...
 
 
-def either(function: Callable[Concatenate[Session, P], T_co]) -> InEitherSession[P, T_co]:
-    """Let a function written for a Session also be awaited with an AsyncSession: same code, same statements."""
+def either(function: Callable[Concatenate[Any, P], T_co]) -> InEitherSession[P, T_co]:
+    """Let a function written for a Session also be awaited with an asynchronous one: same code, same statements."""
 
     @functools.wraps(function)
-    def call(session: Session | AsyncSession, /, *args: P.args, **kwargs: P.kwargs) -> Any:
-        if isinstance(session, AsyncSession):
+    def call(session: Session | AsyncSession | DriverSession, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        if isinstance(session, (DriverSession, AsyncSession)):
             return session.run_sync(function, *args, **kwargs)
         return function(session, *args, **kwargs)
 

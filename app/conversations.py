@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy import delete as delete_from
 
-from app.access import CONVERSATION, MESSAGE, MINE, NotFound, columns, either, insert_for_user
+from app.access import CONVERSATION, DEFAULT, MESSAGE, MINE, NotFound, columns, either, insert_for_user
 from app.models.base import CLOCK
 from app.pages import Page, after_in_time, after_newest_first, bounds, cut
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy import Select
-    from sqlalchemy.orm import Session
 
+    from app.access import Statements
     from app.models import Role
 
 
@@ -54,7 +54,14 @@ _START = insert_for_user(CONVERSATION, "title").returning(*_COLUMNS)
 _GET = select(*_COLUMNS).where(*_OWN)
 _GET_TO_CHANGE = _GET.with_for_update()
 _BUMP = update(CONVERSATION).where(*_OWN).values(updated_at=CLOCK).returning(CONVERSATION.c.id)
-_APPEND = insert(MESSAGE).returning(*_MESSAGE_COLUMNS)
+_APPEND = (
+    insert(MESSAGE)
+    .values(
+        id=DEFAULT, user_id=MINE, conversation_id=bindparam("own_id"), role=bindparam("new_role"),
+        content=bindparam("new_content"),
+    )
+    .returning(*_MESSAGE_COLUMNS)
+)  # fmt: skip
 _RENAME = update(CONVERSATION).where(*_OWN).values(title=bindparam("new_title")).returning(*_COLUMNS)
 _DELETE = delete_from(CONVERSATION).where(*_OWN).returning(CONVERSATION.c.id)
 
@@ -86,7 +93,7 @@ def _history(*, further: bool, backwards: bool) -> Select[Any]:
 
 
 @either
-def start(session: Session, user_id: UUID, *, title: str | None = None) -> ConversationRecord:
+def start(session: Statements, user_id: UUID, *, title: str | None = None) -> ConversationRecord:
     """Open a conversation, without messages. Raises NotFound where there is no such user."""
     row = session.execute(_START, {"mine": user_id, "new_title": title}).one_or_none()
     if row is None:
@@ -96,7 +103,7 @@ def start(session: Session, user_id: UUID, *, title: str | None = None) -> Conve
 
 @either
 def get(
-    session: Session, user_id: UUID, conversation_id: UUID, *, to_change: bool = False
+    session: Statements, user_id: UUID, conversation_id: UUID, *, to_change: bool = False
 ) -> ConversationRecord:
     """Read one conversation; `to_change` locks its row until the transaction ends. Raises NotFound."""
     return _get(session, user_id, conversation_id, _GET_TO_CHANGE if to_change else _GET)
@@ -104,7 +111,7 @@ def get(
 
 @either
 def list_page(
-    session: Session, user_id: UUID, *, limit: int = 50, after: str | None = None
+    session: Statements, user_id: UUID, *, limit: int = 50, after: str | None = None
 ) -> Page[ConversationRecord]:
     """Read a page of a user's conversations, the last used first. Raises InvalidCursor."""
     statement = _list(further=after is not None)
@@ -113,7 +120,9 @@ def list_page(
 
 
 @either
-def rename(session: Session, user_id: UUID, conversation_id: UUID, title: str | None) -> ConversationRecord:
+def rename(
+    session: Statements, user_id: UUID, conversation_id: UUID, title: str | None
+) -> ConversationRecord:
     """Give a conversation another title, or none, and renew its `updated_at`. Raises NotFound."""
     values = {"mine": user_id, "own_id": conversation_id, "new_title": title}
     row = session.execute(_RENAME, values).one_or_none()
@@ -123,21 +132,24 @@ def rename(session: Session, user_id: UUID, conversation_id: UUID, title: str | 
 
 
 @either
-def append(session: Session, user_id: UUID, conversation_id: UUID, role: Role, content: str) -> MessageRecord:
+def append(
+    session: Statements, user_id: UUID, conversation_id: UUID, role: Role, content: str
+) -> MessageRecord:
     """Add a message and renew the conversation's `updated_at`. Raises NotFound.
 
     Locks the conversation's row until the transaction ends: messages of one conversation are written one after
     the other, so that a reader who pages through it never misses one that was committed late.
     """
-    if session.execute(_BUMP, {"mine": user_id, "own_id": conversation_id}).one_or_none() is None:
+    own = {"mine": user_id, "own_id": conversation_id}
+    if session.execute(_BUMP, own).one_or_none() is None:
         raise NotFound("conversation")
-    message = {"user_id": user_id, "conversation_id": conversation_id, "role": role, "content": content}
+    message = {**own, "new_role": role, "new_content": content}
     return MessageRecord(*session.execute(_APPEND, message).one())
 
 
 @either
 def history_page(
-    session: Session,
+    session: Statements,
     user_id: UUID,
     conversation_id: UUID,
     *,
@@ -158,14 +170,14 @@ def history_page(
 
 
 @either
-def delete(session: Session, user_id: UUID, conversation_id: UUID) -> None:
+def delete(session: Statements, user_id: UUID, conversation_id: UUID) -> None:
     """Delete a conversation and, by the database's cascade, its messages. Raises NotFound."""
     if session.execute(_DELETE, {"mine": user_id, "own_id": conversation_id}).one_or_none() is None:
         raise NotFound("conversation")
 
 
 def _get(
-    session: Session, user_id: UUID, conversation_id: UUID, statement: Select[Any] = _GET
+    session: Statements, user_id: UUID, conversation_id: UUID, statement: Select[Any] = _GET
 ) -> ConversationRecord:
     row = session.execute(statement, {"mine": user_id, "own_id": conversation_id}).one_or_none()
     if row is None:

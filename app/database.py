@@ -22,6 +22,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from app.database_url import asyncpg_url, psycopg2_url
+from app.driver_session import DriverSession
 from app.naming import SCHEMA
 from app.pool import FairPool
 from app.settings import DatabaseSettings, get_database_settings
@@ -78,7 +79,11 @@ def _spare_pings(engine: AsyncEngine, idle: float = 1.0) -> None:
             return True
         return ping(connection)
 
+    def lost(*_any: object) -> None:
+        last_used.clear()  # where one is gone, so may others be
+
     sa.event.listen(engine.sync_engine, "checkin", returned)
+    sa.event.listen(engine.sync_engine, "invalidate", lost)
     engine.dialect.do_ping = ping_where_idle  # type: ignore[method-assign, assignment]
 
 
@@ -130,6 +135,11 @@ async def async_session(bind: AsyncEngine | None = None) -> AsyncIterator[AsyncS
         raise
     # COMMIT gave the connection back: there is nothing to wait for, so no task is made for it.
     lent.sync_session.close()
+
+
+def driver_session(bind: AsyncEngine | None = None) -> DriverSession:
+    """Lend a session that takes the data access's statements only, for less: commits, or rolls back on an error."""
+    return DriverSession(bind if bind is not None else async_engine())
 
 
 async def get_session() -> AsyncGenerator[AsyncSession]:

@@ -19,7 +19,8 @@ from app.access import MINE, columns, either
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from sqlalchemy.orm import Session
+    from app.access import Statements
+
 
 KEPT_FOR = timedelta(days=1)
 
@@ -86,7 +87,7 @@ _KEEP = (
 
 
 @either
-def claim(session: Session, request: Repeatable) -> Answer | None:
+def claim(session: Statements, request: Repeatable) -> Answer | None:
     """Read what was answered to this request; None where it is to be done now.
 
     Until the transaction ends the key is this one's. Raises InFlight, OtherRequest.
@@ -97,13 +98,14 @@ def claim(session: Session, request: Repeatable) -> Answer | None:
     row = session.execute(_FIND, _own(request)).one_or_none()
     if row is None:
         return None
-    if row.request != request.request:
+    kept, *answer = row
+    if kept != request.request:
         raise OtherRequest
-    return Answer(*row[1:])
+    return Answer(*answer)
 
 
 @either
-def keep(session: Session, request: Repeatable, answer: Answer) -> None:
+def keep(session: Statements, request: Repeatable, answer: Answer) -> None:
     """Keep the answer with the work of this transaction, and forget some of the user's that are older than a day.
 
     Raises InFlight where the same was done elsewhere meanwhile (the lock of `claim` is one server's); what this

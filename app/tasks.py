@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy import Executable, Select
-    from sqlalchemy.orm import Session
     from sqlalchemy.sql.dml import ReturningUpdate
+
+    from app.access import Statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def _update(*names: str) -> ReturningUpdate[Any]:
 
 @either
 def create(
-    session: Session, user_id: UUID, title: str, *, description: str | None = None, priority: int = 1
+    session: Statements, user_id: UUID, title: str, *, description: str | None = None, priority: int = 1
 ) -> TaskRecord:
     """Add an open task. Raises NotFound where there is no such user."""
     values = {"mine": user_id, "new_title": title, "new_description": description, "new_priority": priority}
@@ -101,14 +102,19 @@ def create(
 
 
 @either
-def get(session: Session, user_id: UUID, task_id: UUID, *, to_change: bool = False) -> TaskRecord:
+def get(session: Statements, user_id: UUID, task_id: UUID, *, to_change: bool = False) -> TaskRecord:
     """Read one task; `to_change` locks its row until the transaction ends. Raises NotFound."""
     return _one(session, _GET_TO_CHANGE if to_change else _GET, user_id, task_id)
 
 
 @either
 def list_page(
-    session: Session, user_id: UUID, *, status: Status = Status.ALL, limit: int = 50, after: str | None = None
+    session: Statements,
+    user_id: UUID,
+    *,
+    status: Status = Status.ALL,
+    limit: int = 50,
+    after: str | None = None,
 ) -> Page[TaskRecord]:
     """Read a page of a user's tasks, the newest first. Raises InvalidCursor."""
     statement = _list(status, further=after is not None)
@@ -117,7 +123,7 @@ def list_page(
 
 
 @either
-def update(session: Session, user_id: UUID, task_id: UUID, **changes: Unpack[Changes]) -> TaskRecord:
+def update(session: Statements, user_id: UUID, task_id: UUID, **changes: Unpack[Changes]) -> TaskRecord:
     """Change what is given, and with it `updated_at`; with nothing given, only read. Raises NotFound."""
     if not changes:
         return _one(session, _GET, user_id, task_id)
@@ -126,32 +132,32 @@ def update(session: Session, user_id: UUID, task_id: UUID, **changes: Unpack[Cha
 
 
 @either
-def complete(session: Session, user_id: UUID, task_id: UUID) -> TaskRecord:
+def complete(session: Statements, user_id: UUID, task_id: UUID) -> TaskRecord:
     """Mark a task as done. Raises NotFound."""
     return _one(session, _update("completed"), user_id, task_id, {"new_completed": True})
 
 
 @either
-def reopen(session: Session, user_id: UUID, task_id: UUID) -> TaskRecord:
+def reopen(session: Statements, user_id: UUID, task_id: UUID) -> TaskRecord:
     """Mark a task as not done. Raises NotFound."""
     return _one(session, _update("completed"), user_id, task_id, {"new_completed": False})
 
 
 @either
-def toggle(session: Session, user_id: UUID, task_id: UUID) -> TaskRecord:
+def toggle(session: Statements, user_id: UUID, task_id: UUID) -> TaskRecord:
     """Turn done into open and back, in one statement: of two at a time none is lost. Raises NotFound."""
     return _one(session, _TOGGLE, user_id, task_id)
 
 
 @either
-def delete(session: Session, user_id: UUID, task_id: UUID) -> None:
+def delete(session: Statements, user_id: UUID, task_id: UUID) -> None:
     """Delete a task. Raises NotFound."""
     if session.execute(_DELETE, {"mine": user_id, "own_id": task_id}).one_or_none() is None:
         raise NotFound("task")
 
 
 def _one(
-    session: Session,
+    session: Statements,
     statement: Executable,
     user_id: UUID,
     task_id: UUID,

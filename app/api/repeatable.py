@@ -8,12 +8,12 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Response
 from pydantic import BaseModel
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app import idempotency
 from app.api.schemas import Problem
 from app.api.tokens import OwnId
 from app.api.transaction import Transaction
+from app.driver_session import DriverSession
 
 Key = Annotated[
     str | None,
@@ -41,7 +41,7 @@ class Created:
 class Once:
     """Does the work of a request, once for each key; without a key, each time."""
 
-    session: AsyncSession
+    session: DriverSession
     user_id: UUID
     key: str | None
 

@@ -1,4 +1,4 @@
-"""Every test here runs twice: in an ordinary session (psycopg2) and in an asynchronous one (asyncpg)."""
+"""Every test here runs three times: in an ordinary session (psycopg2), an asynchronous one and a driver session (asyncpg)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app import users
 from app.access import either
 from app.database import make_async_engine, make_engine
+from app.driver_session import DriverSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 @either
 def select(session: sqlalchemy.orm.Session, statement: str) -> list[Any]:
-    """Read the first column of a statement's rows, in either kind of session."""
-    return list(session.execute(sqlalchemy.text(statement)).scalars())
+    """Read the first column of a statement's rows, in any kind of session."""
+    return [row[0] for row in session.execute(sqlalchemy.text(statement), {}).all()]
 
 
 class Do(Protocol):
@@ -52,7 +53,7 @@ class InSession:
 
 
 class InAsyncSession:
-    def __init__(self, runner: asyncio.Runner, session: AsyncSession) -> None:
+    def __init__(self, runner: asyncio.Runner, session: AsyncSession | DriverSession) -> None:
         self._runner, self._session = runner, session
 
     def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -65,7 +66,7 @@ class InAsyncSession:
         self._runner.run(self._session.rollback())
 
 
-@pytest.fixture(params=["psycopg2", "asyncpg"])
+@pytest.fixture(params=["psycopg2", "asyncpg", "driver"])
 def do(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Do]:
     """Open a session of either kind on the database of this test."""
     if request.param == "psycopg2":
@@ -76,9 +77,11 @@ def do(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Do]:
         return
     with asyncio.Runner() as runner:
         async_engine = make_async_engine(settings)
-        async_session = AsyncSession(async_engine, expire_on_commit=False)
-        yield InAsyncSession(runner, async_session)
-        runner.run(async_session.close())
+        opened: AsyncSession | DriverSession = DriverSession(async_engine)
+        if request.param == "asyncpg":
+            opened = AsyncSession(async_engine, expire_on_commit=False)
+        yield InAsyncSession(runner, opened)
+        runner.run(opened.rollback())
         runner.run(async_engine.dispose())
 
 
