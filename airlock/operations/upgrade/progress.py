@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Progress:
     before: tuple[str, ...] | None = None
     heads: tuple[str, ...] = ()
     done: int = 0
-    pending: tuple[str, ...] = ()
+    pending: deque[str] = dataclasses.field(default_factory=deque)
     planned: bool = False
     pooled: bool = False
     step: str | None = None

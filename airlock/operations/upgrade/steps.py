@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue import publications
@@ -94,7 +95,7 @@ class Steps(Hooks):
             )
             table = self.progress.table.sql if self.progress.table is not None else ""
             self.request.emit(Planned(self.request.direction, self.progress.heads, names, table))
-            self.progress.planned, self.progress.pending = True, names
+            self.progress.planned, self.progress.pending = True, deque(names)
         leftovers.look(self.project, self.request, self.observer, self.progress, names)
         shared = self.external and not self.progress.commits_below
         kept = steps[:1] if shared or self.progress.single else steps
@@ -187,7 +188,7 @@ class Steps(Hooks):
         ms = (time.monotonic() - self._since) * 1000
         transactional = not self.progress.left_transaction
         self.progress.done += 1
-        self.progress.pending = self.progress.pending[1:]
+        self.progress.pending.popleft()
         self.progress.step = None
         self.progress.left_transaction = False
         self.request.emit(

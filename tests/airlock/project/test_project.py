@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airlock.drivers.engine_events import listening
+from airlock.project import environment
 from airlock.project.project import Project
 from airlock.records.errors import AirlockError, HistoryFault, Usage
 from tests.airlock.histories import Revision, write_project
+
+if TYPE_CHECKING:
+    from tests.servers import Database
 
 CHAIN = [
     Revision("a1", "pass", title="Add one thing"),
@@ -169,3 +175,28 @@ def test_pyproject_is_read_with_the_ini_beside_it(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.alembic]\nscript_location = "%(here)s/alembic"\n')
     project = Project.open(tmp_path / "pyproject.toml")
     assert (project.heads, project.ini_url()) == (("c3",), "postgresql://h/d")
+
+
+def test_the_statement_of_version_rows_is_compiled_once(
+    tmp_path: Path, empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server gets the text that Alembic spells, revision by revision; SQLAlchemy compiles the first alone."""
+    ini = write_project(tmp_path, [Revision(f"r{number}", "pass", "pass") for number in range(4)])
+    monkeypatch.setenv("DATABASE_URL", empty_database.url)
+    sent: list[str] = []
+    known: list[bool] = []
+
+    def see(
+        _connection: Any, cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
+    ) -> None:
+        if statement.startswith("UPDATE"):
+            sent.append(cursor.query.decode())
+            known.append(context.cache_hit.name == "CACHE_HIT")
+
+    with listening({"after_cursor_execute": see}):
+        environment.run(Project.open(ini), None, "heads", "up")
+    assert sent == [
+        f"UPDATE alembic_version SET version_num='r{number}' WHERE alembic_version.version_num = 'r{number - 1}'"
+        for number in (1, 2, 3)
+    ]
+    assert known == [False, True, True]
