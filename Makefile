@@ -57,8 +57,8 @@ api: .venv/ready  ## Serve the tasks API on 127.0.0.1:8000 (PORT=…), migrated 
 	@$(WITH_DATABASE) sh -c 'airlock upgrade && exec python -m app.api'
 
 .PHONY: bench
-bench: .venv/ready  ## Measure the start, the runner, trace and drill beside bare Alembic, stalls, the history at a million rows, fleets, rivals: BENCH=upgrade for one of them
-	@for bench in $${BENCH:-start upgrade trace drill stall history fleet rivals}; do echo "== $$bench"; python -m bench.$$bench || exit; done
+bench: .venv/ready  ## Measure the start, the runner, trace and drill beside bare Alembic, memory, stalls, the history at a million rows, fleets, rivals: BENCH=upgrade for one of them
+	@for bench in $${BENCH:-start upgrade trace drill memory stall history fleet rivals}; do echo "== $$bench"; python -m bench.$$bench || exit; done
 
 .PHONY: bench-api
 bench-api: .venv/ready  ## Measure the API and the data access on 1,000 users x 1,000 tasks, then through PgBouncer under a migration
