@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Listener(Protocol):
     """Who is told of statements: asked `before` each, told `after` it or that it `failed`, with what `before` gave.
 
-    `own` runs a query on the statement's connection, unseen by taps; `bound` spells the statement with its values.
+    `own` runs a query on the statement's connection, unseen by taps; `bound` spells the statement with its values, `many` with
+    each of its other sets of values where it is sent with several.
     """
 
     def __hash__(self) -> int:
@@ -46,6 +47,7 @@ class Listener(Protocol):
         outside: bool,
         line: int | None = None,
         bound: Callable[[], str] | None = None,
+        many: Callable[[], Sequence[str]] | None = None,
     ) -> Any:
         """Prepare; None where the statement is of no interest."""
 
@@ -56,6 +58,8 @@ class Listener(Protocol):
         """Let go."""
 
 
+# A statement may be sent with thousands of sets of values: so many are looked at.
+MOST_SETS = 25
 # SQLAlchemy's adapters, and psycopg's own look-ups of types as it connects.
 _OTHERS = ("sqlalchemy.", "psycopg._typeinfo")
 
@@ -98,6 +102,11 @@ def statement_of(query: Any, connection: Any, values: Any) -> str:
     """Read a statement as the server gets it, its values left out: beside any values a percent sign is written twice."""
     text = query.as_string(connection) if hasattr(query, "as_string") else text_of(query)
     return text if values is None else text.replace("%%", "%")
+
+
+def others_of(many: Any) -> tuple[Any, ...]:
+    """Take the sets of values behind the first one, as many as are looked at, where looking does not use them up."""
+    return tuple(many[1:MOST_SETS]) if isinstance(many, (list, tuple)) else ()
 
 
 def text_of(query: Any) -> str:

@@ -15,7 +15,7 @@ from airlock.recorder.source import call_site
 from airlock.records.trace import Observation, Read, StatementRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from airlock.drivers.statements import Query
 
@@ -133,13 +133,14 @@ class Recorder:
         outside: bool,
         line: int | None = None,
         bound: Callable[[], str] | None = None,
+        many: Callable[[], Sequence[str]] | None = None,
     ) -> Running | None:
         """Prepare to observe a statement on `session`; None where it is not to be recorded.
 
         `own` runs a query on the statement's own connection, unseen by taps; `outside` says that no
         transaction will surround the statement. The values it is `bound` to do not matter here.
         """
-        del bound
+        del bound, many
         if not self.active or self._busy or command(sql) in _SILENT:
             return None
         line = self.line_now() if line is None else line

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from airlock.drivers.statements import around, fail, finish, reports, statement_of
+from airlock.drivers.statements import around, fail, finish, others_of, reports, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ class PsycopgCursor:
 
     connection: Any
 
-    def _start(self, recorder: Listener, query: Any, values: Any = None) -> Any:
+    def _start(self, recorder: Listener, query: Any, values: Any = None, others: tuple[Any, ...] = ()) -> Any:
         connection = self.connection
         if not recorder.active:
             return None
@@ -31,6 +31,7 @@ class PsycopgCursor:
             text,
             outside=outside,
             bound=functools.partial(_mogrified, connection, query, values),
+            many=lambda: [_mogrified(connection, query, one) for one in others],
         )
 
 
@@ -44,7 +45,9 @@ def psycopg_cursor(base: Any, recorder: Listener) -> type:
             return around(recorder, running, lambda: base.execute(self, query, *args, **kwargs), self)
 
         def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            running = self._start(recorder, query)
+            many = args[0] if args else kwargs.get("params_seq")
+            first = next(iter(many), None) if isinstance(many, (list, tuple)) else None
+            running = self._start(recorder, query, first, others_of(many))
             return around(recorder, running, lambda: base.executemany(self, query, *args, **kwargs), self)
 
         def stream(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from airlock.drivers.statements import around, reports, statement_of, text_of
+from airlock.drivers.statements import around, others_of, reports, statement_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,9 @@ class Psycopg2Cursor:
     rowcount: int
     description: Any
 
-    def _reported(self, recorder: Listener, query: Any, run: Callable[[], Any], values: Any = None) -> Any:
+    def _reported(
+        self, recorder: Listener, query: Any, run: Callable[[], Any], values: Any = None, others: tuple[Any, ...] = ()
+    ) -> Any:  # fmt: skip
         connection = self.connection
         running = None
         if recorder.active:
@@ -33,6 +35,7 @@ class Psycopg2Cursor:
                 text,
                 outside=outside,
                 bound=functools.partial(_mogrified, self, query, values),
+                many=lambda: [_mogrified(self, query, one) for one in others],
             )
         return around(recorder, running, run, self)
 
@@ -50,7 +53,11 @@ def psycopg2_cursor(base: type | None, recorder: Listener) -> type:
 
         def executemany(self, query: Any, vars_list: Any) -> Any:
             return self._reported(
-                recorder, query, lambda: plain.executemany(self, query, vars_list), _first_of(vars_list)
+                recorder,
+                query,
+                lambda: plain.executemany(self, query, vars_list),
+                _first_of(vars_list),
+                others_of(vars_list),
             )
 
         def callproc(self, procname: Any, vars: Any = None) -> Any:  # noqa: A002 - the driver's own name

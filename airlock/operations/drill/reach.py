@@ -27,7 +27,7 @@ from airlock.recorder.tokens import masked, statements
 from airlock.records.drill import Met, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import FrameType
 
     from airlock.drivers.statements import Query
@@ -64,6 +64,8 @@ class _Running:
     place: tuple[str, int]
     measure: Measure | None = None
     apart: list[list[Counted]] = field(default_factory=list)
+    # Of a statement that is sent with several sets of values: what each set chooses.
+    each: list[Counted] = field(default_factory=list)
 
 
 class Reach:
@@ -112,6 +114,7 @@ class Reach:
         outside: bool,
         line: int | None = None,
         bound: Callable[[], str] | None = None,
+        many: Callable[[], Sequence[str]] | None = None,
     ) -> _Running | None:
         """Ask what a statement will choose."""
         del line
@@ -136,6 +139,8 @@ class Reach:
                 running.measure = rows_met.begin(own, pieces[0], sent[0], self._functions, outside=outside)
                 if running.measure is not None:
                     self._sought |= {one.text: one for one in running.measure.sought}
+                    running.each = rows_met.of_each(own, running.measure, _spelled(many), sent[0])
+                    self._sought |= {one.act.text: one.act for one in running.each}
             elif any(rows_met.writes(piece) for piece in pieces):
                 found = None if outside else rows_met.apart(own, pieces, sent, self._functions)
                 running.apart, sought = found if found is not None else ([_untold(sent)], ())
@@ -153,6 +158,8 @@ class Reach:
         self._busy, began = True, time.perf_counter()
         try:
             counted = [running.measure.end(rows)] if running.measure is not None else running.apart
+            if running.each and running.measure is not None:
+                counted = [[*running.each, *running.measure.inside]]
         finally:
             self._busy = False
             self.spent_ms += (time.perf_counter() - began) * 1000
@@ -290,6 +297,12 @@ def _bound(sql: str, bound: Callable[[], str] | None) -> str:
     with contextlib.suppress(Exception):  # a value that the driver cannot spell
         return bound()
     return sql
+
+
+def _spelled(many: Callable[[], Sequence[str]] | None) -> Sequence[str]:
+    with contextlib.suppress(Exception):  # a value that the driver cannot spell
+        return many() if many is not None else ()
+    return ()
 
 
 def _short(text: str) -> str:

@@ -138,6 +138,27 @@ def begin(own: Query, statement: str, sent: str, functions: Functions, *, outsid
     return measure
 
 
+def of_each(own: Query, first: Measure, others: Sequence[str], sent: str) -> list[Counted]:
+    """Ask what each set of values chooses that one statement is sent with, the first one's too; nothing for a single set."""
+    found = [
+        act for text in others for act in reading.without_values(reading.acts(text), sent) if _asks_rows(act)
+    ]
+    if not found:
+        return []
+    acts = [*(one for one in first.acts if _asks_rows(one)), *found]
+    return [_chosen(own, act, outside=first.outside) for act in dict.fromkeys(acts)]
+
+
+def _asks_rows(act: Act) -> bool:
+    return act.chooses and act.scope is not None
+
+
+def _chosen(own: Query, act: Act, *, outside: bool) -> Counted:
+    chosen, total, through = _asked(own, act, outside=outside)
+    left = max(total - chosen, 0) if total is not None and chosen is not None else None
+    return Counted(act, chosen, left, through)
+
+
 def writes(statement: str) -> bool:
     """Tell whether a statement does anything worth a measure of its own by what its text says."""
     return bool(reading.acts(statement)) or bool(reading.bodies(statement))

@@ -77,10 +77,10 @@ class Load:
 
     def before(
         self, session: Any, own: Query, sql: str, *, outside: bool, line: int | None = None,
-        bound: Callable[[], str] | None = None,
+        bound: Callable[[], str] | None = None, many: Callable[[], Sequence[str]] | None = None,
     ) -> _Queue | None:  # fmt: skip
         """Let a reader begin; the clients come when the statement is seen to wait."""
-        del session, bound
+        del session, bound, many
         if not self.active or self._running is not None:
             return None
         record = self._expected.pop((sql, self.line_now() if line is None else line), None)

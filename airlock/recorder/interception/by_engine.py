@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.drivers.psycopg.cursors import PsycopgCursor
 from airlock.drivers.psycopg2.cursors import Psycopg2Cursor
-from airlock.drivers.statements import fail, finish, statement_of
+from airlock.drivers.statements import fail, finish, others_of, statement_of
 from airlock.recorder.interception.bound import bound_text
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def before_execute(recorder: Listener, connection: Any, cursor: Any, statement: 
         statement_of(statement, session, values if connection.dialect.paramstyle in _DOUBLING else None),
         outside=bool(autocommit),
         bound=functools.partial(bound_text, statement, values, bool(many)),
+        many=lambda: [bound_text(statement, one) for one in (others_of(values) if many else ())],
     )
     if context is not None:
         context.airlock_running = running
