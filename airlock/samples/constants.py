@@ -26,6 +26,8 @@ _TIMES = frozenset({"date", "timestamp without time zone", "timestamp with time 
 _JSON = frozenset({"json", "jsonb"})
 _YEARS = range(1900, 2101)
 _NO_NUMBERS = frozenset({"nan", "infinity", "-infinity", "inf", "-inf"})
+# Of a text that a statement reads as a number.
+_CASTS = frozenset({"int", "integer", "bigint", "smallint", "int4", "int8", "numeric", "decimal"})
 _SIZES = frozenset({"cardinality", "array_length", "jsonb_array_length", "json_array_length", "array_upper"})
 
 
@@ -83,6 +85,8 @@ def _spelled(column: Column, named: Constants) -> Iterator[str]:
 def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
     plain = [one for one in strings if len(one) <= 200]
     likes = named.words & {"like", "ilike", "similar"}
+    if named.words & _CASTS:
+        yield from ("007", "7")
     for one in plain:
         if "~" in named.words or named.words & {
             "regexp_replace",
@@ -177,6 +181,7 @@ def _times(strings: Sequence[str], named: Constants) -> Iterator[str]:
 
 def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
     keys: list[tuple[str, ...]] = [path for path in named.paths if path]
+    yield from _holding_already(strings, keys)
     if not keys:
         keys += [(one,) for one in strings if re.fullmatch(r"[A-Za-z_][\w-]*", one)][:6]
     used = {part for path in named.paths for part in path}
@@ -196,6 +201,24 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
             yield {path[0]: _nested(path[1:], filled) for path in keys if path[0] != "*"}
             yield {path[0]: _nested(path[1:], [filled]) for path in keys if path[0] != "*"}
     yield {}
+
+
+def _holding_already(strings: Sequence[str], keys: Sequence[tuple[str, ...]]) -> Iterator[object]:
+    """Give documents that hold other values under the keys of documents that a statement names."""
+    for one in strings:
+        if not one.startswith("{"):
+            continue
+        try:
+            named = json.loads(one)
+        except ValueError:  # a literal of an array, or a template
+            continue
+        if isinstance(named, dict) and named:
+            held = dict.fromkeys(named, "other")
+            values = [other for other in strings[:4] if not other.startswith("{")]
+            for path in keys[:3]:
+                nested = [_nested(path, other) for other in values if other not in path]
+                yield from ({**document, **held} for document in nested if isinstance(document, dict))
+            yield held
 
 
 def _sizes(named: Constants) -> tuple[int, ...]:

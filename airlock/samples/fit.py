@@ -14,6 +14,7 @@ from airlock.drivers import client
 from airlock.drivers.spelling import quoted
 from airlock.samples.builtin_types import Generator
 from airlock.samples.patterns import samples
+from airlock.samples.plan import MOST_EDGES
 from airlock.samples.values import null_of, pool, values_for
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _TRIAL = 160
 _SMALL_TRIAL = 40
 _MOST_COMBINATIONS = 600
+_MOST_INSIDE = 12
 _STRING = re.compile(r"'((?:[^']|'')*)'")
 _NUMBER = re.compile(r"(?<![\w.'])\d+(?:\.\d+)?(?![\w'])")
 _PATTERN = re.compile(r"~\*?\s*'((?:[^']|'')*)'")
@@ -39,8 +41,10 @@ def fit(cursor: Any, plan: Plan) -> None:
     plan.chosen = bool(plan.filters)
     checks = [check for check in plan.table.checks if _can_be_tried(plan, check)]
     if plan.table.partition_check:
-        _use_bounds(plan)
-        checks.append(_partition_check(plan))
+        inside = _use_bounds(plan)
+        bounds = _partition_check(plan)
+        checks.append(bounds)
+        _stand_inside(cursor, plan, bounds, inside)
     if not checks:
         return
     failing = _failing(cursor, plan, checks)
@@ -71,8 +75,9 @@ def _partition_check(plan: Plan) -> Check:
     return NewCheck("partition bounds", columns, expression)
 
 
-def _use_bounds(plan: Plan) -> None:
-    """Offer values inside the partitions: between the bounds of ranges, the values of lists."""
+def _use_bounds(plan: Plan) -> dict[str, list[Generator]]:
+    """Offer values inside the partitions: between the bounds of ranges, the values of lists; return them by column."""
+    inside: dict[str, list[Generator]] = {}
     for column in plan.table.columns:
         found = plan.values.get(column.name)
         if found is None:
@@ -89,9 +94,20 @@ def _use_bounds(plan: Plan) -> None:
                 elif low and high and ", " not in low and {low, high}.isdisjoint({"MINVALUE", "MAXVALUE"}):
                     offered.append(Generator(_between(low, high, column)))
         if offered:
+            inside[column.name] = offered
             turns = " ".join(f"WHEN {turn} THEN {one.at('($i)')}" for turn, one in enumerate(offered))
             spread = Generator(f"CASE (($i) % {len(offered)}) {turns} END")
             plan.values[column.name] = type(found)((*found.generators, spread, *offered), found.edges)
+    return inside
+
+
+def _stand_inside(cursor: Any, plan: Plan, bounds: Check, inside: dict[str, list[Generator]]) -> None:
+    """Put a row into each partition, also where any value fits: into a DEFAULT one."""
+    for column in plan.table.columns:
+        if column.name in bounds.columns and column.name in inside:
+            offered = [one.at(f"({turn + 1})") for turn, one in enumerate(inside[column.name][:_MOST_INSIDE])]
+            fitting = [one for one in offered if _passes(cursor, plan, column, one, bounds.expression)]
+            plan.edges[column.name] = (*fitting, *plan.edges.get(column.name, ()))[:MOST_EDGES]
 
 
 def _typed(value: str, column: Column) -> str:

@@ -21,7 +21,7 @@ POOL = 10_000
 _CYCLE = 23
 _FIRST_EDGE = 8
 _SPARSE_FROM = 1_000
-_MOST_EDGES = _CYCLE - _FIRST_EDGE
+MOST_EDGES = _CYCLE - _FIRST_EDGE
 # So far apart are the values of two columns that have the same kind of value: neither is a copy of the other.
 _APART = 37
 _FEW = 100
@@ -112,7 +112,7 @@ def make_plan(
         plan.usual[column.name] = _apart(usual, alike[usual.sql], digits=not plan.is_unique(column.name))
         alike[usual.sql] += 1
         if edges and _may_stand_at_the_edge(table, column):
-            plan.edges[column.name] = (*found.edges, *more.get(column.type, ()))[:_MOST_EDGES]
+            plan.edges[column.name] = (*found.edges, *more.get(column.type, ()))[:MOST_EDGES]
         if nulls and column.nullable:
             plan.nulls.add(column.name)
     _make_room(plan, parents)

@@ -49,7 +49,7 @@ class Named:
         )
         if constant in self.looked_for_below:
             return WRITTEN if by_upgrade else CERTAIN
-        if constant in self.turned_back and constant in self.written:
+        if constant in self.written and (constant in self.turned_back or constant.startswith("{")):
             return WRITTEN
         return COMPUTED
 

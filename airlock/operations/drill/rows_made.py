@@ -119,7 +119,7 @@ def _make(
     if words & _COUNTING:
         # So many alike, of one row: groups are counted.
         wanted = max([2, *(int(one) for one in named.numbers if one.isdigit() and int(one) < 10)]) + 1
-        alike = [_insert(cursor, table, {}, next(number), 0) for _ in range(wanted)]
+        alike = [insert(cursor, table, {}, next(number), 0) for _ in range(wanted)]
         found += [Row(*one, CERTAIN) for one in alike if one is not None]
     return found
 
@@ -180,10 +180,10 @@ def _kept_of(
     keys: dict[str, str] = {}
     held: dict[str, dict[str, str]] = {}
     for values in tries:
-        if (one := _insert(cursor, table, values, next(number))) is not None:
+        if (one := insert(cursor, table, values, next(number))) is not None:
             keys[one[0]], held[one[0]] = one[1], values
     for values in list(wanted(cursor, table, act, held)) if held and strength == CERTAIN else ():
-        if (one := _insert(cursor, table, values, next(number))) is not None:
+        if (one := insert(cursor, table, values, next(number))) is not None:
             keys[one[0]] = one[1]
     kept = set(chosen(cursor, table, act, list(keys), most))
     gone = [place for place in keys if place not in kept]
@@ -210,7 +210,7 @@ def _combined(columns: Sequence[Column], offered: Mapping[str, tuple[str, ...]])
                 yield dict(zip(names, picked, strict=True))
 
 
-def _insert(
+def insert(
     cursor: Any, table: Table, values: dict[str, str], number: int, offset: int | None = None
 ) -> tuple[str, str] | None:
     """Insert a copy of a row with some values; return where it stands and its key, None where it is refused."""
@@ -253,7 +253,7 @@ def _insert(
         f"OFFSET {place} LIMIT 1) AS o) AS c WHERE {checks or 'true'}{free} RETURNING tableoid::text || ctid::text, {key}"
     )
 
-    def insert() -> Any:
+    def send() -> Any:
         cursor.execute(statement)
         row = cursor.fetchone()
         if row and same:
@@ -265,5 +265,5 @@ def _insert(
             row = cursor.fetchone()
         return row
 
-    row = client.in_savepoint(cursor, insert)
+    row = client.in_savepoint(cursor, send)
     return (str(row[0]), str(row[1])) if row else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.drivers import client
+from airlock.operations.drill import rows_below
 from airlock.operations.drill.constants_of_statements import CERTAIN
 from airlock.operations.drill.rows_chosen import at_places
 from airlock.operations.drill.rows_made import MOST_KEPT, made, tables_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from airlock.operations.drill.constants_of_statements import Named
+    from airlock.operations.drill.rows_made import Row
     from airlock.operations.drill.state import Ledger
     from airlock.recorder.row_changes import Act
     from airlock.samples import Table
@@ -37,6 +39,13 @@ class Sought:
     unsure: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     keys: dict[str, tuple[tuple[str, ...], set[str]]] = field(default_factory=dict)
 
+    def add(self, table: Table, row: Row) -> None:
+        """Note one row."""
+        self.rows.setdefault(table.sql, []).append(row.place)
+        self.keys.setdefault(table.label, (table.key, set()))[1].add(row.key)
+        if row.strength != CERTAIN:
+            self.unsure.setdefault(row.strength, {}).setdefault(table.label, set()).add(row.key)
+
     @property
     def count(self) -> int:
         """Count them all."""
@@ -46,7 +55,7 @@ class Sought:
         """Delete the rows, which nothing has changed since; False where a trigger or a rule does not let it. Commits."""
         try:
             with ledger.writing.cursor() as cursor:
-                for table, places in self.rows.items():
+                for table, places in reversed(self.rows.items()):
                     cursor.execute(f"DELETE FROM {table} AS t WHERE {at_places('t', places)}")
         except client.Error:
             return False
@@ -92,13 +101,12 @@ def seek(
                     tried.add((act.text, table.label))
                     python = more if act.kind == reading.READ else Constants()
                     most = MOST_KEPT if later is None else 0
-                    for row in made(cursor, table, act, python, number, most, sure, known.values()):
-                        sought.rows.setdefault(table.sql, []).append(row.place)
-                        sought.keys.setdefault(table.label, (table.key, set()))[1].add(row.key)
-                        if row.strength != CERTAIN:
-                            sought.unsure.setdefault(row.strength, {}).setdefault(table.label, set()).add(
-                                row.key
-                            )
+                    rows = made(cursor, table, act, python, number, most, sure, known.values())
+                    for row in rows:
+                        sought.add(table, row)
+                    if act.kind == reading.DELETE and table.name.lower() == act.relation.lower():
+                        for child, row in rows_below.made(cursor, table, rows, known, number):
+                            sought.add(child, row)
         connection.commit()
     except client.Error:  # a constraint that is looked at when all is written
         return Sought()
