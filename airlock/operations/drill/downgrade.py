@@ -21,7 +21,7 @@ from airlock.operations.drill.reach import met_meanwhile
 from airlock.operations.drill.step import StepTaken, touched_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from airlock.operations.downgrade.items import Item
     from airlock.operations.drill.interim_writes import Meanwhile
@@ -94,7 +94,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     below = subject.ledger.read(written.state, step.touched, before)
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
-    values, judged, left_out = _values(before, below, written, unsure or {}, subject.ledger.edges)
+    values, judged, left_out = _values(subject, before, below, written, unsure or {})
     stayed, more = trigger_rows.stayed(before, after, written, below)
     found, kept = compare.keep([*found, *values, *stayed], subject.facts.kept)
     notes += more
@@ -105,7 +105,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
             for name in compare.incomparable(before, below, written.blurred)
         ),
         Outcome(tuple(found), tuple(kept), tuple(notes)),
-        *_unfilled(subject, (up.step, step), before, below),
+        *_unfilled(subject, (up.step, step), before, after, below),
     )
     losses = interim_writes.losses(written, below)
     return Way(up, step, below, outcome, losses, narrows, left_out)
@@ -159,26 +159,18 @@ def _rewritten(
 
 
 def _values(
-    before: State, below: State, written: Meanwhile, unsure: Unsure, edges: Mapping[str, Collection[str]]
+    subject: Subject, before: State, below: State, written: Meanwhile, unsure: Unsure
 ) -> tuple[list[Difference], Outcome, Unsure]:
     """Compare values; what only rows lose that need not have been there before is no fault, and not proved.
 
-    Nor is what only rows lose that hardly a table has; `edges` are values that columns were given.
+    Nor is what only rows lose that hardly a table has.
     """
-    found = compare.values(before, below, written.changed, blurred=written.blurred)
-    said = ", ".join(sorted({f"{one.object}: {one.kind} was {one.before}, is {one.after}" for one in found}))
-    rare = (
-        rare_rows.lost_only_by_rare(
-            before,
-            edges,
-            lambda usual: compare.values(usual, below, written.changed, blurred=written.blurred),
-            said,
-        )
-        if found
-        else NOTHING
+    found, rare = values_of_usual_rows(
+        subject, before, lambda usual: compare.values(usual, below, written.changed, blurred=written.blurred)
     )
     if rare != NOTHING:
         return [], rare, {}
+    said = _said(found)
     if not found or not unsure:
         return found, NOTHING, {}
     left_out = compare.without(before, unsure.values())
@@ -188,8 +180,25 @@ def _values(
     return [], not_examined(why), unsure
 
 
-def _unfilled(subject: Subject, taken: Collection[StepTaken], before: State, below: State) -> list[Outcome]:
-    """Nothing is proved about the rows of a table that has none."""
+def values_of_usual_rows(
+    subject: Subject, before: State, compared: Callable[[State], list[Difference]]
+) -> tuple[list[Difference], Outcome]:
+    """Hold a state against the one below; where only rows lose that hardly a table has, tell that instead of differences."""
+    found, ledger = compared(before), subject.ledger
+    if not found:
+        return [], NOTHING
+    rare = rare_rows.lost_only_by_rare(before, ledger.edges, ledger.respelled, compared, _said(found))
+    return ([] if rare != NOTHING else found), rare
+
+
+def _said(found: Collection[Difference]) -> str:
+    return ", ".join(sorted({f"{one.object}: {one.kind} was {one.before}, is {one.after}" for one in found}))
+
+
+def _unfilled(
+    subject: Subject, taken: Collection[StepTaken], before: State, over: State, below: State
+) -> list[Outcome]:
+    """Nothing is proved about the rows of a table, or of a partition, that has none."""
     concerned = {name for one in taken for name in touched_tables(one, before, below)}
     found = []
     for name in sorted(concerned & before.digests.keys()):
@@ -197,4 +206,8 @@ def _unfilled(subject: Subject, taken: Collection[StepTaken], before: State, bel
             filled = subject.ledger.fills.get(name)
             why = filled.reason if filled is not None and filled.reason else "the history leaves it empty"
             found.append(not_examined(f"{name} could not be filled: {why}"))
+    above = {name for name in before.empty if name not in over.partitions()}
+    found += [
+        not_examined(f"{name} is no partition after the upgrade, and held no row") for name in sorted(above)
+    ]
     return found

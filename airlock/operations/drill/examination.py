@@ -13,6 +13,7 @@ from airlock.operations.drill import (
     interim_writes,
     interrupt,
     next_start,
+    older_rows,
     own_rows,
     second_downgrade,
     second_upgrade,
@@ -116,9 +117,10 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
     start = next_start.Start(begin, fit=False)
     whole = outcome.verdict is None and not outcome.differences and not (options.traffic or options.crash)
     down_again = second_downgrade.SecondDowngrade()
-    if whole and again.above is not None and second_downgrade.writes_rows(way):
+    lost = older_rows.may_be_lost((*first.losses, *way.losses))
+    if whole and again.above is not None and (lost or second_downgrade.writes_rows(way)):
         yield "down again"
-        down_again = second_downgrade.go_down_again(subject, way, again.above)
+        down_again = second_downgrade.go_down_again(subject, way, again.above, older)
         outcome = outcome.then(down_again.outcome)
     elif now is not None:
         exactly = bool(outcome.differences or outcome.kept)

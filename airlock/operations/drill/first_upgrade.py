@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill import cast_demands, compare, extremes, failures
+from airlock.operations.drill import cast_demands, compare, extremes, failures, spellings
 from airlock.operations.drill.downgrade import no_way_down
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted, refused
@@ -59,9 +59,8 @@ def _on_values_that_fit(subject: Subject, before: State, error: Exception) -> Fi
         changed = cast_demands.meet(subject.ledger, demand, names, source) if demand is not None else ()
         if not changed:
             return None
-        now = subject.ledger.read()
         try:
-            taken = subject.take("up")
+            now, taken = _up_on_spellings(subject, changed, demand.type if demand is not None else "")
         except Exception as another:  # noqa: BLE001  a revision may raise anything
             if not failures.is_about_rows(another) or str(another) == str(error):
                 return None
@@ -70,6 +69,20 @@ def _on_values_that_fit(subject: Subject, before: State, error: Exception) -> Fi
         why = f"{', '.join(changed)} was given values that the upgrade can read ({failures.one_line(error)})"
         return FirstUpgrade(now, taken, noted([why]))
     return None
+
+
+def _up_on_spellings(subject: Subject, changed: tuple[str, ...], type_: str) -> tuple[State, StepTaken]:
+    """Upgrade with one value of each column spelled otherwise, or else without; give the state before."""
+    respelled = spellings.respell(subject.ledger, changed, type_)
+    now = subject.ledger.read()
+    try:
+        return now, subject.take("up")
+    except Exception:  # a revision may raise anything
+        if not respelled:
+            raise
+        spellings.spell_back(subject.ledger, respelled)
+    now = subject.ledger.read()
+    return now, subject.take("up")
 
 
 def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import Ledger, State
     from airlock.recorder.row_changes import Act
 
+# Why a loss is one, beside columns and tables that go.
+GONE, CHANGED = "the rows go", "the values change"
 _ROWS = 3
 _COPIES = re.compile(r"\s*CREATE\b", re.IGNORECASE)
 _CHANGED = """SELECT format('%I.%I', schemaname, relname), n_tup_upd + n_tup_del + n_tup_hot_upd > 0
@@ -229,7 +231,7 @@ def losses(meanwhile: Meanwhile, after_down: State) -> tuple[Loss, ...]:
         comparable = written.key == now.key and set(written.key) <= set(now.columns)
         gone = [key for key in keys if key not in now.rows] if comparable else []
         if gone:
-            found.append(Loss(table, len(gone), "the rows go"))
+            found.append(Loss(table, len(gone), GONE))
         for place, name in enumerate(written.columns):
             if f"{table}.{plain(name)}" in computed:
                 continue
@@ -243,5 +245,5 @@ def losses(meanwhile: Meanwhile, after_down: State) -> tuple[Loss, ...]:
                     written.rows[key][place] != now.rows[key][there] for key in keys if key in now.rows
                 )[True]
                 if differing:
-                    found.append(Loss(f"{table}.{name}", differing, "the values change"))
+                    found.append(Loss(f"{table}.{name}", differing, CHANGED))
     return tuple(sorted(found))

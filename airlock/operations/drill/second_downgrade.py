@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from airlock import samples
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
-from airlock.operations.drill import compare, failures
+from airlock.operations.drill import compare, failures, older_rows
+from airlock.operations.drill.downgrade import values_of_usual_rows
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined
+from airlock.operations.drill.step import touched_tables
 from airlock.recorder import row_changes
 from airlock.records.drill import Loss
 from airlock.samples.digests import key_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from airlock.operations.drill.downgrade import Way
     from airlock.operations.drill.state import Ledger, State
@@ -33,6 +35,7 @@ UNDONE = "what others changed is as it was before"
 BACK = "what others deleted is there again"
 _WRITES = frozenset({row_changes.INSERT, row_changes.UPDATE, row_changes.MERGE, row_changes.COPY})
 _MOST_TRIED = 6
+_FARTHEST = 40_000
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,20 @@ def writes_rows(way: Way) -> bool:
     return way.step is not None and any(one.kind in _WRITES for one in way.step.acts)
 
 
-def go_down_again(subject: Subject, way: Way, above: State) -> SecondDowngrade:
-    """Change and delete old rows, go down, and compare with what was there before the first upgrade. Commits.
+def go_down_again(subject: Subject, way: Way, above: State, older: Mapping[str, Table]) -> SecondDowngrade:
+    """Change and delete old rows, write some as the release below does, go down, compare with what was there before. Commits.
 
     `above` is the state behind the second upgrade. Never raises what the revision raises: the outcome says it. The database
     stands below the revision afterwards.
     """
     before, acts = way.up.before, way.step.acts if way.step is not None else ()
     altered = _alter(subject.ledger, before, above, acts)
-    over = subject.ledger.read(above, {name for name, _, _ in altered})
+    concerned = touched_tables(way.up.step, before, way.up.after)
+    if way.step is not None and way.below is not None:
+        concerned |= touched_tables(way.step, way.up.after, way.below)
+    there = concerned & before.digests.keys() & above.digests.keys()
+    rows = older_rows.write(subject.ledger, before, above, there, older, subject.turn + _FARTHEST)
+    over = subject.ledger.read(above, {*(name for name, _, _ in altered), *(one.table for one in rows)})
     try:
         step = subject.take("down", counting=False)
     except Exception as error:  # noqa: BLE001  a revision may raise anything
@@ -65,9 +73,14 @@ def go_down_again(subject: Subject, way: Way, above: State) -> SecondDowngrade:
     below = subject.ledger.read(over, step.touched, before)
     changed = {*way.up.written.changed, *altered}
     found, _ = compare.structure(before, below)
-    found += compare.values(before, below, changed, blurred=way.up.written.blurred)
+    values, rare = values_of_usual_rows(
+        subject, before, lambda usual: compare.values(usual, below, changed, blurred=way.up.written.blurred)
+    )
+    found += values
+    found += older_rows.lost(rows, over, below)
     found, _ = compare.keep(found, subject.facts.kept)
-    return SecondDowngrade(Outcome(tuple(found)), _undone(altered, before, over, below))
+    undone = _undone(altered, before, over, below)
+    return SecondDowngrade(Outcome(tuple(found)).then(rare, _set_back(undone, before, way)), undone)
 
 
 def _alter(ledger: Ledger, before: State, above: State, acts: Iterable[Act]) -> Altered:
@@ -124,6 +137,31 @@ def _undone(altered: Altered, before: State, over: State, below: State) -> tuple
         if said == was != wanted:
             found.append(Loss(f"{table}.{column}", 1, UNDONE))
     return tuple(found)
+
+
+def _set_back(undone: Iterable[Loss], before: State, way: Way) -> Outcome:
+    """Nothing is proved where an UPDATE undoes changes to a column that the upgrade has left alone: who writes it is not known.
+
+    What brings a copy of whole rows back is told as a loss alone.
+    """
+    steady = compare.steady(before, way.up.after)
+    updates = {
+        one.relation.lower()
+        for one in (way.step.acts if way.step is not None else ())
+        if one.kind == row_changes.UPDATE
+    }
+    names = sorted({
+        one.object
+        for one in undone
+        if one.why == UNDONE and one.object in steady
+        and one.object.split(".")[-2].strip('"').lower() in updates
+    })  # fmt: skip
+    if not names:
+        return NOTHING
+    said = ", ".join(names)
+    return not_examined(
+        f"proved only while nobody changes {said} meanwhile: the downgrade sets it back to what it was"
+    )
 
 
 def _ties(ledger: Ledger, table: Table) -> tuple[bool, bool]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.catalogue import fingerprint
 from airlock.drivers import client
+from airlock.drivers.spelling import literal
 from airlock.operations.drill.messages import WORTH_COMPARING
 from airlock.project import environment
 from airlock.records.rows import Rate, Strangers
@@ -43,6 +44,13 @@ class State:
     catalogue: Fingerprint
     digests: Mapping[str, samples.TableDigest]
     sequences: Mapping[str, samples.Next]
+    # Partitions without a row.
+    empty: frozenset[str] = frozenset()
+
+    def partitions(self) -> frozenset[str]:
+        """Name the partitions."""
+        objects = self.catalogue.objects
+        return frozenset(name for name, thing in objects.items() if "partition bound" in thing.attributes)
 
     def tables(self) -> frozenset[str]:
         """Name the tables, without partitions."""
@@ -97,6 +105,8 @@ class Ledger:
     known: dict[str, samples.Table] = field(default_factory=dict)
     # More values at the edge of a type, as SQL by its name.
     edges: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    # Texts that a type reads as it reads another spelling, and spells otherwise itself.
+    respelled: set[str] = field(default_factory=set)
     rows_made: int = 0
     fill_ms: float = 0.0
     rates: dict[str, Rate] = field(default_factory=dict)
@@ -142,7 +152,16 @@ class Ledger:
         digests = {**kept, **self.digest(unread, form.digests if form is not None else None)}
         digests |= samples.digest_large_objects(self.reading)
         digests |= samples.digest_extension_tables(self.reading)
-        return State(catalogue, digests, samples.read_sequences(self.reading))
+        now = State(catalogue, digests, samples.read_sequences(self.reading))
+        return replace(now, empty=self._empty(sorted(now.partitions())))
+
+    def _empty(self, partitions: list[str]) -> frozenset[str]:
+        if not partitions:
+            return frozenset()
+        each = [f"SELECT {literal(one)} WHERE NOT EXISTS (SELECT FROM {one})" for one in partitions]
+        with self.reading.cursor() as cursor:
+            cursor.execute(" UNION ALL ".join(each).replace("%", "%%"), ())
+            return frozenset(str(row[0]) for row in cursor.fetchall())
 
     def digest(
         self, names: Collection[str], earlier: Mapping[str, samples.TableDigest] | None = None

@@ -31,10 +31,97 @@ FAULTY = (
              "UPDATE $t SET n = 0 WHERE id IN (SELECT id FROM b)")),
     Case("its_own_parent", "parent integer", sql("UPDATE $t SET parent = NULL WHERE parent = id")),
     Case("long_arrays", "tags integer[] NOT NULL", sql("UPDATE $t SET tags = tags[1:3] WHERE cardinality(tags) > 3")),
+    # What a step does with rows beside those that it names: other sets of values, children, partitions.
+    Case("many_sets", "n integer NOT NULL",
+         "op.get_bind().execute(sa.text('UPDATE $t SET n = :b WHERE n = :a'), "
+         "[{'a': 1, 'b': 10}, {'a': 2, 'b': 20}, {'a': 3, 'b': 20}])",
+         "op.get_bind().execute(sa.text('UPDATE $t SET n = :a WHERE n = :b'), [{'a': 1, 'b': 10}, {'a': 2, 'b': 20}])"),
+    Case("children_go_along", "name text",
+         sql("CREATE TABLE k_$t AS SELECT * FROM $t WHERE name LIKE 'test%'", "DELETE FROM $t WHERE name LIKE 'test%'"),
+         sql("INSERT INTO $t SELECT * FROM k_$t", "DROP TABLE k_$t"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t ON DELETE CASCADE)\n"
+                "CREATE TABLE d_$t (id serial PRIMARY KEY, c integer REFERENCES c_$t ON DELETE CASCADE)"),
+    Case("a_partition_dropped", "n integer", sql("DROP TABLE old_$t"),
+         sql("CREATE TABLE old_$t PARTITION OF m_$t FOR VALUES FROM ('2019-01-01') TO ('2020-01-01')"),
+         beside="CREATE TABLE m_$t (id integer NOT NULL, at timestamptz NOT NULL) PARTITION BY RANGE (at)\n"
+                "CREATE TABLE rest_$t PARTITION OF m_$t DEFAULT\n"
+                "CREATE TABLE old_$t PARTITION OF m_$t FOR VALUES FROM ('2019-01-01') TO ('2020-01-01')"),
+    Case("a_partition_below_dropped", "n integer", sql("DROP TABLE old_$t"),
+         sql("CREATE TABLE old_$t PARTITION OF eu_$t FOR VALUES FROM ('2000-01-01') TO ('2020-01-01')"),
+         beside="CREATE TABLE m_$t (id integer NOT NULL, area text NOT NULL, day date NOT NULL) PARTITION BY LIST (area)\n"
+                "CREATE TABLE eu_$t PARTITION OF m_$t FOR VALUES IN ('eu') PARTITION BY RANGE (day)\n"
+                "CREATE TABLE old_$t PARTITION OF eu_$t FOR VALUES FROM ('2000-01-01') TO ('2020-01-01')\n"
+                "CREATE TABLE new_$t PARTITION OF eu_$t FOR VALUES FROM ('2020-01-01') TO ('2030-01-01')\n"
+                "CREATE TABLE us_$t PARTITION OF m_$t FOR VALUES IN ('us')"),
+    # Rows that the release below writes above: without the new column, without a row in the new table.
+    Case("overwritten_by_the_new_column", "name text, more text",
+         sql("ALTER TABLE $t ADD whole text", "UPDATE $t SET whole = name"),
+         sql("UPDATE $t SET name = whole", "ALTER TABLE $t DROP whole")),
+    Case("set_back_to_what_it_was", "name text, more text",
+         sql("ALTER TABLE $t ADD whole text", "UPDATE $t SET whole = name"),
+         sql("UPDATE $t SET name = whole WHERE whole IS NOT NULL", "ALTER TABLE $t DROP whole")),
+    Case("a_copy_of_the_table", "name text, more text",
+         sql("CREATE TABLE k_$t AS SELECT * FROM $t", "UPDATE $t SET more = lower(more)"),
+         sql("TRUNCATE $t", "INSERT INTO $t SELECT * FROM k_$t", "DROP TABLE k_$t")),
+    Case("the_old_table_again", "name text, more text",
+         sql("ALTER TABLE $t RENAME TO o_$t", "CREATE TABLE $t (id integer PRIMARY KEY, name text, more text)",
+             "INSERT INTO $t SELECT id, lower(name), more FROM o_$t"),
+         sql("DROP TABLE $t", "ALTER TABLE o_$t RENAME TO $t")),
+    Case("joined_from_the_new_table", "name text",
+         sql("CREATE TABLE n_$t (id integer PRIMARY KEY, name text)", "INSERT INTO n_$t SELECT id, name FROM $t"),
+         sql("UPDATE $t SET name = (SELECT n.name FROM n_$t n WHERE n.id = $t.id)", "DROP TABLE n_$t")),
+    Case("unmarked_rows_deleted", "name text", sql("ALTER TABLE $t ADD source text", "UPDATE $t SET source = 'old'"),
+         sql("DELETE FROM $t WHERE source IS DISTINCT FROM 'old'", "ALTER TABLE $t DROP source")),
+    # Texts that are read as something else, and come back in its spelling.
+    Case("leading_zeros", "code text", sql("ALTER TABLE $t ALTER code TYPE integer USING code::integer"),
+         sql("ALTER TABLE $t ALTER code TYPE text")),
+    Case("spelled_otherwise", "d text, u text",
+         sql("ALTER TABLE $t ALTER d TYPE date USING d::date, ALTER u TYPE uuid USING u::uuid"),
+         sql("ALTER TABLE $t ALTER d TYPE text, ALTER u TYPE text")),
+    Case("leading_zeros_in_python", "code text",
+         "op.execute('ALTER TABLE $t ADD n integer')\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, code FROM $t WHERE code IS NOT NULL')).all():\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET n = :n WHERE id = :i'), {'n': int(row.code), 'i': row.id})\n"
+         "op.execute('ALTER TABLE $t DROP code')",
+         sql("ALTER TABLE $t ADD code text", "UPDATE $t SET code = n::text", "ALTER TABLE $t DROP n")),
+    Case("leading_zeros_behind_a_guard", "code text",
+         sql("ALTER TABLE $t ADD n integer", "UPDATE $t SET n = code::int, code = NULL WHERE code ~ '^[0-9]{1,6}$'"),
+         sql("UPDATE $t SET code = n::text WHERE n IS NOT NULL", "ALTER TABLE $t DROP n")),
+    Case("a_key_that_was_there", "doc jsonb NOT NULL",
+         sql("UPDATE $t SET doc = doc || '{\"more\": 1}' WHERE doc ->> 'kind' = 'cold'"),
+         sql("UPDATE $t SET doc = doc - 'more' WHERE doc ->> 'kind' = 'cold'")),
     Case("a_member_removed", "tags text[] NOT NULL", sql("UPDATE $t SET tags = array_remove(tags, 'red')")),
 )  # fmt: skip
 
 SOUND = (
+    Case("many_sets_of_marks", "state text NOT NULL",
+         "op.execute('ALTER TABLE $t ADD mark integer')\n"
+         "op.get_bind().execute(sa.text('UPDATE $t SET mark = :m WHERE state = :s'), "
+         "[{'s': 'new', 'm': 1}, {'s': 'done', 'm': 2}, {'s': 'gone', 'm': 3}])",
+         sql("ALTER TABLE $t DROP mark")),
+    Case("children_put_back", "name text",
+         sql("CREATE TABLE l_$t AS SELECT c.* FROM c_$t c JOIN $t t ON t.id = c.p WHERE t.name LIKE 'test%'",
+             "CREATE TABLE k_$t AS SELECT * FROM $t WHERE name LIKE 'test%'", "DELETE FROM $t WHERE name LIKE 'test%'"),
+         sql("INSERT INTO $t SELECT * FROM k_$t", "INSERT INTO c_$t SELECT * FROM l_$t", "DROP TABLE k_$t, l_$t"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t ON DELETE CASCADE)"),
+    Case("a_partition_more", "n integer",
+         sql("CREATE TABLE new_$t PARTITION OF m_$t FOR VALUES FROM ('2031-01-01') TO ('2032-01-01')"),
+         sql("DROP TABLE new_$t"),
+         beside="CREATE TABLE m_$t (id integer NOT NULL, at timestamptz NOT NULL) PARTITION BY RANGE (at)\n"
+                "CREATE TABLE old_$t PARTITION OF m_$t FOR VALUES FROM ('2019-01-01') TO ('2020-01-01')"),
+    Case("filled_where_empty", "name text, more text",
+         sql("ALTER TABLE $t ADD whole text", "UPDATE $t SET whole = name"),
+         sql("UPDATE $t SET name = whole WHERE name IS NULL", "ALTER TABLE $t DROP whole")),
+    Case("translated_for_all", "state text NOT NULL CHECK (state IN ('a', 'b'))",
+         sql("ALTER TABLE $t DROP CONSTRAINT t_translated_for_all_state_check", "ALTER TABLE $t ADD more integer",
+             "UPDATE $t SET state = state || '1'"),
+         sql("UPDATE $t SET state = left(state, 1)", "ALTER TABLE $t DROP more",
+             "ALTER TABLE $t ADD CONSTRAINT t_translated_for_all_state_check CHECK (state IN ('a', 'b'))")),
+    Case("numbers_without_zeros", "code text CHECK (code ~ '^[1-9][0-9]{0,5}$')",
+         sql("ALTER TABLE $t DROP CONSTRAINT t_numbers_without_zeros_code_check",
+             "ALTER TABLE $t ALTER code TYPE integer USING code::integer"),
+         sql("ALTER TABLE $t ALTER code TYPE text",
+             "ALTER TABLE $t ADD CONSTRAINT t_numbers_without_zeros_code_check CHECK (code ~ '^[1-9][0-9]{0,5}$')")),
     flags("similar", "code text NOT NULL", "code SIMILAR TO '(foo|bar)-[0-9]+'"),
     flags("tags_of_json", "doc jsonb NOT NULL", "doc -> 'tags' ? 'spam'"),
     flags("infinite", "x double precision NOT NULL", "x = 'infinity' OR x = '-infinity'"),

@@ -42,4 +42,7 @@ def test_rows_of_both_generations_are_compared_on_every_way(tmp_path: Path) -> N
     assert proofs["brings_back"].verdict == PROVED, proofs["brings_back"]
     assert {(table, BACK), (f"{table}.state", UNDONE)} <= losses["brings_back"]
     assert ("public.t_takes_the_new", "the rows go") in losses["takes_the_new"]
+    assert proofs["takes_the_new"].verdict == REFUSED, proofs["takes_the_new"]
+    (gone,) = proofs["takes_the_new"].differences
+    assert gone.kind == "rows written above by the release below"
     assert proofs["once_only"].verdict == REFUSED, proofs["once_only"]

@@ -1,0 +1,77 @@
+"""Other spellings of texts that a step reads as another type: '007' is 7, and 7 is no '007' when the way goes down again.
+
+A number that loses its zeros is a fault. Where only the spelling of a date or a UUID is another one, nothing is proved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.drivers import client
+from airlock.drivers.spelling import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airlock.operations.drill.state import Ledger
+
+_NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
+_ANY = ("' ' || v", "upper(v)", "v || ' '")
+_OF_NUMBERS = "'0' || v"
+
+
+@dataclass(frozen=True, slots=True)
+class Respelled:
+    """One value of a column that got another spelling."""
+
+    table: str
+    column: str
+    plain: str
+    spelled: str
+
+
+def respell(ledger: Ledger, columns: Collection[str], type_: str) -> tuple[Respelled, ...]:
+    """Spell one value of each column (`public.item.code`) otherwise, which the type reads as the same. Commits."""
+    found = []
+    forms = (_OF_NUMBERS, *_ANY) if type_ in _NUMBERS else _ANY
+    for table in ledger.tables({name.rpartition(".")[0] for name in columns}):
+        for column in table.columns:
+            if f"{table.label}.{column.name}" not in columns or column.name in table.tied:
+                continue
+            name = quoted(column.name)
+            for form in forms:
+                one = _try(ledger, table.sql, name, form, type_)
+                if one is not None:
+                    found.append(one)
+                    break
+    return tuple(found)
+
+
+def _try(ledger: Ledger, table: str, name: str, form: str, type_: str) -> Respelled | None:
+    question = (
+        f"SELECT v, s FROM (SELECT v, ({form}) AS s FROM (SELECT {name}::text AS v FROM {table} WHERE {name}::text ~ '^[^-]' "
+        f"LIMIT 20) AS x) AS y WHERE s <> v AND s::{type_}::text = v::{type_}::text ORDER BY v DESC LIMIT 1"
+    )
+    try:
+        with ledger.writing.cursor() as cursor:
+            cursor.execute(question)
+            row = cursor.fetchone()
+            if row is None:
+                return None
+            if type_ not in _NUMBERS:
+                ledger.respelled.add(str(row[1]))
+            cursor.execute(f"UPDATE {table} SET {name} = %s WHERE {name}::text = %s", (row[1], row[0]))
+    except client.Error:
+        return None
+    return Respelled(table, name, str(row[0]), str(row[1]))
+
+
+def spell_back(ledger: Ledger, respelled: Collection[Respelled]) -> None:
+    """Give the values their plain spelling again. Commits."""
+    with ledger.writing.cursor() as cursor:
+        for one in respelled:
+            cursor.execute(
+                f"UPDATE {one.table} SET {one.column} = %s WHERE {one.column}::text = %s",
+                (one.plain, one.spelled),
+            )
