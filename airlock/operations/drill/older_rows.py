@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airlock.operations.drill.state import Ledger, State
     from airlock.records.drill import Loss
-    from airlock.samples import Table
+    from airlock.samples import Table, TableDigest
 
 _FIRST, _MORE = 4, 12
 _FAR = 5_000_000
@@ -67,7 +67,9 @@ def write(
                 if set(then.columns) <= set(now.columns):
                     old = [key for key in then.rows if key in now.rows]
                     demanded = samples.with_requirements(table, known.get(table.label))
-                    written += _copies(cursor, demanded, _some(old), set(then.columns), _FAR + turn * 100)
+                    written += _copies(
+                        cursor, demanded, _some(then, old), set(then.columns), _FAR + turn * 100
+                    )
         connection.commit()
     except client.Error:
         return ()
@@ -77,10 +79,19 @@ def write(
     return tuple(written)
 
 
-def _some(keys: Sequence[str]) -> list[str]:
-    """Choose the first rows, and some of all others: those that were made for statements come last."""
-    rest = keys[_FIRST:]
-    return [*keys[:_FIRST], *rest[:: max(len(rest) // _MORE, 1)]]
+def _some(digest: TableDigest, keys: Sequence[str]) -> list[str]:
+    """Choose the first rows, one of each value that several rows share (a statement names it, mostly), and some others."""
+    rows, chosen = digest.rows or {}, dict.fromkeys(keys[:_FIRST])
+    for place in range(len(digest.columns)):
+        first: dict[str | None, str] = {}
+        shared: dict[str | None, str] = {}
+        for key in keys:
+            value = rows[key][place]
+            if first.setdefault(value, key) != key:
+                shared.setdefault(value, first[value])
+        chosen |= dict.fromkeys(list(shared.values())[:_MORE])
+    rest = [key for key in keys if key not in chosen]
+    return [*list(chosen)[: 3 * _MORE], *rest[:: max(len(rest) // _MORE, 1)]]
 
 
 def _copies(
