@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _TEXT_TYPES = frozenset({"text", "character varying", "character", "name", "citext", '"char"'})
 # What no fixed list of values can be for: other types take their turn with them.
 _SHORT_TEXT = 14
+# Past what texts are often cut to: 255, 1000, 4000, 5000, 10000.
+_LONG = 10_400
 _MOST_EDGES_OF_A_PART = 2
 # Of elements that are no plain types: enums, composites, ranges, multiranges.
 _KINDS = frozenset({"e", "c", "r", "m"})
@@ -151,9 +153,9 @@ def _text(column: Column) -> Values:
         "'''quoted\" \\ % :colon'",
         "'Ünïcødé ☃ 𝄞'",
         r"E' two\n  lines,\tindented '",
-        f"repeat('longest ', {1 + min(length or 2000, 2000) // 8})",
+        f"repeat('longest ', {1 + min(length or _LONG, _LONG) // 8})",
     ]
-    limit = 2000 if length is None else length
+    limit = _LONG if length is None else length
     return Values(
         tuple(generators), tuple(f"left({edge}, {limit})" for edge in edges if column.type != '"char"')
     )
