@@ -329,7 +329,8 @@ def with_requirements(table: Table, later: Table | None) -> Table:
             else column.length,
             fits=demanding[column.name]
             if column.category == "S" and demanding[column.name].category != "S"
-            else column.fits,
+            else demanding[column.name].fits or column.fits,
+            shape=demanding[column.name].shape or column.shape,
         )
         if column.name in demanding
         else column

@@ -93,7 +93,7 @@ def meet(
     ]
     named = [one for one in suspects if _names(source, one[0].name) and _names(source, one[1].name)]
     for table, column in named or suspects:
-        fitting = _as(column, demand, _labels(ledger, demand))
+        fitting = as_demanded(column, demand, _labels(ledger, demand))
         if fitting is not None and _rewrite(
             ledger, table, fitting, None if only is None else only.get(table.label, ())
         ):
@@ -139,8 +139,8 @@ def _labels(ledger: Ledger, demand: Demand) -> tuple[str, ...]:
         return tuple(str(row[0]) for row in cursor.fetchall())
 
 
-def _as(column: Column, demand: Demand, labels: tuple[str, ...]) -> Column | None:
-    """Describe the column as one whose values fit."""
+def as_demanded(column: Column, demand: Demand, labels: tuple[str, ...] = ()) -> Column | None:
+    """Describe the column as one whose values fit; `labels` are those of the enum that is demanded."""
     if demand.type in (_OBJECT, _ARRAY):
         return dataclasses.replace(column, shape=demand.type.removeprefix("json "))
     if demand.type.startswith("enum "):

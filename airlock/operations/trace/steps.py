@@ -15,6 +15,7 @@ from airlock.operations.downgrade import snapshot
 from airlock.operations.drill.failures import beyond_scratch, comes_of, is_about_rows, missing_role
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
+from airlock.operations.trace import rows_read
 from airlock.operations.trace.judging import judged, with_losses
 from airlock.operations.trace.kin import Kin, read_kin
 from airlock.operations.trace.undoing import (
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from airlock.samples import Table
 
 
+# So many kinds of rows are made beside for one upgrade: without NULLs, of texts that can be read as something.
+_MORE_TRIES = 3
 _NO_ROWS_FIT = "no sample rows fit what it demands: {}"
 
 
@@ -153,8 +156,11 @@ class Tracing(Hooks):
                 raise RaisedByRevision(said(error)) from error
             raise
 
-    def _up(self, script: Any, now: int, order: tuple[str, ...]) -> None:
-        """Upgrade on sample rows; where they are what it refuses, on others that fit, else on none, unexamined."""
+    def _up(self, script: Any, now: int, order: tuple[str, ...], more: int = _MORE_TRIES) -> None:
+        """Upgrade on sample rows; where they are what it refuses, on others that fit, else on none, unexamined.
+
+        The others meet what the tables ask above the upgrade, then, up to `more` times, what its own code was seen to ask.
+        """
         required, empty, self.required, self.empty = self.required, self.empty, None, ""
         if not empty:
             try:
@@ -171,6 +177,13 @@ class Tracing(Hooks):
                 if required is None:
                     self.required = self._learn(script, now, order, error, whole=whole)
                     self._up(script, now, order)
+                    return
+                if whole and more:
+                    below = self.samples.demands(except_for=self._named_version_table())
+                    self.required = rows_read.fitting(below, required, error, Path(script.path).read_text())
+                if self.required is not None:
+                    self.samples.empty(except_for=self._named_version_table())
+                    self._up(script, now, order, more - 1)
                     return
                 empty = said(error)
                 if not whole:

@@ -374,6 +374,29 @@ def test_set_not_null_meets_rows_that_it_lets_through_and_is_dangerous(
     assert not report.unexamined
 
 
+READ = """
+import json
+
+said = op.get_bind().execute(sa.text("SELECT id, note FROM task")).all()
+for row in said:
+    {reads}
+op.execute("ALTER TABLE task ALTER id TYPE bigint")
+"""
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("reads", ["json.loads(row.note).get('name')", "row.note.strip()", "int(row.note)"])
+def test_rows_are_made_that_a_revisions_own_code_can_read(
+    reads: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """It breaks on a NULL and on a text of any kind; others take their place, and what it does to them is seen."""
+    ini = write_project(tmp_path, [TASK, Revision("0002", READ.format(reads=reads))])
+    monkeypatch.chdir(ini.parent)
+    step = _step(trace(ini, rows=1_000, scratch=server.admin_url), "0002", "up")
+    assert step.unexamined == ""
+    assert step.statements[-1].dangerous
+
+
 @pytest.mark.proof
 def test_what_no_rows_fit_is_not_examined_and_the_rest_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
