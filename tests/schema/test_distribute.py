@@ -8,7 +8,10 @@ table's rows then lie on shards only the tests marked `citus` show.
 from __future__ import annotations
 
 import contextlib
+import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -26,6 +29,7 @@ from tests.servers import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 RECORDER = """
 CREATE SCHEMA recorder;
@@ -121,26 +125,35 @@ def test_what_is_sent_comes_in_the_order_that_citus_takes(database: Database) ->
     assert "REFERENCES phase2.conversation" in str(message)
 
 
+def killed_after_one(url: str, sent: Path) -> None:
+    """Distribute, write what is sent, and kill this process where a second statement would follow."""
+
+    def say(statement: str) -> None:
+        if len(said) == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        said.append(statement)
+        with sent.open("a") as written:
+            written.write(json.dumps(statement) + "\n")
+
+    said: list[str] = []
+    with opened(url) as cursor:
+        distribute.distribute(cursor, say)
+
+
 @pytest.mark.server
-def test_a_run_that_was_cut_anywhere_goes_on_with_what_is_left(database: Database) -> None:
-    """Every run sends one statement and is cut before the next: together they send each once, and end as one run does."""
+def test_a_run_that_is_killed_anywhere_goes_on_with_what_is_left(database: Database, tmp_path: Path) -> None:
+    """Every run sends one statement and is killed before the next: together they send each once, and end as one run does."""
     before = ours(database)
     recorder(database)
-    sent: list[str] = []
-
-    class Cut(Exception):
-        pass
-
-    for number in range(len(ORDER) + 1):
-
-        def cut(statement: str, number: int = number) -> None:
-            if len(sent) == number:
-                raise Cut
-            sent.append(statement)
-
-        with opened(database.url) as cursor, contextlib.suppress(Cut):
-            distribute.distribute(cursor, cut)
-    assert shortened(sent) == ORDER
+    sent = tmp_path / "sent"
+    codes = []
+    for _ in ORDER:
+        run = multiprocessing.get_context("fork").Process(target=killed_after_one, args=(database.url, sent))
+        run.start()
+        run.join(60)
+        codes.append(run.exitcode)
+    assert codes == [-signal.SIGKILL] * (len(ORDER) - 1) + [0]
+    assert shortened([json.loads(line) for line in sent.read_text().splitlines()]) == ORDER
     assert differences(before, ours(database)) == []
 
 
