@@ -142,8 +142,11 @@ def scene(place: str, pair: Pair, tmp_path: Path) -> Iterator[Scene]:
     rows(pair.primary.url(), f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_a_lock_conflict(scene: Scene) -> None:
-    """Exit 21 names who holds the table; nothing is changed, and the same run goes through when it is free."""
+def test_a_lock_conflict_and_the_way_back(scene: Scene) -> None:
+    """Exit 21 names who holds the table, and the same run goes through when it is free; down, 1 tells what would be lost.
+
+    Each time nothing is changed; accepted, that much is lost.
+    """
     with contextlib.closing(psycopg2.connect(scene.direct, application_name="report")) as reader:
         with reader.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM t")
@@ -155,6 +158,14 @@ def test_a_lock_conflict(scene: Scene) -> None:
         assert scene.standing() == (["w1"], 0, 0)
     assert scene.run([FIRST, SECOND], "upgrade").code == 0
     assert scene.standing() == (["w2"], 1, 1)
+    rows(scene.direct, "INSERT INTO t SELECT g, g FROM generate_series(1, 7) AS g")
+    down = ("downgrade", "w1", "--scratch", scene.direct)
+    ran = scene.run([FIRST, SECOND], *down)
+    assert ran.code == 1, ran.err
+    assert "--accept-loss 7" in ran.error
+    assert scene.standing() == (["w2"], 1, 1)
+    assert scene.run([FIRST, SECOND], *down, "--accept-loss", "7").code == 0
+    assert scene.standing() == (["w1"], 0, 1)
 
 
 def test_status_and_a_kill(scene: Scene) -> None:
@@ -183,20 +194,3 @@ def test_eight_runners(scene: Scene) -> None:
     assert [ran.code for ran in ended] == [0] * 8, [ran.err for ran in ended]
     assert sorted("1 revision" in ran.out for ran in ended) == [False] * 7 + [True]
     assert scene.standing() == (["w2"], 1, 1)
-
-
-# Two rehearsals in scratch each, which are the same wherever the target stands: where statements go other ways only.
-@pytest.mark.parametrize(
-    "place", ["PgBouncer, transaction mode", "Pgpool-II", "a publisher"], indirect=True, ids=str
-)
-def test_a_downgrade_with_losses(scene: Scene) -> None:
-    """Exit 1 tells how much would be lost, and nothing is; accepted, that much is."""
-    assert scene.run([FIRST, SECOND], "upgrade").code == 0
-    rows(scene.direct, "INSERT INTO t SELECT g, g FROM generate_series(1, 7) AS g")
-    down = ("downgrade", "w1", "--scratch", scene.direct)
-    ran = scene.run([FIRST, SECOND], *down)
-    assert ran.code == 1, ran.err
-    assert "--accept-loss 7" in ran.error
-    assert scene.standing() == (["w2"], 1, 1)
-    assert scene.run([FIRST, SECOND], *down, "--accept-loss", "7").code == 0
-    assert scene.standing() == (["w1"], 0, 1)
