@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from typing import TYPE_CHECKING
 
+import psycopg2
 import pytest
 
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import rows
-from tests.airlock.topologies.standing import cluster
+from tests.airlock.topologies.standing import cluster, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,32 +81,62 @@ def login(server: embedded.Cluster) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", GOES_THROUGH)
 def test_a_run_goes_through(name: str, login: tuple[str, str], tmp_path: Path) -> None:
-    """Up, status, and up again with nothing to do; what changes the meaning of a write is said."""
+    """Past a lock conflict, a kill and eight runners, status, down with losses; what changes a write's meaning is said."""
     admin, url = login
     settings, said = GOES_THROUGH[name]
     for setting in settings:
         rows(admin, f"ALTER ROLE app SET {setting}")
     ini = write_project(tmp_path, HISTORY)
-    ran = forked.airlock(ini, "upgrade", url=url)
+    ran = forked.airlock(ini, "upgrade", "w1", url=url)
     assert ran.code == 0, ran.err
     assert said in ran.err
     assert ("stands on this role" in ran.err) == bool(said)
     schema = "elsewhere" if name == "another schema" else "public"
-    assert rows(
-        admin, f"SELECT version_num, (SELECT count(w) FROM {schema}.t) FROM {schema}.alembic_version"
-    ) == [("w2", 100)]
-    assert forked.airlock(ini, "upgrade", url=url).out.startswith("Nothing to do")
+    standing = f"SELECT version_num FROM {schema}.alembic_version"
+    with contextlib.closing(psycopg2.connect(admin, application_name="report")) as reader:
+        reader.cursor().execute(f"SELECT FROM {schema}.t")
+        waiting = forked.start(ini, "upgrade", "--lock-timeout", "60s", url=url)
+        until(
+            lambda: rows(admin, "SELECT 1 FROM pg_locks WHERE NOT granted"),
+            "the revision waits for the table",
+        )
+        os.kill(waiting.pid, signal.SIGKILL)
+        waiting.finish()
+        ran = forked.airlock(ini, "upgrade", "--lock-timeout", "200ms", "--wait", "5s", url=url)
+        assert ran.code == 21, ran.err
+        # As the server spells it: with quote_all_identifiers in quotation marks.
+        assert f"t is held by pid {reader.info.backend_pid} (" in ran.error.replace('"', "")
+        assert rows(admin, standing) == [("w1",)]
+    runs = [forked.start(ini, "upgrade", "--wait", "60s", url=url) for _ in range(8)]
+    ended = [run.finish(90) for run in runs]
+    assert [one.code for one in ended] == [0] * 8, [one.err for one in ended]
+    assert sorted(one.out.startswith("Nothing to do") for one in ended) == [False] + [True] * 7
+    assert rows(admin, f"{standing} UNION ALL SELECT count(w)::text FROM {schema}.t") == [("w2",), ("100",)]
     told = forked.airlock(ini, "status", "--scratch", "postgresql://postgres@127.0.0.1:1/x", url=url).out
     assert "current    w2\n" in told, told
+    down = ("downgrade", "w1", "--scratch", admin)
+    ran = forked.airlock(ini, *down, url=url)
+    # The role's schema is the target's: in scratch the table is made in public, and nobody can say what is lost of it.
+    unknown = name == "another schema"
+    assert ran.code == (3 if unknown else 1), ran.err
+    accepting = ("--accept-unknown-loss",) if unknown else ("--accept-loss", "100")
+    assert " ".join(accepting) in ran.error
+    assert rows(admin, standing) == [("w2",)]
+    ran = forked.airlock(ini, *down, *accepting, url=url)
+    assert ran.code == 0, ran.err
+    assert rows(admin, standing) == [("w1",)]
 
 
 def test_a_role_that_may_only_read(login: tuple[str, str], tmp_path: Path) -> None:
-    """Exit 12 before anything."""
+    """Exit 12 before anything, up and down; status works."""
     admin, url = login
     rows(admin, "ALTER ROLE app SET default_transaction_read_only = on")
-    ran = forked.airlock(write_project(tmp_path, HISTORY), "upgrade", url=url)
-    assert ran.code == 12, ran.err
-    assert "is read-only for app (default_transaction_read_only)" in ran.error
+    ini = write_project(tmp_path, HISTORY)
+    for words in (("upgrade",), ("downgrade", "base", "--accept-loss", "1", "--scratch", admin)):
+        ran = forked.airlock(ini, *words, url=url)
+        assert ran.code == 12, ran.err
+        assert "is read-only for app (default_transaction_read_only)" in ran.error
+    assert "current    base\n" in forked.airlock(ini, "status", "--no-drift", url=url).out
     assert rows(admin, "SELECT to_regclass('alembic_version')") == [(None,)]
 
 
