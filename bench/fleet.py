@@ -3,9 +3,9 @@
     python -m bench.fleet [TARGETS] [WORKERS]
 
 Databases of one server, each with one revision pending. The same statements over plain connections tell what the SQL
-itself costs. Alembic's runs know nothing of each other, so a tenth of them says what all would take. Memory is the
-largest process of the run, for a tenth of the targets and for all. Beside the seconds stands the processor time of both
-sides, which others on the machine hardly change.
+itself costs; these runs, and Alembic's, know nothing of each other, so a tenth of them says what all would take. Memory is
+the largest process of the run, for a tenth of the targets and for all. Beside the seconds stands the processor time of
+both sides, which others on the machine hardly change.
 """
 
 from __future__ import annotations
@@ -125,12 +125,6 @@ def busy(cluster: embedded.Cluster) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def drop(cluster: embedded.Cluster, names: list[str]) -> None:
-    """Drop databases, one after the other."""
-    for name in names:
-        run(cluster.url(), f"DROP DATABASE {name}")
-
-
 def main(targets: int, workers: int) -> None:
     """Measure and print."""
     compileall.compile_dir(Path(airlock.__file__).parent, quiet=1)
@@ -144,34 +138,30 @@ def main(targets: int, workers: int) -> None:
         command = [sys.executable, "-P", "-m", "alembic", "-c", str(ini), "upgrade", "r000"]
         subprocess.run(command, env=environ, check=True, capture_output=True)
         tenth = max(1, targets // 10)
-        few = databases(cluster, "few", tenth)
-        _, _, small = fleet(ini, cluster, few, workers)
-        drop(cluster, few)
+        _, _, small = fleet(ini, cluster, databases(cluster, "few", tenth), workers)
         names = databases(cluster, "fleet", targets)
         since = busy(cluster)
         ours, processor, large = fleet(ini, cluster, names, workers)
         served = busy(cluster) - since
-        drop(cluster, names)
-        names = databases(cluster, "plain", targets)
+        print(f"memory:    {small:.0f} MB for {tenth} targets, {large:.0f} MB for {targets}", flush=True)
+        names = databases(cluster, "plain", tenth)
         since = busy(cluster)
-        own = together(plain(cluster), names, workers)
-        served_plain = busy(cluster) - since
-        drop(cluster, names)
-        names = databases(cluster, "bare", tenth)
-        theirs = together(bare(ini, cluster), names, workers) * targets / tenth
+        own = together(plain(cluster), names, workers) * targets / tenth
+        served_plain = (busy(cluster) - since) * targets / tenth
+        print(
+            f"a target:  {ours / targets * 1000:.0f} ms, its SQL {own / targets * 1000:.1f} ms, "
+            f"over it {(ours - own) / targets * 1000:.0f} ms (at most 40)"
+        )
+        print(
+            f"processor: {processor / targets * 1000:.0f} ms a target on our side, {served / targets * 1000:.0f} ms on the "
+            f"server's, {served_plain / targets * 1000:.0f} ms there for its SQL alone",
+            flush=True,
+        )
+        theirs = together(bare(ini, cluster), databases(cluster, "bare", tenth), workers) * targets / tenth
     print(
         f"{targets} targets, {workers} workers: airlock fleet {ours:.1f} s, alembic {theirs:.1f} s "
         f"(from {tenth} runs), ratio {ours / theirs:.2f} (at most 0.2)"
     )
-    print(
-        f"a target:  {ours / targets * 1000:.0f} ms, its SQL {own / targets * 1000:.1f} ms, "
-        f"over it {(ours - own) / targets * 1000:.0f} ms (at most 40)"
-    )
-    print(
-        f"processor: {processor / targets * 1000:.0f} ms a target on our side, {served / targets * 1000:.0f} ms on the server's, "
-        f"{served_plain / targets * 1000:.0f} ms there for its SQL alone"
-    )
-    print(f"memory:    {small:.0f} MB for {tenth} targets, {large:.0f} MB for {targets}")
 
 
 if __name__ == "__main__":
