@@ -185,8 +185,9 @@ def values_of_usual_rows(
 ) -> tuple[list[Difference], Outcome]:
     """Hold a state against the one below; where only rows lose that hardly a table has, tell that instead of differences."""
     found, ledger = compared(before), subject.ledger
-    if not found:
-        return [], NOTHING
+    if not compare.keep(found, subject.facts.kept)[0]:
+        # Nothing, or what the revision says is lost: whichever rows lose it.
+        return found, NOTHING
     rare = rare_rows.lost_only_by_rare(before, ledger.edges, ledger.respelled, compared, _said(found))
     return ([] if rare != NOTHING else found), rare
 

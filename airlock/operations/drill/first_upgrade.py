@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,9 @@ from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-    from airlock.operations.drill.state import State
+    from airlock.operations.drill.state import Ledger, State
     from airlock.operations.drill.step import StepTaken
     from airlock.operations.drill.subject import Subject
     from airlock.samples import Table
@@ -112,9 +113,13 @@ def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrad
     ledger, outcome = subject.ledger, NOTHING
     required: Mapping[str, Table] | None = None
     try:
-        names = {name for name, digest in before.digests.items() if digest.count}
-        ledger.empty(names)
-        subject.take("up")
+        filled = {name for name, digest in before.digests.items() if digest.count}
+        try:
+            names = emptied(ledger, named(subject.facts.path.read_text(), filled))
+            subject.take("up")
+        except Exception:  # noqa: BLE001  a revision may raise anything; rows of any other table may be what it refuses
+            names = emptied(ledger, filled)
+            subject.take("up")
         above = ledger.read()
         required = {table.label: table for table in ledger.tables(names & above.tables())}
         try:
@@ -138,6 +143,23 @@ def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrad
         return FirstUpgrade(before, None, outcome.then(why), required)
     why = noted([f"sample rows were made anew to fit what the upgrade demands ({first})"])
     return FirstUpgrade(fitting, step, outcome.then(why), required)
+
+
+def named(source: str, tables: Collection[str]) -> set[str]:
+    """Tell which tables a revision names: its rows of others need not be made anew."""
+    found = {
+        name for name in tables
+        if re.search(rf"(?<!\w){re.escape(name.rpartition('.')[2].strip(chr(34)))}(?!\w)", source)
+    }  # fmt: skip
+    return found or set(tables)
+
+
+def emptied(ledger: Ledger, names: Collection[str]) -> set[str]:
+    """Empty some tables, and those that refer to them; return which have no rows now."""
+    ledger.empty(names)
+    return {name for name, digest in ledger.read().digests.items() if not digest.count} - {
+        ledger.version_table
+    }
 
 
 def _cannot_go_up(subject: Subject, before: State, error: Exception) -> FirstUpgrade:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import failures
+from airlock.operations.drill.first_upgrade import emptied, named
 from airlock.operations.drill.missing_objects import Gap
 from airlock.operations.drill.next_start import settle
 from airlock.operations.drill.step import take_seen
@@ -67,8 +68,14 @@ def _ask_for_role(error: BaseException, way: Ascent) -> None:
 
 
 def _without_rows(project: Project, facts: RevisionFacts, ledger: Ledger) -> State:
-    _empty(ledger)
-    take_seen(ledger, project, facts.revision, "up")
+    filled = {name for name, digest in ledger.read().digests.items() if digest.count}
+    try:
+        # What stays has rows of below it: a later revision may do something with those only.
+        emptied(ledger, named(facts.path.read_text(), filled))
+        take_seen(ledger, project, facts.revision, "up")
+    except Exception:  # noqa: BLE001  a revision may raise anything; rows of any other table may be what it refuses
+        _empty(ledger)
+        take_seen(ledger, project, facts.revision, "up")
     above = ledger.read()
     ledger.fill(above.tables())
     return ledger.read()

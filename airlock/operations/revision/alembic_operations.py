@@ -20,9 +20,10 @@ from airlock.operations.revision.column_calls import column_call
 from airlock.operations.revision.sqltypes import sqlalchemy_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-Enums = "Mapping[str, tuple[str, ...]]"
+    from airlock.operations.revision.model_types import Words
+
 _ACTIONS = re.compile(
     r"(?P<columns>\([^()]*\))(?: MATCH (?P<match>\w+))?(?: ON UPDATE (?P<update>RESTRICT|CASCADE|SET NULL|SET DEFAULT))?"
     r"(?: ON DELETE (?P<delete>RESTRICT|CASCADE|(?:SET NULL|SET DEFAULT)(?: \([^()]*\))?))?"
@@ -30,12 +31,12 @@ _ACTIONS = re.compile(
 )
 
 
-def spoken(text: str, enums: Mapping[str, tuple[str, ...]]) -> list[Call] | None:
+def spoken(text: str, words: Words) -> list[Call] | None:
     """Say a statement as Alembic operations; None where only SQL says it. Pure."""
     for pattern, say in _FORMS:
         found = pattern.fullmatch(text)
         if found is not None:
-            said = say(found, enums)
+            said = say(found, words)
             if said is not None:
                 return said
     return None
@@ -55,7 +56,7 @@ def _true(text: str | None) -> str | None:
     return "True" if text else None
 
 
-def _create_table(found: re.Match[str], enums: Mapping[str, tuple[str, ...]]) -> list[Call] | None:
+def _create_table(found: re.Match[str], words: Words) -> list[Call] | None:
     table, schema = _table(found)
     members: list[str | Call] = [table]
     later: list[Call] = []
@@ -70,7 +71,7 @@ def _create_table(found: re.Match[str], enums: Mapping[str, tuple[str, ...]]) ->
             else:
                 members.append(said)
         else:
-            column = column_call(line, enums, keys=keys)
+            column = column_call(line, words, keys=keys, table=found["table"])
             if column is None:
                 return None
             members.append(column)
@@ -220,9 +221,9 @@ def _drop_index(found: re.Match[str], _: object) -> list[Call] | None:
     ]
 
 
-def _add_column(found: re.Match[str], enums: Mapping[str, tuple[str, ...]]) -> list[Call] | None:
+def _add_column(found: re.Match[str], words: Words) -> list[Call] | None:
     table, schema = _table(found)
-    column = column_call(found["column"], enums, keys=[])
+    column = column_call(found["column"], words, keys=[], table=found["table"])
     return [call("op.add_column", table, column, schema=schema)] if column is not None else None
 
 
@@ -232,7 +233,7 @@ def _drop_columns(found: re.Match[str], _: object) -> list[Call] | None:
     return [call("op.drop_column", table, python(plain(one)), schema=schema) for one in names]
 
 
-def _alter(found: re.Match[str], enums: Mapping[str, tuple[str, ...]]) -> list[Call] | None:
+def _alter(found: re.Match[str], words: Words) -> list[Call] | None:
     table, schema = _table(found)
     what = found["what"]
     named: dict[str, str | Call | None] = {}
@@ -243,7 +244,9 @@ def _alter(found: re.Match[str], enums: Mapping[str, tuple[str, ...]]) -> list[C
     elif what.startswith("SET DEFAULT "):
         named["server_default"] = call("sa.text", python(bound(what.removeprefix("SET DEFAULT "))))
     elif what.startswith("TYPE "):
-        named["type_"] = sqlalchemy_type(what.removeprefix("TYPE "), enums)
+        kind = what.removeprefix("TYPE ")
+        own = words.type_of(found["table"], plain(found["column"]), kind)
+        named["type_"] = own or sqlalchemy_type(kind, words.enums)
     if not named or None in named.values():
         return None
     return [call("op.alter_column", table, python(plain(found["column"])), **named, schema=schema)]

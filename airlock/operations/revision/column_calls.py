@@ -10,7 +10,9 @@ from airlock.operations.revision.clauses import NAME, bound, plain, within
 from airlock.operations.revision.sqltypes import sqlalchemy_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from airlock.operations.revision.model_types import Words
 
 _SERIAL = {"serial": "sa.Integer()", "bigserial": "sa.BigInteger()", "smallserial": "sa.SmallInteger()"}
 _IDENTITY = re.compile(r" GENERATED (?P<how>ALWAYS|BY DEFAULT) AS IDENTITY(?: \((?P<options>[^()]*)\))?\Z")
@@ -25,7 +27,7 @@ _WORDS = {
 }
 
 
-def column_call(text: str, enums: Mapping[str, tuple[str, ...]], *, keys: Sequence[str]) -> Call | None:
+def column_call(text: str, words: Words, *, keys: Sequence[str], table: str) -> Call | None:
     """Say a definition as SQLAlchemy's column; None where it has no such form. `keys` is the table's primary key."""
     found = re.match(rf"(?P<name>{NAME}) ", text)
     if found is None:
@@ -53,7 +55,7 @@ def column_call(text: str, enums: Mapping[str, tuple[str, ...]], *, keys: Sequen
         kind: str | None = _SERIAL[rest]
         named["autoincrement"] = "True"
     else:
-        kind = sqlalchemy_type(rest, enums)
+        kind = words.type_of(table, name, rest) or sqlalchemy_type(rest, words.enums)
         if name in keys and not identity and rest in {"integer", "bigint", "smallint"}:
             named["autoincrement"] = "False"
     if kind is None:

@@ -59,12 +59,12 @@ def compared(
     # The version table belongs to the history alone.
     versions = {f"{schema}.{history.version_table}" for schema in schemas}
     return tuple(
-        one for one in fingerprint.differences(made, _sayable(migrated, made))
+        one for one in fingerprint.differences(made, sayable(migrated, made))
         if one.object not in versions and not one.object.startswith(tuple(f"{name}." for name in versions))
     )  # fmt: skip
 
 
-def _sayable(migrated: fingerprint.Fingerprint, made: fingerprint.Fingerprint) -> fingerprint.Fingerprint:
+def sayable(migrated: fingerprint.Fingerprint, made: fingerprint.Fingerprint) -> fingerprint.Fingerprint:
     """Leave out of what a history made what it alone has and no model could say."""
     return fingerprint.Fingerprint(
         {

@@ -54,8 +54,9 @@ def changes(sides: Sides, live: Table, wanted: Table, columns: Changes) -> Itera
     if len(keys) == 2:
         del old[keys[0].name], new[keys[1].name]
         yield from _replaced(sides, live, keys[0], keys[1], columns)
+    going = {table.sql for key, table in sides.live.tables.items() if key not in sides.wanted.tables}
     for one in old.values():
-        yield _dropped(live, one)
+        yield _dropped(live, one, empty=one.references in going)
     for one in new.values():
         yield from _added(live, one, columns)
 
@@ -75,15 +76,31 @@ def _comment(live: Table, before: Constraint, after: Constraint) -> Part:
     )  # fmt: skip
 
 
-def _dropped(live: Table, one: Constraint) -> Part:
+def _dropped(live: Table, one: Constraint, *, empty: bool = False) -> Part:
+    """Drop a constraint; `empty`: the table that it leads to goes with its rows, and comes back without."""
     other = f" and {one.references}" if one.references else ""
     return Part(
         Stage.EXPAND if one.kind != "p" else Stage.SWAP, f"drop constraint {one.name} of {live.label}",
-        sql(f"ALTER TABLE {live.sql} DROP CONSTRAINT {quoted(one.name)}"), ddl.constraint_again(live, one),
+        sql(f"ALTER TABLE {live.sql} DROP CONSTRAINT {quoted(one.name)}"),
+        _as_far_as_rows_lead(live, one) if empty else ddl.constraint_again(live, one),
         locks=f"ACCESS EXCLUSIVE on {live.sql}{other} for a moment, no scan",
-        undo="exact, made again without blocking; refused while a row breaks it",
+        undo=f"exact, made again without blocking; it stays NOT VALID while a row refers to one that {one.references} has lost"
+        if empty else "exact, made again without blocking; refused while a row breaks it",
         accepted=_unavoidable(live, one),
     )  # fmt: skip
+
+
+def _as_far_as_rows_lead(live: Table, one: Constraint) -> tuple[Sql, ...]:
+    """Make a foreign key again; rows that lead nowhere, for the other table came back empty, leave it NOT VALID."""
+    validate = f"ALTER TABLE {live.sql} VALIDATE CONSTRAINT {quoted(one.name)}"
+    guarded = (
+        f"DO $$\nBEGIN\n    {validate};\nEXCEPTION WHEN foreign_key_violation THEN\n"
+        f"    RAISE WARNING '% stays NOT VALID: rows refer to what is gone', {ddl.literal(one.name)};\nEND\n$$"
+    )
+    return tuple(
+        dataclasses.replace(it, text=guarded) if it.text == validate else it
+        for it in ddl.constraint_again(live, one)
+    )
 
 
 def _unavoidable(live: Table, one: Constraint) -> tuple[tuple[str, str], ...]:
@@ -95,7 +112,8 @@ def _unavoidable(live: Table, one: Constraint) -> tuple[tuple[str, str], ...]:
 def _added(live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
     if one.kind in "cf":
         yield _not_valid(live, None, one)
-        yield validated(live, one)
+        part = validated(live, one)
+        yield dataclasses.replace(part, up=_noted(part.up, live, one))
         return
     if one.kind in "pu" and live.partition_key is not None:
         what = "is partitioned, and a key of it is not built CONCURRENTLY: make its indexes partition by partition, by hand"
@@ -147,6 +165,28 @@ def _not_valid(live: Table, before: Constraint | None, after: Constraint) -> Par
     )  # fmt: skip
 
 
+def _noted(statements: tuple[Sql, ...], live: Table, one: Constraint) -> tuple[Sql, ...]:
+    """Say above the statement that looks at every row how to find the rows that would stop it."""
+    columns = [quoted(name) for name in one.columns]
+    if one.kind == "c":
+        found = f"SELECT * FROM {live.sql} WHERE NOT ({one.text.removeprefix('CHECK ').strip()})"
+    elif one.kind == "f" and one.references is not None and " PERIOD " not in one.definition:
+        there = " AND ".join(
+            f"there.{quoted(other)} = here.{name}" for name, other in zip(columns, one.referred, strict=True)
+        )
+        held = " AND ".join(f"here.{name} IS NOT NULL" for name in columns)
+        found = f"SELECT * FROM {live.sql} here WHERE {held} AND NOT EXISTS (SELECT FROM {one.references} there WHERE {there})"
+    elif one.kind == "u" and columns:
+        listed = ", ".join(columns)
+        held = " AND ".join(f"{name} IS NOT NULL" for name in columns)
+        where = "" if "NULLS NOT DISTINCT" in one.definition else f" WHERE {held}"
+        found = f"SELECT {listed} FROM {live.sql}{where} GROUP BY {listed} HAVING count(*) > 1"
+    else:
+        return statements
+    note = f"Rows that break it stop this: {' '.join(found.split())}"
+    return (*statements[:-1], dataclasses.replace(statements[-1], note=note))
+
+
 def _keyed(live: Table, before: Constraint | None, after: Constraint) -> Part:
     """Build a unique index while everybody works on, then make it the constraint's."""
     name = after.name if before is None else beside_name(after.name)
@@ -160,10 +200,13 @@ def _keyed(live: Table, before: Constraint | None, after: Constraint) -> Part:
         back = [f"{table} ADD CONSTRAINT {quoted(before.name)} {ddl.using_index(before, old)}"]
         back += [ddl.comment_on_constraint(live, before)] if before.comment is not None else []
         down = (*ddl.index_again(live, before.index, old), *down, *sql(*back))
+    made = ddl.index_again(live, str(after.index), name)
+    if before is None and after.kind == "u":
+        made = _noted(made, live, after)
     return Part(
         Stage.KEY if after.kind == "p" else Stage.INDEX,
         f"{'replace' if before else 'add'} {'primary key' if after.kind == 'p' else 'unique'} {after.name} of {live.label}",
-        (*ddl.index_again(live, str(after.index), name), *sql(*up)), down, own=True,
+        (*made, *sql(*up)), down, own=True,
         locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} while the index is built (reads and writes go on; it waits for older"
         " transactions), then ACCESS EXCLUSIVE for a moment",
     )  # fmt: skip

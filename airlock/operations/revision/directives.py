@@ -118,7 +118,7 @@ def rewrite(
             log.info("The models and the history agree: there is nothing to write.")
             directives[:] = []
         return
-    directives[:] = around(first, scripts(first, parts, None if sql_form else made.enums), others)
+    directives[:] = around(first, scripts(first, parts, None if sql_form else made.words), others)
     _date_in_order(context)
 
 

@@ -6,9 +6,9 @@ import dataclasses
 import enum
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from airlock.operations.revision.model_types import Words
 
+if TYPE_CHECKING:
     from alembic.operations.ops import MigrateOperation
 
     from airlock.records.revision import Likely, Remark
@@ -85,7 +85,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Everything that leads from the database to the models; `enums` are the labels of the types there and wanted.
+    """Everything that leads from the database to the models; `words` are what columns of both sides are said with.
 
     `others` are operations that other extensions of Alembic have found.
     """
@@ -93,7 +93,7 @@ class Plan:
     parts: tuple[Part, ...] = ()
     remarks: tuple[Remark, ...] = ()
     likely: tuple[Likely, ...] = ()
-    enums: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    words: Words = dataclasses.field(default_factory=Words)
     others: tuple[MigrateOperation, ...] = ()
 
 

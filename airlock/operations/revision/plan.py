@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.structure import VIEWS, quoted
 from airlock.operations.revision import columns, constraints, ddl, enums, indexes, standalone
 from airlock.operations.revision.dependents import leaning_on, named
+from airlock.operations.revision.model_types import Words
 from airlock.operations.revision.parts import Part, Plan, Stage, sql
 from airlock.records.revision import Likely, Remark
 
@@ -48,7 +49,12 @@ def plan(sides: Sides) -> Plan:
     if gone:
         parts.append(_dropped_tables(sides, [_without(table, turning) for table in gone]))
     parts += enums.dropped(sides, gone)
-    return Plan(tuple(parts), tuple(remarks), tuple(likely), {**sides.live.enums, **sides.wanted.enums})
+    return Plan(
+        tuple(parts),
+        tuple(remarks),
+        tuple(likely),
+        Words({**sides.live.enums, **sides.wanted.enums}, sides.types),
+    )
 
 
 def _going(sides: Sides, gone: list[Table]) -> tuple[list[Table], list[Remark]]:

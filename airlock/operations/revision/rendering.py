@@ -15,25 +15,24 @@ from airlock.operations.revision.calls import WIDTH, python
 from airlock.operations.revision.clauses import bound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from alembic.autogenerate.api import AutogenContext
 
+    from airlock.operations.revision.model_types import Words
     from airlock.operations.revision.parts import Sql
 
 
 class StatementsOp(ops.MigrateOperation):
     """Statements of one direction of one revision: as Alembic's operations, and as SQL where there is none.
 
-    `enums` are the labels of the types that columns are of; None: all is said as SQL.
+    `words` are what columns are said with; None: all is said as SQL.
     """
 
-    def __init__(
-        self, what: str, statements: tuple[Sql, ...], enums: Mapping[str, tuple[str, ...]] | None = None
-    ) -> None:
+    def __init__(self, what: str, statements: tuple[Sql, ...], words: Words | None = None) -> None:
         self.what = what
         self.statements = statements
-        self.enums = enums
+        self.words = words
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
         """Count as a difference, so that `alembic check` fails."""
@@ -47,13 +46,13 @@ def _render(_context: AutogenContext, operation: StatementsOp) -> str:
 
 def render(operation: StatementsOp) -> str:
     """Spell an operation as the body of a revision's function."""
-    return "\n".join(lines(operation.statements, operation.enums)) or "pass"
+    return "\n".join(lines(operation.statements, operation.words)) or "pass"
 
 
-def lines(statements: tuple[Sql, ...], enums: Mapping[str, tuple[str, ...]] | None = None) -> Iterator[str]:
-    """Spell statements as lines of Python; without `enums`, as SQL."""
+def lines(statements: tuple[Sql, ...], words: Words | None = None) -> Iterator[str]:
+    """Spell statements as lines of Python; without `words`, as SQL."""
     for autocommit, group in itertools.groupby(statements, key=lambda one: one.autocommit):
-        inner = [line for one in group for line in _statement(one, enums, indent=8 if autocommit else 4)]
+        inner = [line for one in group for line in _statement(one, words, indent=8 if autocommit else 4)]
         if autocommit:
             yield "with op.get_context().autocommit_block():"
             yield from ("    " + line if line else line for line in "\n".join(inner).split("\n"))
@@ -61,11 +60,14 @@ def lines(statements: tuple[Sql, ...], enums: Mapping[str, tuple[str, ...]] | No
             yield from inner
 
 
-def _statement(one: Sql, enums: Mapping[str, tuple[str, ...]] | None, indent: int) -> Iterator[str]:
+def _statement(one: Sql, words: Words | None, indent: int) -> Iterator[str]:
     """Spell one statement as a formatter would leave it."""
     if one.note:
-        yield f"# {one.note}"
-    said = spoken(one.text, enums) if enums is not None else None
+        yield textwrap.fill(
+            one.note, WIDTH - indent, initial_indent="# ", subsequent_indent="#   ", break_long_words=False,
+            break_on_hyphens=False,
+        )  # fmt: skip
+    said = spoken(one.text, words) if words is not None else None
     if said is not None:
         yield from (operation.laid_out(indent) for operation in said)
         return

@@ -14,19 +14,18 @@ from airlock.operations.revision.parts import Stage
 from airlock.operations.revision.rendering import StatementsOp, render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from alembic.operations.ops import MigrationScript
 
+    from airlock.operations.revision.model_types import Words
     from airlock.operations.revision.parts import Part, Sql
 
 
-def scripts(
-    first: MigrationScript, parts: Iterable[Part], enums: Mapping[str, tuple[str, ...]] | None
-) -> list[MigrationScript]:
+def scripts(first: MigrationScript, parts: Iterable[Part], words: Words | None) -> list[MigrationScript]:
     """Make one script per revision, chained, the first of them in the place of `first`.
 
-    `enums` are the labels of the types that the columns are of; None: everything is said as SQL.
+    `words` are what columns are said with; None: everything is said as SQL.
     """
     groups = list(bundles(parts))
     tokens = first.upgrade_ops_list[-1].upgrade_token, first.downgrade_ops_list[-1].downgrade_token
@@ -36,10 +35,10 @@ def scripts(
     for number, group in enumerate(groups):
         script = ops.MigrationScript(
             rev_id=identity,
-            upgrade_ops=ops.UpgradeOps([up_of(group, enums)], upgrade_token=tokens[0]),
-            downgrade_ops=ops.DowngradeOps([down_of(group, enums)], downgrade_token=tokens[1]),
+            upgrade_ops=ops.UpgradeOps([up_of(group, words)], upgrade_token=tokens[0]),
+            downgrade_ops=ops.DowngradeOps([down_of(group, words)], downgrade_token=tokens[1]),
             message=Title(titles[number], answers(first.message, group, alone=len(groups) == 1)),
-            imports=_imports(group, enums),
+            imports=_imports(group, words),
             head=head,
             splice=first.splice if number == 0 else None,
             branch_label=first.branch_label if number == 0 else None,
@@ -65,16 +64,16 @@ def bundles(parts: Iterable[Part]) -> Iterator[tuple[Part, ...]]:
         yield tuple(part for _, part in group)
 
 
-def up_of(group: tuple[Part, ...], enums: Mapping[str, tuple[str, ...]] | None = None) -> StatementsOp:
+def up_of(group: tuple[Part, ...], words: Words | None = None) -> StatementsOp:
     """Put the statements that go up in order: what locks against everybody comes last."""
     statements = [one for part in group for one in part.up] + [one for part in group for one in part.last]
-    return StatementsOp("; ".join(part.what for part in group), tuple(statements), enums)
+    return StatementsOp("; ".join(part.what for part in group), tuple(statements), words)
 
 
-def down_of(group: tuple[Part, ...], enums: Mapping[str, tuple[str, ...]] | None = None) -> StatementsOp:
+def down_of(group: tuple[Part, ...], words: Words | None = None) -> StatementsOp:
     """Put the statements that go down in order."""
     statements = [one for part in reversed(group) for one in part.down]
-    return StatementsOp("; ".join(part.what for part in group), tuple(statements), enums)
+    return StatementsOp("; ".join(part.what for part in group), tuple(statements), words)
 
 
 def _titles(message: str | None, groups: list[tuple[Part, ...]]) -> list[str]:
@@ -92,13 +91,14 @@ def title_of(message: str | None, group: tuple[Part, ...]) -> str:
     return f"{group[0].stage.phase.capitalize()}: {what}"
 
 
-def _imports(group: tuple[Part, ...], enums: Mapping[str, tuple[str, ...]] | None) -> set[str]:
+def _imports(group: tuple[Part, ...], words: Words | None) -> set[str]:
     """Gather what stands behind the imports of the template: one more import, then the revision's own names."""
-    said = "".join(render(one) for one in (up_of(group, enums), down_of(group, enums)))
+    said = "".join(render(one) for one in (up_of(group, words), down_of(group, words)))
     names = sorted(_names(group))
-    if "postgresql." in said and enums is not None:
-        return {"\n".join(("from sqlalchemy.dialects import postgresql", *names))}
-    return set(names)
+    imports = words.imports(said) if words is not None else []
+    if "postgresql." in said and words is not None:
+        imports = sorted({*imports, "from sqlalchemy.dialects import postgresql"})
+    return {"\n".join((*imports, *names))} if imports or names else set()
 
 
 def _names(group: tuple[Part, ...]) -> Iterator[str]:

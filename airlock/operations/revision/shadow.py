@@ -21,6 +21,7 @@ from airlock.catalogue.structure import Structure, Table, quoted
 from airlock.database import missing
 from airlock.operations.revision import borrowed_types, sources
 from airlock.operations.revision.ddl import create_enum, unqualified
+from airlock.operations.revision.model_types import model_types
 from airlock.operations.revision.probe import Probe, probed, rolled_back, run
 from airlock.operations.revision.registered import found_by_others
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from alembic.runtime.migration import MigrationContext
+
+    from airlock.operations.revision.model_types import ModelType
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Sides:
     shadows: Mapping[str, str]
     real: Mapping[str, str]
     missing: tuple[str, ...] = ()
+    types: Mapping[tuple[str, str], ModelType] = dataclasses.field(default_factory=dict)
 
     def probe(self, table: Table, *clauses: str, also: Sequence[str] = ()) -> Probe:
         """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
@@ -141,7 +145,8 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
         there = set(run(connection, "SELECT nspname FROM pg_namespace").scalars())
         used = {schema for schema, _ in wanted.tables} | {""}
         missing = tuple(sorted(name for key, name in real.items() if key in used and name not in there))
-        yield Sides(connection, live, wanted, shadows, real, missing)
+        types = model_types(context, metadatas, wanted, default)
+        yield Sides(connection, live, wanted, shadows, real, missing, types)
 
 
 def _others(connection: sa.Connection, autogen: AutogenContext, context: MigrationContext) -> Iterator[str]:

@@ -6,8 +6,9 @@ import contextlib
 import dataclasses
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import psycopg2
@@ -52,7 +53,7 @@ with engine.connect() as connection:
     context.configure(
         connection=connection, target_metadata=models, include_schemas=True,
         include_name=lambda name, kind, _: kind != "schema" or name == "shop", version_table="versions",
-        transaction_per_migration=True, process_revision_directives=given.get("directives"),
+        transaction_per_migration=True, process_revision_directives=given.get("directives"), **given.get("options", {}),
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -88,6 +89,8 @@ class Shop:
 
     directory: Path
     database: ScratchDatabase
+    # More for context.configure.
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def ini(self) -> Path:
@@ -101,6 +104,7 @@ class Shop:
             "engine": sa.create_engine(url, poolclass=sa.NullPool),
             "models": metadata,
             "directives": process_revision_directives,
+            "options": self.options,
         }
         with contextlib.redirect_stdout(io.StringIO()):
             yield config

@@ -70,7 +70,7 @@ class Walked:
     def walk(self) -> None:
         """Upgrade on rows with both codes at work between each two revisions, then down again."""
         shop, numbers = self.shop, itertools.count(1000)
-        for text in (*ROWS, *self.edit.rows):
+        for text in ROWS:
             shop.run(text)
         schemas = sorted(
             {table.schema or "public" for it in (self.before, self.after) for table in it.tables.values()}
@@ -103,11 +103,14 @@ class Walked:
             for table, there in rows.items()
             if (gone := [one for one in there if one not in now[table]])
         ]
+        # A foreign key to a table that came back empty stays NOT VALID.
+        empty = tuple(f"REFERENCES public.{one}(" for one in self.edit.lost)
         kept = any("kept = " in shop.text(one) for one in self.written)
         self.faults += [
             f"after the downgrade: {one}"
             for one in fingerprint.differences(before, self._fingerprint(schemas))
             if not one.is_note and "alembic_version" not in one.object and not (kept and one.kind == "enum values")
+            and not (str(one.after).endswith("NOT VALID") and any(it in str(one.after) for it in empty))
         ]  # fmt: skip
 
     def _settled(self) -> None:

@@ -1,4 +1,4 @@
-"""Values of one type as another's: how one becomes the other, whether any does, and which ones go back."""
+"""Values of one type as another's: how one becomes the other, whether any does, and which ones."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _WHOLE, _FRACTION = re.compile("smallint|integer|bigint"), re.compile(r"numeric\b|real\Z|double precision\Z")
 _BOUNDS = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1)}
+_WIDER = {
+    "smallint": frozenset({"integer", "bigint", "numeric"}), "integer": frozenset({"bigint", "numeric"}),
+}  # fmt: skip
+_TEXT = re.compile(r"text|character varying(\(\d+\))?")
 _SAMPLES = {
     "boolean": "true", "uuid": "gen_random_uuid()", "date": "CURRENT_DATE", "json": "'{}'::json", "jsonb": "'{}'::jsonb",
     "interval": "'1 day'::interval", "time without time zone": "'12:00'::time", "inet": "'127.0.0.1'::inet",
@@ -77,18 +81,43 @@ def never(sides: Sides, before: Column, after: Column) -> str | None:
     return None
 
 
-def goes_back(sides: Sides, before: Column, after: Column) -> str:
-    """Spell a condition on `{}`, of the new type, that it is a value of the old type; "" where nothing is to be asked."""
-    low_high = _BOUNDS.get(before.type)
-    if low_high is not None and after.type in {"integer", "bigint"}:
-        return f"{{}} BETWEEN {low_high[0]} AND {low_high[1]}"
-    labels = sides.live.enums.get(before.type)
-    if labels is not None and not after.type.endswith("[]"):
-        return f"{{}}::text IN ({_doubled(', '.join(map(ddl.literal, labels)))})"
-    if after.type != "text" and not re.fullmatch(r"character varying(\(\d+\))?", after.type):
+def fits(sides: Sides, was: Column, becomes: Column) -> str:
+    """Spell a condition on `{}`, of the first type, that it is a value of the other one; "" where nothing is to be asked."""
+    labels = {**sides.live.enums, **sides.wanted.enums}
+    if becomes.type.endswith("[]"):
         return ""
-    spelling = _SPELLINGS.get(before.type)
-    return f"{{}} ~ '{_doubled(spelling)}'" if spelling is not None else ""
+    if becomes.type in labels and (was.type in labels or _TEXT.fullmatch(was.type)):
+        if was.type in labels and set(labels[was.type]) <= set(labels[becomes.type]):
+            return ""
+        return f"{{}}::text IN ({_doubled(', '.join(map(ddl.literal, labels[becomes.type])))})"
+    if becomes.type in _BOUNDS and was.type in _WIDER[becomes.type]:
+        low, high = _BOUNDS[becomes.type]
+        return f"{{}} BETWEEN {low} AND {high}"
+    if (lost := _digits_lost(was.type, becomes.type)) is not None:
+        return lost
+    if _TEXT.fullmatch(was.type) and (longest := _longest(becomes.type)) is not None:
+        mine = _longest(was.type)
+        return f"char_length({{}}) <= {longest}" if mine is None or mine > longest else ""
+    if _TEXT.fullmatch(was.type) and becomes.type in _SPELLINGS:
+        return f"{{}} ~ '{_doubled(_SPELLINGS[becomes.type])}'"
+    return ""
+
+
+def _longest(kind: str) -> int | None:
+    found = re.fullmatch(r"character varying\((\d+)\)", kind)
+    return int(found[1]) if found else None
+
+
+def _digits_lost(was: str, becomes: str) -> str | None:
+    """Ask for room before the point, where a number may have more digits there than the other type."""
+    found, mine = (re.fullmatch(r"numeric\((\d+),(\d+)\)", one) for one in (becomes, was))
+    if found is None or not (_WHOLE.fullmatch(was) or _FRACTION.match(was)):
+        return None
+    room = int(found[1]) - int(found[2])
+    if mine is not None and int(mine[1]) - int(mine[2]) <= room and int(mine[2]) <= int(found[2]):
+        return None
+    value = "{}" if was.startswith("numeric") else "{}::numeric"
+    return f"abs(round({value}, {found[2]})) < {10**room}"
 
 
 def _doubled(text: str) -> str:

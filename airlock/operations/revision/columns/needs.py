@@ -72,7 +72,8 @@ class Swap:
     enums: tuple[Remade, ...] = ()
     forth: Mapping[str, str] = dataclasses.field(default_factory=dict)
     back: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    # Which values of the new type are some of the old one as well: a condition on {}; "": all that there can be.
+    # Which values of the old type are some of the new one, and the other way round: a condition on {}; "": all.
+    fits: str = ""
     goes_back: str = ""
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
-from airlock.operations.revision.columns.converting import goes_back, never
+from airlock.operations.revision.columns.converting import fits, never
 from airlock.operations.revision.columns.needs import Names, Swap
 from airlock.operations.revision.columns.numbering import numbers
 from airlock.operations.revision.columns.turning import Turn, turned
@@ -48,7 +48,10 @@ def swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
         )
         found.stuck.add(after.name)
         return
-    noted(dataclasses.replace(swap, goes_back=goes_back(sides, before, after)), found)
+    noted(
+        dataclasses.replace(swap, fits=fits(sides, before, after), goes_back=fits(sides, after, before)),
+        found,
+    )
 
 
 def swap_of(live: Table, wanted: Table, before: Column, after: Column) -> Swap:
@@ -155,14 +158,14 @@ def _turn(sides: Sides, swaps_: Iterable[Swap]) -> Turn:
     columns, twins = {one.names.column for one in members}, {one.names.new for one in members}
     clauses = [f"RENAME COLUMN {quoted(one.names.column)} TO {quoted(one.names.old)}" for one in members]
     behind = sides.probe(live, *clauses, also=[one.turns[0] for one in enums.values()]).indexes
-    fits = [fit for one in members if (fit := fitting(live, one.before, one.after)) is not None]
+    asked = [fit for one in members if (fit := fitting(one)) is not None]
     return Turn(
         live, members,
-        old=[*(one for one in live.constraints.values() if columns & set(one.columns)), *fits],
+        old=[*(one for one in live.constraints.values() if columns & set(one.columns)), *asked],
         old_indexes=[one for one in live.indexes.values() if columns & set(one.columns)],
         new=[one for one in beside.constraints.values() if twins & set(one.columns)],
         new_indexes=[one for one in beside.indexes.values() if twins & set(one.columns)],
-        behind=behind, fits=fits,
+        behind=behind, fits=asked,
     )  # fmt: skip
 
 

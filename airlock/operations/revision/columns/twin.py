@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
@@ -22,27 +21,20 @@ if TYPE_CHECKING:
     from airlock.operations.revision.columns.needs import Names, Swap
 
 
-_LENGTH = re.compile(r"character varying\((\d+)\)")
-
-
-def fitting(live: Table, before: Column, after: Column) -> Constraint | None:
-    """Spell the CHECK that every value fits a shorter varchar; None for any other change."""
-    lengths = [_LENGTH.fullmatch(one.type) for one in (before, after)]
-    if lengths[1] is None or (lengths[0] is None and before.type not in {"text", "character varying"}):
+def fitting(one: Swap) -> Constraint | None:
+    """Spell the CHECK that every value is one of the new type as well; None where every value is."""
+    if not one.fits:
         return None
-    longest = int(lengths[1].group(1))
-    if lengths[0] is not None and int(lengths[0].group(1)) <= longest:
-        return None
-    name = made_name("ck", live.name, after.name, "fits")
-    return Constraint(
-        name, "c", f"CHECK ((char_length({quoted(after.name)}) <= {longest}))", (after.name,), True, None
-    )
+    name = made_name("ck", one.live.name, one.after.name, "fits")
+    told = one.fits.format(quoted(one.after.name))
+    return Constraint(name, "c", f"CHECK (({told}))", (one.after.name,), True, None)
 
 
 def refused_first(live: Table, fits: Constraint) -> list[Part]:
-    """Refuse values that are too long in new rows, then look for older ones: before anything is copied."""
+    """Refuse values that the new type does not take in new rows, then look for older ones: before anything is copied."""
     add = Part(
-        Stage.EXPAND, f"refuse longer values: {fits.name} of {live.label}", sql(ddl.not_valid(live, fits)),
+        Stage.EXPAND, f"refuse values of {live.label_of(fits.columns[0])} that the new type does not take",
+        sql(ddl.not_valid(live, fits)),
         sql(f"ALTER TABLE {live.sql} DROP CONSTRAINT {quoted(fits.name)}"),
         locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
     )  # fmt: skip
