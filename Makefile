@@ -53,7 +53,7 @@ stop: .venv/ready  ## Stop the embedded PostgreSQL; its data stays in .postgres/
 ##@ The application
 
 .PHONY: api
-api: .venv/ready  ## Serve the tasks API on 127.0.0.1:8000 (PORT=…), migrated first; prints a token and the docs' URL
+api: .venv/ready  ## Serve tasks and conversations on 127.0.0.1:8000 (PORT=…), migrated first; prints a token and the docs' URL
 	@$(WITH_DATABASE) sh -c 'airlock upgrade && exec python -m app.api'
 
 .PHONY: bench

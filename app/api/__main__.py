@@ -24,7 +24,7 @@ _HERE = {None, "", "localhost", "127.0.0.1", "::1"}
 
 def main() -> None:
     """Print how to get in, then serve until interrupted."""
-    port = int(os.environ.get("PORT") or 8000)
+    port = _port()
     if not os.environ.get("JWT_SECRET") and not dotenv_values(ROOT / ".env").get("JWT_SECRET"):
         os.environ["JWT_SECRET"] = secrets.token_urlsafe(48)
         _say("JWT_SECRET is not set: tokens of this run end with it (make env writes a lasting one).")
@@ -36,6 +36,13 @@ def main() -> None:
         _introduce(settings, port)
     _say(f"Documentation: http://127.0.0.1:{port}/docs")
     uvicorn.run("app.api.main:app", host="127.0.0.1", port=port)
+
+
+def _port() -> int:
+    text = os.environ.get("PORT") or "8000"
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536):
+        exit_with(ConfigurationError("PORT is a number from 1 to 65535."))
+    return int(text)
 
 
 def _introduce(settings: Settings, port: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from app.api.__main__ import main
 from app.database_url import ConfigurationError
 from app.settings import Settings, read
 from tests.history import ROOT
@@ -39,6 +40,18 @@ def test_origins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv("CORS_ORIGINS", wrong)
         with pytest.raises(ConfigurationError, match=r"^CORS_ORIGINS: an origin is"):
             read(Settings)
+
+
+@pytest.mark.parametrize("port", ["x", "0", "-1", "65536", "9" * 5000, "\uff18\uff10"])
+def test_a_port_that_is_none_is_one_line(
+    port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As every setting that cannot be: the variable's name, exit 2."""
+    monkeypatch.setenv("PORT", port)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "app: PORT is a number from 1 to 65535.\n"
 
 
 @pytest.mark.proof
