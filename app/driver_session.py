@@ -18,6 +18,7 @@ import asyncpg
 from sqlalchemy import exc
 from sqlalchemy.dialects.postgresql import asyncpg as spoken
 from sqlalchemy.util import await_, greenlet_spawn
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,14 +35,17 @@ _DIALECT: Any = spoken.dialect()  # type: ignore[no-untyped-call]
 # Where SQLAlchemy writes the statements of an engine with `echo`.
 _log = logging.getLogger("sqlalchemy.engine.Engine")
 _FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-# As SQLAlchemy's dialect sorts them.
-_KINDS: tuple[tuple[type[Exception], type[exc.DBAPIError]], ...] = (
-    (asyncpg.IntegrityConstraintViolationError, exc.IntegrityError),
-    (asyncpg.InvalidCachedStatementError, exc.NotSupportedError),
-    (asyncpg.SyntaxOrAccessError, exc.ProgrammingError),
-    (asyncpg.InternalServerError, exc.InternalError),
-    (asyncpg.InternalClientError, exc.InternalError),
-    (asyncpg.InterfaceError, exc.InterfaceError),
+# Which of its own classes SQLAlchemy's dialect raises for which of asyncpg's, the narrower before the wider.
+_SAME = (
+    "CheckViolationError", "ExclusionViolationError", "ForeignKeyViolationError", "NotNullViolationError",
+    "RestrictViolationError", "UniqueViolationError", "InvalidCachedStatementError", "InternalServerError",
+    "InternalClientError", "InterfaceError",
+)  # fmt: skip
+_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    *((getattr(asyncpg, name), name) for name in _SAME),
+    (asyncpg.IntegrityConstraintViolationError, "IntegrityError"),
+    (asyncpg.SyntaxOrAccessError, "ProgrammingError"),
+    (asyncpg.PostgresError, "Error"),
 )
 
 
@@ -121,8 +125,12 @@ def compiled(statement: Executable) -> Compiled:
     binds = [made.binds[name] for name in made.positiontup]
     if made.prefetch or made.post_compile_params or any(bind.callable for bind in binds):
         raise exc.CompileError(f"This is not the same text each time: {made}")
-    columns = [column.type.dialect_impl(_DIALECT) for column in getattr(statement, "exported_columns", ())]
-    read = [(place, kind.result_processor(_DIALECT, None)) for place, kind in enumerate(columns)]
+    read = [
+        (place, column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, None))
+        for place, column in enumerate(getattr(statement, "exported_columns", ()))
+        # asyncpg reads a timestamptz as an aware datetime in UTC: nothing is left to do, for every row of a page.
+        if not isinstance(column.type, UTCDateTime)
+    ]
     return Compiled(
         made.string,
         tuple(
@@ -201,7 +209,7 @@ class DriverSession:
                 await self._driver.execute("BEGIN")
             records: list[Any] = await self._driver.fetch(text, *arguments)
         except _FAULTS as error:
-            raise _as_sqlalchemy(error, text, self._driver) from error
+            raise self._as_sqlalchemy(error, text) from error
         return records
 
     async def _end(self, how: str) -> None:
@@ -211,14 +219,20 @@ class DriverSession:
         try:
             await driver.execute(how)
         except _FAULTS as error:
-            raise _as_sqlalchemy(error, how, driver) from error
+            raise self._as_sqlalchemy(error, how) from error
         finally:
             self._lent = self._driver = None
             # Whoever is lent it next must not find a transaction of ours open.
             lost = driver.is_closed() or driver.is_in_transaction()
             await greenlet_spawn(lent.invalidate if lost else lent.close)
 
-
-def _as_sqlalchemy(error: Exception, text: str, driver: Any) -> exc.DBAPIError:
-    kind = next((made for of, made in _KINDS if isinstance(error, of)), exc.DBAPIError)
-    return kind(text, None, error, hide_parameters=True, connection_invalidated=driver.is_closed())
+    def _as_sqlalchemy(self, error: Exception, text: str) -> BaseException:
+        dialect, lost = self._engine.dialect, self._driver.is_closed()
+        name = next(name for of, name in _KINDS if isinstance(error, of))
+        # The first line alone: the server's DETAIL repeats the values of the row.
+        orig = getattr(dialect.loaded_dbapi, name)(error.args[0], error)
+        base = dialect.loaded_dbapi.Error
+        made: BaseException = exc.DBAPIError.instance(
+            text, None, orig, base, hide_parameters=True, connection_invalidated=lost, dialect=dialect
+        )
+        return made
