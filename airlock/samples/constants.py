@@ -87,6 +87,8 @@ def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
     likes = named.words & {"like", "ilike", "similar"}
     if named.words & _CASTS:
         yield from ("007", "7")
+    if "loads" in named.words:
+        yield '{"n":1}'
     for one in plain:
         if "~" in named.words or named.words & {
             "regexp_replace",

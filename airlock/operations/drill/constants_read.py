@@ -87,7 +87,7 @@ def _paths(some: Sequence[Any]) -> Iterator[tuple[str, ...]]:
 
 
 def python_constants(source: str) -> Constants:
-    """Read what a revision's Python compares with: strings, numbers, and keys it asks of a value."""
+    """Read what a revision's Python compares with: strings, numbers, keys it asks of a value; and as what it reads texts."""
     strings = re.findall(r"""(?:==|!=|\bin\b|[\[({,:])\s*['"]([^'"\n]{1,60})['"]""", source)
     numbers = re.findall(r"(?:==|!=|<|>|<=|>=)\s*(-?\d+(?:\.\d+)?)", source)
     keys = re.findall(r"""(?:\.get\(|\[)\s*['"]([\w-]{1,60})['"]""", source)
@@ -95,4 +95,5 @@ def python_constants(source: str) -> Constants:
         tuple(dict.fromkeys(strings))[:16],
         tuple(dict.fromkeys(numbers))[:8],
         tuple((key,) for key in dict.fromkeys(keys)),
+        frozenset(re.findall(r"\b(int|loads)\(", source)),
     )

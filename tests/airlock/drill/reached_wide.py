@@ -84,6 +84,15 @@ FAULTY = (
          "    op.get_bind().execute(sa.text('UPDATE $t SET n = :n WHERE id = :i'), {'n': int(row.code), 'i': row.id})\n"
          "op.execute('ALTER TABLE $t DROP code')",
          sql("ALTER TABLE $t ADD code text", "UPDATE $t SET code = n::text", "ALTER TABLE $t DROP n")),
+    Case("leading_zeros_where_it_can", "code text",
+         "op.execute('ALTER TABLE $t ADD n integer')\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, code FROM $t')).all():\n"
+         "    try:\n"
+         "        found = int(row.code)\n"
+         "    except (TypeError, ValueError):\n"
+         "        continue\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET n = :n, code = NULL WHERE id = :i'), {'n': found, 'i': row.id})",
+         sql("UPDATE $t SET code = n::text WHERE n IS NOT NULL", "ALTER TABLE $t DROP n")),
     Case("leading_zeros_behind_a_guard", "code text",
          sql("ALTER TABLE $t ADD n integer", "UPDATE $t SET n = code::int, code = NULL WHERE code ~ '^[0-9]{1,6}$'"),
          sql("UPDATE $t SET code = n::text WHERE n IS NOT NULL", "ALTER TABLE $t DROP n")),
