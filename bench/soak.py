@@ -271,17 +271,25 @@ def fall(place: Place, event: Callable[[Place], None]) -> tuple[str, list[Ran]]:
     time.sleep(place.chance.uniform(0.05, 2.5))
     until((Path(run.directory.name) / "err").exists, "the command starts")
     event(place)
-    ends = [ended(run, began)]
+    ends = [ended(run, began, place)]
     while ends[-1].code != 0:
         assert len(ends) < 10, f"does not recover: {[(one.code, one.err) for one in ends]}"
         began = time.monotonic()
-        ends.append(ended(forked.start(place.ini, *words, url=place.url), began))
+        ends.append(ended(forked.start(place.ini, *words, url=place.url), began, place))
     return " ".join(words[:2]) if words[0] == "downgrade" else "upgrade", ends
 
 
-def ended(run: forked.Started, began: float) -> Ran:
-    """Wait for a run, and hold it to its budget and to the list of exit codes."""
-    ran = run.finish(WAIT + SLACK)
+def ended(run: forked.Started, began: float, place: Place) -> Ran:
+    """Wait for a run, and hold it to its budget and to the list of exit codes; where it hangs, tell what at."""
+    try:
+        ran = run.finish(WAIT + SLACK)
+    except AssertionError as error:
+        sessions = rows(
+            place.primary.url(),
+            "SELECT pid, application_name, state, now() - xact_start, wait_event_type, wait_event, "
+            "pg_blocking_pids(pid), left(query, 200) FROM pg_stat_activity WHERE backend_type = 'client backend'",
+        )
+        raise AssertionError("\n".join([str(error), *map(str, sessions)])) from None
     took = time.monotonic() - began
     assert ran.code in ALLOWED, (ran.code, ran.err)
     assert "Traceback" not in ran.err, ran.err
