@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from airlock.drivers.statements import Query
 
-# A revision that loops over ten thousand INSERTs is observed after the first ones of a kind and then after
-# every power of two: locks and counters stay until the transaction ends, so nothing is missed.
+# A revision that loops over ten thousand rows, with one statement for each or several, is observed after the first
+# ones of a kind and then after every power of two: locks and counters stay until the transaction ends, so nothing is
+# missed.
 _EQUAL_OBSERVED = 4
 
 # SHOW is what SQLAlchemy asks around an autocommit block, the rest its savepoints; they do nothing to anybody.
@@ -47,6 +48,11 @@ class Running:
     skipped: bool = False
     started: float = 0.0
 
+    @property
+    def kind(self) -> tuple[str, int, bool]:
+        """Tell it from statements that are not the same at the same place."""
+        return self.sql, self.line, self.outside is None
+
 
 class Recorder:
     """Records the statements of the step between `begin` and `end`; reads catalogues, writes nothing.
@@ -63,8 +69,8 @@ class Recorder:
         self._followers: dict[int, tuple[Any, Transaction]] = {}
         self._path = ""
         self._shown = ""
-        self._records: list[StatementRecord] = []
-        self._equal = 0
+        # A record for each kind of statement, in the order in which the first of each was sent.
+        self._records: dict[tuple[str, int, bool], StatementRecord] = {}
         self._pending: Running | None = None
         # A query whose rows are fetched bit by bit: what it reads shows later.
         self._late: Running | None = None
@@ -81,7 +87,7 @@ class Recorder:
     def begin(self, path: str, shown: str) -> None:
         """Record from now on, for the revision in the file `path`, which records name `shown`."""
         self._path, self._shown = path, shown
-        self._records, self._equal, self._pending, self._late = [], 0, None, None
+        self._records, self._pending, self._late = {}, None, None
         self._droppers.clear()
         self.depends_on_rows = False
         for _, follower in self._followers.values():
@@ -92,12 +98,12 @@ class Recorder:
         """Stop recording and hand over the records of this step."""
         self._catch_up()
         self.active = False
-        return tuple(self._records)
+        return tuple(self._records.values())
 
     def abandon(self) -> tuple[StatementRecord, ...]:
         """Stop recording after an error, and hand over what there is; asks the server nothing."""
         self._pending, self._late, self._busy, self.active = None, None, False, False
-        return tuple(self._records)
+        return tuple(self._records.values())
 
     def drops(self) -> tuple[str, ...]:
         """Name tables and columns that the open transactions of this step have dropped; outside one, nothing.
@@ -106,7 +112,7 @@ class Recorder:
         whose text does not say what it does.
         """
         self._catch_up()
-        if not any(_DROPS.search(record.sql) for record in self._records):
+        if not any(_DROPS.search(record.sql) for record in self._records.values()):
             return ()
         return tuple(sorted({name for drops in self._droppers.values() for name in drops()}))
 
@@ -148,13 +154,14 @@ class Recorder:
             id(session), (session, Transaction(self.committed, self.ignored, flushes=self._flushes()))
         )
         running = Running(sql, line, follower, own, None)
-        last = self._records[-1] if self._records else None
-        if last is not None and (last.sql, last.line, last.transactional) == (sql, line, not outside):
-            self._equal += 1
-            running.skipped = not outside and self._equal >= _EQUAL_OBSERVED and self._equal.bit_count() != 1
+        earlier = self._records.get((sql, line, not outside))
+        if earlier is not None:
+            self._catch_up_with_cursor()
+            running.skipped = (
+                not outside and earlier.times >= _EQUAL_OBSERVED and earlier.times.bit_count() != 1
+            )
         else:
             self._catch_up()
-            self._equal = 0
         self._busy = True
         if outside:
             self._bench = self._bench or Bench(self._open)
@@ -225,15 +232,13 @@ class Recorder:
             transactional=running.outside is None, locks=seen.locks, held=seen.held, rewrites=seen.rewrites,
             scans=seen.scans, blocks=seen.blocks, dangerous=seen.dangerous, reads=seen.reads,
         )  # fmt: skip
-        if self._equal:
-            last = self._records.pop()
-            record = _joined(last, record)
-        self._records.append(record)
+        earlier = self._records.get(running.kind)
+        self._records[running.kind] = record if earlier is None else _joined(earlier, record)
 
     def _observed(self, running: Running) -> Observation:
         seen = running.follower.observe(running.own, truncates=command(running.sql) == "TRUNCATE")
         each, self._unseen, self._pending = self._unseen + 1, 0, None
-        # What several equal statements read is shared out: a thousand look-ups of one row are no scan.
+        # What the statements of a loop read is shared out: a thousand look-ups of one row are no scan.
         return replace(seen, reads=tuple(replace(read, rows=read.rows // each) for read in seen.reads))
 
     def _catch_up(self) -> None:
@@ -248,17 +253,17 @@ class Recorder:
             seen = self._observed(running)
         finally:
             self._busy = False
-        last = self._records.pop()
+        last = self._records[running.kind]
         now = replace(
             last, ms=0.0, rows=0, times=0, locks=seen.locks, rewrites=seen.rewrites, scans=seen.scans,
             reads=seen.reads, blocks=seen.blocks, dangerous=seen.dangerous,
         )  # fmt: skip
-        self._records.append(_joined(last, now))
+        self._records[running.kind] = _joined(last, now)
 
     def _catch_up_with_cursor(self) -> None:
         """Put to a server-side cursor what it has read since: rows are fetched without a statement of their own."""
         running, self._late = self._late, None
-        if running is None or not self._records:
+        if running is None or running.kind not in self._records:
             return
         self._busy = True
         try:
@@ -267,20 +272,20 @@ class Recorder:
             return
         finally:
             self._busy = False
-        last = self._records.pop()
+        last = self._records[running.kind]
         read = {one.object: one for one in last.reads}
         for one in seen.reads:
             before = read.get(one.object)
             read[one.object] = replace(one, rows=one.rows + (before.rows if before is not None else 0))
         # Its first rows came with the query itself: only together they make a whole scan.
         whole = Observation(last.locks, last.held, last.rewrites, tuple(read[name] for name in sorted(read)))
-        self._records.append(
-            replace(last, reads=whole.reads, scans=whole.scans, dangerous=last.dangerous or whole.dangerous)
+        self._records[running.kind] = replace(
+            last, reads=whole.reads, scans=whole.scans, dangerous=last.dangerous or whole.dangerous
         )
 
 
 def _joined(first: StatementRecord, second: StatementRecord) -> StatementRecord:
-    """Make one record of two equal statements in a row."""
+    """Make one record of two equal statements of one place."""
     strongest = max((first, second), key=lambda record: _WORDS.index(record.blocks))
     return replace(
         first,

@@ -74,7 +74,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class StatementRecord:
-    """One statement of a revision (or `times` equal ones in a row), where it was called and what it did."""
+    """One statement of a revision (or `times` equal ones at one place), where it was called and what it did."""
 
     sql: str
     file: str

@@ -213,6 +213,16 @@ def test_equal_statements_in_a_row_become_one_record(url: str) -> None:
     assert record.locks == (Lock("s.t", LockMode.ROW_EXCLUSIVE),)
 
 
+def test_statements_that_a_loop_sends_in_turns_become_one_record_each(url: str) -> None:
+    """A look-up and an update for each of many rows are two lines, in the order of the first round."""
+    looked, updated = "SELECT a FROM s.t WHERE id = 7", "UPDATE s.t SET a = 1 WHERE id = 7"
+    records = _record(url, "LOCK s.t IN EXCLUSIVE MODE", *[looked, updated] * 300, "SELECT count(*) FROM s.t")
+    assert [(one.times, one.scans, one.dangerous) for one in records] == [
+        (1, (), False), (300, (), False), (300, (), False), (1, ("s.t",), True),
+    ]  # fmt: skip
+    assert [one.sql for one in records[1:3]] == [looked, updated]
+
+
 @pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
 def test_a_percent_sign_is_shown_as_the_server_gets_it(url: str, driver: str) -> None:
     """SQLAlchemy doubles it for these drivers; what a raw cursor sends without values is as it stands."""
