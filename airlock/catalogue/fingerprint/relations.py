@@ -202,8 +202,9 @@ WHERE n.oid = ANY (%(schemas)s::oid[]) AND c.oid <> ALL (%(extension_relations)s
     policy_comment=comment("p.oid", "pg_policy"),
 )
 
-# PostgreSQL 18: NOT NULL is a constraint with a name, may be NOT VALID, and may stop at this table.
-_NAMED_NOT_NULL = """'yes' || CASE WHEN w.conname IS NOT NULL AND w.conname <> c.relname || '_' || a.attname || '_not_null'
+# PostgreSQL 18: NOT NULL is a constraint with a name, may be NOT VALID, and may stop at this table. A name that the server has
+# given keeps that of a column or table that has been renamed since: nobody has chosen it, and made anew it is another.
+_NAMED_NOT_NULL = r"""'yes' || CASE WHEN w.conname IS NOT NULL AND w.conname !~ '_not_null\d*$'
     THEN ', named ' || w.conname ELSE '' END
   || CASE WHEN w.connoinherit THEN ', not inherited' ELSE '' END
   || CASE WHEN NOT w.convalidated THEN ', not valid' ELSE '' END
