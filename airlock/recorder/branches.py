@@ -34,6 +34,10 @@ class Scope:
         return f"{self.prefix} SELECT {', '.join(counted)} FROM {self.source}{where}"  # noqa: S608 - the revision's own SQL
 
 
+# The label of what is no branch as it is written: the rows that an UPDATE gives another value than they have.
+ANOTHER_VALUE = "another value"
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
     """One way that rows can go: as it is written, and the condition that tells its rows in a scope."""

@@ -44,6 +44,8 @@ class Act:
     inner: Scope | None = None
     # Inside a body: the whole of it, where what the act is about may be said.
     around: str = ""
+    # Of an UPDATE: each column that it sets by itself, and the condition that tells the rows whose value becomes another.
+    assigned: tuple[tuple[str, str], ...] = ()
 
     @property
     def relation(self) -> str:
@@ -200,11 +202,30 @@ def _act(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
         return Act(kind, name, text)
     scope = Scope(prefix, mine + (f", {span(sql, others)}" if others else ""), condition, mine)
     found = [*operands(sql, where, scope), *members(sql, where, scope)]
+    renewed: tuple[tuple[str, str], ...] = ()
     if kind == UPDATE:
         assigned = _between(inside, marks, ("SET",), ("FROM", "WHERE", "RETURNING"))
         found += branches(sql, assigned, scope)
+        renewed = tuple(_renewed(sql, assigned, _alias(inside[start:first])))
     found += _nested(sql, inside, prefix)
-    return Act(kind, name, text, scope, bool(where or others), tuple(found))
+    return Act(kind, name, text, scope, bool(where or others), tuple(found), assigned=renewed)
+
+
+def _renewed(sql: str, some: Sequence[Token], alias: str) -> Iterator[tuple[str, str]]:
+    """Read `column = expression` after `column = expression`; of those that take a key from a sequence none is asked."""
+    if not some:
+        return
+    depth = some[0].depth
+    cuts = [at for at, token in enumerate(some) if token.depth == depth and token.text == ","]
+    for start, end in zip([0, *(at + 1 for at in cuts)], [*cuts, len(some)], strict=True):
+        piece = some[start:end]
+        if len(piece) < 3 or piece[0].kind not in (WORD, NAME) or piece[1].text != "=":
+            continue
+        if {token.word for token in piece} & {"DEFAULT", "NEXTVAL", "SETVAL"}:
+            continue
+        name = piece[0].text.strip('"') if piece[0].kind == NAME else piece[0].text.lower()
+        mine, other = f"{alias}.{piece[0].text}", span(sql, piece[2:])
+        yield name, f"({mine})::text IS DISTINCT FROM ({other})::text"
 
 
 def _insert(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:

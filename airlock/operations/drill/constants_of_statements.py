@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from airlock.operations.drill.constants_read import constants
 from airlock.recorder import row_changes as reading
+from airlock.recorder.branches import ANOTHER_VALUE
 from airlock.recorder.tokens import NUMBER, STRING, WORD, tokens, value
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _looked_for(act: Act) -> str:
         return act.text if "CONFLICT" in act.text.upper() else ""
     if act.scope is None and act.chooses:
         return act.text
-    parts = [one.condition for one in act.branches]
+    parts = [one.condition for one in act.branches if one.label != ANOTHER_VALUE]
     if act.scope is not None:
         parts += [act.scope.prefix, act.scope.condition, act.scope.source]
     return " ".join([*parts, *_arguments(act.text, _SPLITTING)])

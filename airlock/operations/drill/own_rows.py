@@ -13,6 +13,7 @@ from airlock.operations.drill.downgrade import Way, go_down, upgraded
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted
 from airlock.operations.drill.reach import met_by_either
 from airlock.operations.drill.step import StepTaken, touched_tables
+from airlock.recorder.branches import ANOTHER_VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +45,9 @@ def sends_data(way: Way) -> bool:
     """Tell whether rows could be made that what the steps sent tells apart."""
     taken = way.taken()
     return any(one.problem for it in taken for one in it.met) or any(
-        act.chooses or act.branches or names_any(act.text) for it in taken for act in it.acts
-    )
+        act.chooses or any(one.label != ANOTHER_VALUE for one in act.branches) or names_any(act.text)
+        for it in taken for act in it.acts
+    )  # fmt: skip
 
 
 def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Mapping[str, Table]) -> OwnRows:

@@ -23,6 +23,7 @@ from airlock.operations.drill.asking import Counted
 from airlock.operations.drill.functions_called import Functions
 from airlock.recorder import installed
 from airlock.recorder import row_changes as reading
+from airlock.recorder.branches import ANOTHER_VALUE
 from airlock.recorder.tokens import masked, statements
 from airlock.records.drill import Met, Way
 
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from airlock.drivers.statements import Query
-    from airlock.operations.drill.rows_met import Measure
+    from airlock.operations.drill.rows_met import Columns, Measure
     from airlock.recorder.row_changes import Act
 
 _MOST = 100
+_NO_OTHER_VALUE = "gave no row another value than it had"
 # A loop over rows sends one statement a row: the first ones tell.
 _MOST_OF_A_LINE = 200
 _QUIET = frozenset({
@@ -81,14 +83,16 @@ class Reach:
         self._lines: set[int] = set()
         self._told: Counter[tuple[str, int]] = Counter()
         self._functions = Functions()
+        self._below: Columns = frozenset()
         self._sought: dict[str, Act] = {}
         # What looking has cost the step, in milliseconds.
         self.spent_ms = 0.0
         self._undo = contextlib.ExitStack()
 
-    def begin(self, path: Path) -> None:
-        """Count from now on what a revision's own function sends."""
+    def begin(self, path: Path, below: Columns = frozenset()) -> None:
+        """Count from now on what a revision's own function sends; `below` are the columns that are there already."""
         self.end()
+        self._below = below
         self._path, self._seen, self.active, self._busy = path, {}, True, False
         self._told.clear()
         self._functions.forget()
@@ -136,13 +140,15 @@ class Reach:
                 sent = tuple(masked(piece, numbers=True) for piece in pieces)
             running = _Running(place)
             if len(pieces) == 1:
-                running.measure = rows_met.begin(own, pieces[0], sent[0], self._functions, outside=outside)
+                running.measure = rows_met.begin(
+                    own, pieces[0], sent[0], self._functions, self._below, outside=outside
+                )
                 if running.measure is not None:
                     self._sought |= {one.text: one for one in running.measure.sought}
                     running.each = rows_met.of_each(own, running.measure, _spelled(many), sent[0])
                     self._sought |= {one.act.text: one.act for one in running.each}
             elif any(rows_met.writes(piece) for piece in pieces):
-                found = None if outside else rows_met.apart(own, pieces, sent, self._functions)
+                found = None if outside else rows_met.apart(own, pieces, sent, self._functions, self._below)
                 running.apart, sought = found if found is not None else ([_untold(sent)], ())
                 self._sought |= {one.text: one for one in sought}
             if any(functions_called.defines(piece) for piece in pieces):
@@ -218,10 +224,12 @@ class Reach:
     def met(self, direction: str) -> tuple[Met, ...]:
         """Tell of each statement what it met, in the order of lines, and why nothing is proved where that is so."""
         found: dict[tuple[str, str], Met] = {}
+        renewed: dict[tuple[str, str], int | None] = {}
         for (file, line, _, _), seen in sorted(self._seen.items(), key=lambda it: it[0][:2]):
             ways = tuple(
                 Way(_short(branch.label), rows)
                 for branch, rows in zip(seen.act.branches, seen.ways, strict=False)
+                if branch.label != ANOTHER_VALUE
             )
             place = f"{file}:{line}" if line else file
             shown = _short(seen.act.shown)
@@ -232,6 +240,11 @@ class Reach:
             )  # fmt: skip
             earlier = found.get((place, shown))
             found[place, shown] = one if earlier is None else _together(earlier, one)
+            renewed[place, shown] = _sum(renewed.get((place, shown), 0), _renewed(seen))
+        for (place, shown), rows in renewed.items():
+            one = found[place, shown]
+            if rows == 0 and one.changed and not one.problem:
+                found[place, shown] = replace(one, problem=f"{place}: {shown} {_NO_OTHER_VALUE}")
         for write in unreached_writes.passed_by(self._path, self._lines):
             place, shown = f"{self._path.name}:{write.start}", _short(write.text)
             found[place, shown] = Met(
@@ -265,6 +278,12 @@ def _together(first: Met, second: Met) -> Met:
         ways=ways,
         problem=first.problem or second.problem,
     )
+
+
+def _renewed(seen: _Seen) -> int | None:
+    """Tell how many rows got another value; None where that was not asked, or has no answer."""
+    ways = zip(seen.act.branches, seen.ways, strict=False)
+    return next((rows for branch, rows in ways if branch.label == ANOTHER_VALUE), None)
 
 
 def _problem(place: str, shown: str, seen: _Seen, ways: tuple[Way, ...]) -> str:
@@ -377,5 +396,6 @@ def _of_both(first: Met, second: Met) -> Met:
     problem = first.problem and second.problem
     if problem and fuller.changed:
         unmet = [way.text for way in ways if way.rows == 0]
-        problem = f"{second.place}: {second.sql}: {', '.join(unmet)} met no row" if unmet else ""
+        same = problem if first.problem.endswith(_NO_OTHER_VALUE) else ""
+        problem = f"{second.place}: {second.sql}: {', '.join(unmet)} met no row" if unmet else same
     return replace(fuller, ways=ways, problem=problem)

@@ -7,13 +7,14 @@ transaction, so that nothing of it stays.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import command, literal
 from airlock.operations.drill import functions_called, functions_entered
 from airlock.operations.drill.asking import Counted, asked, run, tried
 from airlock.recorder import row_changes as reading
+from airlock.recorder.branches import ANOTHER_VALUE, Branch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from airlock.drivers.statements import Query
     from airlock.operations.drill.functions_called import Functions
     from airlock.recorder.row_changes import Act
+
+Columns = frozenset[tuple[int, str]]
 
 # Written rows of this backend so far, by the table at the top: of a partition, or of a table that inherits.
 _WRITTEN = """
@@ -111,9 +114,18 @@ class Measure:
         return found
 
 
-def begin(own: Query, statement: str, sent: str, functions: Functions, *, outside: bool) -> Measure | None:
+def begin(
+    own: Query,
+    statement: str,
+    sent: str,
+    functions: Functions,
+    below: Columns = frozenset(),
+    *,
+    outside: bool,
+) -> Measure | None:
     """Ask what a statement will choose, before it runs; None where it writes, chooses and calls nothing.
 
+    `below` are the columns that were there before the step, by their table's oid: what they held must come back.
     `sent` is the same without the values it is bound to: what may be shown. Where it may get to `functions`, it runs
     once before, and that is undone.
     """
@@ -128,11 +140,12 @@ def begin(own: Query, statement: str, sent: str, functions: Functions, *, outsid
         return None
     # The driver's count is of the statement itself, not of what is written inside it.
     tagged = bool(plain) and not inside.acts and command(statement) in {plain[0].kind, "CREATE"}
+    families = {one.table: _family(own, one.table, outside=outside) for one in acts if one.table}
+    acts = tuple(_telling_renewed(one, families.get(one.table, frozenset()), below) for one in acts)
     measure = Measure(own, outside, acts, tagged, inside=inside.counted, sought=inside.sought)
+    measure.families = families
     for act in acts:
         measure.asked.append(_asked(own, act, outside=outside))
-        if act.table:
-            measure.families[act.table] = _family(own, act.table, outside=outside)
     measure.families = {name: found for name, found in measure.families.items() if found}
     measure.before = written(own, outside=outside) or {}
     return measure
@@ -159,13 +172,22 @@ def _chosen(own: Query, act: Act, *, outside: bool) -> Counted:
     return Counted(act, chosen, left, through)
 
 
+def _telling_renewed(act: Act, family: frozenset[int], below: Columns) -> Act:
+    """Have the rows counted, too, that an UPDATE gives another value in a column that was there before the step."""
+    asked_of = [how for name, how in act.assigned if any((oid, name) in below for oid in family)]
+    if act.scope is None or not asked_of:
+        return act
+    branch = Branch(ANOTHER_VALUE, f"({' OR '.join(asked_of)})", act.scope)
+    return replace(act, branches=(*act.branches, branch))
+
+
 def writes(statement: str) -> bool:
     """Tell whether a statement does anything worth a measure of its own by what its text says."""
     return bool(reading.acts(statement)) or bool(reading.bodies(statement))
 
 
 def apart(
-    own: Query, pieces: Sequence[str], sent: Sequence[str], functions: Functions
+    own: Query, pieces: Sequence[str], sent: Sequence[str], functions: Functions, below: Columns
 ) -> tuple[list[list[Counted]], tuple[Act, ...]] | None:
     """Run the statements of one text one after the other in a savepoint and undo them; None where they do not go so.
 
@@ -176,7 +198,7 @@ def apart(
     try:
         with tried(own, outside=False):
             for piece, shown in zip(pieces, sent, strict=True):
-                measure = begin(own, piece, shown, functions, outside=False)
+                measure = begin(own, piece, shown, functions, below, outside=False)
                 run(own, piece)
                 if functions_called.defines(piece):
                     functions.forget()

@@ -48,6 +48,11 @@ SELECT DISTINCT n.nspname, r.relname FROM used JOIN pg_attribute a ON a.atttypid
 JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
 JOIN pg_class r ON r.oid = coalesce(pg_partition_root(c.oid), c.oid) JOIN pg_namespace n ON n.oid = r.relnamespace
 """
+_COLUMNS = """
+SELECT a.attrelid::bigint, a.attname::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND c.relnamespace::regnamespace::text NOT LIKE 'pg\\_%'
+  AND c.relnamespace <> 'information_schema'::regnamespace
+"""
 # Holds until the transaction ends, and takes no snapshot: SET TRANSACTION may still come after it.
 _MARK = "SET LOCAL airlock.step = '{}'"
 _MARKED = "SELECT current_setting('airlock.step', true)"
@@ -95,7 +100,8 @@ class _Look(Hooks):
         if self.around is not None:
             self.around(context)
         if self.reach is not None:
-            self.reach.begin(self.project.revision(self.revision).path)
+            below = frozenset((int(oid), str(name)) for oid, name in _rows(context, _COLUMNS))
+            self.reach.begin(self.project.revision(self.revision).path, below)
         self.began = time.perf_counter()
 
     def done(self, _step: RevisionStep, context: MigrationContext) -> None:

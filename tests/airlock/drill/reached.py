@@ -154,6 +154,10 @@ FAULTY = (
              "ALTER TABLE $t ALTER price SET NOT NULL", "ALTER TABLE $t DROP band")),
     Case("drops_duplicates", "email text NOT NULL",
          sql("DELETE FROM $t a USING $t b WHERE a.id > b.id AND lower(a.email) = lower(b.email)")),
+    # Rows that fit the CHECK already are given the value that they have.
+    Case("capitals_for_a_check", "country text NOT NULL",
+         sql("UPDATE $t SET country = upper(country)", "ALTER TABLE $t ADD CONSTRAINT k_$t CHECK (country ~ '^[A-Z]{2}$')"),
+         sql("ALTER TABLE $t DROP CONSTRAINT k_$t")),
 )  # fmt: skip
 
 SOUND = (
@@ -164,6 +168,9 @@ SOUND = (
              "ALTER TABLE $t ADD CONSTRAINT k_$t CHECK (state IN ('old', 'fresh'))")),
     Case("copies_column", _STATE, sql("ALTER TABLE $t ADD label text", "UPDATE $t SET label = upper(state)"),
          sql("ALTER TABLE $t DROP label")),
+    Case("fills_with_the_default", _STATE,
+         sql("ALTER TABLE $t ADD done boolean DEFAULT false", "UPDATE $t SET done = false"),
+         sql("ALTER TABLE $t DROP done")),
     Case("fills_new_column", _STATE,
          sql("ALTER TABLE $t ADD done boolean", "UPDATE $t SET done = (state = 'done') WHERE done IS NULL"),
          sql("ALTER TABLE $t DROP done")),
