@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 
 _ROLE = re.compile(r'role "([^"]+)" does not exist')
+# Where PL/pgSQL tells which of its statements failed; names that are not quoted are in small letters.
+_ROLE_OF_BLOCK = re.compile(
+    r'SQL statement "CREATE (?:ROLE|USER|GROUP)\s+(?:"([^"]+)"|([a-z_][a-z0-9_$]*))', re.IGNORECASE
+)
 # The second form is PostgreSQL 14's.
 _EXTENSION = re.compile(
     r'extension "([^"]+)" is not available|could not open extension control file ".*/([^/"]+)\.control"'
@@ -14,9 +18,15 @@ _TYPE = re.compile(r'type "((?:[^"]|"")+)" does not exist')
 
 
 def role(text: str) -> str | None:
-    """Name the role that a server lacks."""
+    """Name the role that a server lacks; also one that PL/pgSQL would have made, had it been allowed to.
+
+    Such a block looks first whether the role is there: where it is, there is nothing to be made. A plain CREATE ROLE would
+    fail of it.
+    """
     found = _ROLE.search(text)
-    return found[1] if found else None
+    if found is None and "permission denied to create role" in text:
+        found = _ROLE_OF_BLOCK.search(text)
+    return next((one for one in found.groups() if one), None) if found else None
 
 
 def extension(text: str) -> str | None:

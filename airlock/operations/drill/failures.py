@@ -75,7 +75,10 @@ def comes_of(error: BaseException, path: str) -> bool:
 
 def missing_role(error: BaseException) -> str | None:
     """Name the role that the scratch server lacks."""
-    return missing.role(str(origin(error)))
+    found = origin(error)
+    # asyncpg keeps it beside its message.
+    context = getattr(found.__cause__, "context", None)
+    return missing.role(f"{found}\nCONTEXT:  {context}" if isinstance(context, str) else str(found))
 
 
 def lacks_extension(error: BaseException) -> bool:

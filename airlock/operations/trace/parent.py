@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airlock.operations.drill.missing_objects import Gap
-    from airlock.scratch.servers import ScratchServer
+    from airlock.scratch.servers import ScratchDatabase, ScratchServer
 
 _CHILD = "airlock.operations.trace.child"
 
@@ -131,19 +131,37 @@ class _Seen:
                 begin = replace(onward, downs=tuple(downs), fault="", extension="", role="")
                 if template is None or begin.position > stands:
                     kept = contextlib.ExitStack()
-                    template = kept.enter_context(self.server.database(template))
-                    templates.close()
-                    templates = kept
-                    building = {
-                        **arguments, "order": begin.order[: begin.position], "position": stands,
-                        "gaps": self.gaps, "beyond_help": frozenset(self.beyond_help),
-                    }  # fmt: skip
-                    for gap in isolated(f"{_CHILD}:build", building, scratch=template):
-                        self.gaps += (gap,)
+                    try:
+                        template = self._further(arguments, kept, template, begin, stands)
+                    finally:
+                        templates.close()
+                        templates = kept
                     stands = begin.position
                 begin = replace(begin, gaps=self.gaps, beyond_help=frozenset(self.beyond_help))
         finally:
             templates.close()
+
+    def _further(
+        self, arguments: dict[str, Any], kept: contextlib.ExitStack, template: ScratchDatabase | None, begin: Begin,
+        stands: int,
+    ) -> ScratchDatabase:  # fmt: skip
+        """Make the template that stands where `begin` goes on, kept until `kept` ends; with roles that turn out to be missing."""
+        while True:
+            roles = {*self.roles, *self.beyond_help}
+            further = kept.enter_context(self.server.database(template))
+            building = {
+                **arguments, "order": begin.order[: begin.position], "position": stands,
+                "gaps": self.gaps, "beyond_help": frozenset(self.beyond_help),
+            }  # fmt: skip
+            try:
+                self.gaps += tuple(isolated(f"{_CHILD}:build", building, scratch=further))
+            except (AirlockError, ChildFailed) as error:
+                role = missing.role(str(error))
+                if role is None or role in roles:
+                    raise
+                self._make(role)
+                continue
+            return further
 
     def load(self, arguments: dict[str, Any], seconds: float) -> None:
         """Take the upgrades once more in a database of their own, readers before them, and put to each what was seen."""

@@ -214,7 +214,12 @@ class Tracing(Hooks):
             self.samples.empty(except_for=self._named_version_table())
             gap = as_far_as_it_goes(self.project, facts, self.gaps, self.beyond_help, failed.error)
         except Exception as error:
-            raise failed from error
+            role = missing_role(error)
+            if role is None or role in self.beyond_help:
+                raise failed from error
+            # It is taken once more when the role is there, and told then.
+            self.traced = [one for one in self.traced if one.revision != facts.revision]
+            raise WantsRole(failed.position - 1, failed.order, role) from error
         self.gaps = (*self.gaps, gap)
         self.fault, self.extension = self.fault or failed.fault, self.extension or failed.extension
 

@@ -191,7 +191,7 @@ def test_what_cannot_be_applied_hides_nothing(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_missing_role_is_made_and_listed(run: Run, tmp_path: Path) -> None:
-    """A history that grants to a role of production finds one on the scratch server."""
+    """A history that grants to a role of production finds one on the scratch server, also where it would make it itself."""
     role = f"role_of_production_{os.getpid()}"
     ini = write_project(
         tmp_path,
@@ -199,6 +199,8 @@ def test_a_missing_role_is_made_and_listed(run: Run, tmp_path: Path) -> None:
             make("one", "a"),
             Revision(
                 "two",
+                f"op.execute(\"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') "
+                f'THEN CREATE ROLE {role}; END IF; END $$")\n'
                 f'op.execute("GRANT SELECT ON a TO {role}")',
                 f'op.execute("REVOKE SELECT ON a FROM {role}")',
             ),

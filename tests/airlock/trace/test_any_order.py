@@ -94,6 +94,13 @@ def test_what_stands_between_does_not_change_a_record(
         assert found[kind] == found["none"], kind
 
 
+# How revisions make a role that may be there already; where it is, they make none.
+BLOCK = (
+    "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'airlock_trace_block') "
+    "THEN CREATE ROLE airlock_trace_block; END IF; END $$"
+)
+
+
 @pytest.mark.proof
 def test_what_scratch_lacks_is_not_examined_and_the_rest_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -107,6 +114,11 @@ def test_what_scratch_lacks_is_not_examined_and_the_rest_is(
             Revision("needs", "op.execute('CREATE TABLE p (at no_such_type)')", "op.execute('DROP TABLE p')"),
             Revision("role", "op.execute('CREATE ROLE airlock_trace_made')", "pass"),
             Revision("grants", "op.execute('GRANT SELECT ON a TO airlock_trace_other')", "pass"),
+            Revision(
+                "block",
+                f'op.execute("{BLOCK}")\nop.execute("GRANT SELECT ON a TO airlock_trace_block")',
+                "pass",
+            ),
             LAST,
         ],
     )
@@ -117,8 +129,9 @@ def test_what_scratch_lacks_is_not_examined_and_the_rest_is(
         assert "airlock_no_such" in ups.pop("ext", "airlock_no_such")
         assert "it needs ext" in ups["needs"]
         assert "permission denied to create role" in ups["role"]
-        assert (ups["grants"], ups["last"]) == ("", "")
-        assert report.roles_made == ("airlock_trace_other",)
+        assert (ups["grants"], ups["block"], ups["last"]) == ("", "", "")
+        assert report.roles_made == ("airlock_trace_block", "airlock_trace_other")
+        assert len(report.revisions) == len({(one.revision, one.direction) for one in report.revisions})
 
 
 # A project whose modules are slow to import pays for them in every process; each one leaves a line here.
