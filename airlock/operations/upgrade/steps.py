@@ -251,6 +251,14 @@ class Steps(Hooks):
         self.observer.outside_transaction = True
         if self.progress.left_transaction or self.progress.table is None or self.progress.step is None:
             return
+        if (
+            raw.scalar(connection, f"SELECT pg_catalog.to_regclass({literal(self.progress.table.sql)})")
+            is None
+        ):
+            # Another connection of the first revision, whose own transaction has made the version table: there is
+            # nothing yet that a mark could be written on.
+            self.progress.left_transaction = True
+            return
         found = marks.read_mark(self.progress.comment)
         own = found.comment if found is not None else self.progress.comment
         mark = marks.Mark(self.progress.step, self.request.direction, self.lease.run, own)

@@ -67,6 +67,18 @@ def test_what_follows_a_revisions_own_commit(driver: str, tmp_path: Path, empty_
     assert rows(empty_database.url, "SELECT obj_description('alembic_version'::regclass)") == [(None,)]
 
 
+def test_a_first_revision_that_works_through_a_connection_of_its_own(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    """The version table is not committed yet: no mark can be written there, and the revision goes through all the same."""
+    own = 'with op.get_bind().engine.begin() as own: own.exec_driver_sql("CREATE TABLE {} ()")'
+    ini = write_project(tmp_path, [Revision("m1", own.format("first")), Revision("m2", own.format("second"))])
+    ran = forked.airlock(ini, "upgrade", url=empty_database.url)
+    assert (ran.code, at(empty_database)) == (0, "m2"), ran.err
+    assert tables(empty_database) == {"first", "second"}
+    assert rows(empty_database.url, "SELECT obj_description('alembic_version'::regclass)") == [(None,)]
+
+
 def test_a_revision_that_rolls_back_and_goes_on(tmp_path: Path, empty_database: Database) -> None:
     """What it did before is gone: it is not recorded as done (40), and what it did after is undone too."""
     body = (
