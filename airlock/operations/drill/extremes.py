@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 # numeric_value_out_of_range, datetime_field_overflow, interval_field_overflow (PostgreSQL manual, "Error Codes").
 _PAST_THE_EDGE = frozenset({"22003", "22008", "22015"})
+# string_data_right_truncation; a text is ordinary up to so many characters.
+_TOO_LONG, _ORDINARY = "22001", 20
+_TEXTS = frozenset({"text", "character varying"})
 # A type's condition for being near its edge, and what such a value becomes.
 _TAMED = {
     "smallint": ("abs(c::integer) > 100", "c % 100"),
@@ -38,9 +41,15 @@ def is_past_the_edge(error: BaseException) -> bool:
     return sqlstate(error) in _PAST_THE_EDGE
 
 
-def tame(ledger: Ledger, names: Collection[str]) -> tuple[str, ...]:
+def is_too_long(error: BaseException) -> bool:
+    """Tell whether an upgrade failed because a text that it made has no room in its column."""
+    return sqlstate(error) == _TOO_LONG
+
+
+def tame(ledger: Ledger, names: Collection[str], *, texts: bool = False) -> tuple[str, ...]:
     """Replace values near the edge of their type in some tables; commit, and return the columns that were changed.
 
+    `texts` are shortened, in place of all others.
     Columns of keys are left alone, and those whose CHECKs refuse the ordinary value.
     """
     changed = []
@@ -48,7 +57,7 @@ def tame(ledger: Ledger, names: Collection[str]) -> tuple[str, ...]:
         kept = {name for unique in table.uniques for name in unique.columns}
         kept |= {name for key in table.foreign_keys for name in key.columns}
         for column in table.columns:
-            edge = _edge(column)
+            edge = _long(column) if texts else _edge(column)
             if edge is None or column.name in kept or column.identity:
                 continue
             condition, value = edge
@@ -65,6 +74,10 @@ def tame(ledger: Ledger, names: Collection[str]) -> tuple[str, ...]:
             except client.Error:
                 continue
     return tuple(changed)
+
+
+def _long(column: Column) -> tuple[str, str] | None:
+    return (f"length(c) > {_ORDINARY}", f"left(c, {_ORDINARY})") if column.type in _TEXTS else None
 
 
 def _edge(column: Column) -> tuple[str, str] | None:

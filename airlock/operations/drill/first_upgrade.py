@@ -132,7 +132,17 @@ def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrad
         outcome = Outcome(tuple(found), tuple(kept))
         ledger.fill(names & below.tables(), required=required)
         fitting = ledger.read()
-        step = subject.take("up")
+        try:
+            step = subject.take("up")
+        except Exception as error:
+            # What it puts together in Python, or copies into another column: no demand of the tables tells its length.
+            if not extremes.is_too_long(error) or not extremes.tame(
+                ledger, _filled(subject, fitting), texts=True
+            ):
+                raise
+            first = failures.one_line(error)
+            fitting = ledger.read()
+            step = subject.take("up")
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         lacking = needs(error, subject.gaps)
         why = not_examined(

@@ -12,9 +12,7 @@ from tests.airlock.histories import HEADER, SYNC, Revision, write_project
 if TYPE_CHECKING:
     from pathlib import Path
 
-COLUMNS = (
-    "id serial PRIMARY KEY, n int, s smallint, a numeric(6,2), f float8, d date, w timestamptz, i interval"
-)
+COLUMNS = "id serial PRIMARY KEY, x varchar(200), n int, s smallint, a numeric(6,2), f float8, d date, w timestamptz, i interval"
 # Name: the way up, the way down, the verdict.
 CASES = {
     "adds": ("UPDATE {t} SET n = n + 1", "UPDATE {t} SET n = n - 1", "proved"),
@@ -26,6 +24,11 @@ CASES = {
         "DELETE FROM {t} WHERE NOT EXISTS (SELECT FROM {t} o WHERE o.n = {t}.n + 100000)",
         "",
         "refused",
+    ),
+    "copies_a_long_text": (
+        "ALTER TABLE {t} ADD short varchar(30); UPDATE {t} SET short = initcap(x)",
+        "ALTER TABLE {t} DROP short",
+        "proved",
     ),
     "narrows": ("ALTER TABLE {t} ALTER n TYPE smallint", "ALTER TABLE {t} ALTER n TYPE int", "proved"),
 }
