@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import traceback
 from typing import TYPE_CHECKING
 
 from alembic import command
@@ -10,11 +11,17 @@ from alembic.util.exc import CommandError
 
 from airlock.database.server_errors import classify, first_line
 from airlock.project import flask_application
-from airlock.records.errors import AirlockError, HistoryFault, Usage
+from airlock.records.errors import AirlockError, HistoryFault, RevisionFailed, Usage
 from airlock.records.upgrade import UP
 
 if TYPE_CHECKING:
     from airlock.project.project import Project
+
+
+def _raised_in(project: Project, error: BaseException) -> str | None:
+    """Name the revision that an exception comes out of; None where none has a part in it."""
+    files = {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}
+    return next((one.revision for one in project.revisions() if str(one.path) in files), None)
 
 
 def write_sql(project: Project, target: str, direction: str) -> str:
@@ -36,5 +43,11 @@ def write_sql(project: Project, target: str, direction: str) -> str:
     except AirlockError:
         raise
     except Exception as error:
-        raise classify(error) from error
+        revision = _raised_in(project, error)
+        if revision is None:
+            raise classify(error) from error
+        raise RevisionFailed(
+            f"{revision} cannot be written as SQL, it asks the database: {first_line(error) or type(error).__name__}",
+            then="--dry-run in place of --sql, which applies it in scratch and prints what it sends",
+        ) from error
     return buffer.getvalue()

@@ -271,6 +271,8 @@ def difference(one: Difference) -> str:
 
 def headline(report: DrillReport) -> str:
     """Say the verdict of the whole drill in one line."""
+    if not report.revisions:
+        return f"nothing to drill: the range holds no revision (PostgreSQL {report.server_version})"
     return f"{report.verdict}: {grounds(report)}"
 
 

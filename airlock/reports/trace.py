@@ -149,6 +149,8 @@ def verdict(report: TraceReport) -> str:
     """Say in one sentence what was found."""
     where = f"seen on PostgreSQL {report.server_version}"
     found = report.dangerous
+    if not report.revisions:
+        return "Nothing to trace: the range holds no revision."
     unseen = f"; {count(len(report.unexamined), 'place')} not examined" if report.unexamined else ""
     breaking = [one.revision for one in report.revisions if any(it.id == "breaks" for it in one.findings)]
     where += (

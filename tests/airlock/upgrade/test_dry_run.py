@@ -73,5 +73,11 @@ def test_sql_is_alembics_own(tmp_path: Path) -> None:
     assert (
         "CREATE TABLE item (id int);" in ran.out and "UPDATE alembic_version SET version_num='y2'" in ran.out
     )
+    asks = Revision(
+        "y3", "import sqlalchemy as sa\nop.get_bind().execute(sa.text('SELECT 1')).fetchall()", revises="y2"
+    )
+    write_project(tmp_path, [*HISTORY, asks], env=env)
+    ran = forked.airlock(ini, "upgrade", "--sql", url=None)
+    assert (ran.code, "y3 cannot be written as SQL, it asks the database" in ran.error) == (40, True), ran.err
     down = forked.airlock(ini, "downgrade", "--sql", "y2:y1", url=None)
     assert "ALTER TABLE item DROP size;" in down.out
