@@ -26,6 +26,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="OLD:NEW",
         help="a table or column that was renamed: phase2.task.title:heading (none: nothing was)",
     )
+    for option, example in (
+        ("--split", "phase2.account.name=first,last"),
+        ("--merge", "phase2.account.first,last=name"),
+    ):
+        parser.add_argument(
+            option, action="append", default=[], dest="reshaped", metavar="OLD=NEW",
+            help=f"columns that take others' place: {example}; what becomes what is left to FILL IN",
+        )  # fmt: skip
     parser.add_argument(
         "--keep", action="store_true", help="leave the files there that failed their own trace or drill"
     )
@@ -63,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
             ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
             keep=arguments.keep,
             sql_form=arguments.sql_form,
+            reshaped=arguments.reshaped,
             progress=_progress,
         )
     answer(arguments, text.document(revised), text.lines(revised))
@@ -75,9 +84,9 @@ def _safer(arguments: argparse.Namespace) -> Revised:
     from airlock.operations.revision.safer import write_safer
     from airlock.records.errors import Usage
 
-    if arguments.message or arguments.rename:
+    if arguments.message or arguments.rename or arguments.reshaped:
         raise Usage(
-            "--safer takes its title and its names from the revision: neither -m nor --rename goes with it."
+            "--safer takes its title and its names from the revision: neither -m, --rename, --split nor --merge goes with it."
         )
     return write_safer(
         arguments.config,

@@ -47,6 +47,7 @@ def write(
     *,
     ask: bool,
     sql_form: bool = False,
+    reshaped: Sequence[str] = (),
 ) -> Iterator[Any]:
     """Compare and write; yields Found, then each WrittenRevision. Writes files only where nothing is open.
 
@@ -56,7 +57,10 @@ def write(
     logging.disable(logging.INFO)
     project = Project.open(Path(config), x_arguments)
     for one in written(
-        project, {"message": message}, lambda context: _compared(context, tuple(renames)), sql_form=sql_form
+        project,
+        {"message": message},
+        lambda context: _compared(context, tuple(renames), tuple(reshaped)),
+        sql_form=sql_form,
     ):
         yield one
         if isinstance(one, Found) and one.likely and not ask:
@@ -169,11 +173,13 @@ def create_all(config: str, x_arguments: Sequence[str]) -> Iterator[tuple[str, .
     yield from schemas[-1:]
 
 
-def _compared(context: MigrationContext, renames: tuple[str, ...]) -> tuple[Plan, Found]:
+def _compared(
+    context: MigrationContext, renames: tuple[str, ...], reshaped: tuple[str, ...] = ()
+) -> tuple[Plan, Found]:
     if context.opts.get("target_metadata") is None:
         raise Usage("env.py gives no models.", then="target_metadata=… in context.configure of env.py")
     try:
-        made, schemas = directives.compare(context, renames)
+        made, schemas = directives.compare(context, renames, reshaped)
         made = dataclasses.replace(made, others=tuple(found_by_others(context)))
     except CommandError as error:
         raise Usage(str(error)) from error

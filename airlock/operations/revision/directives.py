@@ -42,17 +42,19 @@ def process_revision_directives(
 ) -> None:
     """Replace what autogenerate found by the zero-downtime form; for env.py's `context.configure`.
 
-    `--rename` comes as `-x rename=old:new` (`-x rename=none`: nothing is renamed), `--sql-form` as `-x form=sql`.
+    `--rename` comes as `-x rename=old:new` (`-x rename=none`: nothing is renamed), `--split` and `--merge` as `-x split=…` and
+    `-x merge=…`, `--sql-form` as `-x form=sql`.
     Raises CommandError where a rename is
     likely and nothing was said about it. Reads and compares in a savepoint that is rolled back.
     """
     if not directives or context.opts.get("target_metadata") is None or context.opts.get(PLANNED):
         return
-    asked = [
-        value for key, _, value in (one.partition("=") for one in _x_arguments(context)) if key == "rename"
-    ]
+    given = [one.partition("=") for one in _x_arguments(context)]
     try:
-        made, _ = compare(context, tuple(asked))
+        made, _ = compare(
+            context, tuple(value for key, _, value in given if key == "rename"),
+            tuple(value for key, _, value in given if key in {"split", "merge"}),
+        )  # fmt: skip
     except sa.exc.DBAPIError as error:
         reason = str(error.orig).splitlines()[0].strip()
         log.warning("Left as Alembic found it, not in the zero-downtime form: %s", reason)
@@ -70,10 +72,13 @@ def perhaps_renamed(likely: Sequence[Likely]) -> str:
     return f"Renamed, or dropped and added? {'; '.join(f'{one.old} -> {one.new}' for one in likely)}."
 
 
-def compare(context: MigrationContext, renames: tuple[str, ...] = ()) -> tuple[Plan, tuple[str, ...]]:
+def compare(
+    context: MigrationContext, renames: tuple[str, ...] = (), reshaped: tuple[str, ...] = ()
+) -> tuple[Plan, tuple[str, ...]]:
     """Plan what leads from the connected database to the models, and name the models' schemas.
 
-    Leaves the database as it was. Raises CommandError for a rename of nothing that is there.
+    `reshaped` are splits and merges of columns. Leaves the database as it was. Raises CommandError for a rename, a split
+    or a merge of nothing that is there.
     """
     parts: list[Part] = []
     moved: Mapping[tuple[str, str], Table] = {}
@@ -90,7 +95,10 @@ def compare(context: MigrationContext, renames: tuple[str, ...] = ()) -> tuple[P
                 raise CommandError(f"{one!r}: {str(error.orig).splitlines()[0].strip()}.") from error
             parts.append(part)
     with sides(context, _ups(parts)) as both:
-        made = plan(both)
+        try:
+            made = plan(both, reshaped)
+        except ValueError as error:
+            raise CommandError(f"{error}.") from error
         schemas = tuple(both.real.values())
     if NO_RENAME in renames:
         made = dataclasses.replace(made, likely=())

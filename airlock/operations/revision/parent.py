@@ -44,6 +44,7 @@ def revise(
     ask: Callable[[Likely], bool] | None = None,
     keep: bool = False,
     sql_form: bool = False,
+    reshaped: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Revised:
     """Write the revisions that lead from head to the models, and prove them in scratch.
@@ -51,7 +52,8 @@ def revise(
     Writes files into the project's versions directory, and removes them again where they fail (their trace, their
     drill, the comparison afterwards, an interruption), unless `keep`; contacts no target. `sql_form`: all as SQL. `ask` answers
     whether a likely rename is one; without it, a likely rename that `renames` does not settle is refused and nothing
-    is written. Raises HistoryFault where the history has several heads, NotExamined where scratch or the models cannot be had.
+    is written. `reshaped` are columns that are split or merged. Raises HistoryFault where the history has several heads,
+    NotExamined where scratch or the models cannot be had.
     """
     project = opened(config, x_arguments)
     heads = project.heads
@@ -73,6 +75,7 @@ def revise(
                 ask,
                 progress,
                 sql_form=sql_form,
+                reshaped=reshaped,
             )
         )
 
@@ -125,12 +128,15 @@ def _revised(
     progress: Callable[[str], None],
     *,
     sql_form: bool,
+    reshaped: Sequence[str],
 ) -> Revised:
     heads = project.heads
     progress("bringing a scratch database to head")
     with built(config, x_arguments, heads, scratch=scratch, like_major=None) as (server, database, history):
         progress("comparing it with the models")
-        found, written = _write(config, message, renames, x_arguments, database, ask, sql_form=sql_form)
+        found, written = _write(
+            config, message, renames, x_arguments, database, ask, sql_form=sql_form, reshaped=reshaped
+        )
         if not written:
             return Revised(server.version, (), found.remarks)
         progress("looking again after what was written")
@@ -151,11 +157,12 @@ def _write(
     ask: Callable[[Likely], bool] | None,
     *,
     sql_form: bool,
+    reshaped: Sequence[str],
 ) -> tuple[Found, list[WrittenRevision]]:
     while True:
         arguments: dict[str, Any] = {
             "config": str(config), "message": message, "renames": renames, "x_arguments": tuple(x_arguments),
-            "ask": ask is not None, "sql_form": sql_form,
+            "ask": ask is not None, "sql_form": sql_form, "reshaped": tuple(reshaped),
         }  # fmt: skip
         found, *written = isolated(f"{_CHILD}:write", arguments, scratch=database)
         if not found.likely or ask is None:

@@ -13,14 +13,18 @@ from airlock.operations.revision.parts import Part, Plan, Stage, sql
 from airlock.records.revision import Likely, Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from airlock.catalogue.structure import Table
     from airlock.operations.revision.shadow import Sides
 
 
-def plan(sides: Sides) -> Plan:
-    """Plan what leads from the live side to the wanted one. Pure but for probes on empty copies."""
+def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
+    """Plan what leads from the live side to the wanted one. Pure but for probes on empty copies.
+
+    `others` are splits and merges of columns. Raises ValueError where one is about columns that do not go or come.
+    """
+    shapes = [columns.reshaped(one, sides.live, sides.wanted) for one in others]
     live, wanted = sides.live.tables, sides.wanted.tables
     made = [wanted[key] for key in wanted if key not in live]
     gone, held = _going(sides, [live[key] for key in live if key not in wanted])
@@ -32,7 +36,7 @@ def plan(sides: Sides) -> Plan:
     parts += types
     remarks += why
     all_changes = {
-        (before.schema, before.name): columns.changes(sides, before, after, turning_enums)
+        (before.schema, before.name): columns.changes(sides, before, after, turning_enums, shapes)
         for before, after in both
     }
     turns, turning = columns.swaps(sides, all_changes)

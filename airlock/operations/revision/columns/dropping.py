@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> None:
     """Plan the columns that the models no longer have; say what leans on one and holds it."""
-    gone = [one for one in gone if not _held(sides, live, one, {it.name for it in gone}, found)]
+    gone = [one for one in gone if not held(sides, live, one, {it.name for it in gone}, found)]
     if not gone:
         return
     names = {one.name for one in gone}
@@ -80,16 +80,16 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
     )  # fmt: skip
 
 
-def _held(sides: Sides, live: Table, one: Column, going: set[str], found: Changes) -> bool:
+def held(sides: Sides, live: Table, one: Column, going: set[str], found: Changes) -> bool:
     """Tell, and say, that something leans on a column which does not go with it."""
-    held = [
+    leaning = [
         it for it in leaning_on(sides, live, [one.name])
         if it.kind not in FOLLOWING | {"table"} and not ("column" in it.kind and ddl.unqualified(it.name) in going)
     ]  # fmt: skip
-    if held:
-        what = f"the models no longer have it, and {named(held)} on it: change or drop that first, then the column"
+    if leaning:
+        what = f"the models no longer have it, and {named(leaning)} on it: change or drop that first, then the column"
         found.remarks.append(Remark(live.label_of(one.name), what))
-    return bool(held)
+    return bool(leaning)
 
 
 def _again(live: Table, one: Column) -> str:
