@@ -48,6 +48,15 @@ ALEMBICS = {
 }  # fmt: skip
 # They run whole histories in scratch, whatever the target is.
 _REHEARSING = {"trace", "drill", "review", "revision", "check"}
+# What children of these load; by then no code of the project has run, unless a target's heads are asked for first.
+_CHILDREN = {
+    "trace": ("airlock.operations.trace.child",),
+    "drill": ("airlock.operations.drill.child", "airlock.operations.drill.one_run"),
+    "check": (
+        "airlock.operations.drill.child", "airlock.operations.drill.one_run", "airlock.operations.trace.child",
+        "airlock.operations.revision.child",
+    ),
+}  # fmt: skip
 # A bug of airlock itself: none of the documented answers (sysexits.h, EX_SOFTWARE).
 _INTERNAL = 70
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -141,6 +150,10 @@ def _run(argv: Sequence[str]) -> int:
         importlib.import_module("airlock.project.project")
         gc.freeze()
         gc.enable()
+        if asked in _CHILDREN and not getattr(arguments, "pending", False):
+            from airlock.scratch.isolation import split_off
+
+            split_off(*_CHILDREN[asked])
     if asked in _REHEARSING and arguments.scratch == "embedded":
         arguments.scratch = _with_extensions(arguments)
     return int(run(arguments))

@@ -44,15 +44,15 @@ class Spent:
     largest_mb: float
 
 
-def spent(command: Sequence[str], directory: Path, **environ: str) -> Spent:
-    """Run a command to the end of all its processes. Raises SystemExit with its last words where it fails."""
+def spent(command: Sequence[str], directory: Path, *, codes: Sequence[str] = ("0",), **environ: str) -> Spent:
+    """Run a command to the end of all its processes. Raises SystemExit with its last words on any other exit code."""
     began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-P", "-c", _WATCH, *command],
         cwd=directory, env={**os.environ, **environ}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     code, processor, largest = done.stdout.split()
-    if code != "0":
+    if code not in codes:
         raise SystemExit(f"{' '.join(command)}: {code}\n{done.stderr}")
     return Spent(time.perf_counter() - began, float(processor), float(largest))
 

@@ -3,6 +3,8 @@
 The process that is forked runs no code of a project: it imports airlock's own modules, Alembic, SQLAlchemy and the
 drivers, opens no connection and starts no thread. So each fork stands where a process of its own would stand behind
 its imports. Between it and the forks stands one more process for each, which waits for it and tells how it ended.
+It is started by itself; or, by a command that has just begun and run no code of a project, it is split off, with what
+has been imported by then.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from airlock.drivers import DRIVERS
@@ -78,17 +81,47 @@ class Forked:
 class Forker:
     """The process that is forked, seen from its parent. It ends with its parent, or when it is closed."""
 
-    def __init__(
-        self, command: Sequence[str], modules: Sequence[str], environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, ours: socket.socket, wait: Callable[[], object]) -> None:
+        self._socket = ours
+        self._wait = wait
+        self._lock = threading.Lock()
+
+    @classmethod
+    def started(
+        cls, command: Sequence[str], modules: Sequence[str], environment: Mapping[str, str]
+    ) -> Forker:
+        """Start it by itself."""
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [*command, str(theirs.fileno()), *modules], stdin=subprocess.DEVNULL, stdout=2,
                 pass_fds=(theirs.fileno(),), env=dict(environment),
             )  # fmt: skip
-        self._socket = ours
-        self._lock = threading.Lock()
+        return cls(ours, process.wait)
+
+    @classmethod
+    def split_off(
+        cls, modules: Sequence[str], environment: Mapping[str, str], act: Callable[[int], NoReturn]
+    ) -> Forker:
+        """Fork it from this process, which has one thread, no connection, and has run no code of a project."""
+        ours, theirs = socket.socketpair()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                ours.close()
+                _be_as_started(theirs.fileno(), environment)
+                serve(theirs.detach(), modules, act)
+            finally:
+                os._exit(0)
+        theirs.close()
+
+        def wait() -> None:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+        return cls(ours, wait)
 
     def fork(self, module: str, records: int) -> Forked:
         """Fork a child that has imported `module` (airlock's own) and writes to the descriptor `records`.
@@ -120,7 +153,7 @@ class Forker:
     def close(self) -> None:
         """Let it end; its children go on."""
         self._socket.close()
-        self._process.wait()
+        self._wait()
 
 
 def serve(descriptor: int, modules: Sequence[str], act: Callable[[int], NoReturn]) -> None:
@@ -152,6 +185,27 @@ def serve(descriptor: int, modules: Sequence[str], act: Callable[[int], NoReturn
                 _between(descriptors, act)
             for one in descriptors:
                 os.close(one)
+
+
+def _be_as_started(descriptor: int, environment: Mapping[str, str]) -> None:
+    """Be as a process of one's own is (`python -P`): streams, signals, environment, import path, no open file but one."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    for one in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if one > 2 and one != descriptor:
+            with contextlib.suppress(OSError):
+                os.close(one)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    os.environ.clear()
+    os.environ.update(environment)
+    if not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]
 
 
 def _reap(*_: object) -> None:

@@ -148,6 +148,16 @@ def prepare(*modules: str) -> None:
         _forkers.fitting(database_environment(os.environ, NOWHERE), modules)
 
 
+def split_off(*modules: str) -> None:
+    """Fork from this process the one that the next calls of `isolated` fork from, and have it import `modules`.
+
+    For a command that has just begun: with one thread, no connection, and no code of a project run. What it has imported
+    is imported once. Does nothing where there is more than one thread.
+    """
+    if forking.POSSIBLE and threading.active_count() == 1:
+        _forkers.split_off(database_environment(os.environ, NOWHERE), modules)
+
+
 def _started(function: str, records: int, environment: Mapping[str, str]) -> Forked | subprocess.Popen[bytes]:
     """Start a child that writes to `records`: forked from a process that stands ready, else from nothing."""
     if forking.POSSIBLE:
@@ -171,17 +181,19 @@ class _Forkers:
         self._now: tuple[int, dict[str, str], Forker] | None = None
 
     def fitting(self, environment: Mapping[str, str], modules: Sequence[str] = ()) -> Forker:
-        # Whatever a module reads as it is imported is as it would be in a process of its own.
-        read = {
-            name: value for name, value in environment.items()
-            if not name.startswith(PREFIX) and name not in URLS and not is_url(value)
-        }  # fmt: skip
+        read = _read_at_import(environment)
         with self._lock:
             if self._now is None or self._now[:2] != (os.getpid(), read):
                 self._close()
                 command = [sys.executable, *_MODULE, _FORK]
-                self._now = (os.getpid(), read, Forker(command, modules, environment))
+                self._now = (os.getpid(), read, Forker.started(command, modules, environment))
             return self._now[2]
+
+    def split_off(self, environment: Mapping[str, str], modules: Sequence[str]) -> None:
+        with self._lock:
+            self._close()
+            forker = Forker.split_off(modules, environment, _main)
+            self._now = (os.getpid(), _read_at_import(environment), forker)
 
     def drop(self) -> None:
         with self._lock:
@@ -192,6 +204,14 @@ class _Forkers:
         if self._now is not None and self._now[0] == os.getpid():
             self._now[2].close()
         self._now = None
+
+
+def _read_at_import(environment: Mapping[str, str]) -> dict[str, str]:
+    """Pick what modules may read as they are imported, which is as it would be in a process of its own."""
+    return {
+        name: value for name, value in environment.items()
+        if not name.startswith(PREFIX) and name not in URLS and not is_url(value)
+    }  # fmt: skip
 
 
 _forkers = _Forkers()

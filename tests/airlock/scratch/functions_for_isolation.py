@@ -37,6 +37,7 @@ ACTS: list[int] = []
 def tell_of_itself() -> Iterator[object]:
     """Yield what differs from process to process, and what lies before this one: its parent's parent."""
     import random
+    import signal
     import sys
 
     ACTS.append(1)
@@ -46,6 +47,9 @@ def tell_of_itself() -> Iterator[object]:
     yield {
         "acts": len(ACTS), "chance": random.random(), "forked": int(forked), "directory": str(Path.cwd()),
         "database": os.environ["DATABASE_URL"], "said": os.environ.get("SAID"), "port": os.environ.get("PGPORT"),
+        "path": list(sys.path), "open": len(list(Path("/proc/self/fd").iterdir())),
+        "streams": [one.fileno() for one in (sys.stdin, sys.stdout, sys.stderr)],
+        "signals": [signal.getsignal(one) == signal.SIG_DFL for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)],
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -115,10 +116,40 @@ def test_a_process_that_is_gone_is_replaced() -> None:
     assert told()["forked"] != gone
 
 
-def test_it_ends_with_its_parent_however_that_dies() -> None:
+SPLIT_OFF = "from airlock.scratch.isolation import split_off; split_off('airlock.operations.trace.child')"
+
+
+def test_split_off_from_a_command_it_is_as_if_it_had_been_started(tmp_path: Path) -> None:
+    """What the command has open, handles and wrote so far is its own; its directory is no import path of the children."""
+    (tmp_path / "command.py").write_text(
+        "import json, os, signal, sys\n"
+        "kept = open(os.devnull); os.set_inheritable(kept.fileno(), True)\n"
+        "for one in (signal.SIGTERM, signal.SIGHUP): signal.signal(one, lambda *_: None)\n"
+        "sys.stdout.write('once ')\n"
+        "if sys.argv[1] == 'split': exec(sys.argv[2])\n"
+        "from tests.airlock.scratch.test_forking import told\n"
+        "found = told(); parent = open(f\"/proc/{found['forked']}/cmdline\").read()\n"
+        "print(json.dumps([found, 'command.py' in parent]))\n"
+    )
+    found = {}
+    for way in ("split", "start"):
+        done = subprocess.run(
+            [sys.executable, str(tmp_path / "command.py"), way, SPLIT_OFF],
+            capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT,
+        )  # fmt: skip
+        assert done.stdout.startswith("once [")
+        assert done.stderr == "heard\n"
+        found[way], split = json.loads(done.stdout.removeprefix("once "))
+        assert split == (way == "split")
+        del found[way]["chance"], found[way]["forked"]
+    assert found["split"] == found["start"]
+
+
+@pytest.mark.parametrize("before", ["", SPLIT_OFF])
+def test_it_ends_with_its_parent_however_that_dies(before: str) -> None:
     """SIGKILL to the parent: the process that is forked ends."""
     script = (
-        "import sys, time; from tests.airlock.scratch.test_forking import told\n"
+        f"{before}\nimport sys, time; from tests.airlock.scratch.test_forking import told\n"
         "print(told()['forked'], flush=True); time.sleep(600)\n"
     )
     with subprocess.Popen(
