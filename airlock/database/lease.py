@@ -48,6 +48,8 @@ OBSERVER_NAME = "airlock-observer"
 HEARTBEAT_SECONDS = 1.0
 _POLL_SECONDS = (0.1, 1.0)
 _NAME_BYTES = 63
+# Takes no snapshot.
+_BEAT = "SHOW transaction_isolation"
 
 
 _HOLDER = (
@@ -177,7 +179,7 @@ class Lease:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             try:
                 with self._connection.cursor() as cursor:
-                    cursor.execute("SHOW transaction_isolation")
+                    cursor.execute(_BEAT)
                     cursor.fetchall()
                 self._last_beat = time.monotonic()
             except Exception as error:  # noqa: BLE001 - whatever ends the heartbeat ends the lease
@@ -281,6 +283,8 @@ def _try(connection: type_connection, major: int) -> int | None:
         if cursor.fetchone()[0] is not True:
             connection.rollback()
             return None
+        # asyncpg leaves the query's portal open, and with it a snapshot that CREATE INDEX CONCURRENTLY waits for.
+        cursor.execute(_BEAT)
     return token
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -87,6 +90,26 @@ def test_losing_the_holders_session_is_noticed(address: str, empty_database: Dat
         assert noticed.wait(20)
         with pytest.raises(ConnectionLost, match="The lease was lost"):
             held.require()
+
+
+ASYNCPG_HOLDS = """
+import sys
+from airlock.database import lease, target
+from tests.airlock.running import rows
+
+with lease.take(target.parse(sys.argv[1]), run="r", wait_s=0):
+    query = "SELECT backend_xmin FROM pg_stat_activity WHERE application_name = 'airlock-lease:r'"
+    assert rows(sys.argv[1], query) == [(None,)], rows(sys.argv[1], query)
+"""
+
+
+def test_the_holder_has_no_snapshot_from_the_start_by_asyncpg(empty_database: Database) -> None:
+    """Its query stays open where libpq's drivers close it: an index built in the first second would wait for ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASYNCPG_HOLDS, empty_database.url],
+        env={**os.environ, "AIRLOCK_DRIVER": "asyncpg"}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_holder_blocks_no_concurrent_index_build(address: str, empty_database: Database) -> None:
