@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import literal
@@ -75,6 +75,8 @@ def _spelled(column: Column, named: Constants) -> Iterator[str]:
     elif column.type in _JSON:
         yield from (literal(json.dumps(one)) for one in _objects(strings, named))
         yield from (literal(one) for one in strings if one[:1] in "{[" and one)
+    elif column.kind == "r":
+        yield from _ranges(column, strings, named)
     elif column.type == "interval":
         yield from (literal(one) for one in strings)
         yield "'0'"
@@ -179,6 +181,18 @@ def _times(strings: Sequence[str], named: Constants) -> Iterator[str]:
         elif text.isdigit() and 1 <= int(text) <= 12:
             yield f"'2024-{int(text):02d}-15'"
     yield from ("'1900-01-01'", "'infinity'") if "infinity" in strings else ("'1900-01-01'", "'2099-12-31'")
+
+
+def _ranges(column: Column, strings: Sequence[str], named: Constants) -> Iterator[str]:
+    """Give ranges around what is named, open on either side, and none."""
+    inner = replace(column, type=column.subtype or "", kind="b", category="", subtype=None)
+    ends = list(dict.fromkeys(_spelled(inner, named)))[:6] if inner.type in (_TIMES | _NUMBERS) else []
+    cast = column.subtype
+    for one in ends:
+        yield f"{column.type}(NULL, {one}::{cast})"
+        yield f"{column.type}({one}::{cast}, NULL)"
+    yield from (literal(one) for one in strings if one[:1] in "[(")
+    yield "'empty'"
 
 
 def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import Ledger
     from airlock.samples.tables import Column
 
-# numeric_value_out_of_range, datetime_field_overflow, interval_field_overflow (PostgreSQL manual, "Error Codes").
-_PAST_THE_EDGE = frozenset({"22003", "22008", "22015"})
+# numeric_value_out_of_range, datetime_field_overflow, interval_field_overflow, and check_violation: a bound of the
+# project's own (PostgreSQL manual, "Error Codes").
+_PAST_THE_EDGE = frozenset({"22003", "22008", "22015", "23514"})
 # string_data_right_truncation; a text is ordinary up to so many characters.
 _TOO_LONG, _ORDINARY = "22001", 20
 _TEXTS = frozenset({"text", "character varying"})

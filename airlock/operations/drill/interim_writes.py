@@ -65,7 +65,11 @@ def write(
     # Beside rows that the upgrade put there others would be children of its own parents, or have no like.
     filled = {name for name in new if (digest := after.digests.get(name)) is not None and digest.count}
     # What a step copies rows into is written by the step alone: its columns take anything, its downgrade does not.
-    copies = {one.relation for one in acts if one.kind == INSERT and _COPIES.match(one.text)}
+    copies = {
+        one.relation
+        for one in acts
+        if one.kind == INSERT and (_COPIES.match(one.text) or one.scope is not None)
+    }
     filled |= {name for name in new if name.rpartition(".")[2].strip('"') in copies}
     ledger.fill(new - filled, min(ledger.wanted, 5))
     # Their triggers may have written anywhere.

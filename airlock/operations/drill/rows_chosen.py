@@ -133,11 +133,17 @@ def _asked(cursor: Any, scope: Scope, alias: str, condition: str, among: Sequenc
     return client.in_savepoint(cursor, lambda: [str(row[0]) for row in client.rows(cursor, query)])
 
 
+def is_called(table: Table, name: str) -> bool:
+    """Tell whether a name, in lower case, is the table's, or could be one of its partitions'."""
+    own = table.name.lower()
+    return name == own or (bool(table.bounds) and name.startswith(f"{own}_"))
+
+
 def _alias_in(scope: Scope, table: Table) -> str | None:
     """Find what a table is called in a FROM: its alias, or its name as written there."""
     some = tokens(scope.source)
     for at, token in enumerate(some):
-        if token.kind not in (WORD, NAME) or token.text.strip('"').lower() != table.name.lower():
+        if token.kind not in (WORD, NAME) or not is_called(table, token.text.strip('"').lower()):
             continue
         if at + 1 < len(some) and some[at + 1].text == ".":
             continue

@@ -15,7 +15,7 @@ from airlock.drivers import client
 from airlock.drivers.spelling import quoted
 from airlock.operations.drill.constants_of_statements import CERTAIN, COMPUTED, WRITTEN
 from airlock.operations.drill.constants_read import constants
-from airlock.operations.drill.rows_chosen import at_places, chosen, wanted
+from airlock.operations.drill.rows_chosen import at_places, chosen, is_called, wanted
 from airlock.recorder import row_changes as reading
 from airlock.recorder.tokens import NAME, STRING, WORD, tokens
 from airlock.samples.constants import Constants, candidates
@@ -49,10 +49,10 @@ def tables_of(act: Act, known: Collection[Table], *, beside: bool) -> Iterator[T
     """Find the tables that an act names, the written one last: rows of the others may be what it looks for."""
     text = act.around or (f"{act.scope.prefix} {act.text}" if act.scope is not None else act.text)
     words = _words(text)
-    named = [table for table in known if table.name.lower() in words]
+    named = [table for table in known if any(is_called(table, word) for word in words)]
     written = act.relation.lower()
-    mine = [it for it in named if beside or it.name.lower() == written]
-    yield from sorted(mine, key=lambda it: (it.name.lower() == written, it.label))
+    mine = [it for it in named if beside or is_called(it, written)]
+    yield from sorted(mine, key=lambda it: (is_called(it, written), it.label))
 
 
 def _words(text: str) -> set[str]:

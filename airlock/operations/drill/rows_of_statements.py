@@ -14,7 +14,8 @@ from airlock import samples
 from airlock.drivers import client
 from airlock.operations.drill import rows_below
 from airlock.operations.drill.constants_of_statements import CERTAIN
-from airlock.operations.drill.rows_chosen import at_places
+from airlock.operations.drill.constants_read import constants
+from airlock.operations.drill.rows_chosen import at_places, is_called
 from airlock.operations.drill.rows_made import MOST_KEPT, made, tables_of
 from airlock.recorder import row_changes as reading
 from airlock.samples.constants import Constants
@@ -29,6 +30,23 @@ if TYPE_CHECKING:
     from airlock.samples import Table
 
 _FAR = 5_000_000
+
+
+def _told_later(act: Act, acts: Sequence[Act], known: Collection[Table]) -> Constants:
+    """Give what other acts look for in a table that is not there yet, where this one copies rows into it."""
+    if (
+        act.kind != reading.INSERT
+        or act.scope is None
+        or any(is_called(it, act.relation.lower()) for it in known)
+    ):
+        return Constants()
+    texts = [one.text for one in acts if one is not act and one.relation.lower() == act.relation.lower()]
+    found = [constants(text) for text in texts]
+    return Constants(
+        tuple(dict.fromkeys(it for one in found for it in one.strings)),
+        tuple(dict.fromkeys(it for one in found for it in one.numbers)),
+        words=frozenset(it for one in found for it in one.words),
+    )
 
 
 @dataclass(slots=True)
@@ -99,7 +117,7 @@ def seek(
                     if (act.text, table.label) in tried:
                         continue
                     tried.add((act.text, table.label))
-                    python = more if act.kind == reading.READ else Constants()
+                    python = more if act.kind == reading.READ else _told_later(act, acts, known.values())
                     most = MOST_KEPT if later is None else 0
                     rows = made(cursor, table, act, python, number, most, sure, known.values())
                     for row in rows:

@@ -138,4 +138,30 @@ SOUND = (
           "CREATE TABLE p_$t (code integer PRIMARY KEY, kind text NOT NULL)"),
     flags("four_columns", "a text NOT NULL, b integer NOT NULL, c boolean NOT NULL, d date",
           "a LIKE 'q%' AND b < -5 AND c AND d IS NULL"),
+    flags("open_ranges", "valid tstzrange NOT NULL", "upper_inf(valid) OR upper(valid) > now()"),
+    # A bound of the project's own, which values at the edge of their type pass.
+    Case("a_bound", "cents integer NOT NULL",
+         sql("ALTER TABLE $t ADD price numeric(12,2)", "UPDATE $t SET price = cents / 100.0",
+             "ALTER TABLE $t ADD CONSTRAINT k_$t CHECK (price BETWEEN -9000000 AND 9000000)"),
+         sql("ALTER TABLE $t DROP price")),
+    Case("a_new_partition", "n integer",
+         sql("CREATE TABLE m_$t_2025 (LIKE m_$t INCLUDING ALL)",
+             "WITH moved AS (DELETE FROM m_$t_rest WHERE d >= '2025-01-01' AND d < '2026-01-01' RETURNING *) "
+             "INSERT INTO m_$t_2025 SELECT * FROM moved",
+             "ALTER TABLE m_$t ATTACH PARTITION m_$t_2025 FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')"),
+         sql("ALTER TABLE m_$t DETACH PARTITION m_$t_2025", "INSERT INTO m_$t SELECT * FROM m_$t_2025", "DROP TABLE m_$t_2025"),
+         "CREATE TABLE m_$t (d date NOT NULL, k integer NOT NULL, PRIMARY KEY (d, k)) PARTITION BY RANGE (d)\n"
+         "CREATE TABLE m_$t_2024 PARTITION OF m_$t FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')\n"
+         "CREATE TABLE m_$t_rest PARTITION OF m_$t DEFAULT"),
+    # What it looks for in a table of its own was copied from another.
+    Case("units", "kind text NOT NULL",
+         sql("CREATE TABLE u_$t (name text PRIMARY KEY, unit text)", "INSERT INTO u_$t (name) SELECT DISTINCT kind FROM $t",
+             "UPDATE u_$t SET unit = CASE name WHEN 'weight' THEN 'kg' WHEN 'height' THEN 'cm' ELSE '' END"),
+         sql("DROP TABLE u_$t")),
+    # Nobody but the step writes there: a row without its partner would not come back.
+    Case("an_archive", "p integer NOT NULL, state text NOT NULL",
+         sql("CREATE TABLE a_$t (LIKE $t)",
+             "WITH gone AS (DELETE FROM $t WHERE state = 'old' RETURNING *) INSERT INTO a_$t SELECT * FROM gone"),
+         sql("INSERT INTO $t SELECT * FROM a_$t", "DROP TABLE a_$t"),
+         "CREATE TABLE p_$t (id serial PRIMARY KEY)\nALTER TABLE $t ADD FOREIGN KEY (p) REFERENCES p_$t"),
 )  # fmt: skip
