@@ -47,13 +47,15 @@ def drill(
     crash: bool = False,
     x_arguments: Sequence[str] = (),
     progress: Callable[[DrillProgress], None] | None = None,
+    cut_short: Callable[[DrillReport], None] | None = None,
 ) -> DrillReport:
     """Rehearse in scratch databases that each revision of a range can be undone, with `rows` rows in every table.
 
     `revisions` is FROM:TO (None: the whole history), `last` keeps the range's last so many. `pending` drills what the
     target lacks: its version rows are read, and nothing else of it. No other target is contacted. `traffic` clients of
     the other release work during each step, with `blocker` one that stays in its transaction; `crash` cuts each step
-    at every statement. Raises NotExamined where there is no scratch server, Usage for a range that is none.
+    at every statement. `cut_short` gets what was examined where an exception ends the drill before it could be returned.
+    Raises NotExamined where there is no scratch server, Usage for a range that is none.
     """
     from airlock.operations import drill as operation
 
@@ -66,6 +68,7 @@ def drill(
         return operation.drill(
             path, from_to=revisions, last=last, start=start, scratch=scratch, like_major=major, rows=rows,
             traffic=traffic, blocker=blocker, crash=crash, x_arguments=tuple(x_arguments), progress=progress,
+            cut_short=cut_short or _unheard,
         )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from airlock.commands.arguments import add_common
 from airlock.project.place import working_directory
 from airlock.project.settings import SECTION, TAG
 from airlock.project.settings import read as read_settings
-from airlock.records.errors import AirlockError, Usage
+from airlock.records.errors import AirlockError, Terminated, Usage
 from airlock.records.secrets import scrub
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         _complain("Stopped by SIGINT.")
         return 130
-    except _Terminated as stopped:
+    except Terminated as stopped:
         _complain(f"Stopped by {stopped.signal.name}.")
         return 128 + stopped.signal
     except Exception as error:  # noqa: BLE001  the last line of defence: one line, no secret
@@ -196,14 +196,6 @@ def _name_alembics(argv: Sequence[str], asked: str) -> None:
         raise Usage(f"{found!r} is Alembic's own command.", then=f"alembic {found} {behind}".rstrip() + ours)
 
 
-class _Terminated(BaseException):
-    """SIGTERM or SIGHUP, on its way through whatever cleans up."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.signal = signal.Signals(number)
-
-
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
     """Let SIGTERM unwind like Ctrl-C: scratch databases are dropped, child processes ended. The second one kills.
@@ -217,7 +209,7 @@ def _terminable() -> Iterator[None]:
 
     def unwind(number: int, _frame: object) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
-        raise _Terminated(number)
+        raise Terminated(number)
 
     before = {
         signal.SIGTERM: signal.signal(signal.SIGTERM, unwind),

@@ -46,7 +46,16 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.commands.answer import answer
     from airlock.reports import drill as text
 
-    show = _Progress()
+    progress = _Progress()
+
+    def show(report: DrillReport) -> None:
+        progress.end()
+        *said, verdict = text.lines(report)
+        if arguments.out:
+            _write(Path(arguments.out), report)
+            said.append(f"report: {Path(arguments.out) / 'drill.html'}")
+        answer(arguments, text.document(report), (*said, verdict))
+
     try:
         report = api.drill(
             arguments.config,
@@ -60,15 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
             blocker=arguments.blocker,
             crash=arguments.crash,
             x_arguments=arguments.x,
-            progress=show,
+            progress=progress,
+            # Whatever ends it: the verdicts there are hold as they stand.
+            cut_short=show,
         )
     finally:
-        show.end()
-    *said, verdict = text.lines(report)
-    if arguments.out:
-        _write(Path(arguments.out), report)
-        said.append(f"report: {Path(arguments.out) / 'drill.html'}")
-    answer(arguments, text.document(report), (*said, verdict))
+        progress.end()
+    show(report)
     return report.exit_code
 
 

@@ -184,6 +184,15 @@ class DrillProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class CutShort:
+    """What ended a drill before its end, a signal's name or an error; the revisions left; whether the whole way up was run."""
+
+    by: str
+    left: tuple[str, ...]
+    whole_way: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DrillReport:
     """The whole drill. Never better than its worst revision."""
 
@@ -198,11 +207,14 @@ class DrillReport:
     rows_made: int = 0
     fill_ms: float = 0.0
     rates: tuple[Rate, ...] = ()
+    cut_short: CutShort | None = None
 
     @property
     def verdict(self) -> str:
-        """Give the worst verdict of all."""
+        """Give the worst verdict of all; what was cut short is not proved, whatever its revisions are."""
         verdicts = {revision.verdict for revision in self.revisions}
+        if self.cut_short is not None:
+            verdicts.add(NOT_EXAMINED)
         return next((one for one in VERDICTS if one in verdicts), PROVED)
 
     @property

@@ -6,6 +6,7 @@ next command. `cli.py` prints them as one line and exits with the error's code.
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -119,6 +120,14 @@ class ConnectionLost(AirlockError):
     """The connection ended mid-way."""
 
     exit_code = 50
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP, on its way through whatever cleans up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)
 
 
 class Interrupted(AirlockError):

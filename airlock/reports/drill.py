@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airlock.records.difference import Difference
-    from airlock.records.drill import Condition, DrillProgress, DrillReport, Met, RevisionProof
+    from airlock.records.drill import Condition, CutShort, DrillProgress, DrillReport, Met, RevisionProof
     from airlock.records.rows import Rate
 
 _LONGEST = 160
+# So many revisions that were not reached are named in the line that says so; each has a line of its own besides.
+_NAMED = 5
 # From so many rows on they are worth a line beside the step's time.
 WORTH_SAYING = 10_000
 _MODES = (
@@ -42,7 +44,12 @@ def document(report: DrillReport) -> dict[str, Any]:
         "rates": [_rate(rate) for rate in report.rates],
         "roles_made": list(report.roles),
         "elapsed_ms": round(report.elapsed_ms, 1),
+        "cut_short": _cut_short(report.cut_short),
     }
+
+
+def _cut_short(cut: CutShort | None) -> dict[str, Any] | None:
+    return None if cut is None else {"by": cut.by, "left": list(cut.left), "whole_way": cut.whole_way}
 
 
 def _rate(rate: Rate) -> dict[str, Any]:
@@ -144,7 +151,19 @@ def lines(report: DrillReport) -> Iterator[str]:
     if report.rows_made:
         yield f"  {samples(report)}"
     yield from (f"    {rate(one)}" for one in report.rates)
+    if report.cut_short is not None:
+        yield f"  {stopped(report.cut_short, len(report.revisions))}"
     yield headline(report)
+
+
+def stopped(cut: CutShort, total: int) -> str:
+    """Say what stopped a drill, and what it has not examined for that."""
+    named = enumeration(
+        [*cut.left[:_NAMED], *([f"{len(cut.left) - _NAMED} more"] if cut.left[_NAMED:] else [])]
+    )
+    left = f"{len(cut.left)} of {count(total, 'revision')} not examined ({named})" if cut.left else ""
+    whole = "" if cut.whole_way else "the whole way up in one run not taken"
+    return "; ".join(one for one in (f"stopped: {cut.by.rstrip('.')}", left, whole) if one)
 
 
 def samples(report: DrillReport) -> str:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock.records.drill import IRREVERSIBLE, NOT_EXAMINED, PROVED, REFUSED
-from airlock.reports.drill import WORTH_SAYING, difference, grounds, headline, reached, samples, trial
+from airlock.reports.drill import (
+    WORTH_SAYING,
+    difference,
+    grounds,
+    headline,
+    reached,
+    samples,
+    stopped,
+    trial,
+)
 from airlock.reports.drill_sizes import against_rows, rates, stalls
 from airlock.reports.html import Safe, anchor, join, link, page, table, tag
 from airlock.reports.text import count, duration, number, shorten
@@ -87,6 +96,8 @@ def _circumstances(report: DrillReport) -> Safe:
         )
     if report.roles:
         facts.append(("Roles made", ", ".join(report.roles)))
+    if report.cut_short is not None:
+        facts.append(("Cut short", stopped(report.cut_short, len(report.revisions))))
     facts.append(("Took", duration(report.elapsed_ms)))
     return tag("dl", *(part for name, value in facts for part in (tag("dt", name), tag("dd", value))))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SIGNATURES = {
     "drill": "(config='alembic.ini', *, revisions=None, last=None, pending=False, url=None, scratch='embedded', rows=40, "
-    "traffic=0, blocker=False, crash=False, x_arguments=(), progress=None)",
+    "traffic=0, blocker=False, crash=False, x_arguments=(), progress=None, cut_short=None)",
     "trace": "(config='alembic.ini', *, revisions=None, scratch='embedded', rows=2000, blocker_s=0.0, x_arguments=(), "
     "cut_short=None)",
     "review": "(config='alembic.ini', *, revisions=None, pending=False, url=None, scratch='embedded', rows=2000, "

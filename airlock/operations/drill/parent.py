@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
@@ -19,7 +19,8 @@ from airlock.operations.drill.messages import (
     WantsRole,
 )
 from airlock.operations.drill.order import laid_out
-from airlock.records.drill import NOT_EXAMINED, DrillProgress, DrillReport, RevisionProof
+from airlock.records.drill import NOT_EXAMINED, CutShort, DrillProgress, DrillReport, RevisionProof
+from airlock.records.errors import Terminated
 from airlock.scratch.isolation import ChildFailed, Leash, isolated, prepare
 from airlock.scratch.loading import opened
 from airlock.scratch.servers import scratch_server
@@ -52,13 +53,15 @@ def drill(
     crash: bool = False,
     x_arguments: Sequence[str] = (),
     progress: Callable[[DrillProgress], None] | None = None,
+    cut_short: Callable[[DrillReport], None] = lambda _: None,
 ) -> DrillReport:
     """Rehearse the revisions of a range in scratch databases and tell what was proved.
 
     `last` keeps the range's last so many; `start` names the heads a target stands at: what it lacks is examined.
     No target is contacted. Every revision of the range gets a verdict, the same whatever the range. One scratch database
     serves on as long as each revision leaves it as its upgrade did; else the next starts in a copy of one that was only
-    ever upgraded. A long range is drilled in parts at once, a core and an embedded server each.
+    ever upgraded. A long range is drilled in parts at once, a core and an embedded server each. Where an exception ends it, a
+    signal's too, `cut_short` gets the verdicts there are; by then the scratch databases are dropped and the servers stopped.
     Raises NotExamined where there is no scratch server or env.py does not run on it.
     """
     began = time.perf_counter()
@@ -77,57 +80,79 @@ def drill(
     telling = side_by_side.InOrder(progress or (lambda _: None), len(ranges))
     leash = Leash()
 
-    def part(number: int, positions: range) -> _Part:
+    runs: dict[int, _Run] = {}
+
+    def part(number: int, positions: range) -> None:
         with scratch_server(scratch, like_major) as server, contextlib.ExitStack() as kept:
-            run = _Run(
+            runs[number] = run = _Run(
                 server, lambda now: telling.told(number, now), arguments, places, order, kept, leash
             )  # fmt: skip
             run.go(positions)
             telling.ended(number)
             # The last one's server has all roles that the way up needs.
-            through = bool(examined) and positions.stop == len(places)
-            return _Part(server.version, run, whole_way.stops(server, asked, leash) if through else {})
+            if examined and positions.stop == len(places):
+                run.stops = whole_way.stops(server, asked, leash)
 
-    done = side_by_side.run(part, ranges, leash)
-    return _report(
-        done, [one for one in order if one.revision in examined], rows, traffic, crash=crash, began=began
-    )
+    def report(ended: BaseException | None = None) -> DrillReport:
+        chosen = [one for one in order if one.revision in examined]
+        done = [runs[number] for number in sorted(runs)]
+        return _report(done, chosen, rows, traffic, crash=crash, began=began, ended=ended)
 
-
-@dataclass(frozen=True)
-class _Part:
-    """What one part of a range came to; `stopped` is what the whole way says, from the last part."""
-
-    server_version: str
-    run: _Run
-    stopped: dict[str, str]
+    try:
+        side_by_side.run(part, ranges, leash)
+    except BaseException as error:
+        leash.end()
+        if any(run.proofs for run in runs.values()):
+            cut_short(report(error))
+        raise
+    return report()
 
 
 def _report(
-    done: Sequence[_Part],
+    runs: Sequence[_Run],
     examined: Sequence[RevisionFacts],
     rows: int,
     traffic: int,
     *,
     crash: bool,
     began: float,
+    ended: BaseException | None,
 ) -> DrillReport:
-    runs = [one.run for one in done]
-    found = whole_way.judged(done[-1].stopped, [proof for run in runs for proof in run.proofs])
+    stops = next((run.stops for run in runs if run.stops is not None), None)
+    found = whole_way.judged(stops or {}, [proof for run in runs for proof in run.proofs])
     proofs = {proof.revision: proof for proof in found}
+    begun = {run.at for run in runs}
+    by = _name(ended) if ended else ""
     complete = tuple(
         proofs.get(one.revision)
-        or RevisionProof(one.revision, one.title, NOT_EXAMINED, "the drill did not get to it")
+        or RevisionProof(one.revision, one.title, NOT_EXAMINED, _why(by, begun=one.revision in begun))
         for one in examined
     )
+    left = tuple(one.revision for one in examined if one.revision not in proofs)
     fills = {name: fill for run in runs for name, fill in run.fills.items()}
     rates = {name: rate for run in runs for name, rate in run.rates.items()}
     return DrillReport(
-        done[-1].server_version, complete, tuple(fills[name] for name in sorted(fills)),
+        runs[-1].server.version, complete, tuple(fills[name] for name in sorted(fills)),
         tuple(dict.fromkeys(role for run in runs for role in run.roles)), rows, traffic, crash,
         (time.perf_counter() - began) * 1000, sum(run.rows_made for run in runs), sum(run.fill_ms for run in runs),
-        tuple(rates[name] for name in sorted(rates)),
+        tuple(rates[name] for name in sorted(rates)), CutShort(by, left, stops is not None) if ended else None,
     )  # fmt: skip
+
+
+def _name(ended: BaseException) -> str:
+    """Name what ended a drill: a signal, or an error by its line."""
+    if isinstance(ended, Terminated):
+        return ended.signal.name
+    if isinstance(ended, KeyboardInterrupt):
+        return "SIGINT"
+    return ended.line if isinstance(ended, ChildFailed) else str(ended) or type(ended).__name__
+
+
+def _why(by: str, *, begun: bool) -> str:
+    """Say why a revision of the range has no proof."""
+    if not by:
+        return "the drill did not get to it"
+    return f"the drill was stopped {'while it examined this' if begun else 'before it got to it'}: {by}"
 
 
 class _Run:
@@ -149,6 +174,9 @@ class _Run:
         self.template: ScratchDatabase | None = None
         self.way = Ascent()
         self.proofs: list[RevisionProof] = []
+        # The revision that is being examined, and what the whole way says where this run has taken it.
+        self.at = ""
+        self.stops: dict[str, str] | None = None
         self.fills: dict[str, Fill] = {}
         self.roles: list[str] = []
         self.rows_made, self.fill_ms = 0, 0.0
@@ -190,6 +218,7 @@ class _Run:
                 for message in self._child("prove", database, position):
                     if isinstance(message, DrillProgress):
                         current = message
+                        self.at = "" if message.phase == "building" else message.revision
                     elif isinstance(message, At):
                         stands, current = message.stands, None
                     elif isinstance(message, RevisionProof):

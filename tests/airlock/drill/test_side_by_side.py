@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from airlock.scratch.isolation import Leash, isolated
 from airlock.scratch.servers import ScratchDatabase
 from tests.airlock.drill.foreign import foreign
 from tests.airlock.histories import Revision, write_project
+from tests.airlock.running import command, environment
 
 SLEEP = "tests.airlock.scratch.functions_for_isolation:sleep"
 
@@ -71,6 +75,67 @@ def told(report: DrillReport) -> list[object]:
     proofs = [dataclasses.replace(one, ms=Timings()) for one in report.revisions]
     fills = [dataclasses.replace(one, ms=0.0) for one in report.fills]
     return [report.server_version, proofs, fills, report.roles, report.exit_code]
+
+
+def made(name: str) -> Revision:
+    return Revision(name, f"op.execute('CREATE TABLE {name} (id int)')", f"op.execute('DROP TABLE {name}')")
+
+
+def runs(pid: int) -> bool:
+    """Tell whether a process is there and not only waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_drill_that_is_stopped_says_what_it_proved(tmp_path: Path, number: signal.Signals) -> None:
+    """By a signal while a revision sleeps: verdicts below it, what was not reached, in each form; nothing is left running."""
+    sleeps = Revision(
+        "sleeps",
+        "import os, pathlib, time\n"
+        "server = op.get_bind().exec_driver_sql('SELECT pg_backend_pid()').scalar()\n"
+        "pathlib.Path('half').write_text(f'{os.getpid()} {server}')\n"
+        "os.rename('half', 'asleep')\n"
+        "time.sleep(600)",
+    )
+    ini = write_project(tmp_path, [made("first"), made("second"), sleeps, made("third")])
+    words = ("drill", "--rows", "1", "--out", "told", *(["--json"] if number == signal.SIGINT else []))
+    with subprocess.Popen(
+        command(ini, *words), env=environment(None), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:  # fmt: skip
+        while not (tmp_path / "asleep").exists() and running.poll() is None:
+            time.sleep(0.05)
+        pids = [int(one) for one in (tmp_path / "asleep").read_text().split()]
+        assert all(runs(one) for one in pids)
+        # The server's first process is the parent of those that serve connections.
+        pids.append(int(Path(f"/proc/{pids[1]}/stat").read_text().rpartition(")")[2].split()[1]))
+        running.send_signal(number)
+        out, err = running.communicate(timeout=100)
+    assert running.returncode == 128 + number, err
+    assert err.splitlines()[-1] == f"airlock: Stopped by {number.name}."
+    assert [one for one in pids if runs(one)] == []
+    written = json.loads((tmp_path / "told" / "drill.json").read_text())
+    assert [one["verdict"] for one in written["revisions"]] == [
+        "proved",
+        "proved",
+        "not examined",
+        "not examined",
+    ]
+    assert [one["reason"] for one in written["revisions"][2:]] == [
+        f"the drill was stopped while it examined this: {number.name}",
+        f"the drill was stopped before it got to it: {number.name}",
+    ]
+    assert written["cut_short"] == {"by": number.name, "left": ["sleeps", "third"], "whole_way": False}
+    line = f"stopped: {number.name}; 2 of 4 revisions not examined (sleeps and third); the whole way up in one run not taken"
+    assert line in (tmp_path / "told" / "drill.html").read_text()
+    if number == signal.SIGINT:
+        assert json.loads(out) == written
+    else:
+        assert "= first  proved" in out and "= second  proved" in out and f"  {line}\n" in out, out
+        assert out.splitlines()[-1].startswith("not examined: 4 revisions, 2 proved and 2 not examined (")
 
 
 @pytest.mark.proof
