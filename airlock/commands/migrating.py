@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from airlock import api
 from airlock.commands.progress_line import Live
 from airlock.records.errors import Usage
-from airlock.records.secrets import scrub
+from airlock.records.secrets import scrub, without_passwords
 from airlock.records.upgrade import DOWN, UP, Blocked, Rehearsal, Retrying, StepBegun, Verdict
 from airlock.reports import upgrade as text
 
@@ -79,7 +79,7 @@ def go(arguments: argparse.Namespace, direction: str) -> int:
         from airlock.project.project import Project
 
         project = Project.open(arguments.config, arguments.x)
-        sys.stdout.write(scrub(write_sql(project, arguments.target, direction)))
+        sys.stdout.write(without_passwords(write_sql(project, arguments.target, direction)))
         return 0
     losses: dict[str, Any] = {}
     if direction == DOWN:

@@ -196,7 +196,8 @@ def _configuration(error: BaseException) -> AirlockError:
             "env.py's URL names a dialect that SQLAlchemy does not know.",
             then="postgresql:// in sqlalchemy.url of the ini, or where env.py has it from; --url replaces the rest",
         )
-    if name == "ArgumentError":
+    # The same class is raised of whatever SQLAlchemy is called with, in a revision too; its texts of URLs repeat them.
+    if name == "ArgumentError" and "URL" in text:
         return Usage("SQLAlchemy could not read the URL that env.py gave it.")
     return RevisionFailed(f"{name}: {text}" if text else f"{name}.")
 

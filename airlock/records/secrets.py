@@ -1,6 +1,7 @@
 """Passwords that must never reach a reader, and their removal from text.
 
-Whoever parses a URL remembers its password here; the door passes every line that it prints through `scrub`.
+Whoever parses a URL remembers its password here; the door passes every line that it prints through `scrub`, which takes out
+of others' errors also what tells nobody anything.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ _KEYWORD = re.compile(
     r"(?P<key>\b(?:password|passwd|pgpassword|sslpassword)\b\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s&'\",)]+)",
     re.IGNORECASE,
 )
+
+# Where an object lay in memory, as Python shows it: another one at each run. In HTML the bracket is escaped.
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}(?=>|&gt;)")
 
 
 def remember(secret: str | None) -> None:
@@ -57,7 +61,15 @@ def remember(secret: str | None) -> None:
 
 
 def scrub(text: str) -> str:
-    """Return the text without any password: the remembered ones, and those that stand in a URL or `password=`."""
+    """Return the text without any password, and without the addresses of objects: the same fault is the same line."""
+    return _ADDRESS.sub("", without_passwords(text))
+
+
+def without_passwords(text: str) -> str:
+    """Return the text without any password: the remembered ones, and those that stand in a URL or `password=`.
+
+    For what is run, not only read (a script of SQL): nothing else of it may change.
+    """
     text = _USERINFO.sub(rf"\g<scheme>\g<user>:{MASK}@", text)
     text = _KEYWORD.sub(rf"\g<key>{MASK}", text)
     for secret in sorted(_known, key=len, reverse=True):

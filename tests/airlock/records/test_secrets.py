@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import urllib.parse
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import ArgumentError
 
+from airlock.database.server_errors import first_line
+from airlock.operations.drill.failures import one_line
 from airlock.records import secrets
+from airlock.records.secrets import scrub, without_passwords
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +67,19 @@ def test_text_without_secrets_is_left_alone() -> None:
     """Nothing is hidden that a reader needs."""
     text = "phase2.task is held by pid 4121 (reporting, 3 min). See https://example.org/a:b for more."
     assert secrets.scrub(text) == text
+
+
+def test_an_object_is_named_without_its_address() -> None:
+    """SQLAlchemy's own words, as a line and in a page; SQL that is to be run stays as it is."""
+    with pytest.raises(ArgumentError, match=r"<object object at 0x") as raised:
+        sa.select(object())  # type: ignore[call-overload]
+    for error in (first_line(raised.value), one_line(raised.value), scrub(str(raised.value))):
+        assert "got <object object>" in error and "0x" not in error
+    assert scrub(html.escape(str(raised.value))).endswith("got &lt;object object&gt;.")
+    assert scrub(f"{test_a_long_word_is_read_once!r}") == "<function test_a_long_word_is_read_once>"
+    for kept in ("mask 0xdeadbeef", "at 0xdeadbeef there", "INSERT INTO t VALUES (' at 0xdeadbeef')"):
+        assert scrub(kept) == kept
+    assert without_passwords("SELECT '<x at 0x7f0000000000>'") == "SELECT '<x at 0x7f0000000000>'"
 
 
 def test_a_long_word_is_read_once() -> None:

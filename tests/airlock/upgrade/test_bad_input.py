@@ -280,6 +280,13 @@ def test_a_revision_that_fails(tmp_path: Path, empty_database: Database) -> None
     assert rows(empty_database.url, "SELECT * FROM t") == []
 
 
+def test_the_same_fault_is_the_same_line(tmp_path: Path, empty_database: Database) -> None:
+    """What SQLAlchemy says of an object is told without its address, which is another one at each run."""
+    ini = write_project(tmp_path, [Revision("b1", "sa.select(object())")])
+    ran = forked.airlock(ini, "upgrade", url=empty_database.url)
+    check(ran, 40, "b1: ArgumentError: ", "got <object object>. (b1.py:12)")
+
+
 def test_the_log_keeps_no_secret(ini: Path, tmp_path: Path, free_port: int, empty_database: Database) -> None:
     """--log and --json are scrubbed like everything else; a log of a good run tells who did what, and when."""
     log = tmp_path / "events.log"
