@@ -95,6 +95,9 @@ def _of_driver(error: BaseException, steps: Steps) -> AirlockError:
             then="alembic stamp with the revision that the database matches",
         )
     found = classify(error)
+    if isinstance(error, KeyError) and _file_line(error, steps):
+        # Of the revision's own code: no setting that env.py looks for.
+        found = RevisionFailed(f"KeyError: {first_line(error)}")
     if isinstance(found, LockBudgetSpent):
         return LockBudgetSpent(_blocked(steps) if state == "55P03" else f"{_where(steps)}{found.message}.")
     if isinstance(found, RevisionFailed) and steps.progress.step is None:
