@@ -21,6 +21,7 @@ from airlock.samples.digests import (
 )
 from airlock.samples.fill import fill, with_requirements
 from airlock.samples.hours import odd_hours, zones_named
+from airlock.samples.lengths import longer_than
 from airlock.samples.sequences import Next, compare_sequences, read_sequences, set_sequences
 from airlock.samples.tables import Table, read_tables
 
@@ -40,6 +41,7 @@ __all__ = [
     "digests",
     "fill",
     "fresh_values",
+    "longer_than",
     "odd_hours",
     "read_sequences",
     "read_tables",

@@ -131,7 +131,8 @@ BY_TYPE: dict[str, Values] = {
     ),
     "bytea": Values(
         (Generator("convert_to(($i)::text, 'UTF8')"), Generator("sha256(($i)::text::bytea)")),
-        ("''", r"'\x00ff'"),
+        # The longest is as long as the longest text.
+        ("''", r"'\x00ff'", "decode(repeat('00ff416c', 2600), 'hex')"),
     ),
     "json": Values(
         (Generator("json_build_object('n', $i, 'text', 'sample')"), Generator("json_build_array($i)")),

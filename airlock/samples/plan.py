@@ -27,6 +27,8 @@ _APART = 37
 _FEW = 100
 # Of so many times the rows those are taken whose foreign keys lead to rows that a CHECK lets stand together.
 _CHOSEN = 8
+# What is cut to a length: the last of their edges is the longest.
+_CUT = frozenset({"text", "character varying", "bytea"})
 _NONE: Mapping[str, tuple[str, ...]] = {}
 
 
@@ -111,8 +113,9 @@ def make_plan(
         usual = found.generators[0]
         plan.usual[column.name] = _apart(usual, alike[usual.sql], digits=not plan.is_unique(column.name))
         alike[usual.sql] += 1
-        if edges and _may_stand_at_the_edge(table, column):
-            plan.edges[column.name] = (*found.edges, *more.get(column.type, ()))[:MOST_EDGES]
+        if edges:
+            found_more = more.get(column.type, ())
+            plan.edges[column.name] = _edges(table, column, found, found_more)[:MOST_EDGES]
         if nulls and column.nullable:
             plan.nulls.add(column.name)
     _make_room(plan, parents)
@@ -132,11 +135,17 @@ def _apart(usual: Generator, earlier: int, *, digits: bool) -> Generator:
     return replace(usual, sql=usual.at(f"(($i) + {_APART * earlier})"))
 
 
-def _may_stand_at_the_edge(table: Table, column: Column) -> bool:
+def _edges(table: Table, column: Column, values: Values, more: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the values at the edge that a column may hold; `more` are those that are the same for every column of its type."""
+    if column.type == "text" and (column.length is not None or column.fits is not None):
+        more = ()  # a later form of the table has no room for longer ones
     unique = any(column.name in one.columns for one in table.uniques)
     if unique and any(one.expressions for one in table.uniques):
-        return False
-    return not unique or column.category in {"S", "D"}
+        # Short ones may be alike to an expression: lower, trim.
+        return values.edges[-1:] if column.type in _CUT else ()
+    return (
+        (*values.edges, *more) if not unique or column.category in {"S", "D"} or column.type in _CUT else ()
+    )
 
 
 def _choose_keys(plan: Plan, parents: Mapping[int, int]) -> None:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from airlock.samples.tables import Column
 
 _TEXT_TYPES = frozenset({"text", "character varying", "character", "name", "citext", '"char"'})
+_LONG_TYPES = frozenset({"text", "character varying"})
 # What no fixed list of values can be for: other types take their turn with them.
 _SHORT_TEXT = 14
 # Past what texts are often cut to: 255, 1000, 4000, 5000, 10000.
-_LONG = 10_400
+_LONG, _LONGEST = 10_400, 100_000
 _MOST_EDGES_OF_A_PART = 2
 # Of elements that are no plain types: enums, composites, ranges, multiranges.
 _KINDS = frozenset({"e", "c", "r", "m"})
@@ -153,7 +154,7 @@ def _text(column: Column) -> Values:
         "'''quoted\" \\ % :colon'",
         "'Ünïcødé ☃ 𝄞'",
         r"E' two\n  lines,\tindented '",
-        f"repeat('longest ', {1 + min(length or _LONG, _LONG) // 8})",
+        f"repeat('longest ', {1 + min(length or _LONG, _LONGEST) // 8})",
     ]
     limit = _LONG if length is None else length
     return Values(
@@ -213,6 +214,7 @@ def _array(column: Column) -> Values | None:
             f"ARRAY[{element.at('1')}, {element.at('0')}, {element.at('1')}]",
             # Beginning elsewhere than at 1.
             f"'[0:1]=' || (ARRAY[{element.at('0')}, {element.at('1')}])::text",
+            *([f"ARRAY[{found.edges[-1]}]"] if inner.type in _LONG_TYPES else []),
         ),
     )
 

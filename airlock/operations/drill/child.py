@@ -63,7 +63,10 @@ class _Place:
         ledger = Ledger.open(database, label, rows)
         ledger.search_path, ledger.made, ledger.fills = way.search_path, dict(made), dict(way.fills)
         sources = [one.path.read_text() for one in project.revisions()]
-        ledger.edges = samples.odd_hours(ledger.reading, samples.zones_named(sources))
+        ledger.edges = {
+            **samples.odd_hours(ledger.reading, samples.zones_named(sources)),
+            **samples.longer_than(sources),
+        }
         state = ledger.read()
         named = [name for name in state.tables() if name.endswith(f".{plain(ran.version_table)}")]
         if label not in named and len(named) == 1:

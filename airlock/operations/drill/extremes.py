@@ -5,6 +5,7 @@ The revision would fail on such rows of the target too: the proof's note says so
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from airlock.database.server_errors import sqlstate
@@ -47,10 +48,11 @@ def is_too_long(error: BaseException) -> bool:
     return sqlstate(error) == _TOO_LONG
 
 
-def tame(ledger: Ledger, names: Collection[str], *, texts: bool = False) -> tuple[str, ...]:
+def tame(ledger: Ledger, names: Collection[str], *, texts: bool = False, source: str = "") -> tuple[str, ...]:
     """Replace values near the edge of their type in some tables; commit, and return the columns that were changed.
 
-    `texts` are shortened, in place of all others.
+    `texts` are shortened, in place of all others. Columns are spared that a revision's `source` may give another type by an
+    expression: what it cuts of their values would not be seen.
     Columns of keys are left alone, and those whose CHECKs refuse the ordinary value.
     """
     changed = []
@@ -59,7 +61,7 @@ def tame(ledger: Ledger, names: Collection[str], *, texts: bool = False) -> tupl
         kept |= {name for key in table.foreign_keys for name in key.columns}
         for column in table.columns:
             edge = _long(column) if texts else _edge(column)
-            if edge is None or column.name in kept or column.identity:
+            if edge is None or column.name in kept or column.identity or _is_converted(source, column.name):
                 continue
             condition, value = edge
             statement = (
@@ -75,6 +77,13 @@ def tame(ledger: Ledger, names: Collection[str], *, texts: bool = False) -> tupl
             except client.Error:
                 continue
     return tuple(changed)
+
+
+def _is_converted(source: str, name: str) -> bool:
+    again = re.search(rf"(?i)(?<!\w){re.escape(name)}(?!\w)\W+(?:set\s+data\s+)?type\b[^;]*\busing\b", source)
+    return again is not None or (
+        "postgresql_using" in source and re.search(rf"\b{re.escape(name)}\b", source) is not None
+    )
 
 
 def _long(column: Column) -> tuple[str, str] | None:

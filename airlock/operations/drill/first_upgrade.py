@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill import cast_demands, compare, extremes, failures, spellings
+from airlock.operations.drill import cast_demands, compare, extremes, failures, own_cuts, spellings
 from airlock.operations.drill.downgrade import no_way_down
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted, refused
@@ -88,18 +89,27 @@ def _up_on_spellings(subject: Subject, changed: tuple[str, ...], type_: str) -> 
 
 def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
     """Upgrade once more without values at the edge of their type, where it computed past one."""
-    if not extremes.is_past_the_edge(error) or not extremes.tame(subject.ledger, _filled(subject, before)):
+    if not extremes.is_past_the_edge(error):
         return None
-    now = subject.ledger.read()
-    try:
-        taken = subject.take("up")
-    except Exception:  # noqa: BLE001  a revision may raise anything; rows that fit are tried next
+    tamed = _up_on_ordinary_values(subject, before)
+    if tamed is None:
         return None
+    now, taken = tamed
     why = (
         f"the upgrade fails on values at the edge of their type ({failures.one_line(error)}): "
         "ordinary ones took their place"
     )
     return FirstUpgrade(now, taken, noted([why]))
+
+
+def _up_on_ordinary_values(subject: Subject, before: State) -> tuple[State, StepTaken] | None:
+    """Upgrade without values at the edge, at first but for those that it converts itself; None where it raises once more."""
+    for source in (subject.facts.path.read_text(), ""):
+        if extremes.tame(subject.ledger, _filled(subject, before), source=source):
+            now = subject.ledger.read()
+            with contextlib.suppress(Exception):  # a revision may raise anything; the caller has another way
+                return now, subject.take("up")
+    return None
 
 
 def _filled(subject: Subject, state: State) -> set[str]:
@@ -130,19 +140,14 @@ def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrad
         found, _ = compare.structure(before, below)
         found, kept = compare.keep(found, subject.facts.kept)
         outcome = Outcome(tuple(found), tuple(kept))
-        ledger.fill(names & below.tables(), required=required)
-        fitting = ledger.read()
         try:
-            step = subject.take("up")
+            fitting, step, required = own_cuts.go_up(subject, names & below.tables(), required)
         except Exception as error:
             # What it puts together in Python, or copies into another column: no demand of the tables tells its length.
-            if not extremes.is_too_long(error) or not extremes.tame(
-                ledger, _filled(subject, fitting), texts=True
-            ):
+            if not extremes.is_too_long(error):
                 raise
             first = failures.one_line(error)
-            fitting = ledger.read()
-            step = subject.take("up")
+            fitting, step, required = own_cuts.go_up(subject, names & below.tables(), required, ordinary=True)
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         lacking = needs(error, subject.gaps)
         why = not_examined(

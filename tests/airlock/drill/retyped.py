@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tests.airlock.drill.reached import Case, sql
@@ -19,7 +20,9 @@ class Retyped:
 
     def change(self, *, back: bool) -> str:
         """Spell the action of an ALTER TABLE."""
-        type_, using = (self.was.partition(" NOT NULL")[0], self.down) if back else (self.then, self.up)
+        type_, using = (
+            (re.split(" NOT NULL| UNIQUE", self.was)[0], self.down) if back else (self.then, self.up)
+        )
         spelled = using.replace("c$", self.name)
         return f"ALTER {self.name} TYPE {type_}{f' USING {spelled}' if spelled else ''}"
 
@@ -98,6 +101,26 @@ KEEPING = (
     Retyped("code", "code", "varchar(20)"),
     Retyped("closed", "path", "text", "c$::text", "c$::path"),
 )
+# Each cuts what is longer: rows must be that long, also under a unique key, and where they are made anew.
+CUTS = (
+    Retyped("left_of", "text UNIQUE", "varchar(40)", "left(c$, 40)"),
+    Retyped("substr_of", "text NOT NULL UNIQUE", "varchar(40)", "substr(c$, 1, 40)"),
+    Retyped("substring_of", "text", "varchar(3000)", "substring(c$ FROM 1 FOR 3000)"),
+    Retyped("cast_of", "text", "varchar(40)", "c$::varchar(40)"),
+    Retyped("shorter", "varchar(200) UNIQUE", "varchar(40)", "left(c$, 40)"),
+    Retyped("very_long", "text", "varchar(20000)", "left(c$, 20000)"),
+    Retyped("each", "text[]", "varchar(40)[]", "c$::varchar(40)[]"),
+    Retyped("rounded", "bigint", "integer", "(c$ % 2147483648)::integer"),
+    Retyped("bytes_of", "bytea", "bytea", "substring(c$ FROM 1 FOR 1000)"),
+    Retyped("unique_bytes", "bytea UNIQUE", "bytea", "substring(c$ FROM 1 FOR 1000)"),
+    Retyped("very_long_bytes", "bytea", "bytea", "substr(c$, 1, 20000)"),
+)
+# What the server refuses where it is longer loses nothing.
+ROOM = (
+    Retyped("refused", "varchar(200)", "varchar(40)"),
+    Retyped("refused_text", "text UNIQUE", "varchar(40)"),
+    Retyped("refused_number", "bigint", "integer"),
+)
 # It loses what no clock shows: not proved, and not refused.
 SKIPPED = (Retyped("local", "timestamp NOT NULL", "timestamptz", BERLIN, BERLIN),)
 # It loses what hardly a table has: proved with a note.
@@ -120,6 +143,34 @@ def case(name: str, columns: tuple[Retyped, ...]) -> Case:
     )
     return Case(name, made, sql(f"ALTER TABLE $t {there}"), sql(f"ALTER TABLE $t {back}"))
 
+
+def made_anew(name: str, columns: tuple[Retyped, ...]) -> Case:
+    """Make such a revision that refuses the first sample rows for another reason: they hold NULLs."""
+    one = case(name, columns)
+    return Case(
+        name, f"{one.columns}, n integer", f"{one.up}\n" + sql("ALTER TABLE $t ALTER n SET NOT NULL"),
+        f"{one.down}\n" + sql("ALTER TABLE $t ALTER n DROP NOT NULL"),
+    )  # fmt: skip
+
+
+# A second cut of what was cut; one before the type; one beside a number that has no successor.
+CUT_CASES = (
+    case("cuts", CUTS),
+    Case("cuts_again", "n integer", sql("ALTER TABLE t_cuts ALTER left_of TYPE varchar(20) USING left(left_of, 20)"),
+         sql("ALTER TABLE t_cuts ALTER left_of TYPE varchar(40)")),
+    made_anew("cuts_anew", (*CUTS, *ROOM)),
+    Case("updates_before", "s text UNIQUE, n integer",
+         sql("UPDATE $t SET s = left(s, 40)", "ALTER TABLE $t ALTER s TYPE varchar(40), ALTER n SET NOT NULL"),
+         sql("ALTER TABLE $t ALTER s TYPE text, ALTER n DROP NOT NULL")),
+    Case("beside_a_successor", "s bigint, n integer",
+         sql("ALTER TABLE $t ADD m integer", "UPDATE $t SET m = n + 1",
+             "ALTER TABLE $t ALTER s TYPE integer USING (s % 2147483648)::integer"),
+         sql("ALTER TABLE $t DROP m, ALTER s TYPE bigint")),
+    Case("beside_a_copy", "s text, x varchar(200), n integer",
+         sql("ALTER TABLE $t ADD short varchar(30)", "UPDATE $t SET short = initcap(x)",
+             "ALTER TABLE $t ALTER s TYPE varchar(40) USING left(s, 40)"),
+         sql("ALTER TABLE $t DROP short, ALTER s TYPE text")),
+)  # fmt: skip
 
 # Two columns of one kind, of which one overwrites the other; values that go with a part of their type.
 APART = (

@@ -9,7 +9,19 @@ import pytest
 import airlock
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
 from tests.airlock.drill.reached import write
-from tests.airlock.drill.retyped import APART, BOUNDS, KEEPING, LOSING, SKIPPED, TYPES, case
+from tests.airlock.drill.retyped import (
+    APART,
+    BOUNDS,
+    CUT_CASES,
+    CUTS,
+    KEEPING,
+    LOSING,
+    ROOM,
+    SKIPPED,
+    TYPES,
+    case,
+    made_anew,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,13 +30,15 @@ pytestmark = pytest.mark.proof
 
 
 def test_each_column_that_loses_values_is_named(tmp_path: Path) -> None:
-    """Scale, precision, blanks, zones, bounds, weights, parts of nested types; sound changes beside them are proved."""
+    """Scale, precision, blanks, zones, weights, parts of nested types, lengths; sound changes are proved."""
     cases = [
         case("losing", LOSING),
         case("keeping", KEEPING),
         case("skipped", SKIPPED),
         case("bounds", BOUNDS),
         *APART,
+        *CUT_CASES,
+        made_anew("room", ROOM),
     ]
     report = airlock.drill(write(tmp_path, cases, first=TYPES))
     proofs = {one.revision: one for one in report.revisions}
@@ -41,5 +55,10 @@ def test_each_column_that_loses_values_is_named(tmp_path: Path) -> None:
     assert proofs["bounds"].verdict == PROVED
     assert any("only while no array begins elsewhere than at 1" in note for note in proofs["bounds"].notes)
     assert {one.name: proofs[one.name].verdict for one in APART} == {one.name: REFUSED for one in APART}
+    assert {one.name: proofs[one.name].verdict for one in CUT_CASES} == {
+        one.name: REFUSED for one in CUT_CASES
+    }
+    assert named["cuts"] == named["cuts_anew"] == {one.name for one in CUTS}
+    assert proofs["room"].verdict == PROVED, proofs["room"]
     assert named["overwrites"] == {"b", "e", "g", "j", "l"}
     assert named["drops_a_part"] == {"c", "d"}
