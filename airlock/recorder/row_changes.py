@@ -225,6 +225,9 @@ def _renewed(sql: str, some: Sequence[Token], alias: str) -> Iterator[tuple[str,
             continue
         name = piece[0].text.strip('"') if piece[0].kind == NAME else piece[0].text.lower()
         mine, other = f"{alias}.{piece[0].text}", span(sql, piece[2:])
+        # `SET v = v` has triggers fire: no row could make it give another value.
+        if other in (piece[0].text, mine):
+            continue
         yield name, f"({mine})::text IS DISTINCT FROM ({other})::text"
 
 

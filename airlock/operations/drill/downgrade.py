@@ -95,16 +95,23 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
     values, judged, left_out = _values(subject, before, below, written, unsure or {})
-    stayed, more = trigger_rows.stayed(before, after, written, below)
-    found, kept = compare.keep([*found, *values, *stayed], subject.facts.kept)
-    notes += more
+    stayed = trigger_rows.stayed(before, after, written, below)
+    found, kept = compare.keep([*found, *values, *stayed.differences], subject.facts.kept)
+    trails, kept_trails = compare.keep(list(stayed.trails), subject.facts.kept)
+    notes += stayed.notes
     outcome = noted(lessons).then(
         judged,
         *(
             not_examined(f"{name} holds too many rows to tell what was written meanwhile from what was there")
             for name in compare.incomparable(before, below, written.blurred)
         ),
-        Outcome(tuple(found), tuple(kept), tuple(notes)),
+        *(
+            not_examined(
+                f"{one.object} holds {one.after}: whether they stay says kept = {{{one.object!r}: 'why'}} in the revision"
+            )
+            for one in trails
+        ),
+        Outcome(tuple(found), (*kept, *kept_trails), tuple(notes)),
         *_unfilled(subject, (up.step, step), before, after, below),
     )
     losses = interim_writes.losses(written, below)

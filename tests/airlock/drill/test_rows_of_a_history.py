@@ -156,7 +156,7 @@ def test_a_freedom_that_is_granted_is_said_with_the_query_that_counts_its_use(ru
 
 
 def test_an_audit_trail_is_told_as_what_it_is(run: Run) -> None:
-    """A trail that was kept before grows, with a note; one that comes with the revision leaves rows behind: a difference."""
+    """Of a trail that was kept before, the revision says that it stays; one that comes with it leaves rows behind."""
     body = "BEGIN INSERT INTO log (n) VALUES (NEW.n); RETURN NEW; END"
 
     def trail(name: str, *changes: str) -> tuple[str, str]:
@@ -182,10 +182,35 @@ def test_an_audit_trail_is_told_as_what_it_is(run: Run) -> None:
         Revision("says", *trail("says", "UPDATE a_says SET n = n # 1"), extra="kept = {'public.log_says': 'the trail stays'}"),
         Revision("trail", *trail("trail")),
         Revision("grows", flips, flips),
+        Revision("means", flips, flips, extra="kept = {'public.log_trail': 'the trail stays'}"),
     ])  # fmt: skip
-    assert verdicts(report)[1:] == [REFUSED, PROVED, PROVED, PROVED]
+    assert verdicts(report)[1:] == [REFUSED, PROVED, PROVED, NOT_EXAMINED, PROVED]
     (left,) = report.revisions[1].differences
     assert left.object == "public.log_leaves"
     assert "written by trigger public.a_leaves.trail, which comes with the revision" in str(left.after)
-    said = "rows more than before the upgrade, and trigger public.a_trail.trail writes there"
-    assert any(said in one for one in report.revisions[4].notes)
+    assert "rows more, and trigger public.a_trail.trail writes there" in report.revisions[4].reason
+    assert [one.object for one in report.revisions[5].kept] == ["public.log_trail"]
+
+
+def test_rows_that_an_upgrade_brings_go_with_it(run: Run) -> None:
+    """Seeds that stay are rows left behind; what a rule that stays has written is the revision's to say."""
+    first = sql(
+        "CREATE TABLE a (id serial PRIMARY KEY, v text UNIQUE)",
+        "CREATE TABLE bare (v text)",
+        "CREATE TABLE b (id int PRIMARY KEY, v text)",
+        "CREATE TABLE ruled (v text)",
+        "CREATE RULE r AS ON UPDATE TO b DO ALSO INSERT INTO ruled (v) VALUES (NEW.v)",
+    )
+    finds = "INSERT INTO a (v) VALUES ('found again') ON CONFLICT DO NOTHING"
+    report = run([
+        Revision("first", first, sql("DROP TABLE a, bare, b, ruled")),
+        Revision("seeds", sql("INSERT INTO bare SELECT 'seed'"), "pass"),
+        Revision("finds", sql(finds), "pass"),
+        Revision("means", sql(finds.replace("found", "kept")), "pass", extra="kept = {'public.a': 'whoever uses it'}"),
+        Revision("rules", sql("UPDATE b SET v = v || 'x'"), sql("UPDATE b SET v = left(v, -1)")),
+        Revision("splits", sql("CREATE TABLE c AS SELECT v FROM bare", "DELETE FROM bare"),
+                 sql("INSERT INTO bare SELECT v FROM c", "DROP TABLE c")),
+    ])  # fmt: skip
+    assert verdicts(report) == [PROVED, REFUSED, REFUSED, PROVED, NOT_EXAMINED, PROVED]
+    for proof in report.revisions[1:3]:
+        assert "1 row more, which the upgrade brought" in str(proof.differences[0].after)
