@@ -95,9 +95,9 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
     values, judged, left_out = _values(subject, before, below, written, unsure or {})
-    stayed = trigger_rows.stayed(before, after, written, below)
+    stayed = trigger_rows.stayed(before, after, written, below, up.step.acts)
     found, kept = compare.keep([*found, *values, *stayed.differences], subject.facts.kept)
-    trails, kept_trails = compare.keep(list(stayed.trails), subject.facts.kept)
+    unsaid, more_kept = compare.keep(list(stayed.unsaid), subject.facts.kept)
     notes += stayed.notes
     outcome = noted(lessons).then(
         judged,
@@ -109,9 +109,9 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
             not_examined(
                 f"{one.object} holds {one.after}: whether they stay says kept = {{{one.object!r}: 'why'}} in the revision"
             )
-            for one in trails
+            for one in unsaid
         ),
-        Outcome(tuple(found), (*kept, *kept_trails), tuple(notes)),
+        Outcome(tuple(found), (*kept, *more_kept), tuple(notes)),
         *_unfilled(subject, (up.step, step), before, after, below),
     )
     losses = interim_writes.losses(written, below)

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import interim_writes
+from airlock.recorder.row_changes import INSERT, MERGE, READ
 from airlock.records.difference import Difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from airlock.catalogue.fingerprint import Fingerprint
     from airlock.operations.drill.interim_writes import Meanwhile
     from airlock.operations.drill.state import State
+    from airlock.recorder.row_changes import Act
 
+_LOOKS = re.compile(r"\bCONFLICT\b|\bEXISTS\b|\bNOT\s+IN\b|\bEXCEPT\b|\bIS\s+NULL\b", re.IGNORECASE)
 _CALLED = re.compile(r'EXECUTE (?:FUNCTION|PROCEDURE) ((?:[\w$.]|"(?:[^"]|"")*")+)\(')
 
 
@@ -27,42 +30,55 @@ _CALLED = re.compile(r'EXECUTE (?:FUNCTION|PROCEDURE) ((?:[\w$.]|"(?:[^"]|"")*")
 class Stayed:
     """Rows that are there after a downgrade and were not before the upgrade.
 
-    `differences` are the revision's own. `trails` were written by triggers and rules that stay: whether they are meant to
-    stay too, the revision says, or nobody. `notes` tell of the others, which the downgrade may have moved there.
+    `differences` are the revision's own. `unsaid` were written by triggers and rules that stay, or are found again by the
+    next upgrade: whether they are meant to stay, the revision says, or nobody. `notes` tell of the others, which the
+    downgrade may have moved there.
     """
 
     differences: tuple[Difference, ...] = ()
-    trails: tuple[Difference, ...] = ()
+    unsaid: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def stayed(before: State, after: State, written: Meanwhile, below: State) -> Stayed:
-    """Tell of tables that hold more rows after the downgrade than before the upgrade. Reads what was read of them."""
-    differences, trails, notes = [], [], []
+def stayed(before: State, after: State, written: Meanwhile, below: State, sent: Collection[Act]) -> Stayed:
+    """Tell of tables that hold more rows after the downgrade than before the upgrade; `sent` is what the upgrade sent.
+
+    Reads what was read of them.
+    """
+    differences, unsaid, notes = [], [], []
     for table, more in interim_writes.left(before, after, written, below).items():
         there = before.digests[table].count
         brought = after.digests[table].count - there
         writing = list(writers(after.catalogue, table))
         own = [name for name in writing if name not in before.catalogue.objects]
-        rows = "1 row" if more == 1 else f"{more} rows"
         if own:
-            said = f"{rows} more, written by {', '.join(own)}, which comes with the revision"
+            said = f"{_rows(more)} more, written by {', '.join(own)}, which comes with the revision"
             differences.append(Difference(table, "rows", f"{there} rows", said))
         elif writing:
-            trails.append(
-                Difference(
-                    table, "rows", f"{there} rows", f"{rows} more, and {', '.join(writing)} writes there"
-                )
-            )
+            said = f"{_rows(more)} more, and {', '.join(writing)} writes there"
+            unsaid.append(Difference(table, "rows", f"{there} rows", said))
         elif brought > 0:
-            few = min(more, brought)
-            said = f"{'1 row' if few == 1 else f'{few} rows'} more, which the upgrade brought"
-            differences.append(Difference(table, "rows", f"{there} rows", said))
+            again = _finds_again(table, sent)
+            said = f"{_rows(min(more, brought))} more, which the upgrade brought{' and would find again' if again else ''}"
+            (unsaid if again else differences).append(Difference(table, "rows", f"{there} rows", said))
         else:
-            notes.append(
-                f"{table} holds {rows} more than before the upgrade, and not from those written meanwhile"
-            )
-    return Stayed(tuple(differences), tuple(trails), tuple(notes))
+            said = f"{_rows(more)} more than before the upgrade, and not from those written meanwhile"
+            notes.append(f"{table} holds {said}")
+    return Stayed(tuple(differences), tuple(unsaid), tuple(notes))
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
+
+
+def _finds_again(table: str, sent: Collection[Act]) -> bool:
+    """Tell whether an upgrade looks for its rows before it inserts them: in the statement, or in its own code."""
+    name = table.rpartition(".")[2].strip('"').lower()
+    inserts = [one for one in sent if one.kind in (INSERT, MERGE) and one.relation.lower() == name]
+    reads = any(
+        one.kind == READ and re.search(rf"\b{re.escape(name)}\b", one.text, re.IGNORECASE) for one in sent
+    )
+    return bool(inserts) and (reads or all(one.kind == MERGE or _LOOKS.search(one.text) for one in inserts))
 
 
 def writers(catalogue: Fingerprint, table: str) -> Iterator[str]:
