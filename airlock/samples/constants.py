@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import literal
 from airlock.samples.patterns import from_similar, samples
-from airlock.samples.values import null_of
+from airlock.samples.values import document, null_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,8 +73,7 @@ def _spelled(column: Column, named: Constants) -> Iterator[str]:
     elif column.type in _TIMES:
         yield from _times(strings, named)
     elif column.type in _JSON:
-        yield from (literal(json.dumps(one)) for one in _objects(strings, named))
-        yield from (literal(one) for one in strings if one[:1] in "{[" and one)
+        yield from _documents(document(column), strings, named)
     elif column.kind == "r":
         yield from _ranges(column, strings, named)
     elif column.type == "interval":
@@ -193,6 +192,19 @@ def _ranges(column: Column, strings: Sequence[str], named: Constants) -> Iterato
         yield f"{column.type}({one}::{cast}, NULL)"
     yield from (literal(one) for one in strings if one[:1] in "[(")
     yield "'empty'"
+
+
+def _documents(shape: str, strings: Sequence[str], named: Constants) -> Iterator[str]:
+    """Give documents of a shape, of any where it is empty."""
+    found = list(_objects(strings, named))
+    if shape.startswith("array"):
+        members = strings[:8] if shape == "array" else ()
+        found = [*([one] for one in members), *(one if isinstance(one, list) else [one] for one in found), []]
+    elif shape:
+        found = [one for one in found if isinstance(one, dict)]
+    begins = "[" if shape.startswith("array") else "{" if shape else "{["
+    yield from (literal(json.dumps(one)) for one in found)
+    yield from (literal(one) for one in strings if one[:1] and one[:1] in begins)
 
 
 def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:

@@ -17,7 +17,7 @@ from airlock.samples.plan import insert_sql, make_plan
 from airlock.samples.tables import Check, Table, read_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from airlock.samples.tables import Column
 
@@ -42,6 +42,7 @@ def fill(
     required: Mapping[str, Table] | None = None,
     analyze: bool = False,
     edges: Mapping[str, tuple[str, ...]] | None = None,
+    shaped: Callable[[Table], Table] | None = None,
 ) -> tuple[Fill, ...]:
     """Bring tables to at least `rows` rows each; report each table, with the reason where there are fewer.
 
@@ -49,10 +50,13 @@ def fill(
     `search_path` is the project's own, for its triggers; None leaves the session's. `made` maps a table to SQL that
     the project wrote to fill it. `required` gives tables as they will be after a revision that refused other rows:
     their CHECKs, uniques and NOT NULLs are satisfied as well, and small keys are left to the revision. `edges` gives SQL
-    of more values at the edge of a type, by its name. Every table is one transaction, committed; a table that refuses
+    of more values at the edge of a type, by its name. `shaped` describes a table with what is known of its JSON columns.
+    Every table is one transaction, committed; a table that refuses
     its rows is reported, not raised. Triggers fire as for anybody.
     """
     known = read_tables(connection, names=tables, exclude=exclude, targets=True)
+    if shaped is not None:
+        known = tuple(shaped(table) for table in known)
     return Filler(
         connection, known, search_path, dict(made or {}), dict(required or {}), dict(edges or {})
     ).fill([table for table in known if tables is None or table.label in tables], rows, analyze=analyze)

@@ -42,8 +42,9 @@ class Column:
     domain: str | None = None
     full: str = ""
     forms: tuple[str, ...] = ()
-    # Of a text: the column whose type it must be read as. Of JSON: "object" or "array", where nothing else will do.
+    # Of a text: the column whose type it must be read as.
     fits: Column | None = None
+    # Of JSON: "object", "object with KEY", "array" or "array of objects", where nothing else will do.
     shape: str = ""
     # Of an array: its elements' kind, and what their range or domain is over. Of a composite, or an array of them: its parts.
     element: str = ""

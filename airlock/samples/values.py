@@ -74,10 +74,28 @@ def _fitting(column: Column, then: Column) -> Values | None:
 
 _SHAPES = {
     "object": Values(
-        (Generator("jsonb_build_object('n', $i, 'name', 'sample ' || ($i), 'text', 'sample')"),), ("'{}'",)
+        (Generator("jsonb_build_object('n', $i, 'name', 'sample ' || ($i), 'text', 'sample')"),),
+        ("'{}'", '\'{"deep": {"er": [1, null, "ü"]}, "none": null}\''),
     ),
     "array": Values((Generator("jsonb_build_array('sample ' || ($i), 'other')"),), ("'[]'",)),
+    "array of objects": Values(
+        (
+            Generator(
+                "jsonb_build_array(jsonb_build_object('n', $i, 'name', 'sample ' || ($i)), '{}'::jsonb)"
+            ),
+        ),
+        ("'[]'",),
+    ),
 }
+
+
+def _shaped(shape: str) -> Values:
+    """Give documents of a shape; an object that a key is demanded of has it in every row."""
+    found, _, key = shape.partition(" with ")
+    if not key:
+        return _SHAPES[found]
+    more = f" || jsonb_build_object({_literal(key)}, 'sample ' || ($i))"
+    return Values(tuple(Generator(f"{one.sql}{more}") for one in _SHAPES[found].generators))
 
 
 def _values(column: Column) -> Values | None:
@@ -85,7 +103,7 @@ def _values(column: Column) -> Values | None:
     if column.fits is not None:
         return _fitting(column, column.fits)
     if column.shape:
-        return _SHAPES[column.shape]
+        return _shaped(column.shape)
     if kind == "e":
         labels = tuple(_literal(label) for label in column.labels)
         return Values((pool(labels, column),)) if labels else None
@@ -111,14 +129,21 @@ def _values(column: Column) -> Values | None:
     return Values(tuple(Generator(sql) for sql in brought)) if brought else None
 
 
+def document(column: Column) -> str:
+    """Tell what a JSON column's values are taken for, else what its default is; empty where neither tells."""
+    if column.shape or column.type not in {"json", "jsonb"}:
+        return column.shape
+    return {"'{": "object", "'[": "array"}.get((column.default or "")[:2], "")
+
+
 def _document(column: Column) -> Values:
     """Give documents; all objects, or all lists, where the column's default says which."""
-    known = BY_TYPE[column.type]
-    for place, begins in enumerate("{["):
-        if (column.default or "").startswith(f"'{begins}"):
-            alike = tuple(edge for edge in known.edges if edge.startswith(f"'{begins}"))
-            return Values((known.generators[place],), alike)
-    return known
+    known, shapes = BY_TYPE[column.type], ("object", "array")
+    if (shape := document(column)) not in shapes:
+        return known
+    place = shapes.index(shape)
+    alike = tuple(edge for edge in known.edges if edge.startswith(f"'{'{['[place]}"))
+    return Values((known.generators[place],), alike)
 
 
 def _literal(text: str) -> str:

@@ -48,6 +48,10 @@ _SAID = (
     (r"()cannot (?:call jsonb?_object_keys|call jsonb?_each|deconstruct).* on an? (?:array|scalar|non-object)", _OBJECT),
     (r"()cannot (?:call|deconstruct) .*(?:an array|array) as an object", _OBJECT),
     (r"()cannot delete from (?:scalar|array)", _OBJECT),
+    (r"()path element at position \d+ is not an integer", _OBJECT),
+    (r"()cannot delete from object using integer index", _ARRAY),
+    (r"()'(?:list|NoneType)' object is not a mapping", _OBJECT),
+    (r"()'dict' object has no attribute '(?:append|extend|remove|insert|sort)'", _ARRAY),
     (r"()cannot (?:set|replace) (?:a |an )?(?:path|existing).* in (?:a )?scalar", _OBJECT),
     (r"()cannot (?:extract elements from|get array length of) an? (?:object|scalar|non-array)", _ARRAY),
     (r"()cannot call jsonb?_array_elements(?:_text)? on a (?:non-array|scalar)", _ARRAY),
@@ -65,6 +69,8 @@ class Demand:
 def said(error: BaseException) -> Demand | None:
     """Read a demand from an error's message; None where it tells of none."""
     message = str(failures.origin(error))
+    if isinstance(error, KeyError) and re.fullmatch(r"'[\w.-]+'", message):
+        return Demand(f"{_OBJECT} with {error.args[0]}", "")
     for pattern, type_ in _SAID:
         found = re.search(pattern, message)
         if found is not None:
@@ -102,11 +108,15 @@ def meet(
 
 
 def _suspects(ledger: Ledger, table: Table, demand: Demand, source: str) -> Iterator[Column]:
-    wants_json = demand.type in (_OBJECT, _ARRAY)
+    wants_json = demand.type.startswith((_OBJECT, _ARRAY))
+    key = demand.type.partition(" with ")[2]
+    if key and re.search(rf"""\[\s*['"]{re.escape(key)}['"]""", source) is None:
+        return  # of a mapping of its own, asked for a value
     for column in table.columns:
         if column.identity or column.sequence is not None:
             continue
-        if not (column.category == "S" or (wants_json and column.type in _JSON)):
+        is_text = column.category == "S" and not (key and "loads(" not in source)
+        if not (is_text or (wants_json and column.type in _JSON)):
             continue
         if demand.value:
             if _holds(ledger, table, column, demand.value):
@@ -141,7 +151,7 @@ def _labels(ledger: Ledger, demand: Demand) -> tuple[str, ...]:
 
 def as_demanded(column: Column, demand: Demand, labels: tuple[str, ...] = ()) -> Column | None:
     """Describe the column as one whose values fit; `labels` are those of the enum that is demanded."""
-    if demand.type in (_OBJECT, _ARRAY):
+    if demand.type.startswith((_OBJECT, _ARRAY)):
         return dataclasses.replace(column, shape=demand.type.removeprefix("json "))
     if demand.type.startswith("enum "):
         then = (

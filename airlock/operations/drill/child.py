@@ -11,6 +11,7 @@ from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
 from airlock.operations.drill import failures
 from airlock.operations.drill.examination import examine
+from airlock.operations.drill.json_shapes import Shapes
 from airlock.operations.drill.messages import Ascent, At, Climbed, Finished, Options, WantsRole
 from airlock.operations.drill.only_upgraded import MissingRole, ascend
 from airlock.operations.drill.order import chosen, laid_out
@@ -67,6 +68,7 @@ class _Place:
             **samples.odd_hours(ledger.reading, samples.zones_named(sources)),
             **samples.longer_than(sources),
         }
+        ledger.shapes = Shapes(tuple(sources))
         state = ledger.read()
         named = [name for name in state.tables() if name.endswith(f".{plain(ran.version_table)}")]
         if label not in named and len(named) == 1:

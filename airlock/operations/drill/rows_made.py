@@ -20,6 +20,7 @@ from airlock.recorder import row_changes as reading
 from airlock.recorder.tokens import NAME, STRING, WORD, tokens
 from airlock.samples.constants import Constants, candidates
 from airlock.samples.digests import key_sql
+from airlock.samples.values import document
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -129,13 +130,16 @@ def _of_others(
 ) -> Iterator[str]:
     """Give the values of other columns that a statement names: of partners that hold its constants, and of the row itself."""
     for one in table.columns:
-        if one.name != column.name and one.type == column.type and one.name.lower() in words:
+        is_alike = one.type == column.type and document(one) in ("", document(column))
+        if one.name != column.name and is_alike and one.name.lower() in words:
             yield f"{SAME}{one.name}"
     for other in others:
         if other.label == table.label:
             continue
-        alike = [one for one in other.columns if one.type == column.type and one.name.lower() in words][:2]
-        for there, beside in itertools.product(alike, other.columns):
+        alike = [one for one in other.columns if one.type == column.type and one.name.lower() in words]
+        if document(column):
+            alike = [one for one in alike if document(one) == document(column)]
+        for there, beside in itertools.product(alike[:2], other.columns):
             if beside.name == there.name or beside.name.lower() not in words:
                 continue
             for value in candidates(beside, named)[:6]:

@@ -10,6 +10,7 @@ from airlock import samples
 from airlock.catalogue import fingerprint
 from airlock.drivers import client
 from airlock.drivers.spelling import literal
+from airlock.operations.drill.json_shapes import Shapes
 from airlock.operations.drill.messages import WORTH_COMPARING
 from airlock.project import environment
 from airlock.records.rows import Rate, Strangers
@@ -105,6 +106,8 @@ class Ledger:
     known: dict[str, samples.Table] = field(default_factory=dict)
     # More values at the edge of a type, as SQL by its name.
     edges: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    # What the history takes the values of JSON columns for.
+    shapes: Shapes = field(default_factory=Shapes)
     # Texts that a type reads as it reads another spelling, and spells otherwise itself.
     respelled: set[str] = field(default_factory=set)
     rows_made: int = 0
@@ -183,7 +186,7 @@ class Ledger:
         found = {name: there[name] for name in set(names) & there.keys()}
         if unread:
             read = samples.read_tables(self.reading, names=unread, exclude=[self.version_table])
-            found |= {table.label: table for table in read}
+            found |= {table.label: self.shapes.alike(table) for table in read}
         self.known.update(found)
         if self.last is not None:
             self.fresh.update(found)
@@ -229,6 +232,7 @@ class Ledger:
             required=required,
             analyze=self.wanted >= _WORTH_STATISTICS,
             edges=self.edges,
+            shaped=self.shapes.at_first,
         )
         self.fill_ms += (time.perf_counter() - began) * 1000
         self.rows_made += sum(one.made for one in done)
@@ -240,7 +244,7 @@ class Ledger:
         """Bring a table that has sample rows to more of them, where it takes more."""
         done = samples.fill(
             self.writing, count, tables=[name], exclude=[self.version_table], search_path=self.search_path,
-            required=required, edges=self.edges,
+            required=required, edges=self.edges, shaped=self.shapes.at_first,
         )  # fmt: skip
         self.rows_made += sum(one.made for one in done)
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airlock.operations.drill import drill
+from airlock.operations.drill.json_shapes import Shapes
 from airlock.recorder import plpgsql, probes
 from airlock.recorder.row_changes import acts
 from airlock.recorder.tokens import statements
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
-from tests.airlock.drill import reached_inside, reached_wide
+from airlock.samples.tables import Column, Table
+from tests.airlock.drill import reached_inside, reached_json, reached_wide
 from tests.airlock.drill.reached import FAULTY, SOUND, write
 from tests.airlock.histories import Revision, write_project
 
@@ -85,14 +87,14 @@ def test_sound_changes_are_proved_on_rows_that_they_name(tmp_path: Path) -> None
 @pytest.mark.proof
 def test_no_change_is_proved_that_a_body_makes_behind_a_branch_no_row_took(tmp_path: Path) -> None:
     """In triggers of the history and of the step, behind keys that cascade, rules, DEFAULTs, and in functions that convert."""
-    report = drill(write(tmp_path, (*reached_inside.FAULTY, *reached_wide.FAULTY)))
+    report = drill(write(tmp_path, (*reached_inside.FAULTY, *reached_wide.FAULTY, *reached_json.FAULTY)))
     assert [one.revision for one in report.revisions[1:] if one.verdict == PROVED] == []
 
 
 @pytest.mark.proof
 def test_sound_bodies_are_proved_on_rows_that_take_their_branches(tmp_path: Path) -> None:
     """Branches that the catalogue, the operation or constants decide hold no verdict back."""
-    report = drill(write(tmp_path, (*reached_inside.SOUND, *reached_wide.SOUND)))
+    report = drill(write(tmp_path, (*reached_inside.SOUND, *reached_wide.SOUND, *reached_json.SOUND)))
     assert [(one.revision, one.reason) for one in report.revisions[1:] if one.verdict != PROVED] == []
 
 
@@ -101,6 +103,32 @@ def test_no_change_is_proved_that_met_no_row_on_some_way(tmp_path: Path) -> None
     """In texts of several statements, DO blocks, functions, CTEs, raw cursors, loops, branches, arms and lists."""
     report = drill(write(tmp_path, FAULTY))
     assert [one.revision for one in report.revisions[1:] if one.verdict == PROVED] == []
+
+
+@pytest.mark.parametrize(
+    ("revisions", "shape"),
+    [
+        (["item SET x = 1 WHERE data ? 'k'"], "object"),
+        (["item SET x = data::jsonb ->> 'k'"], "object"),
+        (["item SET data = jsonb_set(coalesce(data, '{}'), '{k}', '1')"], "object"),
+        (["item FROM jsonb_array_length(data -> 'items')"], "object"),
+        (["item; payload = row.data; payload.get('k')"], "object"),
+        (["for a, b in all('SELECT id, data FROM item'): b['k']"], "object"),
+        (["item WHERE data @> '[1]'"], "array"),
+        (["item; for one in json.loads(row.data): one['k']"], "array of objects"),
+        (["item WHERE data ? 'k'", "item SET x = data -> 0"], "array"),
+        # Arrays at first, which the second revision has made objects of; a guard; another table; nothing.
+        (["item SET x = data -> 0", "item SET x = data -> 'k'"], ""),
+        (["item SET x = data ->> 'k' WHERE jsonb_typeof(data) = 'object'", "item SET x = data ->> 'k'"], ""),
+        (["items SET x = data -> 'k'"], ""),
+        (["item; metadata['k']; sa.Column('data', JSONB)"], ""),
+    ],
+)
+def test_a_document_is_what_the_history_takes_it_for(revisions: list[str], shape: str) -> None:
+    """Operators, functions and methods beside a column's name say it; what revisions disagree about stays open."""
+    column = Column("data", 1, "jsonb", "b", "U", False, True, None, None, None, None, "")
+    table = Table(1, "public", "item", (column,))
+    assert Shapes(tuple(revisions)).alike(table).columns[0].shape == shape
 
 
 def test_acts_are_read_from_statements_not_from_their_literals() -> None:

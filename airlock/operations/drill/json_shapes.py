@@ -1,0 +1,181 @@
+"""Which documents a history takes the values of JSON columns for: objects, arrays, or either.
+
+Read from the text of the revisions, SQL and Python alike: an operator, a function or a method that stands beside the
+column's name. What a step fails on is learnt from its error, in `cast_demands`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from airlock.samples.values import document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from airlock.samples import Table
+    from airlock.samples.tables import Column
+
+_JSON = frozenset({"json", "jsonb"})
+_OBJECT, _ARRAY, _ARRAY_OF_OBJECTS = "object", "array", "array of objects"
+_CLOSED = r"""["'`]?(?:\s+AS\s+jsonb?\b)?\)*(?:\\?:\\?:jsonb?\b)?\)*"""
+_KEY = r"""['"][A-Za-z_$]"""
+_PATH = r"""(?:ARRAY\s*\[\s*'|'\{\s*"?)"""
+_TYPED = r"jsonb?_"
+# Behind a value that is not asked for a part of it.
+_WHOLE = r"""(?!["']?\]?\s*(?:->|\#[>-]|\[|=|\\?:\\?:jsonb?\s*(?:->|\#[>-])|\.(?!copy\()))"""
+# `@` stands for the column and what may close behind its name.
+_OF_OBJECTS = (
+    rf"@\s*->>?\s*{_KEY}",
+    rf"@\s*#(?:>>?|-)\s*{_PATH}[A-Za-z_]",
+    r"@\s*(?:\|\||@>)\s*(?:CAST\s*\(\s*)?'\s*\{",
+    rf"@\s*\|\|\s*{_TYPED}(?:build_)?object\b",
+    rf"{_TYPED}(?:object_keys|each|each_text|to_record)\s*\(\s*@<",
+    rf"{_TYPED}populate_record\s*\([^()]*(?:\([^()]*\))?[^()]*,\s*@<",
+    rf"{_TYPED}(?:set|set_lax|insert)\s*\(\s*@<\s*,\s*{_PATH}[A-Za-z_]",
+    rf"{_TYPED}extract_path(?:_text)?\s*\(\s*@<\s*,\s*'[A-Za-z_]",
+    r"coalesce\s*\(\s*@<\s*,\s*'\{",
+    # Python; a subscript also in SQL.
+    rf"@\s*\[\s*{_KEY}",
+    rf"@\s*\.(?:get|pop|setdefault)\(\s*(?:{_KEY}|[a-zA-Z_])",
+    r"@\s*\.(?:(?:items|keys|values)\(\s*\)|update\(\s*[\w{*])",
+    rf"""@\s*\.op\(\s*['"]->>?['"]\s*\)\(\s*{_KEY}""",
+    r"\bdict\(\s*@<",
+    r"\*\*\s*@<",
+    r"@\s*or\s*(?:\{\}|dict\(\))",
+)
+_OF_ARRAYS = (
+    r"@\s*->>?\s*\(?-?\d",
+    rf"@\s*#(?:>>?|-)\s*{_PATH}-?\d",
+    r"@\s*(?:\|\||@>)\s*(?:CAST\s*\(\s*)?'\s*\[",
+    rf"@\s*\|\|\s*{_TYPED}build_array\b",
+    rf"{_TYPED}(?:array_elements|array_elements_text|array_length|to_recordset)\s*\(\s*@<",
+    rf"{_TYPED}(?:set|set_lax|insert)\s*\(\s*@<\s*,\s*{_PATH}-?\d",
+    r"coalesce\s*\(\s*@<\s*,\s*'\[",
+    r"@\s*\[\s*-?\d+\s*\]",
+    r"@\s*\.(?:append|extend|remove|insert(?=\(\s*\d)|sort)\(",
+    r"\bfor\s+\w+\s+in\s+@<\s*(?:or\s*\[\]\s*)?\)?\s*[:\])}]",
+    r"\blist\(\s*@<",
+    r"@\s*or\s*(?:\[\]|list\(\))",
+)
+# Of an object's keys, and as well of an array's strings.
+_OF_EITHER = (
+    rf"@\s*\\*\?[|&]?\s*(?:{_KEY}|array\b)",
+    r"@\s*-\s*'[A-Za-z_]",
+    rf"{_KEY}[\w-]*['\"]\s+(?:not\s+)?in\s+@<",
+    r"""@\s*\.(?:has_key\(|op\(\s*['"]\?)""",
+)
+_GUARDS = (rf"{_TYPED}typeof\s*\(\s*@<", r"isinstance\(\s*@<\s*,")
+_ELEMENTS = (
+    rf"{_TYPED}array_elements\s*\(\s*@<\s*\)\s*(?:WITH\s+ORDINALITY\s+)?(?:AS\s+)?(\w+)",
+    r"\bfor\s+(\w+)\s+in\s+@<",
+)
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The sources of a history's revisions, the lowest first, and what was found in them."""
+
+    sources: tuple[str, ...] = ()
+    found: dict[tuple[str, str], tuple[str, bool]] = field(default_factory=dict)
+
+    def alike(self, table: Table) -> Table:
+        """Describe the table with JSON columns whose values are what every revision takes them for."""
+        return self._shaped(table, at_first=False)
+
+    def at_first(self, table: Table) -> Table:
+        """Describe it as the first revision that tells takes its values: another may make arrays into objects."""
+        return self._shaped(table, at_first=True)
+
+    def _shaped(self, table: Table, *, at_first: bool) -> Table:
+        if not self.sources or not any(one.type in _JSON for one in table.columns):
+            return table
+        columns = tuple(
+            replace(one, shape=self._of(table, one, at_first=at_first))
+            if one.type in _JSON and not one.shape
+            else one
+            for one in table.columns
+        )
+        return replace(table, columns=columns)
+
+    def _of(self, table: Table, column: Column, *, at_first: bool) -> str:
+        place = (table.name, column.name)
+        if place not in self.found:
+            told = list(self._told(*place))
+            weak = _OBJECT if any(not one for one in told) and not document(column) else ""
+            strong = [one for one in told if one]
+            self.found[place] = strong[0] if strong else weak, len({one.split()[0] for one in strong}) <= 1
+        shape, agreed = self.found[place]
+        return shape if agreed or at_first else ""
+
+    def _told(self, table: str, column: str) -> Iterator[str]:
+        """Give what each revision that names both takes values for, empty for what may be either; nothing where one asks."""
+        naming = [one for one in self.sources if _names(one, table) and _names(one, column)]
+        read = [(source, _spelled(source, column)) for source in naming]
+        if any(_finds(_GUARDS, source, names) for source, names in read):
+            return
+        for source, names in read:
+            for part in _ways(source):
+                objects, arrays = _finds(_OF_OBJECTS, part, names), _finds(_OF_ARRAYS, part, names)
+                if objects != arrays:
+                    yield _OBJECT if objects else _array(part, names)
+                    break
+            else:
+                if _finds(_OF_EITHER, source, names):
+                    yield ""
+
+
+def _names(source: str, name: str) -> bool:
+    return re.search(rf"\b{re.escape(name)}\b", source) is not None
+
+
+def _spelled(source: str, column: str) -> str:
+    """Match the column, and the variables that hold its value."""
+    held = rf"\b(\w+)\s*=\s*(?:\w+(?:\.\w+)?\(\s*)*(?:\w+\.|\w+\[['\"]){re.escape(column)}\b{_WHOLE}"
+    names = [column, *(it for it in re.findall(held, source) if not it.isdigit()), *_unpacked(source, column)]
+    return "(?:" + "|".join(re.escape(name) for name in dict.fromkeys(names)) + ")"
+
+
+def _unpacked(source: str, column: str) -> Iterator[str]:
+    """Name the variables that rows are unpacked into, where a SELECT of as many columns has this one in their place."""
+    loops = [
+        re.split(r"\s*,\s*", one) for one in re.findall(r"\bfor\s+\(?(\w+(?:\s*,\s*\w+)+)\)?\s+in\b", source)
+    ]
+    lists = re.findall(
+        r"\bSELECT\s+(?:DISTINCT\s+)?([\w\s,.\"]+?)\s+FROM\b|\bselect\(([\w\s,.]+)\)", source, re.IGNORECASE
+    )
+    for listed in (re.split(r"\s*,\s*", (one or other).strip()) for one, other in lists):
+        places = [place for place, one in enumerate(listed) if one.rpartition(".")[2].strip('"') == column]
+        for names in loops:
+            yield from (names[place] for place in places if len(names) == len(listed))
+
+
+def _finds(patterns: Iterable[str], source: str, names: str) -> bool:
+    return any(re.search(_about(one, names), source, re.IGNORECASE) for one in patterns)
+
+
+def _about(pattern: str, names: str) -> str:
+    """Put the column into a pattern: `@<` inside parentheses, behind what may be opened before its name."""
+    opened = r"""(?:(?:CAST|coalesce|json\.loads)\s*\(\s*|\(\s*)*(?:["'\w]+\.|\w+\[)?["']?"""
+    inside = rf"{opened}\b{names}\b{_CLOSED}\]?{_WHOLE}"
+    at = re.sub(r"@<", lambda _: inside, pattern)
+    alone = rf"(?<![\w@]){names}\b{_CLOSED}\]?(?:\s*,\s*'[{{\[][^']*'(?:\\?:\\?:jsonb?)?\s*\))?"
+    return re.sub(r"@(?!>)", lambda _: alone, at)
+
+
+def _ways(source: str) -> tuple[str, str]:
+    """Split a revision at its downgrade: what the upgrade takes values for is how they are below."""
+    above, _, below = source.partition("def downgrade")
+    return above, below
+
+
+def _array(source: str, names: str) -> str:
+    for pattern in _ELEMENTS:
+        for name in re.findall(_about(pattern, names), source, re.IGNORECASE):
+            if _finds(_OF_OBJECTS, source, re.escape(name)) or _finds(
+                (rf"@\.value\s*->>?\s*{_KEY}",), source, re.escape(name)
+            ):
+                return _ARRAY_OF_OBJECTS
+    return _ARRAY
