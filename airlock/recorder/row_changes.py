@@ -1,7 +1,7 @@
 """What a statement does to rows: which tables it writes, which rows it chooses, and between what it tells them apart.
 
-Reads text, asks no server. What cannot be read is left out of an act, never guessed: an act without a scope is one whose
-rows are known by the server's counters alone.
+Reads text, asks no server. What cannot be read is left out of a data statement, never guessed: the rows of one without a
+scope are known by the server's counters alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BEFORE_IN_BODY = frozenset({"", "THEN", "ELSE", "LOOP", "BEGIN", "IN", "QUERY",
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class DataStatement:
     """One write (or one read of the revision's own): `table` as written, empty where the text does not say."""
 
     kind: str
@@ -42,7 +42,7 @@ class Act:
     unbound: str = ""
     # Of a query: where its rows come from, beside the query itself.
     inner: Scope | None = None
-    # Inside a body: the whole of it, where what the act is about may be said.
+    # Inside a body: the whole of it, where what the data statement is about may be said.
     around: str = ""
     # Of an UPDATE: each column that it sets by itself, and the condition that tells the rows whose value becomes another.
     assigned: tuple[tuple[str, str], ...] = ()
@@ -58,9 +58,9 @@ class Act:
         return masked(self.unbound or self.text)
 
 
-def without_values(bound: tuple[Act, ...], statement: str) -> tuple[Act, ...]:
-    """Have acts shown as the statement spells them that was sent, without the values it was bound to."""
-    sent = acts(statement)
+def without_values(bound: tuple[DataStatement, ...], statement: str) -> tuple[DataStatement, ...]:
+    """Have data statements shown as the statement spells them that was sent, without the values it was bound to."""
+    sent = data_statements(statement)
     if len(sent) != len(bound):
         return tuple(dataclasses.replace(one, unbound=masked(one.text, numbers=True)) for one in bound)
     found = []
@@ -76,7 +76,7 @@ def without_values(bound: tuple[Act, ...], statement: str) -> tuple[Act, ...]:
     return tuple(found)
 
 
-def acts(statement: str) -> tuple[Act, ...]:
+def data_statements(statement: str) -> tuple[DataStatement, ...]:
     """List what one statement does by itself; not what functions and triggers do that it calls."""
     some = tokens(statement)
     if not some:
@@ -85,10 +85,10 @@ def acts(statement: str) -> tuple[Act, ...]:
     if first == "CREATE":
         return tuple(_created(statement, some))
     if first == TRUNCATE:
-        return tuple(Act(TRUNCATE, name, statement) for name in _listed(some, 1))
+        return tuple(DataStatement(TRUNCATE, name, statement) for name in _listed(some, 1))
     if first == COPY:
         words = [token.word for token in some if token.depth == 0]
-        return (Act(COPY, _name(statement, some, 1)[0], statement),) if "FROM" in words else ()
+        return (DataStatement(COPY, _name(statement, some, 1)[0], statement),) if "FROM" in words else ()
     if first not in {*_HEADS, "WITH", "SELECT", "EXPLAIN"} and some[0].text != "(":
         return ()
     found = tuple(_written(statement, some, body=False))
@@ -97,14 +97,16 @@ def acts(statement: str) -> tuple[Act, ...]:
     return found
 
 
-def body_acts(body: str) -> tuple[Act, ...]:
+def body_data_statements(body: str) -> tuple[DataStatement, ...]:
     """List what a PL/pgSQL or SQL body does, in branches or not; of EXECUTE what its literals say."""
     some = tokens(body)
     found = list(_written(body, some, body=True))
     for place, token in enumerate(some):
         if token.word == "EXECUTE":
             for text in _literals_until_semicolon(some, place):
-                found += [Act(one.kind, _plain_name(one.table), one.text) for one in acts(text)]
+                found += [
+                    DataStatement(one.kind, _plain_name(one.table), one.text) for one in data_statements(text)
+                ]
     return tuple(dataclasses.replace(one, around=body) for one in found if one.kind != READ)
 
 
@@ -128,7 +130,7 @@ def _plain_name(name: str) -> str:
     return "" if "%" in name else name
 
 
-def _written(sql: str, some: Sequence[Token], *, body: bool) -> Iterator[Act]:
+def _written(sql: str, some: Sequence[Token], *, body: bool) -> Iterator[DataStatement]:
     passed = 0
     for place, token in enumerate(some):
         if place < passed or token.word not in _HEADS or not _is_head(some, place, body):
@@ -136,9 +138,9 @@ def _written(sql: str, some: Sequence[Token], *, body: bool) -> Iterator[Act]:
         inside = _extent(some, place)
         if token.word == MERGE:
             passed = place + len(inside)
-        act = _act(sql, inside, _prefix(sql, some, place))
-        if act is not None:
-            yield act
+        data = _data_statement(sql, inside, _prefix(sql, some, place))
+        if data is not None:
+            yield data
 
 
 def _is_head(some: Sequence[Token], place: int, body: bool) -> bool:
@@ -174,7 +176,7 @@ def _prefix(sql: str, some: Sequence[Token], place: int) -> str:
     return sql[start.start : some[place].start]
 
 
-def _act(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
+def _data_statement(sql: str, inside: Sequence[Token], prefix: str) -> DataStatement | None:
     kind = inside[0].word
     text = span(sql, inside)
     if kind == INSERT:
@@ -199,7 +201,7 @@ def _act(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
     mine = span(sql, inside[start:first])
     condition = span(sql, where)
     if where and where[0].word == "CURRENT":
-        return Act(kind, name, text)
+        return DataStatement(kind, name, text)
     scope = Scope(prefix, mine + (f", {span(sql, others)}" if others else ""), condition, mine)
     found = [*operands(sql, where, scope), *members(sql, where, scope)]
     renewed: tuple[tuple[str, str], ...] = ()
@@ -208,7 +210,7 @@ def _act(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
         found += branches(sql, assigned, scope)
         renewed = tuple(_renewed(sql, assigned, _alias(inside[start:first])))
     found += _nested(sql, inside, prefix)
-    return Act(kind, name, text, scope, bool(where or others), tuple(found), assigned=renewed)
+    return DataStatement(kind, name, text, scope, bool(where or others), tuple(found), assigned=renewed)
 
 
 def _renewed(sql: str, some: Sequence[Token], alias: str) -> Iterator[tuple[str, str]]:
@@ -231,7 +233,7 @@ def _renewed(sql: str, some: Sequence[Token], alias: str) -> Iterator[tuple[str,
         yield name, f"({mine})::text IS DISTINCT FROM ({other})::text"
 
 
-def _insert(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
+def _insert(sql: str, inside: Sequence[Token], prefix: str) -> DataStatement | None:
     if len(inside) < 3 or inside[1].word != "INTO":
         return None
     name, after = _name(sql, inside, 2)
@@ -258,14 +260,14 @@ def _insert(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
         it for it in _selects(sql, body, prefix) if it[0].depth == depth or _in_outer_parens(body, it[0])
     ]
     if not blocks:
-        return Act(INSERT, name, text)
+        return DataStatement(INSERT, name, text)
     found = [
         one
         for _, scope, chosen, listed in _selects(sql, body, prefix)
         for one in _of_select(sql, scope, chosen, listed)
     ]
     scope = blocks[0][1] if len(blocks) == 1 else None
-    return Act(INSERT, name, text, scope, True, tuple(found))
+    return DataStatement(INSERT, name, text, scope, True, tuple(found))
 
 
 def _in_outer_parens(body: Sequence[Token], token: Token) -> bool:
@@ -309,7 +311,7 @@ def _selects(
         yield token, Scope(prefix, span(sql, source), span(sql, where), ""), where, listed
 
 
-def _created(sql: str, some: Sequence[Token]) -> Iterator[Act]:
+def _created(sql: str, some: Sequence[Token]) -> Iterator[DataStatement]:
     """Find the query of CREATE TABLE … AS."""
     words = [token.word for token in some[:6]]
     if "TABLE" not in words:
@@ -330,27 +332,31 @@ def _created(sql: str, some: Sequence[Token]) -> Iterator[Act]:
     found = [one for _, scope, chosen, listed in blocks for one in _of_select(sql, scope, chosen, listed)]
     outer = [it for it in blocks if it[0].depth == 0]
     scope = outer[0][1] if len(outer) == 1 and some[at + 1] is outer[0][0] else None
-    yield Act(INSERT, name, sql, scope, True, tuple(found))
+    yield DataStatement(INSERT, name, sql, scope, True, tuple(found))
 
 
-def _read(sql: str, some: Sequence[Token]) -> tuple[Act, ...]:
+def _read(sql: str, some: Sequence[Token]) -> tuple[DataStatement, ...]:
     """Take a query of the revision's own: what it finds decides what is written."""
     outer = next((it for it in _selects(sql, some, "") if it[0].depth == 0), None)
     if outer is None or not outer[1].source:
         return ()
     text = sql.strip()
     found = tuple(_of_select(sql, outer[1], outer[2], outer[3]))
-    return (Act(READ, "", text, Scope("", f"({text}) AS airlock_read", "", ""), True, found, inner=outer[1]),)
+    return (
+        DataStatement(
+            READ, "", text, Scope("", f"({text}) AS airlock_read", "", ""), True, found, inner=outer[1]
+        ),
+    )
 
 
-def _merge(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
+def _merge(sql: str, inside: Sequence[Token], prefix: str) -> DataStatement | None:
     if len(inside) < 3 or inside[1].word != "INTO":
         return None
     name, after = _name(sql, inside, 2)
     marks = _clauses(inside, ("USING", "ON"), after)
     text = span(sql, inside)
     if marks.keys() != {"USING", "ON"}:
-        return Act(MERGE, name, text, None, True)
+        return DataStatement(MERGE, name, text, None, True)
     depth = inside[0].depth
     whens = [
         at
@@ -358,7 +364,7 @@ def _merge(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
         if token.word == "WHEN" and token.depth == depth and at > marks["ON"]
     ]
     if not whens:
-        return Act(MERGE, name, text, None, True)
+        return DataStatement(MERGE, name, text, None, True)
     mine = span(sql, inside[2 : marks["USING"]])
     source = span(sql, inside[marks["USING"] + 1 : marks["ON"]])
     on = span(sql, inside[marks["ON"] + 1 : whens[0]])
@@ -386,7 +392,7 @@ def _merge(sql: str, inside: Sequence[Token], prefix: str) -> Act | None:
         earlier = [one for one in found if one.scope == scope]
         under = " AND ".join([*(f"({one.condition}) IS NOT TRUE" for one in earlier), f"({condition})"])
         found.append(Branch(span(sql, arm[:then]), under, scope))
-    return Act(MERGE, name, text, None, True, tuple(found))
+    return DataStatement(MERGE, name, text, None, True, tuple(found))
 
 
 def _alias(some: Sequence[Token]) -> str:

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from airlock.drivers.statements import Query
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
 
 _SAVEPOINT = "airlock_reach"
 
 
 @dataclass(slots=True)
 class Counted:
-    """One act of a statement: how many rows it wrote, how many it left, how many went through each branch.
+    """One data statement of what was sent: how many rows it wrote, how many it left, how many went through each branch.
 
     None where that cannot be told.
     """
 
-    act: Act
+    data: DataStatement
     changed: int | None
     left: int | None = None
     branches: tuple[int | None, ...] = ()

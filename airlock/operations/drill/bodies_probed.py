@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airlock.drivers.statements import Query
     from airlock.operations.drill.functions_called import Function, Known
     from airlock.recorder.probes import Probe
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
 
 _NOWHERE = Scope("", "", "", "")
 # A column that must become another one for a condition to hold.
@@ -121,12 +121,12 @@ def told_by(
     known: Known,
     statement: str,
     sent: str,
-    plain: Sequence[Act],
+    plain: Sequence[DataStatement],
     bodies: Sequence[Probed],
     settings: dict[str, str],
 ) -> Iterator[Counted]:
     """Make of probes what the bodies did that were entered."""
-    # Its names tell where rows are to be made; its constants belong to its own acts.
+    # Its names tell where rows are to be made; its constants belong to its own data statements.
     names = masked(sent, numbers=True)
     # What rows it inserts, it says itself: no others can be made for it.
     fixed = bool(plain) and all(
@@ -141,17 +141,17 @@ def told_by(
             continue
         given = _given_by(statement, plain, one.function)
         yield from _of_body(known, one, names, settings, entered, given, fixed=fixed)
-    for act in plain:
-        for trigger in known.behind(act.relation, statement):
+    for data in plain:
+        for trigger in known.behind(data.relation, statement):
             if _stays_shut(trigger.when, names, fixed=fixed):
                 continue
             prefix = f"airlock.reach_f{trigger.function}"
             fired = settings.get(f"{prefix}_tg_name", "").split().count(trigger.name)
-            scope = Scope("", f"{act.table} AS new", trigger.when, "")
+            scope = Scope("", f"{data.table} AS new", trigger.when, "")
             text = f"trigger {trigger.name} WHEN ({trigger.when})"
             yield Counted(
-                row_changes.Act(
-                    row_changes.CALL, act.table, text, scope, True, around=f"{names}; {trigger.when}"
+                row_changes.DataStatement(
+                    row_changes.CALL, data.table, text, scope, True, around=f"{names}; {trigger.when}"
                 ),
                 fired,
             )
@@ -179,19 +179,19 @@ def _of_body(
         and not (rows == 0 and _stays_shut(probe.condition or probe.label, names, fixed=fixed))
     ]
     table = tables[0] if tables else given[0]
-    act = row_changes.Act(
+    data = row_changes.DataStatement(
         row_changes.CALL, table, f"in {one.name}", None, True,
         tuple(Branch(f"line {probe.line}: {probe.label}", probe.condition, _scope(table, probe, given[1])) for probe, _ in ways),
         around=around,
     )  # fmt: skip
-    yield Counted(act, entered, None, tuple(rows for _, rows in ways))
+    yield Counted(data, entered, None, tuple(rows for _, rows in ways))
     for probe in one.probed.probes:
         if probe.kind != probes.ROWS or (probe.within and not _number(settings, probe.within)):
             continue
         text = " ".join(probe.label.split())
-        told = next(iter(row_changes.body_acts(f"{probe.label};")), None)
+        told = next(iter(row_changes.body_data_statements(f"{probe.label};")), None)
         kind = told.kind if told is not None else command(probe.label)
-        act = row_changes.Act(
+        data = row_changes.DataStatement(
             kind,
             told.table if told is not None else "",
             f"in {one.name}, line {probe.line}: {text}",
@@ -199,7 +199,7 @@ def _of_body(
             True,
             around=around,
         )
-        yield Counted(act, _number(settings, probe.setting))
+        yield Counted(data, _number(settings, probe.setting))
 
 
 def _through(
@@ -240,13 +240,13 @@ def _tables(known: Known, function: Function | None, names: str) -> list[str]:
     return sorted(found, key=lambda it: (it.lower() not in named, it))
 
 
-def _given_by(statement: str, plain: Sequence[Act], function: Function | None) -> tuple[str, str]:
+def _given_by(statement: str, plain: Sequence[DataStatement], function: Function | None) -> tuple[str, str]:
     """Spell a FROM in which the arguments that a statement gives to a function have their names, and tell of which table."""
     if function is None or not function.arguments:
         return "", ""
-    for act in plain:
-        scope = act.scope
-        name = act.table.rpartition(".")[2]
+    for data in plain:
+        scope = data.scope
+        name = data.table.rpartition(".")[2]
         if scope is None or not scope.mine or (tokens(scope.mine)[-1].text != name):
             continue
         found = functions_called.arguments(statement, function)
@@ -255,7 +255,7 @@ def _given_by(statement: str, plain: Sequence[Act], function: Function | None) -
         listed = ", ".join(
             f"{text} AS {quoted(one)}" for one, text in zip(function.arguments, found, strict=False)
         )
-        return act.table, f"(SELECT {name}.tableoid, {name}.ctid, {listed} FROM {scope.source}) AS {name}"
+        return data.table, f"(SELECT {name}.tableoid, {name}.ctid, {listed} FROM {scope.source}) AS {name}"
     return "", ""
 
 

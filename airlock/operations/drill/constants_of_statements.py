@@ -18,7 +18,7 @@ from airlock.recorder.tokens import NUMBER, STRING, WORD, tokens, value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
 
 CERTAIN, WRITTEN, COMPUTED, INSERTED = "certain", "written", "computed", "inserted"
 # Several of their separators, or none, are ordinary.
@@ -55,7 +55,7 @@ class Named:
         return COMPUTED
 
 
-def named(up: Iterable[Act], down: Iterable[Act]) -> Named:
+def named(up: Iterable[DataStatement], down: Iterable[DataStatement]) -> Named:
     """Sort the constants of what was sent on the way up and down."""
     up, down = tuple(up), tuple(down)
     plain = [
@@ -72,24 +72,24 @@ def named(up: Iterable[Act], down: Iterable[Act]) -> Named:
     )
 
 
-def all_certain(acts: Iterable[Act]) -> Named:
+def all_certain(data_statements: Iterable[DataStatement]) -> Named:
     """Take every constant for one that a row may hold: of rows written above the upgrade."""
     none: frozenset[str] = frozenset()
-    return Named(frozenset(_of(one.around or one.text for one in acts)), none, none, none)
+    return Named(frozenset(_of(one.around or one.text for one in data_statements)), none, none, none)
 
 
-def _looked_for(act: Act) -> str:
-    """Give the text of an act's conditions; all of it where they cannot be told from the rest."""
-    if act.around or act.kind in (reading.READ, reading.MERGE):
-        return act.around or act.text
-    if act.kind == reading.INSERT and act.scope is None and not act.chooses:
-        return act.text if "CONFLICT" in act.text.upper() else ""
-    if act.scope is None and act.chooses:
-        return act.text
-    parts = [one.condition for one in act.branches if one.label != ANOTHER_VALUE]
-    if act.scope is not None:
-        parts += [act.scope.prefix, act.scope.condition, act.scope.source]
-    return " ".join([*parts, *_arguments(act.text, _SPLITTING)])
+def _looked_for(data: DataStatement) -> str:
+    """Give the text of a data statement's conditions; all of it where they cannot be told from the rest."""
+    if data.around or data.kind in (reading.READ, reading.MERGE):
+        return data.around or data.text
+    if data.kind == reading.INSERT and data.scope is None and not data.chooses:
+        return data.text if "CONFLICT" in data.text.upper() else ""
+    if data.scope is None and data.chooses:
+        return data.text
+    parts = [one.condition for one in data.branches if one.label != ANOTHER_VALUE]
+    if data.scope is not None:
+        parts += [data.scope.prefix, data.scope.condition, data.scope.source]
+    return " ".join([*parts, *_arguments(data.text, _SPLITTING)])
 
 
 def _arguments(text: str, functions: frozenset[str]) -> Iterator[str]:

@@ -70,8 +70,13 @@ class Way:
 def upgraded(subject: Subject, step: StepTaken, before: State, after: State, written: Meanwhile) -> Upgraded:
     """Put together what lies above an upgrade; what rows written meanwhile did in new bodies is told of its step."""
     met = met_meanwhile(subject.facts.path, written.fired)
-    acts = tuple(one.act for one in written.fired)
-    return Upgraded(replace(step, met=(*step.met, *met), acts=(*step.acts, *acts)), before, after, written)
+    data_statements = tuple(one.data for one in written.fired)
+    return Upgraded(
+        replace(step, met=(*step.met, *met), data_statements=(*step.data_statements, *data_statements)),
+        before,
+        after,
+        written,
+    )
 
 
 def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way:
@@ -95,7 +100,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
     values, judged, left_out = _values(subject, before, below, written, unsure or {})
-    stayed = trigger_rows.stayed(before, after, written, below, up.step.acts)
+    stayed = trigger_rows.stayed(before, after, written, below, up.step.data_statements)
     found, kept = compare.keep([*found, *values, *stayed.differences], subject.facts.kept)
     unsaid, more_kept = compare.keep(list(stayed.unsaid), subject.facts.kept)
     notes += stayed.notes

@@ -92,8 +92,14 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
     touched = touched_tables(upgrade.step, before, after)
     concerned = tuple(sorted(Touched(it, before.digests[it].count) for it in touched & before.digests.keys()))
     yield "writing"
-    later = {it.label: it for it in ledger.tables(touched & after.tables())} if upgrade.step.acts else {}
-    written = interim_writes.write(ledger, before, after, touched, subject.turn, older, upgrade.step.acts)
+    later = (
+        {it.label: it for it in ledger.tables(touched & after.tables())}
+        if upgrade.step.data_statements
+        else {}
+    )
+    written = interim_writes.write(
+        ledger, before, after, touched, subject.turn, older, upgrade.step.data_statements
+    )
     yield "down"
     first = way = downgrade.go_down(
         subject, downgrade.upgraded(subject, upgrade.step, before, after, written)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airlock.drivers.statements import Query
     from airlock.operations.drill.bodies_probed import Probed
     from airlock.operations.drill.functions_called import Function, Functions
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
 
 _MOST = 60
 _SEQUENCES = """
@@ -33,19 +33,28 @@ SELECT format('%I.%I', schemaname, sequencename), last_value FROM pg_sequences W
 
 @dataclass(slots=True)
 class Inside:
-    """What was seen of the bodies; `acts` are writes that no trial told of, `sought` those that rows are to be made for."""
+    """What was seen of the bodies.
+
+    `data_statements` are writes that no trial told of, `sought` those that rows are to be made for.
+    """
 
     counted: list[Counted] = field(default_factory=list)
-    acts: tuple[Act, ...] = ()
-    sought: tuple[Act, ...] = ()
+    data_statements: tuple[DataStatement, ...] = ()
+    sought: tuple[DataStatement, ...] = ()
 
 
 def look(
-    own: Query, functions: Functions, statement: str, sent: str, plain: Sequence[Act], *, outside: bool
+    own: Query,
+    functions: Functions,
+    statement: str,
+    sent: str,
+    plain: Sequence[DataStatement],
+    *,
+    outside: bool,
 ) -> Inside:
     """See what a statement does in the bodies that it enters; nothing where it enters none.
 
-    `plain` are its own acts. Runs it once and undoes that.
+    `plain` are its own data_statements. Runs it once and undoes that.
     """
     if not _may_enter(statement):
         return Inside()
@@ -53,26 +62,28 @@ def look(
     called = known.called(statement)[:_MOST]
     blocks = row_changes.bodies(statement)
     rules = tuple(
-        act
+        data
         for one in plain
         for rule in known.rules.get(one.relation.lower(), ())
         if f" ON {one.kind} TO " in rule
-        for act in row_changes.body_acts(rule)
+        for data in row_changes.body_data_statements(rule)
     )
     if not called and not blocks:
-        return Inside(acts=rules, sought=rules)
-    acts = tuple(
-        act
+        return Inside(data_statements=rules, sought=rules)
+    data_statements = tuple(
+        data
         for body in (*blocks, *(one.body for one in called if not one.is_trigger))
-        for act in row_changes.body_acts(body)
+        for data in row_changes.body_data_statements(body)
     )
     for expressions in (True, False):
         bodies = bodies_of(statement, called, blocks, expressions=expressions)
         found = _trial(own, statement, bodies, outside=outside)
         if found is not None:
             counted = list(told_by(known, statement, sent, plain, bodies, found))
-            return Inside(counted, rules, (*acts, *(one.act for one in counted), *rules))
-    return Inside(list(_untold(called, blocks, statement)), (*acts, *rules), (*acts, *rules))
+            return Inside(counted, rules, (*data_statements, *(one.data for one in counted), *rules))
+    return Inside(
+        list(_untold(called, blocks, statement)), (*data_statements, *rules), (*data_statements, *rules)
+    )
 
 
 def _may_enter(statement: str) -> bool:
@@ -149,5 +160,7 @@ def _untold(called: Sequence[Function], blocks: Sequence[str], statement: str) -
     """Take bodies with branches for unknown where no trial told of them."""
     for probed in bodies_of(statement, called, blocks, expressions=False):
         if any(one.kind == probes.WAY and one.needed for one in probed.probed.probes):
-            act = row_changes.Act(row_changes.CALL, "", f"in {probed.name}", None, True, around=probed.body)
-            yield Counted(act, None)
+            data = row_changes.DataStatement(
+                row_changes.CALL, "", f"in {probed.name}", None, True, around=probed.body
+            )
+            yield Counted(data, None)

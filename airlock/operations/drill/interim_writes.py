@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airlock.operations.drill.asking import Counted
     from airlock.operations.drill.state import Ledger, State
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
 
 # Why a loss is one, beside columns and tables that go.
 GONE, CHANGED = "the rows go", "the values change"
@@ -51,7 +51,7 @@ def write(
     touched: Collection[str],
     turn: int,
     older: Mapping[str, samples.Table],
-    acts: Collection[Act] = (),
+    data_statements: Collection[DataStatement] = (),
 ) -> Meanwhile:
     """Write into the tables that the step made or touched: copies of rows, sample rows where there are none.
 
@@ -67,7 +67,7 @@ def write(
     # What a step copies rows into is written by the step alone: its columns take anything, its downgrade does not.
     copies = {
         one.relation
-        for one in acts
+        for one in data_statements
         if one.kind == INSERT and (_COPIES.match(one.text) or one.scope is not None)
     }
     filled |= {name for name in new if name.rpartition(".")[2].strip('"') in copies}

@@ -53,7 +53,7 @@ def leave(
             state = settle(ledger, state, ledger.read())
         return Start(state, fit=False)
     state = settle(ledger, first.before, first.after)
-    if last.step.acts:
+    if last.step.data_statements:
         # What it inserts may have got other keys the last time.
         state = ledger.read()
     return Start(state, fit=True)

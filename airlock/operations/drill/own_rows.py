@@ -45,8 +45,8 @@ def sends_data(way: Way) -> bool:
     """Tell whether rows could be made that what the steps sent tells apart."""
     taken = way.taken()
     return any(one.problem for it in taken for one in it.met) or any(
-        act.chooses or any(one.label != ANOTHER_VALUE for one in act.branches) or names_any(act.text)
-        for it in taken for act in it.acts
+        data.chooses or any(one.label != ANOTHER_VALUE for one in data.branches) or names_any(data.text)
+        for it in taken for data in it.data_statements
     )  # fmt: skip
 
 
@@ -64,8 +64,8 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
         # Sums tell that a table of many rows is what it was, not which of its rows is not.
         why = f"no rows of its own were made for it: {', '.join(big)} has too many to tell them apart"
         return OwnRows(noted([why]))
-    up = first.up.step.acts
-    down = first.step.acts if first.step is not None else ()
+    up = first.up.step.data_statements
+    down = first.step.data_statements if first.step is not None else ()
     tables = {name for name, one in start.digests.items() if one.rows is not None and one.count}
     python = python_constants(subject.facts.path.read_text())
     guards = ""
@@ -104,9 +104,19 @@ def _down_again(
         touched |= touched_tables(first.step, first.up.after, first.below) & before.tables()
     names = {name for name, one in after.digests.items() if one.rows is not None and one.count}
     names &= touched & before.tables()
-    acts = first.step.acts if first.step is not None else ()
-    rows_of_statements.seek(ledger, acts, names, python, subject.turn + _FAR, all_certain(acts), beside=False)
-    written = interim_writes.write(ledger, before, after, touched, subject.turn + _FARTHER, older, step.acts)
+    data_statements = first.step.data_statements if first.step is not None else ()
+    rows_of_statements.seek(
+        ledger,
+        data_statements,
+        names,
+        python,
+        subject.turn + _FAR,
+        all_certain(data_statements),
+        beside=False,
+    )
+    written = interim_writes.write(
+        ledger, before, after, touched, subject.turn + _FARTHER, older, step.data_statements
+    )
     up = upgraded(subject, step, before, after, written)
     up = replace(up, step=replace(up.step, met=met_by_either(first.up.step.met, up.step.met)))
     way = go_down(subject, up, unsure)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from airlock.drivers.statements import Query
     from airlock.operations.drill.rows_met import Columns, Measure
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
 
 _MOST = 100
 _NO_OTHER_VALUE = "gave no row another value than it had"
@@ -51,7 +51,7 @@ _AIRLOCK = str(Path(__file__).parents[2])
 class _Seen:
     """One statement of one line, however often it was sent."""
 
-    act: Act
+    data: DataStatement
     times: int = 0
     changed: int | None = 0
     left: int | None = None
@@ -84,7 +84,7 @@ class Reach:
         self._told: Counter[tuple[str, int]] = Counter()
         self._functions = Functions()
         self._below: Columns = frozenset()
-        self._sought: dict[str, Act] = {}
+        self._sought: dict[str, DataStatement] = {}
         # What looking has cost the step, in milliseconds.
         self.spent_ms = 0.0
         self._undo = contextlib.ExitStack()
@@ -146,7 +146,7 @@ class Reach:
                 if running.measure is not None:
                     self._sought |= {one.text: one for one in running.measure.sought}
                     running.each = rows_met.of_each(own, running.measure, _spelled(many), sent[0])
-                    self._sought |= {one.act.text: one.act for one in running.each}
+                    self._sought |= {one.data.text: one.data for one in running.each}
             elif any(rows_met.writes(piece) for piece in pieces):
                 found = None if outside else rows_met.apart(own, pieces, sent, self._functions, self._below)
                 running.apart, sought = found if found is not None else ([_untold(sent)], ())
@@ -180,8 +180,8 @@ class Reach:
     def _add(self, place: tuple[str, int], number: int, one: Counted) -> None:
         file, line = place
         # Rounds of one loop that ends when nothing is left are one statement; those of a loop over values are not.
-        text = masked(one.act.text) if self._in_batches(line) else one.act.text
-        seen = self._seen.setdefault((file, line, text, number), _Seen(one.act))
+        text = masked(one.data.text) if self._in_batches(line) else one.data.text
+        seen = self._seen.setdefault((file, line, text, number), _Seen(one.data))
         seen.times += 1
         seen.empty += one.changed == 0
         seen.changed = None if one.changed is None or seen.changed is None else seen.changed + one.changed
@@ -189,15 +189,15 @@ class Reach:
             one.left if seen.left is None else seen.left if one.left is None else max(seen.left, one.left)
         )
         if not seen.ways:
-            seen.act, seen.ways = one.act, list(one.branches)
+            seen.data, seen.ways = one.data, list(one.branches)
             return
         # A body's branches are told where rows must take them, or have: not of every call the same ones.
-        ways = dict(zip((it.label for it in seen.act.branches), seen.ways, strict=False))
-        known = dict(zip((it.label for it in one.act.branches), one.branches, strict=False))
+        ways = dict(zip((it.label for it in seen.data.branches), seen.ways, strict=False))
+        known = dict(zip((it.label for it in one.data.branches), one.branches, strict=False))
         if ways.keys() != known.keys():
-            more = tuple(it for it in one.act.branches if it.label not in ways)
-            seen.act = replace(seen.act, branches=(*seen.act.branches, *more))
-            seen.ways = [_sum(ways.get(it.label, 0), known.get(it.label, 0)) for it in seen.act.branches]
+            more = tuple(it for it in one.data.branches if it.label not in ways)
+            seen.data = replace(seen.data, branches=(*seen.data.branches, *more))
+            seen.ways = [_sum(ways.get(it.label, 0), known.get(it.label, 0)) for it in seen.data.branches]
             return
         seen.ways = [_sum(old, new) for old, new in zip(seen.ways, one.branches, strict=False)]
 
@@ -217,9 +217,9 @@ class Reach:
             frame = frame.f_back
         return other or (self._path.name, 0)
 
-    def acts(self) -> tuple[Act, ...]:
+    def data_statements(self) -> tuple[DataStatement, ...]:
         """Give everything that was sent, with its values: for rows to be made of, not to be shown."""
-        return tuple({**{seen.act.text: seen.act for seen in self._seen.values()}, **self._sought}.values())
+        return tuple({**{seen.data.text: seen.data for seen in self._seen.values()}, **self._sought}.values())
 
     def met(self, direction: str) -> tuple[Met, ...]:
         """Tell of each statement what it met, in the order of lines, and why nothing is proved where that is so."""
@@ -228,15 +228,15 @@ class Reach:
         for (file, line, _, _), seen in sorted(self._seen.items(), key=lambda it: it[0][:2]):
             ways = tuple(
                 Way(_short(branch.label), rows)
-                for branch, rows in zip(seen.act.branches, seen.ways, strict=False)
+                for branch, rows in zip(seen.data.branches, seen.ways, strict=False)
                 if branch.label != ANOTHER_VALUE
             )
             place = f"{file}:{line}" if line else file
-            shown = _short(seen.act.shown)
+            shown = _short(seen.data.shown)
             problem = _problem(place, shown, seen, ways)
             one = Met(
-                direction, place, shown, seen.changed, seen.left, ways, problem, seen.act.kind == reading.READ,
-                entered=seen.act.kind == reading.CALL,
+                direction, place, shown, seen.changed, seen.left, ways, problem, seen.data.kind == reading.READ,
+                entered=seen.data.kind == reading.CALL,
             )  # fmt: skip
             earlier = found.get((place, shown))
             found[place, shown] = one if earlier is None else _together(earlier, one)
@@ -282,7 +282,7 @@ def _together(first: Met, second: Met) -> Met:
 
 def _renewed(seen: _Seen) -> int | None:
     """Tell how many rows got another value; None where that was not asked, or has no answer."""
-    ways = zip(seen.act.branches, seen.ways, strict=False)
+    ways = zip(seen.data.branches, seen.ways, strict=False)
     return next((rows for branch, rows in ways if branch.label == ANOTHER_VALUE), None)
 
 
@@ -298,15 +298,15 @@ def _problem(place: str, shown: str, seen: _Seen, ways: tuple[Way, ...]) -> str:
 
 
 def _untold(pieces: tuple[str, ...]) -> list[Counted]:
-    """Take the acts of a text whose statements could not be tried one by one for unknown."""
+    """Take the data statements of a text whose statements could not be tried one by one for unknown."""
     return [
-        Counted(act, None)
+        Counted(data, None)
         for piece in pieces
-        for act in (
-            *reading.acts(piece),
-            *(it for body in reading.bodies(piece) for it in reading.body_acts(body)),
+        for data in (
+            *reading.data_statements(piece),
+            *(it for body in reading.bodies(piece) for it in reading.body_data_statements(body)),
         )
-        if act.kind != reading.READ
+        if data.kind != reading.READ
     ]
 
 
@@ -362,13 +362,13 @@ def met_meanwhile(path: Path, counted: Iterable[Counted]) -> tuple[Met, ...]:
     found = []
     place = f"{path.name}, rows written meanwhile"
     for one in counted:
-        seen = _Seen(one.act, changed=one.changed, ways=list(one.branches))
+        seen = _Seen(one.data, changed=one.changed, ways=list(one.branches))
         ways = tuple(
-            Way(_short(it.label), rows) for it, rows in zip(one.act.branches, one.branches, strict=False)
+            Way(_short(it.label), rows) for it, rows in zip(one.data.branches, one.branches, strict=False)
         )
-        shown = _short(one.act.shown)
+        shown = _short(one.data.shown)
         problem = _problem(place, shown, seen, ways)
-        entered = one.act.kind == reading.CALL
+        entered = one.data.kind == reading.CALL
         found.append(Met("up", place, shown, one.changed, None, ways, problem, entered=entered))
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""Which rows of a table the conditions of an act choose, asked of the server; and what each part of a condition wants."""
+"""Which rows the conditions of a data statement choose, asked of the server; and what each part of a condition wants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from airlock.recorder.branches import Scope
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
     from airlock.recorder.tokens import Token
     from airlock.samples import Table
 
@@ -22,10 +22,10 @@ _NO_ALIAS = frozenset({
 })  # fmt: skip
 
 
-def conditions(act: Act, table: Table) -> Iterator[tuple[Scope, str, str]]:
-    """List the conditions of an act that its rows should meet: (scope, what the table is called in it, condition)."""
+def conditions(data: DataStatement, table: Table) -> Iterator[tuple[Scope, str, str]]:
+    """List the conditions of a data statement that its rows should meet: (scope, what the table is called in it, condition)."""
     scopes = dict.fromkeys(
-        [*(one for one in (act.inner, act.scope) if one), *(one.scope for one in act.branches)]
+        [*(one for one in (data.inner, data.scope) if one), *(one.scope for one in data.branches)]
     )
     for scope in scopes:
         alias = _alias_in(scope, table)
@@ -34,18 +34,18 @@ def conditions(act: Act, table: Table) -> Iterator[tuple[Scope, str, str]]:
             yield scope, alias, whole
             yield from (
                 (scope, alias, f"({whole}) AND {one.condition}" if scope.condition else one.condition)
-                for one in act.branches
+                for one in data.branches
                 if one.scope == scope
             )
 
 
-def chosen(cursor: Any, table: Table, act: Act, among: Sequence[str], most: int) -> list[str]:
+def chosen(cursor: Any, table: Table, data: DataStatement, among: Sequence[str], most: int) -> list[str]:
     """Keep the first rows that each condition chooses and leaves, then others until there are enough."""
     kept: dict[str, None] = {}
     if not among:
         return []
     left: set[Scope] = set()
-    for scope, alias, condition in conditions(act, table):
+    for scope, alias, condition in conditions(data, table):
         for place in places(cursor, scope, alias, condition, among)[:_EACH]:
             kept[place] = None
         if scope not in left:
@@ -60,13 +60,13 @@ def chosen(cursor: Any, table: Table, act: Act, among: Sequence[str], most: int)
 
 
 def wanted(
-    cursor: Any, table: Table, act: Act, held: Mapping[str, Mapping[str, str]]
+    cursor: Any, table: Table, data: DataStatement, held: Mapping[str, Mapping[str, str]]
 ) -> Iterator[dict[str, str]]:
     """Put together, for each condition that no row meets, the values of rows that meet its parts.
 
     `held` tells of each row, by its place, which values it was given.
     """
-    for scope, alias, condition in conditions(act, table):
+    for scope, alias, condition in conditions(data, table):
         if places(cursor, scope, alias, condition, list(held)):
             continue
         whole: dict[str, str] = {}

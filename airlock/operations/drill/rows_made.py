@@ -1,4 +1,4 @@
-"""Rows of one table for one act: copies of rows that are there, with other values where the act names a column.
+"""Rows of one table for one data statement: copies of rows that are there, other values where it names a column.
 
 Of those that the server takes stay the first that each condition chooses and leaves, and of every branch, arm and member.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from airlock.operations.drill.constants_of_statements import Named
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
     from airlock.samples.tables import Column
 
@@ -46,12 +46,12 @@ class Row:
     strength: str
 
 
-def tables_of(act: Act, known: Collection[Table], *, beside: bool) -> Iterator[Table]:
-    """Find the tables that an act names, the written one last: rows of the others may be what it looks for."""
-    text = act.around or (f"{act.scope.prefix} {act.text}" if act.scope is not None else act.text)
+def tables_of(data: DataStatement, known: Collection[Table], *, beside: bool) -> Iterator[Table]:
+    """Find the tables that a data statement names, the written one last: rows of the others may be what it looks for."""
+    text = data.around or (f"{data.scope.prefix} {data.text}" if data.scope is not None else data.text)
     words = _words(text)
     named = [table for table in known if any(is_called(table, word) for word in words)]
-    written = act.relation.lower()
+    written = data.relation.lower()
     mine = [it for it in named if beside or is_called(it, written)]
     yield from sorted(mine, key=lambda it: (is_called(it, written), it.label))
 
@@ -68,21 +68,21 @@ def _words(text: str) -> set[str]:
 
 
 def made(cursor: Any, table: Table, *rest: Any) -> list[Row]:
-    """Make rows of one table for one act; none where the table lets them in and not out again (a trigger, a rule)."""
+    """Make rows of one table for one data statement; none where the table lets them in and not out again (a trigger, a rule)."""
     return client.in_savepoint(cursor, lambda: _make(cursor, table, *rest)) or []
 
 
 def _make(
     cursor: Any,
     table: Table,
-    act: Act,
+    data: DataStatement,
     more: Constants,
     number: Iterator[int],
     most: int,
     sure: Named,
     others: Collection[Table] = (),
 ) -> list[Row]:
-    text = act.around or (f"{act.scope.prefix} {act.text}" if act.scope is not None else act.text)
+    text = data.around or (f"{data.scope.prefix} {data.text}" if data.scope is not None else data.text)
     named = constants(text)
     named = Constants(
         (*named.strings, *more.strings),
@@ -91,7 +91,7 @@ def _make(
         named.words | more.words,
     )
     words = _words(text)
-    everything = act.kind == reading.READ or "*" in text
+    everything = data.kind == reading.READ or "*" in text
     columns = [
         column
         for column in table.columns
@@ -116,7 +116,7 @@ def _make(
             tries = (
                 {name: one} for name, values in offered.items() for one in values if one not in plain[name]
             )
-        found += _kept_of(cursor, table, act, itertools.islice(tries, _MOST_TRIED), number, kept, strength)
+        found += _kept_of(cursor, table, data, itertools.islice(tries, _MOST_TRIED), number, kept, strength)
     if words & _COUNTING:
         # So many alike, of one row: groups are counted.
         wanted = max([2, *(int(one) for one in named.numbers if one.isdigit() and int(one) < 10)]) + 1
@@ -174,7 +174,7 @@ def _of_strength(named: Constants, sure: Named, strength: str, more: Constants) 
 def _kept_of(
     cursor: Any,
     table: Table,
-    act: Act,
+    data: DataStatement,
     tries: Iterable[dict[str, str]],
     number: Iterator[int],
     most: int,
@@ -186,10 +186,10 @@ def _kept_of(
     for values in tries:
         if (one := insert(cursor, table, values, next(number))) is not None:
             keys[one[0]], held[one[0]] = one[1], values
-    for values in list(wanted(cursor, table, act, held)) if held and strength == CERTAIN else ():
+    for values in list(wanted(cursor, table, data, held)) if held and strength == CERTAIN else ():
         if (one := insert(cursor, table, values, next(number))) is not None:
             keys[one[0]] = one[1]
-    kept = set(chosen(cursor, table, act, list(keys), most))
+    kept = set(chosen(cursor, table, data, list(keys), most))
     gone = [place for place in keys if place not in kept]
     if gone:
         cursor.execute(f"DELETE FROM {table.sql} AS t WHERE {at_places('t', gone)}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airlock.drivers.statements import Query
     from airlock.operations.drill.functions_called import Functions
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
 
 Columns = frozenset[tuple[int, str]]
 
@@ -50,58 +50,58 @@ class Measure:
 
     own: Query
     outside: bool
-    acts: tuple[Act, ...]
+    data_statements: tuple[DataStatement, ...]
     tagged: bool
     asked: list[tuple[int | None, int | None, tuple[int | None, ...]]] = field(default_factory=list)
     families: dict[str, frozenset[int]] = field(default_factory=dict)
     # What the bodies that it enters did, in a trial of it.
     inside: list[Counted] = field(default_factory=list)
-    sought: tuple[Act, ...] = ()
+    sought: tuple[DataStatement, ...] = ()
     before: dict[int, tuple[int, int, int]] = field(default_factory=dict)
 
     def end(self, rowcount: int = -1) -> list[Counted]:
-        """Read what the statement has written; `rowcount` is the driver's, where it tells of one act."""
+        """Read what the statement has written; `rowcount` is the driver's, where it tells of one data statement."""
         after = written(self.own, outside=self.outside)
-        for act in self.acts:
-            if act.table and act.table not in self.families:
-                self.families[act.table] = _family(self.own, act.table, outside=self.outside)
-        groups = Counter(self._group(one) for one in self.acts)
-        alone = len(self.acts) == 1 and self.tagged
+        for data in self.data_statements:
+            if data.table and data.table not in self.families:
+                self.families[data.table] = _family(self.own, data.table, outside=self.outside)
+        groups = Counter(self._group(one) for one in self.data_statements)
+        alone = len(self.data_statements) == 1 and self.tagged
         found = [
             self._counted(number, one, after, groups, rowcount if alone else -1)
-            for number, one in enumerate(self.acts)
+            for number, one in enumerate(self.data_statements)
         ]
         return [*found, *self.inside]
 
     def _counted(
         self,
         number: int,
-        act: Act,
+        data: DataStatement,
         after: dict[int, tuple[int, int, int]] | None,
         groups: Counter[tuple[str, str]],
         rowcount: int,
     ) -> Counted:
         chosen, total, through = self.asked[number]
-        if act.kind in (reading.READ, reading.TRUNCATE):
-            return Counted(act, chosen)
-        changed = self._delta(act, after)
+        if data.kind in (reading.READ, reading.TRUNCATE):
+            return Counted(data, chosen)
+        changed = self._delta(data, after)
         if changed is not None and changed == 0 and rowcount > 0:
             changed = rowcount
         if changed is None and rowcount >= 0:
             changed = rowcount
-        if groups[self._group(act)] > 1 and changed and chosen is not None:
+        if groups[self._group(data)] > 1 and changed and chosen is not None:
             # The counters are of all of them together; with a body's variables in its condition there is no other.
             changed = chosen
         left = max(total - changed, 0) if total is not None and changed is not None else None
-        return Counted(act, changed, left, through)
+        return Counted(data, changed, left, through)
 
-    def _group(self, act: Act) -> tuple[str, str]:
-        return act.kind, act.table
+    def _group(self, data: DataStatement) -> tuple[str, str]:
+        return data.kind, data.table
 
-    def _delta(self, act: Act, after: dict[int, tuple[int, int, int]] | None) -> int | None:
+    def _delta(self, data: DataStatement, after: dict[int, tuple[int, int, int]] | None) -> int | None:
         if after is None:
             return None
-        family = self.families.get(act.table, frozenset()) if act.table else frozenset()
+        family = self.families.get(data.table, frozenset()) if data.table else frozenset()
         # A view, a table of rules, or no name to be read: whatever was written then.
         oids: Iterable[int] = family or {*after, *self.before}
         found = 0
@@ -110,7 +110,7 @@ class Measure:
             ins, upd, dele = (max(one - other, 0) for one, other in zip(now, then, strict=True))
             found += {
                 reading.INSERT: ins, reading.COPY: ins, reading.UPDATE: upd or min(ins, dele), reading.DELETE: dele,
-            }.get(act.kind, ins + upd + dele)  # fmt: skip
+            }.get(data.kind, ins + upd + dele)  # fmt: skip
         return found
 
 
@@ -129,23 +129,25 @@ def begin(
     `sent` is the same without the values it is bound to: what may be shown. Where it may get to `functions`, it runs
     once before, and that is undone.
     """
-    plain = reading.acts(statement)
+    plain = reading.data_statements(statement)
     if sent != statement:
         plain = reading.without_values(plain, sent)
     inside = functions_entered.look(own, functions, statement, sent, plain, outside=outside)
-    if inside.acts:
+    if inside.data_statements:
         plain = tuple(one for one in plain if one.kind != reading.READ)
-    acts = (*plain, *inside.acts)
-    if not acts and not inside.counted and not inside.sought:
+    data_statements = (*plain, *inside.data_statements)
+    if not data_statements and not inside.counted and not inside.sought:
         return None
     # The driver's count is of the statement itself, not of what is written inside it.
-    tagged = bool(plain) and not inside.acts and command(statement) in {plain[0].kind, "CREATE"}
-    families = {one.table: _family(own, one.table, outside=outside) for one in acts if one.table}
-    acts = tuple(_telling_renewed(one, families.get(one.table, frozenset()), below) for one in acts)
-    measure = Measure(own, outside, acts, tagged, inside=inside.counted, sought=inside.sought)
+    tagged = bool(plain) and not inside.data_statements and command(statement) in {plain[0].kind, "CREATE"}
+    families = {one.table: _family(own, one.table, outside=outside) for one in data_statements if one.table}
+    data_statements = tuple(
+        _telling_renewed(one, families.get(one.table, frozenset()), below) for one in data_statements
+    )
+    measure = Measure(own, outside, data_statements, tagged, inside=inside.counted, sought=inside.sought)
     measure.families = families
-    for act in acts:
-        measure.asked.append(_asked(own, act, outside=outside))
+    for data in data_statements:
+        measure.asked.append(_asked(own, data, outside=outside))
     measure.families = {name: found for name, found in measure.families.items() if found}
     measure.before = written(own, outside=outside) or {}
     return measure
@@ -154,47 +156,50 @@ def begin(
 def of_each(own: Query, first: Measure, others: Sequence[str], sent: str) -> list[Counted]:
     """Ask what each set of values chooses that one statement is sent with, the first one's too; nothing for a single set."""
     found = [
-        act for text in others for act in reading.without_values(reading.acts(text), sent) if _asks_rows(act)
+        data
+        for text in others
+        for data in reading.without_values(reading.data_statements(text), sent)
+        if _asks_rows(data)
     ]
     if not found:
         return []
-    acts = [*(one for one in first.acts if _asks_rows(one)), *found]
-    return [_chosen(own, act, outside=first.outside) for act in dict.fromkeys(acts)]
+    data_statements = [*(one for one in first.data_statements if _asks_rows(one)), *found]
+    return [_chosen(own, data, outside=first.outside) for data in dict.fromkeys(data_statements)]
 
 
-def _asks_rows(act: Act) -> bool:
-    return act.chooses and act.scope is not None
+def _asks_rows(data: DataStatement) -> bool:
+    return data.chooses and data.scope is not None
 
 
-def _chosen(own: Query, act: Act, *, outside: bool) -> Counted:
-    chosen, total, through = _asked(own, act, outside=outside)
+def _chosen(own: Query, data: DataStatement, *, outside: bool) -> Counted:
+    chosen, total, through = _asked(own, data, outside=outside)
     left = max(total - chosen, 0) if total is not None and chosen is not None else None
-    return Counted(act, chosen, left, through)
+    return Counted(data, chosen, left, through)
 
 
-def _telling_renewed(act: Act, family: frozenset[int], below: Columns) -> Act:
+def _telling_renewed(data: DataStatement, family: frozenset[int], below: Columns) -> DataStatement:
     """Have the rows counted, too, that an UPDATE gives another value in a column that was there before the step."""
-    asked_of = [how for name, how in act.assigned if any((oid, name) in below for oid in family)]
-    if act.scope is None or not asked_of:
-        return act
-    branch = Branch(ANOTHER_VALUE, f"({' OR '.join(asked_of)})", act.scope)
-    return replace(act, branches=(*act.branches, branch))
+    asked_of = [how for name, how in data.assigned if any((oid, name) in below for oid in family)]
+    if data.scope is None or not asked_of:
+        return data
+    branch = Branch(ANOTHER_VALUE, f"({' OR '.join(asked_of)})", data.scope)
+    return replace(data, branches=(*data.branches, branch))
 
 
 def writes(statement: str) -> bool:
     """Tell whether a statement does anything worth a measure of its own by what its text says."""
-    return bool(reading.acts(statement)) or bool(reading.bodies(statement))
+    return bool(reading.data_statements(statement)) or bool(reading.bodies(statement))
 
 
 def apart(
     own: Query, pieces: Sequence[str], sent: Sequence[str], functions: Functions, below: Columns
-) -> tuple[list[list[Counted]], tuple[Act, ...]] | None:
+) -> tuple[list[list[Counted]], tuple[DataStatement, ...]] | None:
     """Run the statements of one text one after the other in a savepoint and undo them; None where they do not go so.
 
-    Returns what each did, and acts that rows are to be made for.
+    Returns what each did, and data_statements that rows are to be made for.
     """
     found: list[list[Counted]] = []
-    sought: tuple[Act, ...] = ()
+    sought: tuple[DataStatement, ...] = ()
     try:
         with tried(own, outside=False):
             for piece, shown in zip(pieces, sent, strict=True):
@@ -216,35 +221,37 @@ def written(own: Query, *, outside: bool) -> dict[int, tuple[int, int, int]] | N
     return None if rows is None else {int(row[0]): (int(row[2]), int(row[3]), int(row[4])) for row in rows}
 
 
-def _asked(own: Query, act: Act, *, outside: bool) -> tuple[int | None, int | None, tuple[int | None, ...]]:
-    """Count the rows that an act will choose, all it could choose from, and those of each branch."""
-    if act.kind == reading.TRUNCATE:
-        return _first(own, f"SELECT count(*) FROM {act.table}", outside=outside), None, ()
-    scope = act.scope
+def _asked(
+    own: Query, data: DataStatement, *, outside: bool
+) -> tuple[int | None, int | None, tuple[int | None, ...]]:
+    """Count the rows that a data statement will choose, all it could choose from, and those of each branch."""
+    if data.kind == reading.TRUNCATE:
+        return _first(own, f"SELECT count(*) FROM {data.table}", outside=outside), None, ()
+    scope = data.scope
     total = chosen = None
-    if scope is not None and (scope.condition or act.chooses):
+    if scope is not None and (scope.condition or data.chooses):
         chosen = _first(own, scope.counting(()), outside=outside)
         if scope.mine:
             total = _first(own, f"SELECT count(*) FROM {scope.mine}", outside=outside)
     elif scope is not None:
         chosen = _first(own, scope.counting(()), outside=outside)
-    return chosen, total, tuple(_through(own, act, outside=outside))
+    return chosen, total, tuple(_through(own, data, outside=outside))
 
 
-def _through(own: Query, act: Act, *, outside: bool) -> Iterator[int | None]:
+def _through(own: Query, data: DataStatement, *, outside: bool) -> Iterator[int | None]:
     found: dict[int, int | None] = {}
-    for scope in dict.fromkeys(one.scope for one in act.branches):
-        places = [place for place, one in enumerate(act.branches) if one.scope == scope]
+    for scope in dict.fromkeys(one.scope for one in data.branches):
+        places = [place for place, one in enumerate(data.branches) if one.scope == scope]
         rows = asked(
-            own, scope.counting([act.branches[place].condition for place in places]), outside=outside
+            own, scope.counting([data.branches[place].condition for place in places]), outside=outside
         )
         if rows:
             found |= {place: int(one) for place, one in zip(places, rows[0][1:], strict=True)}
             continue
         for place in places:
-            rows = asked(own, scope.counting([act.branches[place].condition]), outside=outside)
+            rows = asked(own, scope.counting([data.branches[place].condition]), outside=outside)
             found[place] = int(rows[0][1]) if rows else None
-    yield from (found[place] for place in range(len(act.branches)))
+    yield from (found[place] for place in range(len(data.branches)))
 
 
 def _first(own: Query, query: str, *, outside: bool) -> int | None:

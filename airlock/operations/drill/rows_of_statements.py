@@ -26,21 +26,27 @@ if TYPE_CHECKING:
     from airlock.operations.drill.constants_of_statements import Named
     from airlock.operations.drill.rows_made import Row
     from airlock.operations.drill.state import Ledger
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
 
 _FAR = 5_000_000
 
 
-def _told_later(act: Act, acts: Sequence[Act], known: Collection[Table]) -> Constants:
-    """Give what other acts look for in a table that is not there yet, where this one copies rows into it."""
+def _told_later(
+    data: DataStatement, data_statements: Sequence[DataStatement], known: Collection[Table]
+) -> Constants:
+    """Give what other data_statements look for in a table that is not there yet, where this one copies rows into it."""
     if (
-        act.kind != reading.INSERT
-        or act.scope is None
-        or any(is_called(it, act.relation.lower()) for it in known)
+        data.kind != reading.INSERT
+        or data.scope is None
+        or any(is_called(it, data.relation.lower()) for it in known)
     ):
         return Constants()
-    texts = [one.text for one in acts if one is not act and one.relation.lower() == act.relation.lower()]
+    texts = [
+        one.text
+        for one in data_statements
+        if one is not data and one.relation.lower() == data.relation.lower()
+    ]
     found = [constants(text) for text in texts]
     return Constants(
         tuple(dict.fromkeys(it for one in found for it in one.strings)),
@@ -82,7 +88,7 @@ class Sought:
 
 def seek(
     ledger: Ledger,
-    acts: Sequence[Act],
+    data_statements: Sequence[DataStatement],
     names: Collection[str],
     more: Constants,
     turn: int,
@@ -91,7 +97,7 @@ def seek(
     *,
     beside: bool = True,
 ) -> Sought:
-    """Make rows for some acts in tables among `names`; `sure` tells how surely a row may hold a constant.
+    """Make rows for some data statements in tables among `names`; `sure` tells how surely a row may hold a constant.
 
     Also in tables that an act only reads, where `beside` says so: their rows may change what becomes of others.
 
@@ -112,17 +118,21 @@ def seek(
             if ledger.search_path is not None:
                 cursor.execute("SELECT set_config('search_path', %s, true)", (ledger.search_path,))
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            for act in acts:
-                for table in tables_of(act, known.values(), beside=beside):
-                    if (act.text, table.label) in tried:
+            for data in data_statements:
+                for table in tables_of(data, known.values(), beside=beside):
+                    if (data.text, table.label) in tried:
                         continue
-                    tried.add((act.text, table.label))
-                    python = more if act.kind == reading.READ else _told_later(act, acts, known.values())
+                    tried.add((data.text, table.label))
+                    python = (
+                        more
+                        if data.kind == reading.READ
+                        else _told_later(data, data_statements, known.values())
+                    )
                     most = MOST_KEPT if later is None else 0
-                    rows = made(cursor, table, act, python, number, most, sure, known.values())
+                    rows = made(cursor, table, data, python, number, most, sure, known.values())
                     for row in rows:
                         sought.add(table, row)
-                    if act.kind == reading.DELETE and table.name.lower() == act.relation.lower():
+                    if data.kind == reading.DELETE and table.name.lower() == data.relation.lower():
                         for child, row in rows_below.made(cursor, table, rows, known, number):
                             sought.add(child, row)
         connection.commit()

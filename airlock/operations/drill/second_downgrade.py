@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.downgrade import Way
     from airlock.operations.drill.state import Ledger, State
     from airlock.operations.drill.subject import Subject
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
 
     # Table, key, and the column that was changed, or samples.GONE.
@@ -48,7 +48,7 @@ class SecondDowngrade:
 
 def writes_rows(way: Way) -> bool:
     """Tell whether a downgrade writes rows itself."""
-    return way.step is not None and any(one.kind in _WRITES for one in way.step.acts)
+    return way.step is not None and any(one.kind in _WRITES for one in way.step.data_statements)
 
 
 def go_down_again(subject: Subject, way: Way, above: State, older: Mapping[str, Table]) -> SecondDowngrade:
@@ -57,8 +57,8 @@ def go_down_again(subject: Subject, way: Way, above: State, older: Mapping[str, 
     `above` is the state behind the second upgrade. Never raises what the revision raises: the outcome says it. The database
     stands below the revision afterwards.
     """
-    before, acts = way.up.before, way.step.acts if way.step is not None else ()
-    altered = _alter(subject.ledger, before, above, acts)
+    before, data_statements = way.up.before, way.step.data_statements if way.step is not None else ()
+    altered = _alter(subject.ledger, before, above, data_statements)
     concerned = touched_tables(way.up.step, before, way.up.after)
     if way.step is not None and way.below is not None:
         concerned |= touched_tables(way.step, way.up.after, way.below)
@@ -83,13 +83,13 @@ def go_down_again(subject: Subject, way: Way, above: State, older: Mapping[str, 
     return SecondDowngrade(Outcome(tuple(found)).then(rare, _set_back(undone, before, way)), undone)
 
 
-def _alter(ledger: Ledger, before: State, above: State, acts: Iterable[Act]) -> Altered:
+def _alter(ledger: Ledger, before: State, above: State, data_statements: Iterable[DataStatement]) -> Altered:
     """Change one old row and delete another in each table that the downgrade writes to.
 
     Where triggers are, where rows refer to the table, or where others inherit from it, nothing is deleted: that would change
     more than one row.
     """
-    names = {act.relation.lower() for act in acts if act.kind in _WRITES}
+    names = {data.relation.lower() for data in data_statements if data.kind in _WRITES}
     altered: Altered = set()
     for table in ledger.tables(before.tables() & above.tables()):
         then, now = before.digests.get(table.label), above.digests.get(table.label)
@@ -147,7 +147,7 @@ def _set_back(undone: Iterable[Loss], before: State, way: Way) -> Outcome:
     steady = compare.steady(before, way.up.after)
     updates = {
         one.relation.lower()
-        for one in (way.step.acts if way.step is not None else ())
+        for one in (way.step.data_statements if way.step is not None else ())
         if one.kind == row_changes.UPDATE
     }
     names = sorted({

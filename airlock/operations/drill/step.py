@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.reach import Reach
     from airlock.operations.drill.state import Ledger, State
     from airlock.project.project import Project
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
     from airlock.records.drill import Met
 
 _LOCKS = """
@@ -67,7 +67,7 @@ class StepTaken:
     held: tuple[Held, ...] = ()
     search_path: str | None = None
     met: tuple[Met, ...] = ()
-    acts: tuple[Act, ...] = ()
+    data_statements: tuple[DataStatement, ...] = ()
 
 
 @dataclass(slots=True)
@@ -108,7 +108,10 @@ class _Look(Hooks):
         self.taken.ms = (time.perf_counter() - self.began) * 1000
         if self.reach is not None:
             self.reach.end()
-            self.taken.met, self.taken.acts = self.reach.met(self.direction), self.reach.acts()
+            self.taken.met, self.taken.data_statements = (
+                self.reach.met(self.direction),
+                self.reach.data_statements(),
+            )
         if _first(context, _MARKED) != self.mark:
             self.taken.touched = None
         else:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airlock.catalogue.fingerprint import Fingerprint
     from airlock.operations.drill.interim_writes import Meanwhile
     from airlock.operations.drill.state import State
-    from airlock.recorder.row_changes import Act
+    from airlock.recorder.row_changes import DataStatement
 
 _LOOKS = re.compile(r"\bCONFLICT\b|\bEXISTS\b|\bNOT\s+IN\b|\bEXCEPT\b|\bIS\s+NULL\b", re.IGNORECASE)
 _CALLED = re.compile(r'EXECUTE (?:FUNCTION|PROCEDURE) ((?:[\w$.]|"(?:[^"]|"")*")+)\(')
@@ -40,7 +40,9 @@ class Stayed:
     notes: tuple[str, ...] = ()
 
 
-def stayed(before: State, after: State, written: Meanwhile, below: State, sent: Collection[Act]) -> Stayed:
+def stayed(
+    before: State, after: State, written: Meanwhile, below: State, sent: Collection[DataStatement]
+) -> Stayed:
     """Tell of tables that hold more rows after the downgrade than before the upgrade; `sent` is what the upgrade sent.
 
     Reads what was read of them.
@@ -71,7 +73,7 @@ def _rows(number: int) -> str:
     return "1 row" if number == 1 else f"{number} rows"
 
 
-def _finds_again(table: str, sent: Collection[Act]) -> bool:
+def _finds_again(table: str, sent: Collection[DataStatement]) -> bool:
     """Tell whether an upgrade looks for its rows before it inserts them: in the statement, or in its own code."""
     name = table.rpartition(".")[2].strip('"').lower()
     inserts = [one for one in sent if one.kind in (INSERT, MERGE) and one.relation.lower() == name]

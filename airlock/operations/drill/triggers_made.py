@@ -74,15 +74,15 @@ def fired(
             _act_as_clients(
                 cursor, [it for it in tables if it.name == name], [it for it in on if it.table == name]
             )
-            plain = (row_changes.Act(row_changes.INSERT, name, "", None, True),)
+            plain = (row_changes.DataStatement(row_changes.INSERT, name, "", None, True),)
             counted = list(
                 told_by(known, "INSERT", _sent(name, tables), plain, bodies, settings_of(own, bodies))
             )
-            acts = [one.act for one in counted]
+            data_statements = [one.data for one in counted]
             sought = itertools.count(_FAR + turn * 2_000 + number * 500)
-            for act in acts:
-                for table in tables_of(act, tables, beside=False):
-                    made(cursor, table, act, Constants(), sought, _MOST_KEPT, all_certain([act]), tables)
+            for data in data_statements:
+                for table in tables_of(data, tables, beside=False):
+                    made(cursor, table, data, Constants(), sought, _MOST_KEPT, all_certain([data]), tables)
             _act_as_clients(
                 cursor, [it for it in tables if it.name == name], [it for it in on if it.table == name]
             )
@@ -94,11 +94,11 @@ def fired(
                     run(own, defined[one.function.oid])
     found: list[Counted] = []
     for name in names:
-        plain = (row_changes.Act(row_changes.INSERT, name, "", None, True),)
+        plain = (row_changes.DataStatement(row_changes.INSERT, name, "", None, True),)
         found += [
             one
             for one in told_by(known, "INSERT", _sent(name, tables), plain, bodies, settings)
-            if one.act.text not in {it.act.text for it in found}
+            if one.data.text not in {it.data.text for it in found}
         ]
     return found
 

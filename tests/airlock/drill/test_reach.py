@@ -9,7 +9,7 @@ import pytest
 from airlock.operations.drill import drill
 from airlock.operations.drill.json_shapes import Shapes
 from airlock.recorder import plpgsql, probes
-from airlock.recorder.row_changes import acts
+from airlock.recorder.row_changes import data_statements
 from airlock.recorder.tokens import statements
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
 from airlock.samples.tables import Column, Table
@@ -133,13 +133,13 @@ def test_a_document_is_what_the_history_takes_it_for(revisions: list[str], shape
 
 def test_acts_are_read_from_statements_not_from_their_literals() -> None:
     """Comments, literals, quoted names, bodies and clauses that contain the words of a write are none."""
-    assert acts("SELECT 'x; UPDATE t SET a = 1' -- DELETE FROM t") == ()
-    assert acts("ALTER TABLE t ADD CHECK (a <> 'DELETE FROM t')") == ()
-    assert acts("CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ DELETE FROM t $$") == ()
-    assert [one.kind for one in acts('SELECT "UPDATE" FROM t FOR UPDATE')] == ["SELECT"]
-    both = acts("WITH a AS (DELETE FROM t WHERE x RETURNING *) INSERT INTO u SELECT * FROM a")
+    assert data_statements("SELECT 'x; UPDATE t SET a = 1' -- DELETE FROM t") == ()
+    assert data_statements("ALTER TABLE t ADD CHECK (a <> 'DELETE FROM t')") == ()
+    assert data_statements("CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ DELETE FROM t $$") == ()
+    assert [one.kind for one in data_statements('SELECT "UPDATE" FROM t FOR UPDATE')] == ["SELECT"]
+    both = data_statements("WITH a AS (DELETE FROM t WHERE x RETURNING *) INSERT INTO u SELECT * FROM a")
     assert [(one.kind, one.table) for one in both] == [("DELETE", "t"), ("INSERT", "u")]
-    (update,) = acts(
+    (update,) = data_statements(
         "UPDATE t SET a = CASE b WHEN 1 THEN 2 ELSE 3 END WHERE a IS DISTINCT FROM 1 AND (c = 2 OR d)"
     )
     assert [one.label for one in update.branches] == ["OR c = 2", "OR d", "CASE b WHEN 1", "ELSE 3"]

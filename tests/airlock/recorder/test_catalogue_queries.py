@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airlock.recorder.catalogue_queries import asks_catalogue
-from airlock.recorder.row_changes import acts
+from airlock.recorder.row_changes import data_statements
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from airlock.recorder.row_changes import acts
 def test_an_inspectors_query_is_the_catalogues(sql: str) -> None:
     """It finds nothing where there is no index, and no row would change that."""
     assert asks_catalogue(sql)
-    assert acts(sql) == ()
+    assert data_statements(sql) == ()
 
 
 @pytest.mark.parametrize(
