@@ -203,7 +203,7 @@ def details(proof: RevisionProof) -> Iterator[str]:
     for kept in proof.kept:
         yield f"kept: {kept.object} ({kept.sentence})"
     for condition in proof.conditions:
-        yield f"{proof.verdict} while this counts no row of {condition.object} ({condition.why}): {condition.sql}"
+        yield f"{holds(proof)} while this counts no row of {condition.object} ({condition.why}): {condition.sql}"
         yield trial(condition)
     for loss in proof.losses:
         yield f"lost: {loss.object}, {count(loss.rows, 'row')} written meanwhile ({loss.why})"
@@ -218,6 +218,11 @@ def details(proof: RevisionProof) -> Iterator[str]:
             f"traffic {stall.direction}: {count(stall.statements, 'statement')}, p50 {duration(stall.p50)}, "
             f"p99 {duration(stall.p99)}, longest {duration(stall.longest)}"
         )
+
+
+def holds(proof: RevisionProof) -> str:
+    """Say what rests on the conditions of a revision: the proof, or no more than that the way down can be taken."""
+    return "proved" if proof.verdict == PROVED else "beside that, it goes down only"
 
 
 def trial(condition: Condition) -> str:

@@ -10,6 +10,7 @@ from airlock.reports.drill import (
     difference,
     grounds,
     headline,
+    holds,
     reached,
     samples,
     stopped,
@@ -182,7 +183,7 @@ def _revision(proof: RevisionProof) -> Iterator[Safe]:
         yield tag("h3", "Kept on purpose")
         yield _list(f"{it.object}: {it.sentence}" for it in proof.kept)
     if proof.conditions:
-        yield tag("h3", f"{proof.verdict.capitalize()} while these count no row")
+        yield tag("h3", f"{holds(proof).capitalize()} while these count no row")
         yield table(
             ["object", "rows that must not be there", "query", "tried"],
             [

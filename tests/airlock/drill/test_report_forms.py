@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from airlock.commands import drill as door
+from airlock.commands import drill as command
 from airlock.operations.drill import comparisons
 from airlock.records.difference import Difference
 from airlock.records.drill import (
@@ -34,7 +34,7 @@ from airlock.records.drill import (
     Way,
 )
 from airlock.records.rows import Fill, Rate
-from airlock.reports.drill import document, lines, progress
+from airlock.reports.drill import details, document, lines, progress
 from airlock.reports.drill_page import html
 from airlock.reports.junit import junit
 
@@ -90,6 +90,11 @@ def test_a_condition_stands_with_what_became_of_it_in_scratch() -> None:
     assert (
         "proved while this counts no row of phase2.task.due (NULL, where there must be a value below): SELECT 1"
         in said
+    )
+    faulty = dataclasses.replace(PROOFS[0], verdict=REFUSED)
+    assert any(
+        line.startswith("beside that, it goes down only while this counts no row of")
+        for line in details(faulty)
     )
     assert "tried: with none it goes down, with one (due = NULL) it fails (no <NULL>)" in said
     assert "not tried: its table holds no row" in said
@@ -232,7 +237,7 @@ def test_progress_is_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     ]
     for stream, lines_written in ((Terminal(), 0), (io.StringIO(), 2)):
         monkeypatch.setattr(sys, "stderr", stream)
-        show = door._Progress()
+        show = command._Progress()
         for phase in phases:
             show(phase)
         show.end()
