@@ -109,7 +109,7 @@ def meet(
 
 def _suspects(ledger: Ledger, table: Table, demand: Demand, source: str) -> Iterator[Column]:
     wants_json = demand.type.startswith((_OBJECT, _ARRAY))
-    key = demand.type.partition(" with ")[2]
+    key = demand.type.partition(" with ")[2] if wants_json else ""
     if key and re.search(rf"""\[\s*['"]{re.escape(key)}['"]""", source) is None:
         return  # of a mapping of its own, asked for a value
     for column in table.columns:

@@ -78,6 +78,8 @@ FAULTY = (
     Case("spelled_otherwise", "d text, u text",
          sql("ALTER TABLE $t ALTER d TYPE date USING d::date, ALTER u TYPE uuid USING u::uuid"),
          sql("ALTER TABLE $t ALTER d TYPE text, ALTER u TYPE text")),
+    Case("spelled_instant", "i text",
+         sql("ALTER TABLE $t ALTER i TYPE timestamptz USING i::timestamptz"), sql("ALTER TABLE $t ALTER i TYPE text")),
     Case("leading_zeros_in_python", "code text",
          "op.execute('ALTER TABLE $t ADD n integer')\n"
          "for row in op.get_bind().execute(sa.text('SELECT id, code FROM $t WHERE code IS NOT NULL')).all():\n"
