@@ -23,7 +23,7 @@ CASES = (
          sql("DELETE FROM $t WHERE id IN (SELECT id FROM k_$t)", "INSERT INTO $t SELECT * FROM k_$t", "DROP TABLE k_$t")),
     # Rows written meanwhile go.
     Case("takes_the_new", _COLUMNS, sql("CREATE TABLE k_$t AS SELECT * FROM $t"),
-         sql("DELETE FROM $t WHERE id NOT IN (SELECT id FROM k_$t)", "UPDATE $t SET n = n + 0", "DROP TABLE k_$t")),
+         sql("DELETE FROM $t WHERE id NOT IN (SELECT id FROM k_$t)", "UPDATE $t SET n = n", "DROP TABLE k_$t")),
     # The second way is another one than the first.
     Case("once_only", _COLUMNS, sql("CREATE TABLE IF NOT EXISTS m_$t (times integer)", "INSERT INTO m_$t VALUES (1)"),
          sql("UPDATE $t SET n = n # 1 WHERE (SELECT count(*) FROM m_$t) > 1", "INSERT INTO m_$t VALUES (2)"),
