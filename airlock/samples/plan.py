@@ -27,6 +27,8 @@ _APART = 37
 _FEW = 100
 # Of so many times the rows those are taken whose foreign keys lead to rows that a CHECK lets stand together.
 _CHOSEN = 8
+# From so many rows on they stand in whatever order the server reads them: a sort would cost more than the order is worth.
+_SORTED = 20_000
 # What is cut to a length: the last of their edges is the longest.
 _CUT = frozenset({"text", "character varying", "bytea"})
 _NONE: Mapping[str, tuple[str, ...]] = {}
@@ -279,6 +281,8 @@ def insert_sql(
             outer[here] = f"c.{quoted(there)}"
     inner = ", ".join(f"{expression} AS {quoted(name)}" for name, expression in expressions.items())
     most = rows * (_CHOSEN if plan.chosen else 1)
+    # Rows that refer to these count them as they lie: they must lie alike whatever plan the server's statistics lead to.
+    in_order = " ORDER BY g.i" if plan.chosen or rows <= _SORTED else ""
     source = f"generate_series({start}::bigint, {start + most - 1}::bigint) AS g(i) {' '.join(joins)}"
     where = f" WHERE {' AND '.join(plan.filters)}" if plan.filters else ""
     # Without a column to name, rows of no columns are selected: each gets its defaults.
@@ -286,7 +290,7 @@ def insert_sql(
     return (
         f"{'WITH ' + ', '.join(with_) if with_ else ''} INSERT INTO {table.sql}{names} OVERRIDING SYSTEM VALUE "
         f"SELECT {', '.join(outer.values())} "
-        f"FROM (SELECT {inner or 'g.i'} FROM {source}{' ORDER BY g.i' if plan.chosen else ''}) AS c{where}"
+        f"FROM (SELECT {inner or 'g.i'} FROM {source}{in_order}) AS c{where}"
         f"{f' LIMIT {rows}' if plan.chosen else ''}"
         f"{' ON CONFLICT DO NOTHING' if skip else ''}"
     )
@@ -303,9 +307,10 @@ def _parent_rows(
 ) -> str:
     columns = ", ".join(quoted(name) for name in dict.fromkeys(key.target_columns))
     within = ", ".join(quoted(there) for _, there in shared)
-    window = f"PARTITION BY {within}" if within else ""
+    part = f"PARTITION BY {within}" if within else ""
+    window = f"{part} ORDER BY {columns}" if within else ""
     whole = f"key {key.name}" in plan.usual
-    total = f", count(*) OVER ({window}) AS airlock_t" if within else ""
+    total = f", count(*) OVER ({part}) AS airlock_t" if within else ""
     return (
         f"{alias} AS MATERIALIZED (SELECT {columns}, row_number() OVER ({window}) - 1 AS airlock_n{total} "
         f"FROM (SELECT * FROM {target.rows_sql}{'' if whole else f' LIMIT {POOL}'}) AS p)"
