@@ -213,25 +213,23 @@ edit(
     "loan_id = sa.Column(sa.Integer",
     "loan_id = sa.Column(sa.BigInteger",
 )
-edit(
-    "rename_table_and_column",
+HOUSES = (
     'class Publisher(Base):\n    __tablename__ = "publishers"',
     'class Publisher(Base):\n    __tablename__ = "houses"',
     "    city = sa",
     "    town = sa",
     '"publishers.id"',
     '"houses.id"',
+)
+edit(
+    "rename_table_and_column",
+    *HOUSES,
     renames=("publishers:houses", "publishers.city:town"),
     code=("publishers (name, city", "houses (name, town"),
 )
 edit(
     "rename_table_and_column_other_order",
-    'class Publisher(Base):\n    __tablename__ = "publishers"',
-    'class Publisher(Base):\n    __tablename__ = "houses"',
-    "    city = sa",
-    "    town = sa",
-    '"publishers.id"',
-    '"houses.id"',
+    *HOUSES,
     renames=("publishers:houses", "houses.city:town"),
     code=("publishers (name, city", "houses (name, town"),
 )

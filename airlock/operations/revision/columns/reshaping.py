@@ -81,7 +81,6 @@ def reshape(sides: Sides, live: Table, wanted: Table, one: Reshaped, found: Chan
     table = f"ALTER TABLE {live.sql}"
     added = [f"ADD COLUMN {ddl.column(it, not_null=False, default=False)}" for it in new]
     olds, news = _listed(live, one.old), _listed(live, one.new)
-    olds, news = _listed(live, one.old), _listed(live, one.new)
     lock = f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan"
     come = sql(
         f"{table} {', '.join(added)}",
@@ -95,15 +94,8 @@ def reshape(sides: Sides, live: Table, wanted: Table, one: Reshaped, found: Chan
             locks=f"{lock}; a trigger writes either side from the other", undo=f"exact; what only {news} tell is gone",
         )
     )  # fmt: skip
-    empty = " AND ".join(f"{quoted(name)} IS NULL" for name in one.new)
-    some = " OR ".join(f"{quoted(name)} IS NOT NULL" for name in one.old)
     note = f"{FILL_IN}: how {olds} become {news}; the trigger of the revision before says the same."
-    fill = ddl.backfill(
-        live,
-        ", ".join(f"{quoted(name)} = {text}" for name, text in forth.items()),
-        f"{empty} AND ({some})",
-        note=note,
-    )
+    fill = _filled(live, forth, one.old, note)
     found.parts.append(
         Part(
             Stage.BACKFILL, f"fill {news} from {olds}", (fill,), (), own=True,
@@ -127,11 +119,7 @@ def _gone(
     """Drop the old columns; a downgrade makes them again, from those that took their place."""
     away, keep = steps
     table, columns = f"ALTER TABLE {live.sql}", set(one.old)
-    defaults = [
-        f"{table} ALTER COLUMN {quoted(it.name)} SET DEFAULT {it.default}"
-        for it in new
-        if it.default and not it.generated
-    ]
+    defaults = _defaults(live, new)
     undone = [
         f"{table} ALTER COLUMN {quoted(it.name)} DROP DEFAULT"
         for it in new
@@ -140,26 +128,14 @@ def _gone(
     again = [
         f"{table} ADD COLUMN IF NOT EXISTS {ddl.column(it, not_null=False, default=False)}" for it in old
     ]
-    again += [
-        f"{table} ALTER COLUMN {quoted(it.name)} SET DEFAULT {it.default}"
-        for it in old
-        if it.default and not it.generated
-    ]
+    again += _defaults(live, old)
     again += [ddl.comment_on_column(live, it) for it in old if it.comment is not None]
     again += [grant.format(table=live.sql) for it in old for grant in it.privileges]
-    empty = " AND ".join(f"{quoted(name)} IS NULL" for name in one.old)
-    some = " OR ".join(f"{quoted(name)} IS NOT NULL" for name in one.new)
     note = f"{FILL_IN}: how {_listed(live, one.new)} become {_listed(live, one.old)} again."
-    filled = ddl.backfill(
-        live,
-        ", ".join(f"{quoted(name)} = {text}" for name, text in back.items()),
-        f"{empty} AND ({some})",
-        note=note,
-    )
     down: list[Sql] = [
         *alone(*undone, *again),
         *(dataclasses.replace(it, autocommit=True) for it in keep),
-        filled,
+        _filled(live, back, one.new, note),
     ]
     for it in old:
         down += ddl.not_null_again(live, it.name) if it.not_null else ()
@@ -176,6 +152,22 @@ def _gone(
         undo=f"the structure exactly; the values are made from {_listed(live, one.new)}, as it is filled in",
         loses=tuple((live.label_of(name), f"its values; a downgrade makes them from {', '.join(one.new)}") for name in one.old),
     )  # fmt: skip
+
+
+def _filled(live: Table, values: dict[str, str], sources: Sequence[str], note: str) -> Sql:
+    """Fill columns that hold nothing yet from others that hold something."""
+    empty = " AND ".join(f"{quoted(name)} IS NULL" for name in values)
+    some = " OR ".join(f"{quoted(name)} IS NOT NULL" for name in sources)
+    given = ", ".join(f"{quoted(name)} = {text}" for name, text in values.items())
+    return ddl.backfill(live, given, f"{empty} AND ({some})", note=note)
+
+
+def _defaults(live: Table, columns: Sequence[Column]) -> list[str]:
+    return [
+        f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(it.name)} SET DEFAULT {it.default}"
+        for it in columns
+        if it.default and not it.generated
+    ]
 
 
 def _kept_in_step(
