@@ -84,6 +84,6 @@ def build(config: str, x_arguments: Sequence[str], heads: Sequence[str]) -> Iter
     table, schema = "alembic_version", None
     for head in heads or ("base",):
         direction = "up" if head != "base" else "down"
-        ran = environment.run(project, None, head, direction)
+        ran = environment.run(project, head, direction)
         table, schema = ran.version_table, ran.version_table_schema
     yield Built(table, schema, tuple(heads))

@@ -71,7 +71,6 @@ class Environment:
 
 def run(
     project: Project,
-    url: str | None,
     target: str | None,
     direction: str,
     hooks: Hooks | None = None,
@@ -80,8 +79,8 @@ def run(
 ) -> Environment:
     """Run env.py and take the steps to `target` (none for None); `direction` is "up" or "down".
 
-    `url` (libpq) becomes `sqlalchemy.url` in memory, under the driver that the ini asks for; `None`
-    leaves the ini alone. Where connections really go is the redirect's business, not this function's.
+    A placeholder in the ini's `sqlalchemy.url` is filled in memory. Where connections really go is the redirect's business,
+    not this function's.
     Commits per revision. Raises whatever env.py or a revision raises, Usage where the target is none of
     this history or env.py never commits, HistoryFault where version rows and history do not fit. What env.py prints goes to
     standard error: standard output carries airlock's data alone.
@@ -118,14 +117,14 @@ def run(
     version_rows = contextlib.ExitStack()
     try:
         with version_rows:
-            _execute(project, url, steps, destination=target or "heads", forced=transaction_per_migration)
+            _execute(project, steps, destination=target or "heads", forced=transaction_per_migration)
     finally:
         _end_transaction(connection)
     if not seen:
         raise Usage("env.py did not run the migrations.", then="call context.run_migrations() in env.py")
     ran = seen[-1]
     if ran.external_transaction and len({step.is_upgrade for step in taken}) == 1:
-        _require_commit(project, url, ran, connection)
+        _require_commit(project, ran, connection)
     return ran
 
 
@@ -158,7 +157,7 @@ def _compiled_once(connection: Any) -> Iterator[None]:
 _COMMITS = "airlock_env_commits"
 
 
-def _require_commit(project: Project, url: str | None, ran: Environment, connection: Any) -> None:
+def _require_commit(project: Project, ran: Environment, connection: Any) -> None:
     """Look once whether env.py commits the transaction that it holds by itself: if not, nothing ever happens.
 
     Bare Alembic ends such a run with exit code 0. Raises Usage.
@@ -167,7 +166,7 @@ def _require_commit(project: Project, url: str | None, ran: Environment, connect
         with contextlib.suppress(Exception):
             # Left open it would keep its locks, on the version table too. Under asyncio its loop has ended with it.
             connection.close()
-        if learn(project, url).heads_before == ran.heads_before:
+        if learn(project).heads_before == ran.heads_before:
             raise Usage(
                 "env.py begins a transaction before it configures Alembic, and ends without committing it: "
                 f"what {ran.steps[0]} did is rolled back.",
@@ -233,9 +232,9 @@ def steps_of(project: Project, names: Sequence[str], direction: str) -> list[Rev
     ]
 
 
-def learn(project: Project, url: str | None) -> Environment:
+def learn(project: Project) -> Environment:
     """Run env.py without a step, to learn its version table and the heads it stands at."""
-    return run(project, url, None, "up")
+    return run(project, None, "up")
 
 
 def _hooked(step: RevisionStep, hooks: Hooks, context: MigrationContext) -> RevisionStep:
@@ -274,9 +273,9 @@ class _Runs:
 _runs = _Runs()
 
 
-def _execute(project: Project, url: str | None, steps: Any, *, destination: str, forced: bool) -> None:
+def _execute(project: Project, steps: Any, *, destination: str, forced: bool) -> None:
     config = project.config
-    with ini_url(project, url):
+    with ini_url(project):
         environment = EnvironmentContext(
             config,
             project.script,
@@ -315,7 +314,7 @@ def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
     env.py's models are then in `context.opts["target_metadata"]`. Raises Usage where env.py stops by itself.
     """
     environment = EnvironmentContext(project.config, project.script, fn=retrieve, as_sql=False, **given)
-    with ini_url(project, None), environment, to_standard_error():
+    with ini_url(project), environment, to_standard_error():
         try:
             run_env(project)
         except SystemExit as stopped:

@@ -20,8 +20,8 @@ _ASYNCHRONOUS = ("async_engine_from_config", "create_async_engine")
 
 
 @contextlib.contextmanager
-def ini_url(project: Project, url: str | None) -> Iterator[None]:
-    """Give the ini a URL of the right driver while env.py runs; without a `url` only where it has a placeholder.
+def ini_url(project: Project) -> Iterator[None]:
+    """Give an ini with a placeholder a URL of an installed driver while env.py runs; leave every other as it is.
 
     Where connections really lead is the redirect's business: a URL without a host will do in the placeholder's stead.
     """
@@ -31,21 +31,15 @@ def ini_url(project: Project, url: str | None) -> Iterator[None]:
         before = config.get_main_option("sqlalchemy.url")
     except Exception:  # noqa: BLE001  an ini whose own URL does not interpolate
         before = None
-    empty = (before or "").startswith(_PLACEHOLDER)
-    if url is None and not empty:
+    if before is None or not before.startswith(_PLACEHOLDER):
         yield
         return
-    driver = _installed_driver(project) if empty else _driver_of(before)
-    spelled = (url or "postgresql://").replace("postgresql://", f"postgresql+{driver}://", 1)
-    # Doubled, because the ini interpolates.
-    config.set_section_option(section, "sqlalchemy.url", spelled.replace("%", "%%"))
+    config.set_section_option(section, "sqlalchemy.url", f"postgresql+{_installed_driver(project)}://")
     try:
         yield
     finally:
-        if before is None:
-            config.file_config.remove_option(section, "sqlalchemy.url")
-        else:
-            config.set_section_option(section, "sqlalchemy.url", before.replace("%", "%%"))
+        # Doubled, because the ini interpolates.
+        config.set_section_option(section, "sqlalchemy.url", before.replace("%", "%%"))
 
 
 def _installed_driver(project: Project) -> str:
@@ -57,15 +51,6 @@ def _installed_driver(project: Project) -> str:
     if any(word in source for word in _ASYNCHRONOUS):
         # psycopg serves both kinds.
         return "asyncpg" if find_spec("asyncpg") else "psycopg"
-    return _usual_driver()
-
-
-def _driver_of(url: str | None) -> str:
-    """Name the driver an existing SQLAlchemy URL asks for; the usual one where it names none or cannot be read."""
-    with contextlib.suppress(Exception):
-        name = make_url(url or "").drivername
-        if name.startswith("postgresql+"):
-            return name.partition("+")[2]
     return _usual_driver()
 
 

@@ -66,7 +66,7 @@ def rehearse(
         with contextlib.closing(recorder), installed(recorder):
             while True:
                 try:
-                    environment.run(project, None, hooks.target or target, direction, hooks)
+                    environment.run(project, hooks.target or target, direction, hooks)
                 except (NotImplementedError, RuntimeError) as error:
                     if direction != "down":
                         raise

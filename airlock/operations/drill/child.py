@@ -59,7 +59,7 @@ class _Place:
         made: dict[str, str], way: Ascent,
     ) -> _Place:  # fmt: skip
         """Connect, lay what env.py lays where the database is empty, and fill that. Raises what env.py raises."""
-        ran = environment.run(project, None, None, "up", Hooks() if way.stands else _Lay())
+        ran = environment.run(project, None, "up", Hooks() if way.stands else _Lay())
         label = f"{plain(ran.version_table_schema or 'public')}.{plain(ran.version_table)}"
         ledger = Ledger.open(database, label, rows)
         ledger.search_path, ledger.made, ledger.fills = way.search_path, dict(made), dict(way.fills)

@@ -277,7 +277,7 @@ class _Course:
 
 def _below(subject: Subject) -> str | None:
     """Find the target that takes a downgrade over this revision and no other, None where branches leave none."""
-    heads = environment.learn(subject.project, None).heads_before
+    heads = environment.learn(subject.project).heads_before
     below: tuple[str, ...] = subject.facts.down_revisions or ("base",)
     for target in (*below[: len(below) == 1], "-1"):
         try:

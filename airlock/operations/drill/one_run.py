@@ -62,7 +62,7 @@ def take(
     while order:
         run = _Run(project, order)
         try:
-            environment.run(project, None, order[-1].revision, "up", run)
+            environment.run(project, order[-1].revision, "up", run)
         except Exception as error:  # noqa: BLE001  a revision may raise anything
             stopped, order = run.at, tuple(run.left())
             if stopped not in known:

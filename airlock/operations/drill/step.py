@@ -152,7 +152,7 @@ def take(
     """
     look = _Look(project, revision, direction, at_end, around)
     with watching() if counting else contextlib.nullcontext() as look.reach:
-        environment.run(project, None, revision, "up", look)
+        environment.run(project, revision, "up", look)
     return look.taken
 
 

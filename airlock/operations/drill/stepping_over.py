@@ -110,13 +110,13 @@ def step_over(
     one = _One(project, revision)
     forgiving = _Forgiving(one, beyond_help)
     with forgiving.listening():
-        environment.run(project, None, revision, "up", one)
+        environment.run(project, revision, "up", one)
     return tuple(forgiving.left_out)
 
 
 def mark(project: Project, revision: str) -> None:
     """Write a revision's version row as if it were applied, and nothing else. Commits."""
-    environment.run(project, None, revision, "up", _One(project, revision, bare=True))
+    environment.run(project, revision, "up", _One(project, revision, bare=True))
 
 
 def as_far_as_it_goes(

@@ -148,7 +148,7 @@ def compare(config: str, x_arguments: Sequence[str], *, upgrade: bool) -> Iterat
     logging.disable(logging.INFO)
     project = Project.open(Path(config), x_arguments)
     if upgrade:
-        environment.run(project, None, "heads", "up")
+        environment.run(project, "heads", "up")
     results: list[Found] = []
 
     def retrieve(_heads: Any, context: MigrationContext) -> list[Any]:

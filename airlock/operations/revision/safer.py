@@ -210,7 +210,7 @@ def write(config: str, revision: str, x_arguments: Sequence[str], *, sql_form: b
         return []
 
     environment.autogenerate(project, look)
-    environment.run(project, None, facts.revision, "up")
+    environment.run(project, facts.revision, "up")
     beside = facts.path.parent
     listed = any(Path(one) == beside for one in project.script._version_locations if one is not None)
     yield from written(

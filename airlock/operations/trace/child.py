@@ -165,14 +165,14 @@ def ordered(
     gaps: tuple[Gap, ...] = ()
     for head in start if start is not None else () if low in ("", "base") else (low,):
         try:
-            environment.run(project, None, head, "up")
+            environment.run(project, head, "up")
         except Exception:  # noqa: BLE001  a revision may raise anything
             left = _Order()
-            environment.run(project, None, head, "up", left)
+            environment.run(project, head, "up", left)
             for revision in left.taken:
                 gaps += _built(project, revision, gaps, beyond_help)
     order = _Order()
-    environment.run(project, None, high or "heads", "up", order)
+    environment.run(project, high or "heads", "up", order)
     return order.taken, gaps
 
 
@@ -181,7 +181,7 @@ def _built(
 ) -> tuple[Gap, ...]:
     """Apply one revision, as far as it goes; return what is missing of it."""
     try:
-        environment.run(project, None, revision, "up", _One(project, revision))
+        environment.run(project, revision, "up", _One(project, revision))
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         return (as_far_as_it_goes(project, project.revision(revision), gaps, beyond_help, error),)
     return ()

@@ -58,7 +58,7 @@ def observe(
             for revision in order:
                 step.revision, why = revision, ""
                 try:
-                    environment.run(project, None, "heads", "up", step)
+                    environment.run(project, "heads", "up", step)
                 except Exception as error:  # noqa: BLE001  a revision may raise anything
                     seen, why = load.end(), said(error)
                     if seen and seen[-1].gave_up:
@@ -78,7 +78,7 @@ def _alone(project: Project, step: _Loaded) -> bool:
             if empty:
                 step.samples.empty(except_for=step.version_table)
             with contextlib.suppress(Exception):
-                environment.run(project, None, "heads", "up", step)
+                environment.run(project, "heads", "up", step)
                 return True
         return False
     finally:

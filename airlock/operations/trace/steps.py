@@ -150,7 +150,7 @@ class Tracing(Hooks):
         """Run env.py for one step. Raises what it raises, and RaisedByRevision for what the revision's own code says so."""
         self._action = _Action(script, up, recorded, undone)
         try:
-            environment.run(self.project, None, "heads", "up", self)
+            environment.run(self.project, "heads", "up", self)
         except (AirlockError, CommandError) as error:
             if comes_of(error, script.path):
                 raise RaisedByRevision(said(error)) from error
@@ -308,7 +308,7 @@ class Tracing(Hooks):
 
     def _named_version_table(self) -> str:
         if not self.version_table:
-            ran = environment.learn(self.project, None)
+            ran = environment.learn(self.project)
             self.version_table = f"{ran.version_table_schema or 'public'}.{ran.version_table}"
         return self.version_table
 

@@ -256,7 +256,7 @@ class _Run:
         probe = held.Probe()
         try:
             with self._within(lease, watch, steps.listening(), probe.listening()):
-                environment.run(self.project, None, None, self.request.direction, probe)
+                environment.run(self.project, None, self.request.direction, probe)
         except Stopped:
             raise Interrupted(watch.number, standing=f"{self.progress.done} done.") from None
         except Exception:  # noqa: BLE001 - what env.py raises now it raises in the next run too, and is judged there
@@ -283,7 +283,7 @@ class _Run:
         error: BaseException | None = None
         try:
             with self._within(lease, watch, steps.listening()):
-                environment.run(self.project, None, target, self.request.direction, steps)
+                environment.run(self.project, target, self.request.direction, steps)
                 steps.ended()
         except BaseException as raised:  # noqa: BLE001 - whatever env.py raises is judged, asyncio's CancelledError too
             error = raised

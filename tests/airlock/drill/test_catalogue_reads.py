@@ -60,14 +60,14 @@ def test_between_two_steps_it_is_read_once(
     """Rows alone change no catalogue; a step is read behind, catalogue and tables."""
     monkeypatch.chdir(tmp_path)
     history = project(tmp_path)
-    environment.run(history, None, "r1", "up")
+    environment.run(history, "r1", "up")
     with contextlib.closing(Ledger.open(database, "public.alembic_version", 5)) as ledger:
         first = ledger.read()
         ledger.fill(first.tables())
         second = ledger.read()
         assert second.digests["public.task"].count == 5
         assert len(reads) == 1
-        environment.run(history, None, "r2", "up")
+        environment.run(history, "r2", "up")
         (table,) = ledger.tables(["public.task"])
         assert [column.name for column in table.columns] == ["id", "t", "u"]
         assert "public.task.u" in ledger.read().catalogue.objects
@@ -82,7 +82,7 @@ def test_what_rows_set_off_is_seen(
 ) -> None:
     """A trigger that makes tables: each look is a look."""
     monkeypatch.chdir(tmp_path)
-    environment.run(project(tmp_path, PARTITIONS), None, "r1", "up")
+    environment.run(project(tmp_path, PARTITIONS), "r1", "up")
     with contextlib.closing(Ledger.open(database, "public.alembic_version", 5)) as ledger:
         first = ledger.read()
         ledger.fill(["public.task"])
@@ -96,7 +96,7 @@ def test_a_look_while_a_step_is_at_work_is_not_kept(
     """What is read in the middle is true of the middle only."""
     monkeypatch.chdir(tmp_path)
     history = project(tmp_path)
-    environment.run(history, None, "r1", "up")
+    environment.run(history, "r1", "up")
 
     class Looking(environment.Hooks):
         seen: list[bool] = []  # noqa: RUF012  one run
@@ -106,6 +106,6 @@ def test_a_look_while_a_step_is_at_work_is_not_kept(
 
     with contextlib.closing(Ledger.open(database, "public.alembic_version", 5)) as ledger:
         ledger.read()
-        environment.run(history, None, "r2", "up", Looking())
+        environment.run(history, "r2", "up", Looking())
         assert Looking.seen == [False]
         assert "public.task.u" in ledger.read().catalogue.objects

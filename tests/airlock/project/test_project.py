@@ -194,7 +194,7 @@ def test_the_statement_of_version_rows_is_compiled_once(
             known.append(context.cache_hit.name == "CACHE_HIT")
 
     with listening({"after_cursor_execute": see}):
-        environment.run(Project.open(ini), None, "heads", "up")
+        environment.run(Project.open(ini), "heads", "up")
     assert sent == [
         f"UPDATE alembic_version SET version_num='r{number}' WHERE alembic_version.version_num = 'r{number - 1}'"
         for number in (1, 2, 3)

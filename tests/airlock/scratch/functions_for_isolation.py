@@ -11,7 +11,7 @@ from airlock.project.project import Project
 from airlock.records.errors import Refused
 
 
-def upgrade(ini: str, url: str, target: str = "head") -> Iterator[object]:
+def upgrade(ini: str, target: str = "head") -> Iterator[object]:
     """Upgrade and yield what the hooks saw."""
     os.chdir(Path(ini).parent)
     seen: list[str] = []
@@ -26,7 +26,7 @@ def upgrade(ini: str, url: str, target: str = "head") -> Iterator[object]:
         def after(self, step, context):  # type: ignore[no-untyped-def]
             seen.append(f"after {step.revision.revision}")
 
-    environment = run(Project.open(Path(ini)), url, target, "up", Seen())
+    environment = run(Project.open(Path(ini)), target, "up", Seen())
     yield from seen
     yield environment
 

@@ -60,7 +60,7 @@ def tables(database: ScratchDatabase) -> list[str]:
 
 
 def run_child(ini: Path, scratch: ScratchDatabase, **environ: str) -> list[object]:
-    arguments = {"ini": str(ini), "url": scratch.url}
+    arguments = {"ini": str(ini)}
     return list(isolated(f"{HERE}:upgrade", arguments, scratch=scratch, environ={**os.environ, **environ}))
 
 

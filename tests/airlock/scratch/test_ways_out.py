@@ -87,7 +87,7 @@ def test_every_way_leads_to_scratch(elsewhere: Elsewhere, tmp_path: Path) -> Non
     environ["DATABASE_URL"] = url_of(elsewhere)
     elsewhere.lines()
     with scratch_server("embedded") as server, server.database() as scratch:
-        arguments = {"ini": str(ini), "url": scratch.url}
+        arguments = {"ini": str(ini)}
         list(isolated(f"{HERE}:upgrade", arguments, scratch=scratch, environ=environ))
         made = {name for (name,) in rows(scratch.url, TABLES)}
     assert [path.read_text() for path in tmp_path.glob("failed-*")] == []
@@ -119,7 +119,7 @@ def test_what_slips_past_is_stopped_before_a_statement(
     ini = write_project(tmp_path, [Revision("r1", code)])
     with scratch_server("embedded") as server, server.database() as scratch:
         with pytest.raises(WrongTarget):
-            list(isolated(f"{HERE}:upgrade", {"ini": str(ini), "url": scratch.url}, scratch=scratch))
+            list(isolated(f"{HERE}:upgrade", {"ini": str(ini)}, scratch=scratch))
     assert [line for line in elsewhere.lines() if "CREATE" in line] == []
 
 
