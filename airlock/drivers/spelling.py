@@ -21,6 +21,11 @@ def quoted(*names: str) -> str:
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
+def mentions(text: str, name: str) -> bool:
+    """Tell whether a text (SQL, or a revision's source) holds a name as a word of its own."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+
+
 def literal(value: Any) -> str:
     """Spell a value of Python: None, booleans, numbers, texts, and lists of them."""
     if value is None:

@@ -53,6 +53,11 @@ class DataStatement:
         return self.table.rpartition(".")[2].strip('"')
 
     @property
+    def whole(self) -> str:
+        """Give all that may name its tables and constants: the body around it, or itself with what stands before it."""
+        return self.around or (f"{self.scope.prefix} {self.text}" if self.scope is not None else self.text)
+
+    @property
     def shown(self) -> str:
         """Give its text in one line, without the characters of its literals and without values it was bound to."""
         return masked(self.unbound or self.text)

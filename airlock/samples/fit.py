@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
-from airlock.drivers.spelling import quoted
+from airlock.drivers.spelling import mentions, quoted
 from airlock.samples.builtin_types import Generator
 from airlock.samples.patterns import samples
 from airlock.samples.plan import MOST_EDGES
@@ -69,9 +69,7 @@ def _partition_check(plan: Plan) -> Check:
     from airlock.samples.tables import Check as NewCheck
 
     expression = plan.table.partition_check or "true"
-    columns = tuple(
-        one.name for one in plan.table.columns if re.search(rf"\b{re.escape(one.name)}\b", expression)
-    )
+    columns = tuple(one.name for one in plan.table.columns if mentions(expression, one.name))
     return NewCheck("partition bounds", columns, expression)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.drivers import client
-from airlock.drivers.spelling import quoted
+from airlock.drivers.spelling import mentions, quoted
 from airlock.operations.drill import failures
 from airlock.samples.digests import key_sql
 from airlock.samples.values import values_for
@@ -97,7 +97,7 @@ def meet(
         for table in ledger.tables(names)
         for column in _suspects(ledger, table, demand, source)
     ]
-    named = [one for one in suspects if _names(source, one[0].name) and _names(source, one[1].name)]
+    named = [one for one in suspects if mentions(source, one[0].name) and mentions(source, one[1].name)]
     for table, column in named or suspects:
         fitting = as_demanded(column, demand, _labels(ledger, demand))
         if fitting is not None and _rewrite(
@@ -121,12 +121,8 @@ def _suspects(ledger: Ledger, table: Table, demand: Demand, source: str) -> Iter
         if demand.value:
             if _holds(ledger, table, column, demand.value):
                 yield column
-        elif _names(source, column.name) and _names(source, table.name):
+        elif mentions(source, column.name) and mentions(source, table.name):
             yield column
-
-
-def _names(source: str, name: str) -> bool:
-    return re.search(rf"\b{re.escape(name)}\b", source) is not None
 
 
 def _holds(ledger: Ledger, table: Table, column: Column, value: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
-from airlock.drivers.spelling import quoted
+from airlock.drivers.spelling import mentions, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -81,9 +81,7 @@ def tame(ledger: Ledger, names: Collection[str], *, texts: bool = False, source:
 
 def _is_converted(source: str, name: str) -> bool:
     again = re.search(rf"(?i)(?<!\w){re.escape(name)}(?!\w)\W+(?:set\s+data\s+)?type\b[^;]*\busing\b", source)
-    return again is not None or (
-        "postgresql_using" in source and re.search(rf"\b{re.escape(name)}\b", source) is not None
-    )
+    return again is not None or ("postgresql_using" in source and mentions(source, name))
 
 
 def _long(column: Column) -> tuple[str, str] | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import mentions
 from airlock.operations.drill import cast_demands, compare, extremes, failures, own_cuts, spellings
 from airlock.operations.drill.downgrade import no_way_down
 from airlock.operations.drill.missing_objects import needs
@@ -162,10 +162,7 @@ def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrad
 
 def named(source: str, tables: Collection[str]) -> set[str]:
     """Tell which tables a revision names: its rows of others need not be made anew."""
-    found = {
-        name for name in tables
-        if re.search(rf"(?<!\w){re.escape(name.rpartition('.')[2].strip(chr(34)))}(?!\w)", source)
-    }  # fmt: skip
+    found = {name for name in tables if mentions(source, name.rpartition(".")[2].strip('"'))}
     return found or set(tables)
 
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import mentions
 from airlock.samples.values import document
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Shapes:
 
     def _told(self, table: str, column: str) -> Iterator[str]:
         """Give what each revision that names both takes values for, empty for what may be either; nothing where one asks."""
-        naming = [one for one in self.sources if _names(one, table) and _names(one, column)]
+        naming = [one for one in self.sources if mentions(one, table) and mentions(one, column)]
         read = [(source, _spelled(source, column)) for source in naming]
         if any(_finds(_GUARDS, source, names) for source, names in read):
             return
@@ -125,10 +126,6 @@ class Shapes:
             else:
                 if _finds(_OF_EITHER, source, names):
                     yield ""
-
-
-def _names(source: str, name: str) -> bool:
-    return re.search(rf"\b{re.escape(name)}\b", source) is not None
 
 
 def _spelled(source: str, column: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import NoReferenceError, NoSuchTableError
 
 from airlock.database.server_errors import sqlstate
+from airlock.drivers.spelling import mentions
 from airlock.operations.drill import failures
 
 if TYPE_CHECKING:
@@ -53,9 +54,7 @@ def needs(error: BaseException, gaps: Sequence[Gap]) -> str | None:
     state, said = sqlstate(error), failures.one_line(error)
     names = _absent(error, state, said)
     for gap in reversed(gaps):
-        if (gap.extension and state in _OF_EXTENSIONS) or any(
-            re.search(rf"\b{re.escape(name)}\b", gap.text) for name in names
-        ):
+        if (gap.extension and state in _OF_EXTENSIONS) or any(mentions(gap.text, name) for name in names):
             return f"{said}: it needs {gap.revision}, which cannot be applied in scratch ({gap.reason})"
     return None
 

@@ -51,13 +51,8 @@ def write(
     nothing. `known` is what the tables demanded then. Left out are tables with triggers and rules.
     """
     written: list[Older] = []
-    connection = ledger.writing
-    connection.autocommit = False
     try:
-        with connection.cursor() as cursor:
-            if ledger.search_path is not None:
-                cursor.execute("SELECT set_config('search_path', %s, true)", (ledger.search_path,))
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        with ledger.checked_at_once() as cursor:
             for table in ledger.tables(names):
                 then, now = before.digests.get(table.label), above.digests.get(table.label)
                 if then is None or now is None or table.has_triggers or table.has_rules or not then.key:
@@ -70,12 +65,8 @@ def write(
                     written += _copies(
                         cursor, demanded, _some(then, old), set(then.columns), _FAR + turn * 100
                     )
-        connection.commit()
     except client.Error:
         return ()
-    finally:
-        connection.rollback()
-        connection.autocommit = True
     return tuple(written)
 
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import mentions
 from airlock.operations.drill import extremes, failures
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ def demands(below: Mapping[str, Table], required: Mapping[str, Table], source: s
     found = []
     for label, table in below.items():
         later = required.get(label)
-        if later is not None and _names(source, table.name):
-            found += [one for one in _of_table(table, later, source) if _names(source, one.column)]
+        if later is not None and mentions(source, table.name):
+            found += [one for one in _of_table(table, later, source) if mentions(source, one.column)]
     return tuple(found)
 
 
@@ -146,7 +147,3 @@ def _has_less_room(column: Column, then: Column) -> bool:
     if column.category == "S" and then.category == "S":
         return then.length is not None and (column.length is None or then.length < column.length)
     return column.category == "S" or {column.category, then.category} == {"N"}
-
-
-def _names(source: str, name: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", source) is not None

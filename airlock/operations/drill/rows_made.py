@@ -48,7 +48,7 @@ class Row:
 
 def tables_of(data: DataStatement, known: Collection[Table], *, beside: bool) -> Iterator[Table]:
     """Find the tables that a data statement names, the written one last: rows of the others may be what it looks for."""
-    text = data.around or (f"{data.scope.prefix} {data.text}" if data.scope is not None else data.text)
+    text = data.whole
     words = _words(text)
     named = [table for table in known if any(is_called(table, word) for word in words)]
     written = data.relation.lower()
@@ -82,7 +82,7 @@ def _make(
     sure: Named,
     others: Collection[Table] = (),
 ) -> list[Row]:
-    text = data.around or (f"{data.scope.prefix} {data.text}" if data.scope is not None else data.text)
+    text = data.whole
     named = constants(text)
     named = Constants(
         (*named.strings, *more.strings),

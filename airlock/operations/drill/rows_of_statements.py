@@ -110,14 +110,9 @@ def seek(
         for table in ledger.tables(names)
     }
     number = itertools.count(_FAR + turn * 2_000)
-    connection = ledger.writing
-    connection.autocommit = False
     tried: set[tuple[str, str]] = set()
     try:
-        with connection.cursor() as cursor:
-            if ledger.search_path is not None:
-                cursor.execute("SELECT set_config('search_path', %s, true)", (ledger.search_path,))
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        with ledger.checked_at_once() as cursor:
             for data in data_statements:
                 for table in tables_of(data, known.values(), beside=beside):
                     if (data.text, table.label) in tried:
@@ -135,10 +130,6 @@ def seek(
                     if data.kind == reading.DELETE and table.name.lower() == data.relation.lower():
                         for child, row in rows_below.made(cursor, table, rows, known, number):
                             sought.add(child, row)
-        connection.commit()
     except client.Error:  # a constraint that is looked at when all is written
         return Sought()
-    finally:
-        connection.rollback()
-        connection.autocommit = True
     return sought

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ from airlock.project import environment
 from airlock.records.rows import Rate, Strangers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from typing import Any
 
     from airlock.catalogue.fingerprint import Fingerprint
     from airlock.catalogue.fingerprint.model import CatalogueObject
@@ -259,6 +261,27 @@ class Ledger:
             took, why = samples.time_by_hand(self.writing, table, tables, fill.made, self.search_path)
             self.rates[fill.table] = Rate(fill.table, fill.made, fill.ms, took, why)
 
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Lend a cursor of a writing transaction: committed when the block ends, undone where it raises."""
+        self.writing.autocommit = False
+        try:
+            with self.writing.cursor() as cursor:
+                yield cursor
+            self.writing.commit()
+        finally:
+            self.writing.rollback()
+            self.writing.autocommit = True
+
+    @contextlib.contextmanager
+    def checked_at_once(self) -> Iterator[Any]:
+        """Lend one in the history's search path, whose constraints are looked at behind each statement."""
+        with self.transaction() as cursor:
+            if self.search_path is not None:
+                cursor.execute("SELECT set_config('search_path', %s, true)", (self.search_path,))
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            yield cursor
+
     def delete(self, keys: Mapping[str, tuple[Collection[str], Collection[str]]]) -> bool:
         """Delete rows by table, the columns that tell them, and the keys; no trigger fires. Commits.
 
@@ -267,15 +290,11 @@ class Ledger:
         if not keys:
             return True
         found = self.tables(set(keys))
-        self.writing.autocommit = False
         try:
-            samples.delete_rows(self.writing, [(table, *keys[table.label]) for table in found])
-            self.writing.commit()
+            with self.transaction():
+                samples.delete_rows(self.writing, [(table, *keys[table.label]) for table in found])
         except client.Error:
             return False
-        finally:
-            self.writing.rollback()
-            self.writing.autocommit = True
         return len(found) == len(keys)
 
     def set_sequences(self, wanted: Mapping[str, samples.Next]) -> None:

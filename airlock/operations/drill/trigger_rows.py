@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import mentions
 from airlock.operations.drill import comparisons, interim_writes
 from airlock.recorder.row_changes import INSERT, MERGE, READ
 from airlock.records.difference import Difference
@@ -77,26 +78,23 @@ def _finds_again(table: str, sent: Collection[DataStatement]) -> bool:
     """Tell whether an upgrade looks for its rows before it inserts them: in the statement, or in its own code."""
     name = table.rpartition(".")[2].strip('"').lower()
     inserts = [one for one in sent if one.kind in (INSERT, MERGE) and one.relation.lower() == name]
-    reads = any(
-        one.kind == READ and re.search(rf"\b{re.escape(name)}\b", one.text, re.IGNORECASE) for one in sent
-    )
+    reads = any(one.kind == READ and mentions(one.text.lower(), name) for one in sent)
     return bool(inserts) and (reads or all(one.kind == MERGE or _LOOKS.search(one.text) for one in inserts))
 
 
 def writers(catalogue: Fingerprint, table: str) -> Iterator[str]:
     """Name the triggers whose functions name the table, and the rules that do. Their statements are not read."""
-    named = re.compile(rf"\b{re.escape(table.rpartition('.')[2].strip(chr(34)))}\b")
+    plain = table.rpartition(".")[2].strip('"')
     for name in catalogue.of_kind("rule"):
         said = catalogue[name].get("definition", "")
-        if named.search(said.partition(" DO ")[2]):
+        if mentions(said.partition(" DO ")[2], plain):
             yield name
     for name in catalogue.of_kind("trigger"):
         called = _CALLED.search(catalogue[name].get("definition", ""))
         if called is None:
             continue
         for function in catalogue.of_kind("function"):
-            if function.partition("(")[0].rpartition(".")[2] == called[1].rpartition(".")[2] and named.search(
-                catalogue[function].get("definition", "")
-            ):
+            alike = function.partition("(")[0].rpartition(".")[2] == called[1].rpartition(".")[2]
+            if alike and mentions(catalogue[function].get("definition", ""), plain):
                 yield name
                 break

@@ -6,10 +6,10 @@ What its own code asks stands in no catalogue. Only columns that the revision's 
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import TYPE_CHECKING
 
 from airlock.database.server_errors import sqlstate
+from airlock.drivers.spelling import mentions
 from airlock.operations.drill import cast_demands, failures
 from airlock.samples import with_requirements
 
@@ -36,7 +36,7 @@ def fitting(
         return None
     found = dict(required)
     for table in tables.values():
-        if _names(source, table.name):
+        if mentions(source, table.name):
             now = with_requirements(table, required.get(table.label))
             found[table.label] = _without_nulls(now) if without_nulls else _read_as(now, demand, source)
     return found if found != required else None
@@ -56,11 +56,7 @@ def _read_as(table: Table, demand: Demand | None, source: str) -> Table:
     for one in table.columns:
         free = one.name not in keys and one.category == "S" and one.sequence is None
         other = (
-            cast_demands.as_demanded(one, demand) if demand and free and _names(source, one.name) else None
+            cast_demands.as_demanded(one, demand) if demand and free and mentions(source, one.name) else None
         )
         columns.append(other or one)
     return dataclasses.replace(table, columns=tuple(columns))
-
-
-def _names(source: str, name: str) -> bool:
-    return re.search(rf"\b{re.escape(name)}\b", source) is not None
