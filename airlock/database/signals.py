@@ -19,7 +19,7 @@ from airlock.records.errors import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INSISTING_SECONDS = 2.0
 
 
@@ -53,7 +53,7 @@ class Watch:
 
     def arrive(self, number: int) -> None:
         """Note the first signal, wake whoever waits, and have the statement cancelled. From the watcher's thread."""
-        if number in _SIGNALS and not self.number:
+        if number in SIGNALS and not self.number:
             self.number = number
             self.arrived.set()
             self.on_signal()
@@ -62,8 +62,6 @@ class Watch:
 @contextlib.contextmanager
 def watching() -> Iterator[Watch]:
     """Watch for the signals until the block ends; outside the main thread, do nothing.
-
-    SIGHUP, a terminal that has gone, is let be where whoever started us has it ignored (`nohup`).
 
     A second signal, two seconds later, ends the process at once: whoever insists shall be obeyed.
     """
@@ -74,22 +72,34 @@ def watching() -> Iterator[Watch]:
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     thread = threading.Thread(target=_read, args=(reader, watch), name="airlock-signals", daemon=True)
-    before = {
-        number: signal.signal(number, _handler(watch))
-        for number in _SIGNALS
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
-    }
-    old_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     thread.start()
     try:
-        yield watch
+        with written_into(writer, _handler(watch)):
+            yield watch
     finally:
-        signal.set_wakeup_fd(old_fd)
-        for number, handler in before.items():
-            signal.signal(number, handler)
         writer.close()
         thread.join(timeout=1)
         reader.close()
+
+
+@contextlib.contextmanager
+def written_into(writer: socket.socket, handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Have each signal's number written into a socket the moment it arrives, until the block ends; then Python's handler.
+
+    SIGHUP, a terminal that has gone, is let be where whoever started us has it ignored (`nohup`).
+    """
+    before = {
+        number: signal.signal(number, handler)
+        for number in SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    }
+    old_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(old_fd)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _read(reader: socket.socket, watch: Watch) -> None:
@@ -100,7 +110,7 @@ def _read(reader: socket.socket, watch: Watch) -> None:
             # A terminal and `make` may both deliver one Ctrl-C: only a later one insists.
             if first is not None and time.monotonic() - first > _INSISTING_SECONDS:
                 os._exit(128 + number)
-            first = first if first is not None or number not in _SIGNALS else time.monotonic()
+            first = first if first is not None or number not in SIGNALS else time.monotonic()
 
 
 def _handler(watch: Watch) -> Callable[[int, Any], None]:

@@ -9,6 +9,7 @@ driver; it raises Usage where there is none.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -19,7 +20,7 @@ from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.records.errors import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     _Found = TypeVar("_Found")
@@ -66,6 +67,20 @@ def told(error: Any, name: str) -> str | None:
         if found is not None:
             return str(found)
     return None
+
+
+@contextlib.contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Let a block's statements be one transaction: what it has not committed at its end is rolled back.
+
+    Behind it the connection commits by itself again where it did before.
+    """
+    autocommit, connection.autocommit = connection.autocommit, False
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.autocommit = autocommit
 
 
 def in_savepoint(cursor: Cursor, work: Callable[[], _Found]) -> _Found | None:

@@ -66,9 +66,8 @@ def time_by_hand(
     The clone is empty and has the table's keys, foreign keys, indexes, CHECKs and triggers on INSERT. `tables` holds
     those that the table refers to, by oid. Everything happens in one transaction, which is rolled back.
     """
-    autocommit, connection.autocommit = connection.autocommit, False
     try:
-        with connection.cursor() as cursor:
+        with client.transaction(connection), connection.cursor() as cursor:
             clone = _clone(cursor, table)
             if search_path is not None:
                 cursor.execute("SELECT set_config('search_path', %s, true)", (search_path,))
@@ -82,9 +81,6 @@ def time_by_hand(
         return None, str(error)
     except client.Error as error:
         return None, str(error).strip().splitlines()[0]
-    finally:
-        connection.rollback()
-        connection.autocommit = autocommit
 
 
 class _NoClone(Exception):

@@ -61,17 +61,12 @@ def digests(
     the two can be compared. `without` names rows that sums leave out: rows written meanwhile.
     """
     earlier, without = earlier or {}, without or {}
-    autocommit, connection.autocommit = connection.autocommit, False
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(_SETTINGS)
-            return {
-                table.label: _readable(cursor, table, earlier.get(table.label), without.get(table.label))
-                for table in tables
-            }
-    finally:
-        connection.rollback()
-        connection.autocommit = autocommit
+    with client.transaction(connection), connection.cursor() as cursor:
+        cursor.execute(_SETTINGS)
+        return {
+            table.label: _readable(cursor, table, earlier.get(table.label), without.get(table.label))
+            for table in tables
+        }
 
 
 def digest_large_objects(connection: client.Connection) -> Digests:

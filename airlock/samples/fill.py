@@ -89,8 +89,7 @@ class Filler:
         if not wanted:
             return ()
         ordered = fill_order([self.tables[table.oid] for table in wanted])
-        autocommit, self.connection.autocommit = self.connection.autocommit, False
-        try:
+        with client.transaction(self.connection):
             self._count(self._concerned(ordered))
             before = dict(self.counts)
             again = []
@@ -116,9 +115,6 @@ class Filler:
                     for table in ordered:
                         cursor.execute(f"ANALYZE {table.sql}")
                 self.connection.commit()
-        finally:
-            self.connection.rollback()
-            self.connection.autocommit = autocommit
         return tuple(sorted(self._report(table, rows, before[table.oid]) for table in ordered))
 
     def _report(self, table: Table, rows: int, before: int) -> Fill:

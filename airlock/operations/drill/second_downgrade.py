@@ -199,17 +199,13 @@ def _delete(ledger: Ledger, table: Table, key: str) -> bool:
 
 def _done(ledger: Ledger, statement: str, key: str) -> bool:
     """Tell whether a statement changed one row; it is a transaction of its own, undone where that is not so."""
-    connection, alone = ledger.writing, False
-    connection.autocommit = False
+    connection = ledger.writing
     try:
-        with connection.cursor() as cursor:
+        with client.transaction(connection), connection.cursor() as cursor:
             cursor.execute(statement, (key,))
             alone = bool(cursor.rowcount == 1)
-        if alone:
-            connection.commit()
+            if alone:
+                connection.commit()
     except client.Error:
-        alone = False
-    finally:
-        connection.rollback()
-        connection.autocommit = True
+        return False
     return alone

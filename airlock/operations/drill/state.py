@@ -264,14 +264,9 @@ class Ledger:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Any]:
         """Lend a cursor of a writing transaction: committed when the block ends, undone where it raises."""
-        self.writing.autocommit = False
-        try:
-            with self.writing.cursor() as cursor:
-                yield cursor
+        with client.transaction(self.writing), self.writing.cursor() as cursor:
+            yield cursor
             self.writing.commit()
-        finally:
-            self.writing.rollback()
-            self.writing.autocommit = True
 
     @contextlib.contextmanager
     def checked_at_once(self) -> Iterator[Any]:

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import socket
 from typing import TYPE_CHECKING
+
+from airlock.database.signals import SIGNALS, written_into
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 
 @contextlib.contextmanager
 def signal_socket() -> Iterator[socket.socket]:
-    """Lend a socket on which the number of each signal arrives as a byte, until the block ends.
-
-    SIGHUP is let be where whoever started us has it ignored (`nohup`).
-    """
+    """Lend a socket on which the number of each signal arrives as a byte, until the block ends."""
     reader, writer = socket.socketpair()
     reader.setblocking(False)
     writer.setblocking(False)
-    before = {
-        number: signal.signal(number, _nothing)
-        for number in _SIGNALS
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
-    }
-    old = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     try:
-        yield reader
+        with written_into(writer, _nothing):
+            yield reader
     finally:
-        signal.set_wakeup_fd(old)
-        for number, handler in before.items():
-            signal.signal(number, handler)
         reader.close()
         writer.close()
 
@@ -41,7 +29,7 @@ def signal_socket() -> Iterator[socket.socket]:
 def arrived(reader: socket.socket) -> int:
     """Read the last of the signals that have arrived; 0 for none of ours."""
     with contextlib.suppress(BlockingIOError):
-        ours = [number for number in reader.recv(64) if number in _SIGNALS]
+        ours = [number for number in reader.recv(64) if number in SIGNALS]
         return ours[-1] if ours else 0
     return 0
 
