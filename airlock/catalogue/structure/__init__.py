@@ -9,8 +9,9 @@ from airlock.catalogue.structure.leaning import FOLLOWING, VIEWS, Leaning, leani
 from airlock.catalogue.structure.model import Column, Constraint, Index, Sequence, Structure, Table
 from airlock.catalogue.structure.names import quoted
 from airlock.catalogue.structure.reading import read
+from airlock.catalogue.structure.refusing import refusing
 
 __all__ = [
     "FOLLOWING", "VIEWS", "Column", "Constraint", "Index", "Leaning", "Sequence", "Structure", "Table", "leaning", "quoted",
-    "read",
+    "read", "refusing",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from airlock.catalogue.structure import VIEWS, Leaning, leaning, quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.docstrings import joined
 from airlock.operations.revision.naming import beside_name
 from airlock.operations.revision.parts import Part, Sql, Stage, sql
 from airlock.operations.revision.probe import rolled_back, run
@@ -35,8 +36,13 @@ def _leaning(sides: Sides, columns: Iterable[tuple[Table, str]]) -> list[Leaning
 
 def named(things: Iterable[Leaning]) -> str:
     """Name things for a sentence, with their verb."""
-    labels = sorted({one.label for one in things})
-    return f"{', '.join(labels)} {'leans' if len(labels) == 1 else 'lean'}"
+    return lean({one.label for one in things})
+
+
+def lean(labels: Iterable[str]) -> str:
+    """Name labels for a sentence, with their verb."""
+    told = sorted(set(labels))
+    return f"{', '.join(told)} {'leans' if len(told) == 1 else 'lean'}"
 
 
 def in_the_way(sides: Sides, swap: Swap) -> str | None:
@@ -112,7 +118,7 @@ def views(sides: Sides, swaps: Sequence[Swap]) -> Iterator[Part]:
     if waits:
         locks += f"; whoever reads {', '.join(waits)} waits while it is filled"
     yield Part(
-        Stage.RETIRE, f"let {' and '.join(one.label for one in now)} show {' and '.join(_labels(swaps))} as it is now",
+        Stage.RETIRE, f"let {joined([one.label for one in now])} show {joined(_labels(swaps))} as it is now",
         _over(now), _over(behind), own=True, locks=f"{locks}, for a moment",
         undo="exact; definition, owner, grants, comments and indexes are made again",
     )  # fmt: skip

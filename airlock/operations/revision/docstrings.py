@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airlock.operations.revision.calls import WIDTH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from typing_extensions import Self
@@ -56,10 +57,11 @@ def _listed(whats: list[str]) -> str:
     for what in dict.fromkeys(whats):
         verb, _, rest = what.partition(" ")
         told.setdefault(verb if "," not in rest else what, []).append(rest if "," not in rest else "")
-    return "; ".join(f"{verb} {_and(rest)}".strip() for verb, rest in told.items())
+    return "; ".join(f"{verb} {joined(rest)}".strip() for verb, rest in told.items())
 
 
-def _and(words: list[str]) -> str:
+def joined(words: Sequence[str]) -> str:
+    """Join as one says it aloud: a, b and c."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from airlock.catalogue.fingerprint.model import plain
-from airlock.catalogue.structure import quoted
+from airlock.catalogue.structure import quoted, refusing
 from airlock.operations.revision import ddl
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.records.revision import Likely, Remark
@@ -17,13 +15,6 @@ if TYPE_CHECKING:
 
     from airlock.catalogue.structure import Structure, Table
     from airlock.operations.revision.shadow import Sides
-
-_ELSEWHERE = sa.text("""
-SELECT DISTINCT c.oid::regclass::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-JOIN pg_type t ON t.oid = a.atttypid
-WHERE (a.atttypid = to_regtype(:name) OR t.typelem = to_regtype(:name)) AND a.attnum > 0 AND NOT a.attisdropped
-  AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-ORDER BY 1""")
 
 
 def enum_of(column_type: str) -> str:
@@ -104,14 +95,13 @@ def dropped(sides: Sides, gone: list[Table]) -> list[Part]:
 
 def orphans(sides: Sides) -> list[str]:
     """List the enums that only columns that go are of; those that were of no use before stay."""
-    found = []
-    for name in sides.live.enums:
-        if name in sides.wanted.enums or not _used(sides.live, name) or _used(sides.wanted, name):
-            continue
-        tables = {table.sql for table in sides.live.tables.values()}
-        if not {str(one) for (one,) in sides.connection.execute(_ELSEWHERE, {"name": name})} - tables:
-            found.append(name)
-    return found
+    found = [
+        name for name in sides.live.enums
+        if name not in sides.wanted.enums and _used(sides.live, name) and not _used(sides.wanted, name)
+    ]  # fmt: skip
+    tables = [table.sql for table in sides.live.tables.values()]
+    held = refusing(sides.connection, types=found, beside=tables) if found else {}
+    return [name for name in found if name not in held]
 
 
 def with_tables(sides: Sides, gone: list[Table]) -> list[str]:

@@ -33,12 +33,15 @@ class Stage(enum.IntEnum):
     SETTLE = 62
     RETIRE = 65
     DROP = 70
+    REQUIRE_TURNED = 71
+    REFILL_TURNED = 72
+    VALIDATE_TURNED = 73
     LAST = 75
 
     @property
     def phase(self) -> str:
         """Name the phase for a title."""
-        if self in (Stage.BACKFILL, Stage.REFILL):
+        if self in (Stage.BACKFILL, Stage.REFILL, Stage.REFILL_TURNED):
             return "backfill"
         if self is Stage.RENAME:
             return "contract"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from airlock.catalogue.structure import VIEWS, quoted
+from airlock.catalogue.structure import quoted, refusing
 from airlock.operations.revision import columns, constraints, ddl, enums, indexes, standalone
-from airlock.operations.revision.dependents import leaning_on, named
+from airlock.operations.revision.dependents import lean
+from airlock.operations.revision.docstrings import joined
 from airlock.operations.revision.model_types import Words
 from airlock.operations.revision.parts import Part, Plan, Stage, sql
 from airlock.records.revision import Likely, Remark
@@ -28,9 +29,13 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
     live, wanted = sides.live.tables, sides.wanted.tables
     made = [wanted[key] for key in wanted if key not in live]
     gone, held = _going(sides, [live[key] for key in live if key not in wanted])
+    going = {table.sql for table in gone}
+    kept = {key: one for key, one in live.items() if key in wanted or one.sql in going}
+    # Where a type may go: the tables that let go of it.
+    letting_go = dataclasses.replace(sides, live=dataclasses.replace(sides.live, tables=kept))
     both = [(live[key], wanted[key]) for key in wanted if key in live]
     parts: list[Part] = [*map(_new_schema, sides.missing), *standalone.changes(sides)]
-    remarks: list[Remark] = [*held, *standalone.remarks(sides)]
+    remarks: list[Remark] = [*held, *standalone.remarks(letting_go)]
     likely = [*_likely_tables(gone, made), *enums.likely(sides)]
     turning_enums, types, why = columns.remade(sides)
     parts += types
@@ -51,8 +56,8 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
         remarks += [*changes.remarks, *_table_remarks(before, after)]
         likely += changes.likely
     if gone:
-        parts.append(_dropped_tables(sides, [_without(table, turning) for table in gone]))
-    parts += enums.dropped(sides, gone)
+        parts.append(_dropped_tables(letting_go, [_without(table, turning) for table in gone]))
+    parts += enums.dropped(letting_go, gone)
     return Plan(
         tuple(parts),
         tuple(remarks),
@@ -62,16 +67,18 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
 
 
 def _going(sides: Sides, gone: list[Table]) -> tuple[list[Table], list[Remark]]:
-    """Leave out tables that a view or a function holds, and say so."""
-    free, remarks = [], []
-    for table in gone:
-        held = [one for one in leaning_on(sides, table, ["", *table.columns]) if one.kind in VIEWS]
-        if held:
-            what = f"the models no longer have it, and {named(held)} on it: drop that first, then the table"
-            remarks.append(Remark(table.label, what))
-        else:
-            free.append(table)
-    return free, remarks
+    """Leave out tables that something holds which stays, and say so; what such a table refers to is held too."""
+    remarks: list[Remark] = []
+    while gone:
+        held = refusing(sides.connection, tables=[table.sql for table in gone])
+        if not held:
+            break
+        for table in gone:
+            if table.sql in held:
+                what = f"the models no longer have it, and {lean(held[table.sql])} on it: drop that first, then the table"
+                remarks.append(Remark(table.label, what))
+        gone = [table for table in gone if table.sql not in held]
+    return gone, remarks
 
 
 def _without(table: Table, turning: set[tuple[tuple[str, str], str]]) -> Table:
@@ -101,7 +108,7 @@ def _new_tables(tables: list[Table]) -> Part:
     older = [name for name in referred if name not in {table.sql for table in tables}]
     return Part(
         Stage.EXPAND,
-        f"create {' and '.join(names)}",
+        f"create {joined(names)}",
         tuple(up),
         sql(*_drops(tables)),
         locks=f"SHARE ROW EXCLUSIVE on {', '.join(older)} for a moment (new foreign keys of empty tables)"
@@ -142,7 +149,7 @@ def _dropped_tables(sides: Sides, tables: list[Table]) -> Part:
     labels_ = [table.label for table in tables]
     return Part(
         Stage.DROP,
-        f"drop {' and '.join(labels_)}",
+        f"drop {joined(labels_)}",
         tuple(up),
         tuple(down),
         types=tuple(types),

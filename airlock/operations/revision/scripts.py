@@ -86,7 +86,10 @@ def title_of(message: str | None, group: tuple[Part, ...]) -> str:
     """Give a revision of several its title: phase, then what it does."""
     what = group[0].what if len(group) == 1 else f"{group[0].what} and {len(group) - 1} more"
     if len(group) > 1 and message:
-        words = {Stage.REQUIRE: "for new rows", Stage.VALIDATE: "for every row"}
+        words = {
+            Stage.REQUIRE: "for new rows", Stage.REQUIRE_TURNED: "for new rows",
+            Stage.VALIDATE: "for every row", Stage.VALIDATE_TURNED: "for every row",
+        }  # fmt: skip
         what = " ".join((message[:1].lower() + message[1:], words.get(group[0].stage, ""))).strip(" .")
     return f"{group[0].stage.phase.capitalize()}: {what}"
 

@@ -171,7 +171,7 @@ def _create(
     try:
         for _ in range(borrowed_types.MOST):
             try:
-                with connection.begin_nested():
+                with connection.begin_nested(), _not_concurrently(metadatas):
                     for metadata in metadatas:
                         metadata.create_all(connection, checkfirst=False)
             except sa.exc.DBAPIError as error:
@@ -183,6 +183,23 @@ def _create(
                 return
     finally:
         connection.execution_options(schema_translate_map=before)
+
+
+@contextlib.contextmanager
+def _not_concurrently(metadatas: Sequence[sa.MetaData]) -> Iterator[None]:
+    """Let indexes that their model builds CONCURRENTLY be made in a transaction: how one is built is not what it is."""
+    options: list[Any] = [
+        index.dialect_options["postgresql"]
+        for metadata in metadatas for table in metadata.tables.values() for index in table.indexes
+        if index.dialect_options["postgresql"].get("concurrently")
+    ]  # fmt: skip
+    for one in options:
+        one["concurrently"] = False
+    try:
+        yield
+    finally:
+        for one in options:
+            one["concurrently"] = True
 
 
 def _borrowed(connection: sa.Connection, text: str, real: Mapping[str, str]) -> str | None:
@@ -214,8 +231,9 @@ def create(context: MigrationContext) -> tuple[str, ...]:
     }
     for name in sorted(schemas):
         run(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
-    for metadata in metadatas:
-        metadata.create_all(connection, checkfirst=True)
+    with _not_concurrently(metadatas):
+        for metadata in metadatas:
+            metadata.create_all(connection, checkfirst=True)
     for operation in found_by_others(context):
         Operations(context).invoke(operation)
     # env.py may hold the transaction, and roll back what only looked.

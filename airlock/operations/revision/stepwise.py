@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
@@ -33,6 +34,14 @@ def required(live: Table, column: str) -> Iterator[Part]:
         last=sql(f"ALTER TABLE {live.sql} ALTER COLUMN {name} SET NOT NULL", drop),
         locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} during the scan, then ACCESS EXCLUSIVE for a moment",
     )  # fmt: skip
+
+
+def required_at_last(live: Table, one: Column, value: str, note: str | None) -> Iterator[Part]:
+    """Require the values of a column that has just turned: of new rows, then what is missing filled, then of every row."""
+    of_new_rows, of_every_row = required(live, one.name)
+    yield dataclasses.replace(of_new_rows, stage=Stage.REQUIRE_TURNED)
+    yield dataclasses.replace(filled(live, one, value, note), stage=Stage.REFILL_TURNED)
+    yield dataclasses.replace(of_every_row, stage=Stage.VALIDATE_TURNED)
 
 
 def filled(live: Table, one: Column, value: str, note: str | None) -> Part:

@@ -274,6 +274,18 @@ edit(
     lost=("books.isbn",),
 )
 edit(
+    "wider_and_required",
+    "    editor_id = sa.Column(sa.Integer)\n",
+    '    editor_id = sa.Column(sa.BigInteger, nullable=False, server_default="0")\n',
+    lost=("books.editor_id",),
+)
+edit(
+    "json_to_jsonb_required",
+    "extra = sa.Column(sa.JSON)",
+    "extra = sa.Column(pg.JSONB, nullable=False, server_default=sa.text(\"'{}'\"))",
+    lost=("books.extra",),
+)
+edit(
     "enum_add",
     "    closed = 3\n",
     "    closed = 3\n    lost = 4\n",

@@ -28,7 +28,7 @@ from tests.airlock.revision.walk import first_line, start
 # What the suite walks together, as one edit of many columns; `make matrix` walks every edit, drills and traces it.
 TOGETHER = (
     "text_to_enum", "array_wider", "not_null_unique", "enum_to_text", "bool_to_int", "drop_table_and_column",
-    "enum_nullable_to_other_enum", "array_int_to_bigint",
+    "enum_nullable_to_other_enum", "array_int_to_bigint", "wider_and_required",
 )  # fmt: skip
 EACH = "AIRLOCK_MATRIX" in os.environ
 

@@ -293,3 +293,16 @@ def test_a_database_that_drifted_is_repaired_to_the_models(shop: Shop) -> None:
     )
     shop.revise(models())
     assert "VALIDATE CONSTRAINT ck_product_price" in shop.written()
+
+
+@pytest.mark.proof
+def test_an_index_that_its_model_builds_concurrently(shop: Shop) -> None:
+    """How an index is built is not what it is: the models are compared all the same, and it is written as every other one."""
+    wanted = shop.renamed(
+        'Index("ix_coupon_until", "until")',
+        'Index("ix_coupon_percent", "percent", postgresql_concurrently=True)',
+    )
+    shop.revise(wanted, rename="none")
+    assert "with op.get_context().autocommit_block()" in shop.written()
+    shop.upgrade(wanted)
+    assert shop.revise(wanted) == []

@@ -35,7 +35,7 @@ def changes(
     said = {name for one in mine for name in (*one.old, *one.new)}
     turning = [one for one in remade if one.live is live]
     for swap in turning:
-        noted(swap, found)
+        noted(sides, swap, found)
     gone = [one for name, one in live.columns.items() if name not in wanted.columns and name not in said]
     come = [one for name, one in wanted.columns.items() if name not in live.columns and name not in said]
     for old in gone:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.structure import FOLLOWING, quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.dependents import leaning_on, made, named
+from airlock.operations.revision.docstrings import joined
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.operations.revision.stepwise import stand_in
 from airlock.records.revision import Remark
@@ -69,7 +70,7 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
     why = "only the downgrade rewrites: a stored generated column has no other form"
     found.parts.append(
         Part(
-            Stage.DROP, f"drop {' and '.join(labels)}", up, tuple(down), locks=lock,
+            Stage.DROP, f"drop {joined(labels)}", up, tuple(down), locks=lock,
             undo="the structure exactly (default, comment, constraints, indexes, grants); every value is lost",
             loses=(
                 *((label, "dropped with its values; a downgrade makes it again, without them") for label in labels),

@@ -8,6 +8,7 @@ from airlock.catalogue.structure import VIEWS, quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.columns.swapping import swapped
 from airlock.operations.revision.dependents import dropped, leaning_on, made, named
+from airlock.operations.revision.docstrings import joined
 from airlock.operations.revision.parts import Part, Sql, Stage, sql
 from airlock.operations.revision.stepwise import validated
 from airlock.records.revision import Remark
@@ -121,7 +122,7 @@ def _in_place(
 
 
 def _with(things: Sequence[Leaning]) -> str:
-    return f", and make {' and '.join(one.label for one in things)} again" if things else ""
+    return f", and make {joined([one.label for one in things])} again" if things else ""
 
 
 def _views(things: Sequence[Leaning]) -> list[str]:

@@ -22,7 +22,7 @@ from airlock.operations.revision.columns.twin import (
 from airlock.operations.revision.dependents import in_the_way, views, with_the_table
 from airlock.operations.revision.naming import beside_name, made_name
 from airlock.operations.revision.parts import Stage
-from airlock.operations.revision.stepwise import validated
+from airlock.operations.revision.stepwise import required_at_last, validated, value_for
 from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
@@ -48,14 +48,17 @@ def swapped(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
         )
         found.stuck.add(after.name)
         return
-    noted(
-        dataclasses.replace(swap, fits=fits(sides, before, after), goes_back=fits(sides, after, before)),
-        found,
-    )
+    fitted = dataclasses.replace(swap, fits=fits(sides, before, after), goes_back=fits(sides, after, before))
+    noted(sides, fitted, found)
 
 
 def swap_of(live: Table, wanted: Table, before: Column, after: Column) -> Swap:
-    """Name the twin of a column, and all that is made with it."""
+    """Name the twin of a column, and all that is made with it.
+
+    A column that becomes NOT NULL too may be NULL until it has turned: old code writes it so.
+    """
+    if after.not_null and not before.not_null:
+        after = dataclasses.replace(after, not_null=False, not_null_name=None)
     taken = {*live.columns, *wanted.columns}
     sync = made_name(live.name, after.name, "sync")
     names = Names(
@@ -65,12 +68,15 @@ def swap_of(live: Table, wanted: Table, before: Column, after: Column) -> Swap:
     return Swap(live, wanted, before, after, names)
 
 
-def noted(swap: Swap, found: Changes) -> None:
-    """Leave a column, and its constraints and indexes, to the plan of all that turn."""
+def noted(sides: Sides, swap: Swap, found: Changes) -> None:
+    """Leave a column, and its constraints and indexes, to the plan of all that turn; require it behind that."""
     for side in (swap.live, swap.wanted):
         found.settled |= {one.name for one in side.constraints.values() if swap.after.name in one.columns}
         found.settled |= {one.name for one in side.indexes.values() if swap.after.name in one.columns}
     found.swaps.append(swap)
+    after = swap.wanted.columns[swap.names.column]
+    if after.not_null and not swap.before.not_null:
+        found.parts += required_at_last(swap.live, after, *value_for(sides, swap.wanted, after))
 
 
 def stands_in_the_way(sides: Sides, swap: Swap) -> str | None:
@@ -82,8 +88,6 @@ def stands_in_the_way(sides: Sides, swap: Swap) -> str | None:
         return f"{why}: add a column beside it, fill it, and move to it what refers to this one, by hand"
     if bool(numbers(before)) != bool(numbers(after)):
         return "it is numbered on one side only: change its type first, its numbering in a second revision"
-    if after.not_null and not before.not_null:
-        return "it becomes NOT NULL too: change its type first, require it in a second revision"
     if live.partition_key is not None:
         return "the table is partitioned: write it by hand"
     return in_the_way(sides, swap)

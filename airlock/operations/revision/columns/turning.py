@@ -10,6 +10,7 @@ from airlock.operations.revision import ddl
 from airlock.operations.revision.columns.numbering import moved, numbers
 from airlock.operations.revision.columns.twin import not_null, sync, unsync
 from airlock.operations.revision.dependents import dropped, made
+from airlock.operations.revision.docstrings import joined
 from airlock.operations.revision.naming import beside_name, made_name, postgresql_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.operations.revision.stepwise import name_the_not_null_of
@@ -71,7 +72,7 @@ def turned(turns: Sequence[Turn], old: Keys, new: Keys, leaning: Sequence[Leanin
     tables = sorted({turn.live.sql for turn in turns} | {table.sql for table, _ in (*old, *new)})
     kinds = ", ".join(dict.fromkeys(swap.becomes for turn in turns for swap in turn.swaps))
     return Part(
-        Stage.SWAP, f"swap {' and '.join(columns)} for {'its' if len(columns) == 1 else 'their'} {kinds} twin"
+        Stage.SWAP, f"swap {joined(columns)} for {'its' if len(columns) == 1 else 'their'} {kinds} twin"
         + ("s" if len(columns) > 1 else ""),
         tuple(up), tuple(_back(turns, old, new, leaning)), own=True,
         locks=f"ACCESS EXCLUSIVE on {', '.join(tables)} for catalogue changes, no scan",

@@ -9,6 +9,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.catalogue.structure import Constraint, quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.columns.converting import cast
+from airlock.operations.revision.docstrings import joined
 from airlock.operations.revision.naming import beside_name, made_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.operations.revision.questions import FILL_IN
@@ -95,7 +96,7 @@ def expand(live: Table, swaps: Sequence[Swap]) -> list[Part]:
         live, ", ".join(map(_filling, swaps)), _missing(swaps), note=note if any(one.forth for one in swaps) else None
     )  # fmt: skip
     filled = Part(
-        Stage.BACKFILL, f"fill {' and '.join(twins)}", (fill,), (), own=True,
+        Stage.BACKFILL, f"fill {joined(twins)}", (fill,), (), own=True,
         locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
         undo="the structure is untouched; the values stay in the column that the previous revision drops",
         loses=tuple((twin, f"a copy of {live.label_of(one.names.column)}") for twin, one in zip(twins, swaps, strict=True)),
@@ -189,7 +190,7 @@ def retire(live: Table, swaps: Sequence[Swap]) -> Part:
     drops = ", ".join(f"DROP COLUMN {quoted(one.names.old)}" for one in swaps)
     columns = " and ".join(one.names.column for one in swaps)
     return Part(
-        Stage.DROP, f"drop {' and '.join(labels)}", (*gone, *sql(f"ALTER TABLE {live.sql} {drops}")),
+        Stage.DROP, f"drop {joined(labels)}", (*gone, *sql(f"ALTER TABLE {live.sql} {drops}")),
         (*again, *alone(*keeping), filled), own=True, locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
         undo=f"the structure exactly; the values come back from {columns}, converted to the old type",
         loses=tuple(
