@@ -130,9 +130,10 @@ def role_settings(connection: type_connection) -> tuple[dict[str, str], dict[str
     """Read what this session has been given from outside: timeouts that end a run, and what else bears on it. Locks nothing."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT name, current_setting(name) FROM pg_settings WHERE setting NOT IN ('0', 'origin') AND name IN "
-            "('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout', "
-            "'session_replication_role') ORDER BY name"
+            # By name: pg_settings would ask for every setting that there is. Servers before 17 have no transaction_timeout.
+            "SELECT name, value FROM unnest(ARRAY['idle_in_transaction_session_timeout', 'session_replication_role', "
+            "'statement_timeout', 'transaction_timeout']) AS name, current_setting(name, true) AS value "
+            "WHERE value NOT IN ('0', 'origin')"
         )
         found = dict(cursor.fetchall())
     kept = {

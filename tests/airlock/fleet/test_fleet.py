@@ -208,6 +208,23 @@ def test_the_first_failure_stops_the_fleet(tmp_path: Path, server: Server) -> No
         assert [line["begun"] for line in journal(ini) if "begun" in line] == ["fleet_nowhere"]
 
 
+def test_a_wave_stops_after_so_many_failures(tmp_path: Path, server: Server) -> None:
+    """The second of two that are borne is the last: what was done stays done, what was not begun stays as it was."""
+    ini = write_project(tmp_path, HISTORY)
+    with databases(server, 3) as names:
+        listed = tmp_path / "targets"
+        listed.write_text("\n".join([names[0], "nowhere_1", names[1], "nowhere_2", names[2], "nowhere_3"]))
+        words = ("--waves", "100%", "--concurrency", "1", "--max-failures", "2", "--json")
+        ended = fleet(ini, "upgrade", str(listed), *words, url=server.admin_url)
+        assert ended.code == 12
+        assert (ended.verdict["changed"], ended.verdict["failed"], ended.verdict["not_begun"]) == (2, 2, 2)
+        assert [line["begun"] for line in journal(ini) if "begun" in line] == [
+            names[0], "nowhere_1", names[1], "nowhere_2",
+        ]  # fmt: skip
+        assert ran(server, names[:2]) == [DONE] * 2
+        assert rows(server.url(names[2]), "SELECT to_regclass('ran')") == [(None,)]
+
+
 def test_after_kill_9_the_same_again_goes_on_and_nothing_runs_twice(tmp_path: Path, server: Server) -> None:
     """Killed while four are inside a revision: they are rolled back, and done once by the second run."""
     slow = Revision("f2", "op.execute(\"INSERT INTO ran SELECT 'f2' FROM pg_sleep(0.3)\")")
