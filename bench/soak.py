@@ -60,8 +60,9 @@ HISTORY = [
     ),
     Revision(
         "s2",
+        # A runner that is killed behind its last statement leaves a valid index, and no version row yet.
         'with op.get_context().autocommit_block():\n'
-        '    op.execute("CREATE INDEX CONCURRENTLY ledger_note ON ledger (note)")',
+        '    op.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS ledger_note ON ledger (note)")',
         'with op.get_context().autocommit_block():\n    op.execute("DROP INDEX CONCURRENTLY IF EXISTS ledger_note")',
     ),
     Revision(
