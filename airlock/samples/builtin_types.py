@@ -143,17 +143,24 @@ BY_TYPE: dict[str, Values] = {
         ("'{}'", "'[]'", "'null'", '\'{"deep": {"er": [1, null, "ü"]}, "none": null}\''),
     ),
     "inet": Values((Generator("inet '10.0.0.0' + ($i)"),), ("'::1'", "'10.0.0.0/8'", "'192.168.1.5/24'")),
-    "cidr": Values((Generator("set_masklen(inet '10.0.0.0' + ($i), 32)::cidr"),), ("'0.0.0.0/0'",)),
+    "cidr": Values(
+        (Generator("set_masklen(inet '10.0.0.0' + ($i), 32)::cidr"),),
+        ("'0.0.0.0/0'", "'192.168.1.0/24'", "'2001:db8::/32'"),
+    ),
     "macaddr": Values((Generator("lpad(to_hex($i), 12, '0')"),)),
-    "macaddr8": Values((Generator("lpad(to_hex($i), 16, '0')"),)),
-    "xml": Values((Generator("xmlparse(content '<n>' || ($i) || '</n>')"),)),
+    "macaddr8": Values((Generator("lpad(to_hex($i), 16, '0')"),), ("'08:00:2b:ff:fe:01:02:03'",)),
+    "xml": Values(
+        (Generator("xmlparse(content '<n>' || ($i) || '</n>')"),), ("'<n a=\"1\">two<b>three</b></n>'",)
+    ),
     "point": Values((Generator("point(($i), 1)"),), ("point(0.1, -1e10)",)),
-    "box": Values((Generator("box(point(($i) * 3, 0), point(($i) * 3 + 1, 1))"),)),
-    "circle": Values((Generator("circle(point(($i) * 3, 0), 1)"),)),
-    "line": Values((Generator("'{1, 1, ' || ($i) || '}'"),)),
-    "lseg": Values((Generator("lseg(point($i, 0), point($i, 1))"),)),
+    "box": Values(
+        (Generator("box(point(($i) * 3, 0), point(($i) * 3 + 1, 1))"),), ("'(-1.5,0.25),(8,9.5)'",)
+    ),
+    "circle": Values((Generator("circle(point(($i) * 3, 0), 1)"),), ("'<(0.5,-1.25),2.5>'",)),
+    "line": Values((Generator("'{1, 1, ' || ($i) || '}'"),), ("'{2.5, -1, 0.25}'",)),
+    "lseg": Values((Generator("lseg(point($i, 0), point($i, 1))"),), ("'[(0.5,-1),(7,8.25)]'",)),
     "path": Values((Generator("'[(0,0),(1,' || ($i) || ')]'"),), ("'((0,0),(1,1),(2,0))'",)),
-    "polygon": Values((Generator("'((0,0),(1,1),(2,' || ($i) || '))'"),)),
+    "polygon": Values((Generator("'((0,0),(1,1),(2,' || ($i) || '))'"),), ("'((0,0),(4,0.5),(4,4),(0,4))'",)),
     "tsvector": Values(
         (Generator("to_tsvector('simple', 'sample ' || ($i))"),), ("''", "'a:2A b:1B,5C'", "'bare word'")
     ),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from airlock.samples.shapes import rarer_shapes, shape
+
 # By the type's bare name. The first is the usual one.
 KNOWN: dict[str, tuple[str, ...]] = {
     # contrib
@@ -67,6 +69,52 @@ KNOWN: dict[str, tuple[str, ...]] = {
     # The H3 index of one cell of each of seven resolutions-15 children.
     "h3index": ("'8f28308280f18' || (ARRAY['0', '1', '2', '3', '4', '5', '6'])[1 + ($i) % 7] || '0'",),
 }
+# What the usual values lack: a second key, a fraction, a unit, a network that is no single address.
+RARER: dict[str, tuple[str, ...]] = {
+    "hstore": ("'a=>1, b=>\"two words\", n=>NULL'", "''"),
+    "ltree": ("'Top.Science.Deep.Er'", "'top'"),
+    "lquery": ("'Top.*{1,2}.a|b'",),
+    "ltxtquery": ("'Europe & !(Asia* | Africa)'",),
+    "cube": ("'(0.25, -1), (2, 3.5)'", "'(1, 2, 3)'", "'(7)'"),
+    "seg": ("'1.50 .. 2.5'", "'~3.25'", "'<4.0'", "'5 ..'"),
+    # The second half of the numbers has no form of ten digits.
+    "isbn13": ("'9791000000015'",),
+    "isbn": ("'080442957X'",),
+    "issn": ("'2434561X'",),
+    "box2d": ("'BOX(-1.5 2.25,8 9)'",),
+    "box3d": ("'BOX3D(-1.5 2.25 3,8 9 10.5)'",),
+    "raster": (
+        "$schema.st_addband($schema.st_makeemptyraster(2, 3, 0.5, 1, 2, -2, 0.25, 0, 4326), '8BUI'::text, 7, 0)",
+    ),
+    "ip4r": ("'10.0.0.0/24'", "'10.1.0.1-10.1.0.5'"),
+    "ip6r": ("'2001:db8::/64'", "'2001:db8::1-2001:db8::5'"),
+    "ip6": ("'2001:db8:1:2:3:4:5:6'",),
+    "ipaddress": ("'2001:db8::1'",),
+    "iprange": ("'10.0.0.0/24'", "'10.1.0.1-10.1.0.5'", "'2001:db8::/64'"),
+    "prefix_range": ("'12[3-5]'", "'0049'"),
+    "semver": ("'2.3.4-alpha.1+build.5'", "'0.0.9'"),
+    "debversion": ("'2.0~rc1'", "'1.0-1+deb12u1'"),
+    "mpz": ("'123456789012345678901234567890'", "'-1'"),
+    "mpq": ("'-3/5'", "'123456789012345678901234567890/7'"),
+    "rational": ("'2/4'", "'-3/5'"),
+    "unit": ("'1.5 kg'", "'20 m/s'", "'3'"),
+    "asn1oid": ("'2.5.29.15.3'", "'1.3'"),
+    "hll": (
+        "$schema.hll_add($schema.hll_add($schema.hll_empty(), $schema.hll_hash_integer(1)), $schema.hll_hash_integer(2))",
+        "$schema.hll_empty()",
+    ),
+    "tdigest": ("'flags 1 count 3 compression 100 centroids 2 (1.5, 1) (9.0, 2)'",),
+    "spoint": ("'(0.5, -0.25)'",),
+    "scircle": ("'<(0.5, -0.25), 0.1>'",),
+    "sbox": ("'((0.1, -0.2), (0.3, 0.4))'",),
+    "spoly": ("'{(0d, 0d), (10d, 0d), (10d, 10d), (0d, 10d)}'",),
+    "spath": ("'{(0d, 0d), (10d, 0d), (20d, 15d)}'",),
+    "sellipse": ("'<{20d, 5d}, (1d, 2d), 30d>'",),
+    "vector": ("'[$thirds]'",),
+    "halfvec": ("'[$thirds]'",),
+    "sparsevec": ("'{1:0.333333,$dimensions:2}/$dimensions'",),
+}
+_SHAPED = frozenset({"geometry", "geography"})
 # What a type may read that is not in the table: the first forms that its input function takes are its values.
 FORMS = (
     "($i)::text",
@@ -88,26 +136,31 @@ FORMS = (
     "($i) || ' ' || ($i)",
     "($i) || ':' || (($i) + 2) || ':'",
 )
-_POINTS = {
-    "point": "(%1$s %2$s)", "linestring": "(%1$s %2$s, 1 1)", "polygon": "((0 0, 1 0, %1$s %2$s, 0 0))",
-    "multipoint": "((%1$s %2$s))", "multilinestring": "((%1$s %2$s, 1 1))",
-    "multipolygon": "(((0 0, 1 0, %1$s %2$s, 0 0)))", "geometrycollection": "(POINT(%1$s %2$s))",
-    "triangle": "((0 0, 1 0, %1$s %2$s, 0 0))", "circularstring": "(0 0, %1$s %2$s, 2 0)",
-    "compoundcurve": "((%1$s %2$s, 1 1))", "curvepolygon": "((0 0, 1 0, %1$s %2$s, 0 0))",
-    "tin": "(((0 0, 1 0, %1$s %2$s, 0 0)))", "polyhedralsurface": "(((0 0, 1 0, %1$s %2$s, 0 0)))",
-    "multicurve": "((%1$s %2$s, 1 1))", "multisurface": "(((0 0, 1 0, %1$s %2$s, 0 0)))",
-}  # fmt: skip
 
 
 def values_of(full: str) -> tuple[str, ...]:
     """Give expressions over `$i` for a type by its full spelling (`public.geometry(Point,4326)`); () where none is known."""
-    schema, name, modifier = _parts(full)
-    if name in {"geometry", "geography"}:
-        return (_shape(modifier),)
+    _, name, modifier = _parts(full)
+    return (shape(modifier),) if name in _SHAPED else _meant(full, KNOWN.get(name, ()))
+
+
+def rarer_values_of(full: str) -> tuple[str, ...]:
+    """Give literals of values that have what the usual ones lack, which a change of the type may lose."""
+    _, name, modifier = _parts(full)
+    return rarer_shapes(modifier) if name in _SHAPED else _meant(full, RARER.get(name, ()))
+
+
+def _meant(full: str, forms: tuple[str, ...]) -> tuple[str, ...]:
+    schema, _, modifier = _parts(full)
     dimensions = int(modifier) if modifier.isdecimal() else 3
-    meant = {"$schema": schema, "$ones": f" || '{', 1' * (dimensions - 1)}'", "$dimensions": str(dimensions)}
+    meant = {
+        "$schema": schema,
+        "$ones": f" || '{', 1' * (dimensions - 1)}'",
+        "$thirds": ", ".join(f"{number + 1 / 3:.6f}" for number in range(dimensions)),
+        "$dimensions": str(dimensions),
+    }
     found = []
-    for spelled in KNOWN.get(name, ()):
+    for spelled in forms:
         for word, instead in meant.items():
             spelled = spelled.replace(word, instead)
         found.append(spelled)
@@ -121,18 +174,3 @@ def _parts(full: str) -> tuple[str, str, str]:
     if found is None:
         return "pg_catalog", full, ""
     return found[1] or "pg_catalog", found[2].strip('"'), found[3] or ""
-
-
-def _shape(modifier: str) -> str:
-    """Spell a shape of the kind, dimensions and SRID that a PostGIS modifier demands, as EWKT."""
-    kind, _, srid = (part.strip() for part in modifier.partition(","))
-    kind = kind.lower() or "point"
-    plain = re.sub(r"(zm|z|m)$", "", kind)
-    more = kind.removeprefix(plain) if plain in _POINTS else ""
-    plain = plain if plain in _POINTS else "point"
-    form = re.sub(r"(%\d\$s|\d) (%\d\$s|\d)", lambda it: f"{it[1]} {it[2]}{' 0' * len(more)}", _POINTS[plain])
-    spelled = f"{plain.upper()}{f' {more.upper()} ' if more else ''}{form}"
-    # A longitude and a latitude: geography takes no others, any geometry does.
-    numbers = "(($i) % 178 + 1), (1 + (($i) / 178) % 88)"
-    prefix = f"SRID={srid};" if srid else ""
-    return f"format('{prefix}{spelled}', {numbers})"

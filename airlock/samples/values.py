@@ -23,6 +23,9 @@ _SHORT_TEXT = 14
 # Past what texts are often cut to: 255, 1000, 4000, 5000, 10000.
 _LONG, _LONGEST = 10_400, 100_000
 _MOST_EDGES_OF_A_PART = 2
+_MOST_OTHER_FORMS = 4
+_MOST_EDGES_OF_AN_ELEMENT = 5
+_FRACTIONS = frozenset({"real", "double precision"})
 # Of elements that are no plain types: enums, composites, ranges, multiranges.
 _KINDS = frozenset({"e", "c", "r", "m"})
 # Ranges over them are spelt with [) whatever they were made of.
@@ -126,7 +129,12 @@ def _values(column: Column) -> Values | None:
         return _document(column)
     if type_ in BY_TYPE:
         return BY_TYPE[type_]
-    return Values(tuple(Generator(sql) for sql in brought)) if brought else None
+    if not brought:
+        return None
+    rarer = extension_types.rarer_values_of(column.full or type_)
+    # Of a type that nobody has named, the other forms that it takes.
+    others = tuple(Generator(form).at("2") for form in column.forms[1:] if not rarer)
+    return Values(tuple(Generator(sql) for sql in brought), (*rarer, *others[:_MOST_OTHER_FORMS]))
 
 
 def document(column: Column) -> str:
@@ -239,9 +247,17 @@ def _array(column: Column) -> Values | None:
             f"ARRAY[{element.at('1')}, {element.at('0')}, {element.at('1')}]",
             # Beginning elsewhere than at 1.
             f"'[0:1]=' || (ARRAY[{element.at('0')}, {element.at('1')}])::text",
-            *([f"ARRAY[{found.edges[-1]}]"] if inner.type in _LONG_TYPES else []),
+            *(f"ARRAY[{edge}]" for edge in _telling(inner, found.edges)),
         ),
     )
+
+
+def _telling(inner: Column, edges: tuple[str, ...]) -> tuple[str, ...]:
+    """Choose the edges that arrays hold as well: of texts the longest, of fractions the finest, of other types the first."""
+    if inner.type in _LONG_TYPES or inner.type in _FRACTIONS:
+        return edges[-1:]
+    plain = inner.type in RANGE_BOUNDS or inner.type in _TEXT_TYPES
+    return () if plain else edges[:_MOST_EDGES_OF_AN_ELEMENT]
 
 
 def _range(column: Column) -> Values | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import mentions
 from airlock.operations.downgrade import snapshot
 from airlock.operations.drill import (
     cast_demands,
@@ -209,10 +210,17 @@ def _said(found: Collection[Difference]) -> str:
 
 
 def _unfilled(
-    subject: Subject, taken: Collection[StepTaken], before: State, over: State, below: State
+    subject: Subject, taken: tuple[StepTaken, StepTaken], before: State, over: State, below: State
 ) -> list[Outcome]:
     """Nothing is proved about the rows of a table, or of a partition, that has none."""
-    concerned = {name for one in taken for name in touched_tables(one, before, below)}
+    up, down = taken
+    concerned = touched_tables(up, before, over) | touched_tables(down, over, below)
+    if up.touched is None:
+        # Without its locks a step that finds no row leaves no trace of where it looked.
+        source = subject.facts.path.read_text()
+        concerned |= {
+            name for name in before.tables() if mentions(source, name.rpartition(".")[2].strip('"'))
+        }
     found = []
     for name in sorted(concerned & before.digests.keys()):
         if before.digests[name].count == 0:

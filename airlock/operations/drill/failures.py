@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Cardinality, data, integrity, CHECK OPTION, program limits (a long key of an index), PL/pgSQL's own.
 _OF_ROWS = frozenset({"21", "22", "23", "44", "54", "P0"})
+# internal_error: what PostGIS says of most values that its functions do not take.
+_INTERNAL = "XX000"
 _NEVER_OF_ROWS = (CommandError, ImportError, NotImplementedError)
 _BUGS = (AttributeError, KeyError, TypeError, NameError, ImportError, IndexError, RecursionError)
 
@@ -59,7 +61,7 @@ def is_about_rows(error: BaseException) -> bool:
     state = sqlstate(error)
     if state is None:
         return isinstance(error, Exception) and not isinstance(error, (SQLAlchemyError, *_NEVER_OF_ROWS))
-    return state[:2] in _OF_ROWS
+    return state[:2] in _OF_ROWS or state == _INTERNAL
 
 
 def comes_of(error: BaseException, path: str) -> bool:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import mentions
-from airlock.operations.drill import cast_demands, compare, extremes, failures, own_cuts, spellings
+from airlock.operations.drill import (
+    cast_demands,
+    compare,
+    extremes,
+    failures,
+    own_cuts,
+    rarer_values,
+    spellings,
+)
 from airlock.operations.drill.downgrade import no_way_down
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted, refused
@@ -48,7 +56,11 @@ def go_up(subject: Subject, before: State) -> FirstUpgrade:
         if not failures.is_about_rows(error) or not any(it.count for it in before.digests.values()):
             return _cannot_go_up(subject, before, error)
         first = failures.one_line(error)
-        fitted = _on_values_that_fit(subject, before, error) or _off_the_edge(subject, before, error)
+        fitted = (
+            _on_values_that_fit(subject, before, error)
+            or _off_the_edge(subject, before, error)
+            or _on_usual_values(subject, before, error)
+        )
     return fitted or _on_fitting_rows(subject, before, first)
 
 
@@ -110,6 +122,30 @@ def _up_on_ordinary_values(subject: Subject, before: State) -> tuple[State, Step
             with contextlib.suppress(Exception):  # a revision may raise anything; the caller has another way
                 return now, subject.take("up")
     return None
+
+
+def _on_usual_values(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
+    """Upgrade without what only some values of an extension's type have, as few of them as it takes."""
+    source = subject.facts.path.read_text()
+    gone: list[tuple[State, StepTaken]] = []
+
+    def goes() -> bool:
+        now = subject.ledger.read()
+        with contextlib.suppress(
+            Exception
+        ):  # a revision may raise anything; without another of them it may not
+            gone.append((now, subject.take("up")))
+        return bool(gone)
+
+    changed = rarer_values.without(subject.ledger, named(source, _filled(subject, before)), source, goes)
+    if not changed:
+        return None
+    now, taken = gone[0]
+    why = (
+        f"the upgrade fails on some values of {', '.join(changed)} ({failures.one_line(error)}): "
+        "usual ones took their place"
+    )
+    return FirstUpgrade(now, taken, noted([why]))
 
 
 def _filled(subject: Subject, state: State) -> set[str]:

@@ -55,3 +55,22 @@ def test_values_at_the_edge_are_not_what_a_verdict_ends_at(tmp_path: Path) -> No
         assert any(
             "out of range" in note and "ordinary ones took their place" in note for note in proofs[name].notes
         ), name
+
+
+@pytest.mark.proof
+def test_rows_that_no_upgrade_can_be_fitted_with_prove_nothing(tmp_path: Path) -> None:
+    """A table that was emptied for an upgrade outside a transaction, and could not be filled again, is named."""
+    retyped = "with op.get_context().autocommit_block():\n    op.execute({!r})"
+    revisions = [
+        Revision(
+            "made", 'op.execute("CREATE TABLE acl (id serial PRIMARY KEY, v text NOT NULL)")', 'op.execute("DROP TABLE acl")'
+        ),
+        Revision(
+            "retyped", retyped.format("ALTER TABLE acl ALTER v TYPE aclitem USING v::aclitem"),
+            retyped.format("ALTER TABLE acl ALTER v TYPE text USING 'lost'"),
+        ),
+    ]  # fmt: skip
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    _, proof = airlock.drill(ini).revisions
+    assert proof.verdict == "not examined"
+    assert proof.reason == "public.acl could not be filled: no value can be made for v text"

@@ -1,0 +1,89 @@
+"""Values that not every column of an extension's type holds, taken out where an upgrade does not go through with them.
+
+A path of one label, a NULL under a key, a network in place of an address: a project's rows may have none. As few as it takes are
+replaced, since what is left of them shows what a revision loses; the proof's note names their columns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.drivers import client
+from airlock.drivers.spelling import mentions, quoted
+from airlock.samples.extension_types import rarer_values_of
+from airlock.samples.values import values_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from airlock.operations.drill.state import Ledger
+    from airlock.samples.tables import Column
+
+# Tried by themselves; of more it is not told which of them it was.
+_MOST_ALONE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Rarer:
+    table: str
+    column: str
+    name: str
+    value: str
+    usual: str
+    label: str
+
+
+def without(ledger: Ledger, names: Collection[str], source: str, goes: Callable[[], bool]) -> tuple[str, ...]:
+    """Replace rarer values in some tables by a usual one until `goes` is true; return the columns, () where it never was.
+
+    One value by itself at first, of the columns that the `source` of a revision names; then all. Commits.
+    """
+    found = tuple(_rarer(ledger, names))
+    alone = [one for one in found if mentions(source, one.name)]
+    for one in reversed(alone[:_MOST_ALONE]):
+        places = _replace(ledger, one, one.usual, f"{one.column}::text = ({one.value})::text")
+        if not places:
+            continue
+        if goes():
+            return (one.label,)
+        _replace(ledger, one, one.value, f"ctid = ANY (ARRAY[{', '.join(places)}]::tid[])")
+    changed = dict.fromkeys(
+        one.label
+        for one in found
+        if _replace(ledger, one, one.usual, f"{one.column}::text = ({one.value})::text")
+    )
+    return tuple(changed) if changed and goes() else ()
+
+
+def _rarer(ledger: Ledger, names: Collection[str]) -> Iterator[_Rarer]:
+    for table in ledger.tables(names):
+        kept = {name for unique in table.uniques for name in unique.columns}
+        for column in table.columns:
+            known = (
+                values_for(column, table.label) if _has_rarer(column) and column.name not in kept else None
+            )
+            if known is not None:
+                usual = known.generators[0].at("1")
+                for edge in known.edges:
+                    yield _Rarer(
+                        table.sql,
+                        quoted(column.name),
+                        column.name,
+                        edge,
+                        usual,
+                        f"{table.label}.{column.name}",
+                    )
+
+
+def _has_rarer(column: Column) -> bool:
+    return bool(column.forms or rarer_values_of(column.full.removesuffix("[]")))
+
+
+def _replace(ledger: Ledger, one: _Rarer, value: str, where: str) -> list[str]:
+    """Set the column in the rows of a condition; return where those rows are now, none where a CHECK refuses it."""
+    with contextlib.suppress(client.Error), ledger.writing.cursor() as cursor:
+        cursor.execute(f"UPDATE {one.table} SET {one.column} = {value} WHERE {where} RETURNING ctid::text")
+        return [f"'{place}'" for (place,) in cursor.fetchall()]
+    return []

@@ -1,0 +1,68 @@
+"""Values of PostGIS' geometry and geography, as EWKT of the kind, dimensions and SRID that a modifier demands."""
+
+from __future__ import annotations
+
+import re
+
+# By kind: the usual value, over a longitude and a latitude; then what a change of the kind may lose of a value: fractions,
+# vertices, holes, members.
+_POINT, _LINE = "(0.123456789012 -45.5)", "(0 0, 0.5 1.25, 2 0, 3 0.75)"
+_RING, _WITH_HOLE = "((0 0, 1 0, %1$s %2$s, 0 0))", "((0 0, 9 0, 9 9.5, 0 9, 0 0), (2 2, 2 4, 4 4, 4 2, 2 2))"
+_SQUARES = "(((0 0, 1 0, 1 1, 0 1, 0 0)), ((5 5, 6 5, 6 6, 5 6, 5 5)))"
+_SHAPES = {
+    "point": ("(%1$s %2$s)", _POINT),
+    "linestring": ("(%1$s %2$s, 1 1)", _LINE),
+    "polygon": (_RING, _WITH_HOLE, "((0 0, 4 0, 4 4, 2 1, 0 4, 0 0))"),
+    "multipoint": ("((%1$s %2$s))", "((7 7), (0.5 1.5))"),
+    "multilinestring": ("((%1$s %2$s, 1 1))", f"((5 5, 6 6), {_LINE})"),
+    "multipolygon": ("(((0 0, 1 0, %1$s %2$s, 0 0)))", _SQUARES, f"({_WITH_HOLE})"),
+    "geometrycollection": ("(POINT(%1$s %2$s))", f"(POINT{_POINT}, LINESTRING{_LINE})"),
+    "triangle": (_RING,),
+    "circularstring": ("(0 0, %1$s %2$s, 2 0)", "(0 0, 1 1.5, 2 0, 3 -1, 4 0)"),
+    "compoundcurve": ("((%1$s %2$s, 1 1))", "(CIRCULARSTRING(0 0, 1 1, 2 0), (2 0, 3 0.5))"),
+    "curvepolygon": (_RING, "(CIRCULARSTRING(0 0, 4 0, 4 4, 0 4, 0 0))"),
+    "tin": ("(((0 0, 1 0, %1$s %2$s, 0 0)))", "(((0 0, 1 0, 0 1, 0 0)), ((1 0, 1 1, 0 1, 1 0)))"),
+    "polyhedralsurface": ("(((0 0, 1 0, %1$s %2$s, 0 0)))", "(((0 0, 1 0, 0 1, 0 0)), ((1 0, 1 1, 0 1, 1 0)))"),
+    "multicurve": ("((%1$s %2$s, 1 1))", "((0 0, 5 5), CIRCULARSTRING(4 0, 4 4, 8 4))"),
+    "multisurface": ("(((0 0, 1 0, %1$s %2$s, 0 0)))", _SQUARES),
+}  # fmt: skip
+# Where no modifier says what a column holds.
+_OF_ANY_KIND = ("linestring", "polygon", "multipolygon", "geometrycollection")
+
+
+def shape(modifier: str) -> str:
+    """Spell the usual value of a modifier (`PolygonZ,4326`), as an expression over `$i`."""
+    prefix, kind, more = _read(modifier)
+    # A longitude and a latitude: geography takes no others, any geometry does.
+    numbers = "(($i) % 178 + 1), (1 + (($i) / 178) % 88)"
+    return f"format('{prefix}{_spelled(kind, more, _SHAPES[kind][0])}', {numbers})"
+
+
+def rarer_shapes(modifier: str) -> tuple[str, ...]:
+    """Spell literals of what else a column with this modifier may hold."""
+    prefix, kind, more = _read(modifier)
+    found = [f"{prefix}{_spelled(kind, more, form)}" for form in _SHAPES[kind][1:]]
+    if not modifier:
+        found.append(f"SRID=4326;POINT{_POINT}")
+        found += [_spelled(other, "", _SHAPES[other][1]) for other in _OF_ANY_KIND]
+        found.append("POINT Z (1 2 3.5)")
+    return tuple(f"'{one}'" for one in found)
+
+
+def _read(modifier: str) -> tuple[str, str, str]:
+    kind, _, srid = (part.strip() for part in modifier.partition(","))
+    kind = kind.lower() or "point"
+    plain = re.sub(r"(zm|z|m)$", "", kind)
+    more = kind.removeprefix(plain) if plain in _SHAPES else ""
+    return f"SRID={srid};" if srid else "", plain if plain in _SHAPES else "point", more
+
+
+def _spelled(kind: str, more: str, form: str) -> str:
+    """Give each point of a form as many coordinates more, another one at each place."""
+    form = re.sub(
+        r"(%\d\$s|-?[\d.]+) (%\d\$s|-?[\d.]+)", lambda it: f"{it[0]}{f' {it[1]}' * len(more)}", form
+    )
+    tag = f" {more.upper()} " if more else ""
+    # So are the members of a collection.
+    form = re.sub(r"[A-Z]{5,}", lambda it: f"{it[0]}{tag}", form)
+    return f"{kind.upper()}{tag}{form}"

@@ -1,0 +1,263 @@
+"""What revisions do to values of extensions' types: each faulty one loses something that only some values have."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+import airlock
+from tests.airlock.histories import HEADER, SYNC, Revision, write_project
+from tests.airlock.system.test_extension_types import MISSING, SYSTEM
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.proof
+
+# Type of the column `v`: what an upgrade makes of it, and what the downgrade makes of that.
+# The column, in an expression.
+V = re.compile(r"\bv\b")
+Ways = dict[str, tuple[str, str, str]]
+
+LOSING: Ways = {
+    "z": (
+        "geometry(PointZ,4326)",
+        "geometry(Point,4326) USING ST_Force2D(v)",
+        "geometry(PointZ,4326) USING ST_Force3D(v)",
+    ),
+    "m": (
+        "geometry(PointM,4326)",
+        "geometry(Point,4326) USING ST_Force2D(v)",
+        "geometry(PointM,4326) USING ST_Force3DM(v)",
+    ),
+    "fine": (
+        "geometry(Point,4326)",
+        "geometry(Point,4326) USING ST_SnapToGrid(v, 0.001)",
+        "geometry(Point,4326)",
+    ),
+    "srid": (
+        "geometry(Point,4326)",
+        "geometry(Point,3857) USING ST_SetSRID(v, 3857)",
+        "geometry(Point,4326) USING ST_Transform(v, 4326)",
+    ),
+    "one": (
+        "geometry(MultiPolygon,4326)",
+        "geometry(Polygon,4326) USING ST_GeometryN(v, 1)",
+        "geometry(MultiPolygon,4326) USING ST_Multi(v)",
+    ),
+    "hole": (
+        "geometry(Polygon,3857)",
+        "geometry(Polygon,3857) USING ST_MakePolygon(ST_ExteriorRing(v))",
+        "geometry(Polygon,3857)",
+    ),
+    "line": (
+        "geometry(LineString,3857)",
+        "geometry(LineString,3857) USING ST_MakeLine(ST_StartPoint(v), ST_EndPoint(v))",
+        "geometry(LineString,3857)",
+    ),
+    "center": ("geometry", "geometry USING ST_Centroid(v)", "geometry"),
+    "srids": ("geometry", "geometry USING ST_SetSRID(v, 4326)", "geometry USING ST_SetSRID(v, 0)"),
+    "geog": (
+        "geography(PointZ,4326)",
+        "geography(Point,4326) USING ST_Force2D(v::geometry)::geography",
+        "geography(PointZ,4326) USING ST_Force3D(v::geometry)::geography",
+    ),
+    "hstore_one": ("hstore", "text USING v -> 'n'", "hstore USING hstore('n', v)"),
+    "hstore_null": (
+        "hstore",
+        "jsonb USING hstore_to_jsonb(v)",
+        "hstore USING hstore(akeys_of(v), values_of(v))",
+    ),
+    "ltree_cut": ("ltree", "ltree USING subpath(v, 0, least(nlevel(v), 2))", "ltree"),
+    "ltree_leaf": (
+        "ltree",
+        "text USING ltree2text(subpath(v, least(1, nlevel(v) - 1)))",
+        "ltree USING text2ltree('sample.' || v)",
+    ),
+    "case": ("citext", "text USING lower(v::text)", "citext"),
+    "isbn": ("isbn13", "text USING replace(v::text, '-', '')", "isbn13 USING ('9780306406157')::isbn13"),
+    "cube": (
+        "cube",
+        "float8[] USING ARRAY[coalesce(cube_ll_coord(v, 1), 0), coalesce(cube_ll_coord(v, 2), 0)]",
+        "cube USING cube(v)",
+    ),
+    "cube_dim": (
+        "cube",
+        "cube USING cube(cube_ll_coord(v, 1), cube_ur_coord(v, 1))",
+        "cube USING cube(v, 1)",
+    ),
+    "seg": (
+        "seg",
+        "real[] USING ARRAY[seg_lower(v), seg_upper(v)]",
+        "seg USING (v[1] || ' .. ' || least(v[2], 1e6))::seg",
+    ),
+    "semver": (
+        "semver",
+        "text USING get_semver_major(v) || '.' || get_semver_minor(v) || '.' || get_semver_patch(v)",
+        "semver USING v::semver",
+    ),
+    "semver_minor": ("semver", "int USING get_semver_minor(v)", "semver USING ('1.' || v || '.0')::semver"),
+    "ip4r": ("ip4r", "ip4 USING lower(v)", "ip4r USING ip4r(v)"),
+    "iprange": ("iprange", "ipaddress USING lower(v)", "iprange USING iprange(v, v)"),
+    "ip6r": ("ip6r", "ip6 USING lower(v)", "ip6r USING ip6r(v)"),
+    "prefix": (
+        "prefix_range",
+        "text USING split_part(v::text, '[', 1)",
+        "prefix_range USING v::prefix_range",
+    ),
+    "unit": ("unit", "float8 USING value(v)", "unit USING v * '1 m'::unit"),
+    "debversion": (
+        "debversion",
+        "text USING regexp_replace(v::text, '-[^-]*$', '')",
+        "debversion USING (v || '-1')::debversion",
+    ),
+    "rational": ("rational", "int USING (numerator_of(v))", "rational USING (v || '/7')::rational"),
+    "mpq": ("mpq", "mpz USING num(v)", "mpq USING v::mpq / 7::mpq"),
+    "mpz": ("mpz", "float8 USING v::float8", "mpz USING v::mpz"),
+    "scircle": ("scircle", "spoint USING center(v)", "scircle USING scircle(v, radians(1))"),
+    "spoly": ("spoly", "spoint USING spoint(0, 0)", "spoly USING '{(0d, 0d), (10d, 0d), (0d, 1d)}'::spoly"),
+    "oid": (
+        "asn1oid",
+        "text USING regexp_replace(v::text, '^1.2.', '')",
+        "asn1oid USING ('1.2.' || v)::asn1oid",
+    ),
+    "box2d": ("box2d", "float8 USING ST_XMax(v)", "box2d USING ST_MakeBox2D(ST_Point(0, 0), ST_Point(v, 1))"),
+    "hll": ("hll", "hll USING CASE WHEN hll_cardinality(v) <= 1 THEN v ELSE hll_empty() END", "hll"),
+    "tdigest": ("tdigest", "tdigest USING CASE WHEN v::text LIKE '%% count 1 %%' THEN v END", "tdigest"),
+    "raster": ("raster", "raster USING ST_MakeEmptyRaster(1, 1, ST_UpperLeftX(v), 1, 1)", "raster"),
+    "circle": ("circle", "point USING center(v)", "circle USING circle(v, 1)"),
+    "box": ("box", "point USING v[1]", "box USING box(v, v - point '(1,1)')"),
+    "lseg": ("lseg", "point USING v[0]", "lseg USING lseg(v, v + point '(0,1)')"),
+    "path": ("path", "text USING replace(replace(v::text, '[', '('), ']', ')')", "path USING v::path"),
+    "xml": ("xml", "text USING (xpath('/n/text()', v))[1]::text", "xml USING ('<n>' || v || '</n>')::xml"),
+    "float8s": ("float8[]", "real[]", "float8[]"),
+    "numrange": (
+        "numrange",
+        "int8range USING int8range(lower(v)::int8, upper(v)::int8)",
+        "numrange USING numrange(lower(v), upper(v))",
+    ),
+    "cidr": ("cidr", "inet USING set_masklen(v::inet, 32)", "cidr USING v::cidr"),
+    "macaddr8": ("macaddr8", "macaddr8 USING trunc(v)", "macaddr8"),
+}
+KEEPING: Ways = {
+    "jsonb": ("jsonb", "json", "jsonb"),
+    "hstore_json": ("hstore", "text USING v::text", "hstore USING v::hstore"),
+    "ltree_text": ("ltree", "text USING ltree2text(v)", "ltree USING text2ltree(v)"),
+    "citext_text": ("citext", "text", "citext"),
+    "srid_back": (
+        "geometry(Point,4326)",
+        "geometry(Point,3857) USING ST_SetSRID(v, 3857)",
+        "geometry(Point,4326) USING ST_SetSRID(v, 4326)",
+    ),
+    "wkb": ("geometry", "bytea USING ST_AsEWKB(v)", "geometry USING ST_GeomFromEWKB(v)"),
+    "untyped": ("geometry(PolygonZ,3857)", "geometry", "geometry(PolygonZ,3857)"),
+    "geog_geom": (
+        "geography(Point,4326)",
+        "geometry(Point,4326) USING v::geometry",
+        "geography(Point,4326) USING v::geography",
+    ),
+    "isbn_ean": ("isbn13", "ean13 USING v::ean13", "isbn13 USING isbn13(v)"),
+    "ip4_range": ("ip4", "ip4r USING ip4r(v)", "ip4 USING lower(v)"),
+    "semver_text": ("semver", "text USING v::text", "semver USING v::semver"),
+    "debversion_text": ("debversion", "text", "debversion USING v::debversion"),
+    "cube_text": ("cube", "text USING v::text", "cube USING v::cube"),
+    "mpz_numeric": ("mpz", "numeric USING v::numeric", "mpz USING v::mpz"),
+}
+EXTENSIONS = (
+    "postgis", "postgis_raster", "hstore", "ltree", "citext", "isn", "cube", "seg", "semver", "ip4r", "prefix", "unit",
+    "debversion", "pg_rational", "pgmp", "pg_sphere", "asn1oid", "hll", "tdigest",
+)  # fmt: skip
+FUNCTIONS = (
+    "CREATE FUNCTION {} RETURNS {} LANGUAGE sql IMMUTABLE AS $$ SELECT {} $$".format(*one)
+    for one in (
+        ("akeys_of(j jsonb)", "text[]", "array_agg(key ORDER BY key) FROM jsonb_each_text(j)"),
+        ("values_of(j jsonb)", "text[]", "array_agg(value ORDER BY key) FROM jsonb_each_text(j)"),
+        ("numerator_of(r rational)", "int", "split_part(r::text, '/', 1)::int"),
+    )
+)
+
+
+def execute(statements: list[str]) -> str:
+    return "\n".join(f"op.execute({one!r})" for one in statements)
+
+
+def altered(group: str, ways: Ways, place: int) -> str:
+    changes = [f"ALTER c_{name} TYPE {re.sub(V, f'c_{name}', way[place])}" for name, way in ways.items()]
+    return execute([f"ALTER TABLE {group} {', '.join(changes)}"])
+
+
+def history(groups: dict[str, Ways], prepared: list[str]) -> list[Revision]:
+    """Write one table per group of ways with a column for each, and a revision that goes them."""
+    made = list(prepared)
+    for group, ways in groups.items():
+        listed = ", ".join(f"c_{name} {type_}" for name, (type_, _, _) in ways.items())
+        made.append(f"CREATE TABLE {group} (id serial PRIMARY KEY, {listed})")
+    turns = (
+        Revision(f"{one}_ways", altered(one, ways, 1), altered(one, ways, 2)) for one, ways in groups.items()
+    )
+    return [Revision("made", execute(made)), *turns]
+
+
+@pytest.mark.skipif(
+    bool(MISSING), reason=f"needs Debian's PostgreSQL with its packages: {', '.join(MISSING)}"
+)
+def test_what_only_some_values_have_is_seen_to_be_lost(tmp_path: Path) -> None:
+    """A third coordinate, a hole, a second member, a network: each loss is refused, nothing else is."""
+    revisions = history(
+        {"losing": LOSING, "keeping": KEEPING},
+        [*(f"CREATE EXTENSION {one}" for one in EXTENSIONS), *FUNCTIONS],
+    )
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    report = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}")
+    assert [fill for fill in report.fills if fill.reason] == []
+    _, losing, keeping = report.revisions
+    assert (losing.verdict, keeping.verdict) == ("refused", "proved"), (
+        losing.reason,
+        keeping.reason,
+        keeping.differences,
+    )
+    assert losing.notes == keeping.notes == ()
+    lost = {one.object.removeprefix("public.losing.c_") for one in losing.differences}
+    assert set(LOSING) - lost == set()
+
+
+@pytest.mark.skipif(
+    bool(MISSING), reason=f"needs Debian's PostgreSQL with its packages: {', '.join(MISSING)}"
+)
+def test_values_that_an_upgrade_does_not_go_through_with(tmp_path: Path) -> None:
+    """A function of an extension refuses one value: the rest still show what is lost, and the note names the column."""
+    ways = {
+        "parent": {
+            "path": ("ltree", "ltree USING subpath(v, 0, -1) || 'leaf'::ltree || subpath(v, 1, 1)", "ltree")
+        },
+        "sound": {
+            "path": (
+                "ltree",
+                "text USING ltree2text(subpath(v, 1) || subpath(v, 0, 1))",
+                "ltree USING back_to(v)",
+            )
+        },
+        "shape": {
+            "g": (
+                "geometry",
+                "geometry USING ST_Transform(ST_SetSRID(v, 4326), 3857)",
+                "geometry USING ST_SetSRID(v, 0)",
+            )
+        },
+    }
+    back = "SELECT subpath(v::ltree, -1) || subpath(v::ltree, 0, -1)"
+    prepared = [
+        "CREATE EXTENSION ltree",
+        "CREATE EXTENSION postgis",
+        f"CREATE FUNCTION back_to(v text) RETURNS ltree LANGUAGE sql IMMUTABLE AS $$ {back} $$",
+    ]
+    ini = write_project(
+        tmp_path, history(ways, prepared), env=HEADER + SYNC.format(driver="psycopg2", options="")
+    )
+    _, parent, sound, shape = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}").revisions
+    note = "the upgrade fails on some values of public.{}.c_path (invalid positions): usual ones took their place"
+    assert (parent.verdict, parent.notes[0]) == ("refused", note.format("parent"))
+    assert (sound.verdict, sound.notes) == ("proved", (note.format("sound"),)), sound
+    assert shape.verdict == "refused", shape
