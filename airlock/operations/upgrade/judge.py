@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from alembic.util.exc import CommandError
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
     from airlock.operations.upgrade.steps import Steps
 
+_NAME = r'(?:"(?:[^"]|"")+"|\w+)'
+_BUILD = re.compile(
+    rf"\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?P<index>{_NAME})\s+ON\s+(?:(?P<schema>{_NAME})\.)?{_NAME}",
+    re.IGNORECASE,
+)
 _ALREADY_THERE = {"42P07", "42P06", "42710", "42701", "42723"}
 
 
@@ -36,7 +42,7 @@ def judge(error: BaseException, steps: Steps, standing: Callable[[], str]) -> Ai
     step = steps.progress.step
     left = steps.progress.left_transaction
     if step is not None and left and not isinstance(found, Interrupted):
-        found = _half(found, step, steps)
+        found = _half(found, error, step, steps)
     if not found.standing:
         found.standing = standing()
     if step is not None and left:
@@ -108,7 +114,7 @@ def _of_driver(error: BaseException, steps: Steps) -> AirlockError:
     return found
 
 
-def _half(found: AirlockError, step: str, steps: Steps) -> AirlockError:
+def _half(found: AirlockError, error: BaseException, step: str, steps: Steps) -> AirlockError:
     """Say that a revision that left its transaction was not undone, whatever the server's message was."""
     if steps.project.revision(step).resumable and not isinstance(found, RevisionFailed):
         return found
@@ -116,9 +122,24 @@ def _half(found: AirlockError, step: str, steps: Steps) -> AirlockError:
     verb = "upgrade" if steps.request.direction == "up" else "downgrade"
     if steps.project.revision(step).resumable:
         half.then = f"airlock {verb} again, when the cause is removed"
+    elif built := _built_already(error):
+        half.then = f"DROP INDEX CONCURRENTLY {built}, if a run that was cut has built it; then airlock {verb} --repair"
     else:
         half.then = f"airlock {verb} --repair, once what {step} has committed is undone"
     return half
+
+
+def _built_already(error: BaseException) -> str | None:
+    """Spell the index that a CREATE INDEX CONCURRENTLY finds there; None where the failure is another.
+
+    Where client_connection_check_interval is 0 the server builds on when its client is gone (PostgreSQL 18, 19.3.2): a
+    runner that is killed while it waits leaves a valid index and no version row.
+    """
+    for cause in _causes(error):
+        build = _BUILD.match(str(getattr(cause, "statement", None) or ""))
+        if build and sqlstate(cause) == "42P07":
+            return f"{build['schema']}.{build['index']}" if build["schema"] else build["index"]
+    return None
 
 
 def _blocked(steps: Steps) -> str:

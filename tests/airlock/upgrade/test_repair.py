@@ -66,6 +66,26 @@ def test_an_invalid_index_of_bare_alembics_stops_the_next_upgrade(
     )
 
 
+def test_an_index_that_a_killed_runners_server_built_to_the_end_is_named(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    """The server builds on when the client is gone: a valid index without a version row, which --repair alone cannot tell."""
+    built = 'op.create_index("ix v", "t", ["v"], schema="public", postgresql_concurrently=True)'
+    ini = write_project(
+        tmp_path, [TABLE, Revision("m2", f'{OUTSIDE}{built}\n    op.execute("SELECT broken")')]
+    )
+    assert forked.airlock(ini, "upgrade", url=empty_database.url).code == 41
+    ini = write_project(tmp_path, [TABLE, Revision("m2", OUTSIDE + built)])
+    again = forked.airlock(ini, "upgrade", "--repair", url=empty_database.url)
+    assert again.code == 41
+    assert (
+        'Try: DROP INDEX CONCURRENTLY public."ix v", if a run that was cut has built it; then airlock upgrade --repair'
+        in again.error
+    )
+    rows(empty_database.url, 'DROP INDEX CONCURRENTLY public."ix v"')
+    assert forked.airlock(ini, "upgrade", "--repair", url=empty_database.url).code == 0
+
+
 def test_an_index_on_a_partitioned_table_is_invalid_by_design(
     tmp_path: Path, empty_database: Database
 ) -> None:
