@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime import migration
@@ -284,8 +285,7 @@ def _execute(project: Project, steps: Any, *, destination: str, forced: bool) ->
             destination_rev=destination,
             tag=os.environ.get(TAG),
         )
-        if forced:
-            _force_transaction_per_migration(environment)
+        _configure_further(environment, {"transaction_per_migration": True} if forced else {})
         with environment, to_standard_error():
             _runs.count += 1
             try:
@@ -298,14 +298,43 @@ def _execute(project: Project, steps: Any, *, destination: str, forced: bool) ->
                 _runs.count += 1
 
 
-def _force_transaction_per_migration(environment: EnvironmentContext) -> None:
+def _configure_further(environment: EnvironmentContext, wanted: dict[str, Any]) -> None:
     # On the instance, not in a subclass: Alembic's module proxy knows the one class only.
     configure = environment.configure
 
-    def forced(*arguments: Any, **options: Any) -> None:
-        configure(*arguments, **{**options, "transaction_per_migration": True})
+    def further(*arguments: Any, **options: Any) -> None:
+        configure(*arguments, **{**options, **wanted})
+        _seek_version_table_as_text(environment.get_context())
 
-    setattr(environment, "configure", forced)  # noqa: B010  mypy forbids assigning to a method
+    setattr(environment, "configure", further)  # noqa: B010  mypy forbids assigning to a method
+
+
+# As SQLAlchemy asks whether a table is there, in a schema or in the search path.
+_IS_THERE = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relname = '{table}' AND c.relkind IN ('r', 'p', 'f', 'v', 'm') AND {where})
+"""
+_IN_SEARCH_PATH = "pg_catalog.pg_table_is_visible(c.oid) AND n.nspname <> 'pg_catalog'"
+_BARE_NAME = re.compile(r"\w+")
+
+
+def _seek_version_table_as_text(context: MigrationContext) -> None:
+    """Let Alembic ask for its version table by a text: SQLAlchemy compiles its own query anew in each engine.
+
+    env.py makes an engine each time it runs, and that query takes as long to compile as a small revision takes to run.
+    """
+    connection, table, schema = context.connection, context.version_table, context.version_table_schema
+    if connection is None or connection.dialect.name != "postgresql":
+        return
+    if not all(map(_BARE_NAME.fullmatch, (table, schema or table))):
+        return  # would have to be spelled, for each driver another way
+    where = _IN_SEARCH_PATH if schema is None else f"n.nspname = '{schema}'"
+    query = _IS_THERE.format(table=table, where=where)
+
+    def is_there() -> bool:
+        return bool(connection.exec_driver_sql(query).scalar())
+
+    setattr(context, "_has_version_table", is_there)  # noqa: B010
 
 
 def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
