@@ -187,6 +187,7 @@ def _text(column: Column) -> Values:
         "'''quoted\" \\ % :colon'",
         "'Ünïcødé ☃ 𝄞'",
         r"E' two\n  lines,\tindented '",
+        "'Sample.Word@Example.COM'",
         f"repeat('longest ', {1 + min(length or _LONG, _LONGEST) // 8})",
     ]
     limit = _LONG if length is None else length

@@ -201,7 +201,7 @@ def values_of_usual_rows(
     if not compare.keep(found, subject.facts.kept)[0]:
         # Nothing, or what the revision says is lost: whichever rows lose it.
         return found, NOTHING
-    rare = rare_rows.lost_only_by_rare(before, ledger.edges, ledger.respelled, compared, _said(found))
+    rare = rare_rows.lost_only_by_rare(before, ledger.edges, ledger.respelled, compared, found, _said(found))
     return ([] if rare != NOTHING else found), rare
 
 

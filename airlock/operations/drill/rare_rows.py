@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from airlock.catalogue.fingerprint.model import plain
 from airlock.operations.drill import compare
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted
 
@@ -28,37 +29,60 @@ def lost_only_by_rare(
     edges: Mapping[str, Collection[str]],
     respelled: Collection[str],
     compared: Callable[[State], list[Difference]],
+    found: Collection[Difference],
     said: str,
 ) -> Outcome:
-    """Tell what is lost by such rows alone; NOTHING where others lose as well.
+    """Tell what is lost by such rows alone; NOTHING where others lose as well, or lose another column's value.
 
     `edges` are those that columns were given, `respelled` texts that a type spells otherwise. `compared` holds a state against
-    the one after the downgrade.
+    the one after the downgrade, `found` is what it finds in all rows and `said` the same in words.
     """
     skipped = {edge.strip("'") for edge in edges.get(_LOCAL, ())}
-    usual = _without(before, lambda value: _BOUNDS.match(value) is not None)
-    if usual is not None and not compared(usual):
-        return noted([f"only while no array begins elsewhere than at 1: {said}"])
-    usual = _without(before, lambda value: value in skipped or _BOUNDS.match(value) is not None)
-    if usual is not None and not compared(usual):
-        return not_examined(f"proved only while no local time is in an hour that its zone skips: {said}")
+
+    def is_array(value: str) -> bool:
+        return _BOUNDS.match(value) is not None
+
+    def is_skipped(value: str) -> bool:
+        return value in skipped or is_array(value)
 
     def is_rare(value: str) -> bool:
-        return value in respelled or value in skipped or _BOUNDS.match(value) is not None
+        return value in respelled or is_skipped(value)
 
-    usual = _without(before, is_rare)
-    if usual is not None and not compared(usual):
+    if _only(before, found, compared, is_array):
+        return noted([f"only while no array begins elsewhere than at 1: {said}"])
+    if _only(before, found, compared, is_skipped):
+        return not_examined(f"proved only while no local time is in an hour that its zone skips: {said}")
+    if _only(before, found, compared, is_rare):
         return not_examined(
             f"proved only while each text is spelled as the type spells it that reads it: {said}"
         )
     return NOTHING
 
 
-def _without(before: State, is_rare: Callable[[str], bool]) -> State | None:
-    """Leave out rows with such a value; None where there are none."""
-    found = {
-        table: {key for key, row in digest.rows.items() if any(it is not None and is_rare(it) for it in row)}
-        for table, digest in before.digests.items()
-        if digest.rows is not None
-    }
+def _only(
+    before: State,
+    found: Collection[Difference],
+    compared: Callable[[State], list[Difference]],
+    is_rare: Callable[[str], bool],
+) -> bool:
+    """Tell whether each difference goes with the rows that hold a rare value in the very column that differs."""
+    for one in found:
+        usual = _without(before, one.object, is_rare)
+        if usual is None or any(left.object == one.object for left in compared(usual)):
+            return False
+    return True
+
+
+def _without(before: State, lost: str, is_rare: Callable[[str], bool]) -> State | None:
+    """Leave out rows with such a value in the column that is lost, or in the key of a row that is; None where there are none."""
+    found = {}
+    for table, digest in before.digests.items():
+        places = [
+            place for place, name in enumerate(digest.columns)
+            if lost == f"{table}.{plain(name)}" or (lost == table and name in digest.key)
+        ]  # fmt: skip
+        if places and digest.rows is not None:
+            found[table] = {
+                key for key, row in digest.rows.items() if any(is_rare(row[place] or "") for place in places)
+            }
     return compare.without(before, [found]) if any(found.values()) else None

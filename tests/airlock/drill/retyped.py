@@ -184,4 +184,7 @@ APART = (
          sql("ALTER TYPE a_$t ADD ATTRIBUTE mood m_mood"), beside="CREATE TYPE a_$t AS (n integer, mood m_mood)"),
     Case("only_in_the_child", "c text NOT NULL", sql("UPDATE h_$t SET c = upper(c)"),
          beside="CREATE TABLE h_$t (more integer) INHERITS ($t)"),
+    # The row that holds the letter also holds an array that begins elsewhere than at 1.
+    Case("beside_an_array", "a integer[], c text", sql("ALTER TABLE $t ALTER c TYPE text USING replace(c, 'ø', 'o')")),
+    Case("folds_addresses", "c text CHECK (c ~ '^[^@]+@[^@]+$')", sql("ALTER TABLE $t ALTER c TYPE text USING lower(c)")),
 )  # fmt: skip

@@ -278,6 +278,7 @@ def test_every_known_type_is_tried() -> None:
     assert set(KNOWN) - tried == {"h3index"}
 
 
+ADDS = "INSERT INTO spatial_ref_sys (srid, auth_name, auth_srid) VALUES (990001, 'own', 990001)"
 CONFIGURES = """
 op.execute(
     "INSERT INTO part_config (parent_table, control, partition_type, partition_interval) "
@@ -290,7 +291,7 @@ op.execute(
     bool(MISSING), reason=f"needs Debian's PostgreSQL with its packages: {', '.join(MISSING)}"
 )
 def test_rows_in_an_extensions_own_tables_are_seen(tmp_path: Path) -> None:
-    """A row of pg_partman's configuration that the downgrade forgets is a difference; PostGIS' own reference systems are none."""
+    """A row of pg_partman's that stays is a difference; PostGIS' own reference systems are none, but where a step edits one."""
     revisions = [
         Revision(
             "create",
@@ -299,12 +300,25 @@ def test_rows_in_an_extensions_own_tables_are_seen(tmp_path: Path) -> None:
         ),
         Revision("sound", CONFIGURES, 'op.execute("DELETE FROM part_config")'),
         Revision("forgets", CONFIGURES.replace("public.log", "public.audit"), "pass"),
+        Revision(
+            "adds", f'op.execute("{ADDS}")', 'op.execute("DELETE FROM spatial_ref_sys WHERE srid = 990001")'
+        ),
+        Revision(
+            "edits",
+            "op.execute(\"UPDATE spatial_ref_sys SET proj4text = '+proj=longlat' WHERE srid = 4326\")",
+            "pass",
+        ),
     ]
     ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
-    create, sound, forgets = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}").revisions
+    report = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}")
+    create, sound, forgets, adds, edits = report.revisions
     assert (create.verdict, sound.verdict, forgets.verdict) == ("proved", "proved", "refused"), (
         create,
         sound,
         forgets,
     )
     assert any("part_config" in one.object for one in forgets.differences) or "part_config" in forgets.reason
+    assert (adds.verdict, edits.verdict) == ("proved", "refused"), (adds, edits)
+    assert [one.object for one in edits.differences] == [
+        "spatial_ref_sys (brought by the extension postgis).row"
+    ]
