@@ -111,7 +111,7 @@ proof: .venv/ready  ## Run the long suite: kills, fuzz, matrices, browser
 
 .PHONY: matrix
 matrix: .venv/ready  ## Drill and trace what revision writes for every kind of change, in every key and place (about an hour)
-	@AIRLOCK_MATRIX=1 $(PYTEST) -m proof tests/airlock/revision/test_matrix.py -k is_proved $(T)
+	@AIRLOCK_MATRIX=1 $(PYTEST) -o faulthandler_timeout=3600 -m proof tests/airlock/revision/test_matrix.py -k is_proved $(T)
 
 .PHONY: soak
 soak: .venv/ready  ## Let upgrades run beside traffic while servers, poolers, runners and standbys fail at random: MINUTES=120 SEED=7

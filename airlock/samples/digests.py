@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from airlock.drivers.spelling import quoted
 from airlock.records.rows import RowDifference
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from airlock.records.rows import Strangers
     from airlock.samples.tables import Table
@@ -227,7 +228,11 @@ def compare(
     found = []
     gone = [key for key in before.rows if key not in after.rows and (key, GONE) not in changed_by_others]
     if gone:
-        found.append(RowDifference(table, None, len(gone), gone[0]))
+        # Where no key tells rows, another value makes another row of it: it is a value that is lost, if all else is there.
+        lost = _lost_values(before, after, gone, common) if before.key == before.columns else {}
+        found += [RowDifference(table, name, len(gone), gone[0], *values) for name, values in lost.items()]
+        if not lost:
+            found.append(RowDifference(table, None, len(gone), gone[0]))
     for name in common:
         here, there = before.columns.index(name), after.columns.index(name)
         differing = [
@@ -240,6 +245,28 @@ def compare(
         if differing:
             found.append(RowDifference(table, name, len(differing), *differing[0]))
     return tuple(found)
+
+
+def _lost_values(
+    before: TableDigest, after: TableDigest, gone: Sequence[str], common: Sequence[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Name the one or two columns without which every row that is gone is still there, as often; none where there are none.
+
+    With each the value that the first of these rows had and has.
+    """
+    old = [before.rows[key] for key in gone] if before.rows is not None else []
+    new = [row for key, row in (after.rows or {}).items() if key not in (before.rows or {})]
+    for names in (*itertools.combinations(common, 1), *itertools.combinations(common, 2)):
+        rest = [name for name in common if name not in names]
+        here, there = ([one.columns.index(name) for name in rest] for one in (before, after))
+        were = [tuple(row[place] for place in here) for row in old]
+        are = [tuple(row[place] for place in there) for row in new]
+        if rest and not Counter(were) - Counter(are):
+            now = new[are.index(were[0])]
+            return {
+                name: (old[0][before.columns.index(name)], now[after.columns.index(name)]) for name in names
+            }
+    return {}
 
 
 def can_be_compared(before: TableDigest, after: TableDigest) -> bool:

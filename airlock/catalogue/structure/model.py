@@ -141,6 +141,8 @@ class Table:
     indexes: Mapping[str, Index]
     extras: tuple[str, ...]
     home: str = "public"
+    # Schema and name of each table that inherits from this one, without partitions.
+    heirs: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:
@@ -156,6 +158,11 @@ class Table:
         """Name a column for people, and as differences name it."""
         return f"{self.label}.{plain(column)}"
 
+    def labels_of(self, column: str) -> list[str]:
+        """Name a column, and those of the same name in tables that inherit it."""
+        heirs = [f"{plain(schema)}.{plain(name)}.{plain(column)}" for schema, name in self.heirs]
+        return [self.label_of(column), *heirs]
+
     @property
     def key(self) -> Constraint | None:
         """Return the primary key."""
@@ -164,8 +171,12 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Structure:
-    """Tables by (schema, name), free sequences and enums by name; names as the caller wants them spelt."""
+    """Tables by (schema, name); free sequences, enums and domains by name; names as the caller wants them spelt.
+
+    A domain is what stands behind its name in CREATE DOMAIN; those that others are made of come first.
+    """
 
     tables: Mapping[tuple[str, str], Table]
     sequences: Mapping[str, Sequence]
     enums: Mapping[str, tuple[str, ...]]
+    domains: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -71,6 +71,29 @@ LEFT JOIN pg_depend o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid AN
 WHERE n.nspname IN :schemas AND {_NO_EXTENSION.format("pg_class", "c.oid")} ORDER BY 1, 2"""  # noqa: S608
 
 
+# What inherits from a table, and its partitions, each behind what it is below.
+BELOW = """
+WITH RECURSIVE below AS (
+  SELECT i.inhparent AS root, i.inhparent, i.inhrelid, 1 AS depth FROM pg_inherits i
+  JOIN pg_class c ON c.oid = i.inhparent JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname IN :schemas AND c.relkind IN ('r', 'p')
+  UNION ALL
+  SELECT b.root, i.inhparent, i.inhrelid, b.depth + 1 FROM below b JOIN pg_inherits i ON i.inhparent = b.inhrelid)
+SELECT b.root::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), b.inhparent::regclass::text,
+  pg_get_expr(c.relpartbound, c.oid), CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END
+FROM below b JOIN pg_class c ON c.oid = b.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ORDER BY b.root, b.depth, 2, 3"""
+
+DOMAINS = f"""
+SELECT n.nspname, t.typname, 'AS ' || format_type(t.typbasetype, t.typtypmod)
+  || CASE WHEN t.typcollation <> b.typcollation THEN ' COLLATE ' || CAST(CAST(t.typcollation AS regcollation) AS text) ELSE '' END
+  || coalesce(' DEFAULT ' || t.typdefault, '') || CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END
+  || coalesce((SELECT string_agg(format(' CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid)), '' ORDER BY k.conname)
+               FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), '')
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_type b ON b.oid = t.typbasetype
+WHERE n.nspname IN :schemas AND t.typtype = 'd' AND {_NO_EXTENSION.format("pg_type", "t.oid")}
+ORDER BY t.oid"""  # noqa: S608
+
 ENUMS = f"""
 SELECT n.nspname, t.typname, ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid
                                    ORDER BY e.enumsortorder)

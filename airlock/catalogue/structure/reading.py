@@ -78,6 +78,14 @@ class _Reading:
         rows = self.rows(queries.TABLES)
         sql = {row[0]: self.spell(f"{quoted(row[1])}.{quoted(row[2])}") for row in rows}
         extras = self._extras(sql, rows)
+        heirs: dict[int, list[tuple[str, str]]] = defaultdict(list)
+        for root, schema, name, below, above, bounds, key in self.rows(queries.BELOW):
+            if bounds is None:
+                heirs[root].append((schema, name))
+                continue
+            within = f" PARTITION BY {key}" if key else ""
+            made = f"CREATE TABLE {self.spell(below)} PARTITION OF {self.spell(above)} {self.spell(bounds)}{within}"
+            extras[root].append(made)
         tables = {}
         for oid, schema, name, persistence, options, key, comment, *_ in rows:
             shown = self.schemas[schema]
@@ -89,10 +97,14 @@ class _Reading:
             tables[shown, name] = Table(
                 shown, name, sql[oid], comment, persistence, tuple(options), key, own,
                 constraints[oid], indexes[oid], tuple(extras[oid]),
-                self.home,
+                self.home, tuple(heirs[oid]),
             )  # fmt: skip
         enums = {self._name(schema, name): tuple(labels) for schema, name, labels in self.rows(queries.ENUMS)}
-        return Structure(tables, free, enums)
+        domains = {
+            self._name(schema, name): str(self.spell(text))
+            for schema, name, text in self.rows(queries.DOMAINS)
+        }
+        return Structure(tables, free, enums, domains)
 
     def _name(self, schema: str, name: str) -> str:
         return str(self.spell(f"{quoted(schema)}.{quoted(name)}"))

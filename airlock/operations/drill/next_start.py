@@ -85,9 +85,13 @@ def settle(ledger: Ledger, before: State, above: State) -> State:
         above = ledger.read(above, summed)
     emptied = {name for name, it in above.digests.items() if it.count == 0 and name != ledger.version_table}
     new = above.tables() - before.catalogue.objects.keys()
+    # A table that took no row once is asked again only where it has another partition now.
+    parts = bool(above.partitions() - before.partitions())
     wanting: Collection[str] = {
-        name for name in emptied | new if name not in ledger.fills or ledger.fills[name].rows or name in new
-    }
+        name for name in emptied | new
+        if name not in ledger.fills or ledger.fills[name].rows or name in new
+        or (parts and above.catalogue.objects[name].kind == "partitioned table")
+    }  # fmt: skip
     ledger.fill(wanting)
     added = {name: above.digests[name].count for name in uniform(before, above) - emptied - new}
     for name, count in sorted(added.items()):

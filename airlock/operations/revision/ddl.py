@@ -87,6 +87,11 @@ def create_enum(name: str, labels: collections.abc.Iterable[str]) -> str:
     return f"CREATE TYPE {name} AS ENUM ({', '.join(literal(label) for label in labels)})"
 
 
+def create_domain(name: str, definition: str) -> str:
+    """Spell CREATE DOMAIN."""
+    return f"CREATE DOMAIN {name} {definition}"
+
+
 def sequence_of(table: Table, one: Column) -> str:
     """Spell the sequence that a column owns, for setval."""
     return (

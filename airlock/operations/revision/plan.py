@@ -34,8 +34,11 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
     # Where a type may go: the tables that let go of it.
     letting_go = dataclasses.replace(sides, live=dataclasses.replace(sides.live, tables=kept))
     both = [(live[key], wanted[key]) for key in wanted if key in live]
+    # Its keys, indexes and columns are planned for a table that is partitioned as it stays.
+    other = [live_ for live_, wanted_ in both if live_.partition_key != wanted_.partition_key]
+    both = [pair for pair in both if pair[0] not in other]
     parts: list[Part] = [*map(_new_schema, sides.missing), *standalone.changes(sides)]
-    remarks: list[Remark] = [*held, *standalone.remarks(letting_go)]
+    remarks: list[Remark] = [*held, *map(_partitioned_otherwise, other), *standalone.remarks(letting_go)]
     likely = [*_likely_tables(gone, made), *enums.likely(sides)]
     turning_enums, types, why = columns.remade(sides)
     parts += types
@@ -94,7 +97,7 @@ def _new_schema(name: str) -> Part:
     return Part(
         Stage.EXPAND, f"create schema {name}", sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}"),
         sql(f"DROP SCHEMA IF EXISTS {quoted(name)}"), locks="none on what was there",
-        undo="exact; refused while anything is left in it that the history has not made",
+        undo=f"exact; refused while anything is left in schema {name} that the history has not made",
     )  # fmt: skip
 
 
@@ -197,10 +200,12 @@ def _table_remarks(live: Table, wanted: Table) -> Iterator[Remark]:
             f"the models want it {how.get(wanted.persistence)}, it is {how.get(live.persistence)}:"
             " the change rewrites the table under ACCESS EXCLUSIVE; write it by hand",
         )
-    if live.partition_key != wanted.partition_key:
-        yield Remark(
-            live.label, "partitioned differently: an existing table cannot change that; write it by hand"
-        )
+
+
+def _partitioned_otherwise(live: Table) -> Remark:
+    now = f"partitioned by {live.partition_key}" if live.partition_key else "not partitioned"
+    what = f"it is {now}, in the models otherwise, and a table cannot change that: make another one beside it and move the rows,"
+    return Remark(live.label, f"{what} by hand. Nothing else of it was compared")
 
 
 def _likely_tables(gone: list[Table], made: list[Table]) -> Iterator[Likely]:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import Operations
+from sqlalchemy.dialects.postgresql import DOMAIN
 
 from airlock.catalogue import structure
 from airlock.catalogue.structure import Structure, Table, quoted
 from airlock.database import missing
 from airlock.operations.revision import borrowed_types, sources
-from airlock.operations.revision.ddl import create_enum, unqualified
+from airlock.operations.revision.ddl import create_domain, create_enum, unqualified
 from airlock.operations.revision.model_types import model_types
 from airlock.operations.revision.probe import Probe, probed, rolled_back, run
 from airlock.operations.revision.registered import found_by_others
@@ -53,10 +54,13 @@ class Sides:
 
     @property
     def coming(self) -> list[str]:
-        """Spell how the enums that only the models have are made, in schemas that may be to come as well."""
-        new = {name: labels for name, labels in self.wanted.enums.items() if name not in self.live.enums}
-        schemas = [f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in self.missing if new]
-        return schemas + [create_enum(name, labels) for name, labels in new.items()]
+        """Spell how the enums and domains that only the models have are made, in schemas that may be to come as well."""
+        live, wanted = self.live, self.wanted
+        new = [create_enum(name, labels) for name, labels in wanted.enums.items() if name not in live.enums]
+        new += [
+            create_domain(name, text) for name, text in wanted.domains.items() if name not in live.domains
+        ]
+        return [f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in self.missing if new] + new
 
     def renamed(self, table: Table, names: Mapping[str, str], types: Mapping[str, str]) -> Table:
         """Spell a wanted table as if some of its columns, and of the models' types, had other names. Rolled back."""
@@ -122,6 +126,8 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
     default = str(connection.dialect.default_schema_name)
     keys: set[str | None] = {table.schema for metadata in metadatas for table in metadata.tables.values()}
     keys |= {metadata.schema for metadata in metadatas if metadata.schema is not None}
+    apart = set(_apart(metadatas))
+    keys |= apart
     keys = {None if key == default and None in keys else key for key in keys} | (
         {None} if not keys else set()
     )
@@ -143,7 +149,7 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
         wanted = sources.given(wanted, metadatas, connection.dialect, default)
         live, wanted = _filtered(autogen, context, metadatas, live, wanted, default)
         there = set(run(connection, "SELECT nspname FROM pg_namespace").scalars())
-        used = {schema for schema, _ in wanted.tables} | {""}
+        used = {schema for schema, _ in wanted.tables} | {"", *apart}
         missing = tuple(sorted(name for key, name in real.items() if key in used and name not in there))
         types = model_types(context, metadatas, wanted, default)
         yield Sides(connection, live, wanted, shadows, real, missing, types)
@@ -224,7 +230,11 @@ def create(context: MigrationContext) -> tuple[str, ...]:
     schemas = {
         name or default
         for metadata in metadatas
-        for name in (*(table.schema for table in metadata.tables.values()), metadata.schema)
+        for name in (
+            *(table.schema for table in metadata.tables.values()),
+            metadata.schema,
+            *_apart(metadatas),
+        )
         if name is not None
         or not metadata.tables
         or None in {table.schema for table in metadata.tables.values()}
@@ -239,6 +249,18 @@ def create(context: MigrationContext) -> tuple[str, ...]:
     # env.py may hold the transaction, and roll back what only looked.
     connection.connection.dbapi_connection.commit()  # type: ignore[union-attr]
     return tuple(sorted(schemas))
+
+
+def _apart(metadatas: Sequence[sa.MetaData]) -> Iterator[str]:
+    """Name the schemas that enums, domains and sequences of the models have, also where no table lies in them."""
+    for metadata in metadatas:
+        types: list[Any] = [column.type for table in metadata.tables.values() for column in table.columns]
+        types = [getattr(one, "item_type", one) for one in types]
+        native = [
+            one for one in types if isinstance(one, (sa.Enum, DOMAIN)) and getattr(one, "native_enum", True)
+        ]
+        schemas: list[str | None] = [one.schema for one in (*native, *metadata._sequences.values())]
+        yield from sorted({name for name in schemas if name is not None})
 
 
 def _metadatas(context: MigrationContext) -> list[sa.MetaData]:

@@ -53,7 +53,7 @@ def filled(live: Table, one: Column, value: str, note: str | None) -> Part:
         own=True,
         locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
         undo="the structure is untouched; the values stay, for nobody can tell filled-in ones from chosen ones",
-        loses=((label, "NULL in rows that had no value"),),
+        loses=tuple((told, "NULL in rows that had no value") for told in live.labels_of(one.name)),
     )  # fmt: skip
 
 

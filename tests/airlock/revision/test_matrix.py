@@ -30,7 +30,7 @@ PROVED = ("add_required", "to_numeric", "enum_removed", "key_wider", "table_drop
 @pytest.mark.proof
 @pytest.mark.parametrize(
     ("key", "place", "names"),
-    [("serial", "quoted", PROVED)]
+    [("serial", "quoted", PROVED), ("composite", "default", ("key_made_otherwise",))]
     if "AIRLOCK_MATRIX" not in os.environ
     else [(key, place, names_for(key)) for key in KEYS for place in PLACES],
 )

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from airlock.scratch.servers import ScratchServer
-from tests.airlock.revision.harness import Shop, start
+from tests.airlock.revision import walk
+from tests.airlock.revision.harness import Shop, differing, seen, start
 
 MODULE = """
 import sqlalchemy as sa
@@ -95,3 +97,29 @@ def test_types_of_the_project_run(
         assert f'op.add_column("till", sa.Column("tip", {money}, nullable=True))' in shop.text(second)
         shop.upgrade(wanted)
         shop.downgrade(wanted, "base")
+
+
+@pytest.mark.proof
+def test_domains_that_models_make_are_made(scratch: ScratchServer, tmp_path: Path) -> None:
+    """A domain comes before the column that is of it, in a schema of its own as well, and goes with it."""
+    before, wanted = sa.MetaData(), sa.MetaData()
+    for metadata in (before, wanted):
+        sa.Table("person", metadata, sa.Column("id", sa.Integer, primary_key=True))
+    mail = postgresql.DOMAIN("Mail", sa.Text, check=sa.text("VALUE LIKE '%@%'"), metadata=wanted)
+    amount = postgresql.DOMAIN("amount", sa.Numeric(10, 2), schema="kinds", default="0", metadata=wanted)
+    sa.Table(
+        "account", wanted, sa.Column("id", sa.Integer, primary_key=True), sa.Column("mail", mail), sa.Column("rest", amount),
+    )  # fmt: skip
+    wanted.tables["person"].append_column(sa.Column("rest", amount))
+    with scratch.database() as database:
+        shop = Shop(walk.start(tmp_path / "p"), database)
+        shop.revise(before)
+        shop.upgrade(before)
+        head, was = shop.head(), seen(database)
+        written = shop.revise(wanted)
+        shop.upgrade(wanted)
+        shop.run("INSERT INTO account (mail) VALUES ('a@b')")
+        assert shop.revise(wanted) == []
+        shop.downgrade(wanted, head)
+        assert differing(was, seen(database)) == []
+        assert [one.verdict for one in shop.drill(f"{head}:{written[-1]}", scratch)] == ["proved"]

@@ -66,6 +66,7 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
         down += alone(ddl.comment_on_index(live, index)) if index.comment is not None else ()
     down += made(following)
     labels = [live.label_of(one.name) for one in gone]
+    lost = [label for one in gone for label in live.labels_of(one.name)]
     rewrites = any(one.generated == "s" for one in gone)
     why = "only the downgrade rewrites: a stored generated column has no other form"
     found.parts.append(
@@ -73,7 +74,7 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
             Stage.DROP, f"drop {joined(labels)}", up, tuple(down), locks=lock,
             undo="the structure exactly (default, comment, constraints, indexes, grants); every value is lost",
             loses=(
-                *((label, "dropped with its values; a downgrade makes it again, without them") for label in labels),
+                *((label, "dropped with its values; a downgrade makes it again, without them") for label in lost),
                 *ddl.numbers_lost(live, gone),
             ),
             accepted=((f"rewrite {live.found_as}", why),) if rewrites else (),

@@ -113,12 +113,34 @@ def _in_place(
             locks=f"ACCESS EXCLUSIVE on {', '.join([live.sql, *_views(things)])} for a moment, no scan, no rewrite",
             undo=f"exact while every value fits {before.spelt_type}; it rewrites {live.label} under ACCESS EXCLUSIVE"
             if undo_probe else "exact; nothing is lost",
-            accepted=((f"rewrite {live.found_as}", "only the downgrade rewrites: the narrower type has no other form"),)
-            if undo_probe else (),
+            accepted=_only_down(sides, live, after) if undo_probe else (),
         )
     )  # fmt: skip
     for one in again:
         found.parts.append(validated(live, one))
+
+
+def _only_down(sides: Sides, live: Table, column: Column) -> tuple[tuple[str, str], ...]:
+    """Say what only the downgrade does: it rewrites the table and its heirs, and foreign keys look at their rows again."""
+    why = "only the downgrade rewrites: the narrower type has no other form"
+    heirs = [f"{schema}.{name}" for schema, name in live.heirs]
+    scanned = [
+        other.found_as
+        for table in sides.live.tables.values() for one in table.constraints.values() if one.kind == "f"
+        for other, here, columns in ((table, one.references, one.referred), (_of(sides, one.references), table.sql, one.columns))
+        if other is not None and other is not live and here == live.sql and column.name in columns
+    ]  # fmt: skip
+    again = (
+        f"only the downgrade scans: a foreign key looks at every row again when {live.found_as} is rewritten"
+    )
+    return (
+        *((f"rewrite {name}", why) for name in (live.found_as, *heirs)),
+        *((f"scan {name}", again) for name in dict.fromkeys(scanned)),
+    )
+
+
+def _of(sides: Sides, name: str | None) -> Table | None:
+    return next((table for table in sides.live.tables.values() if table.sql == name), None)
 
 
 def _with(things: Sequence[Leaning]) -> str:

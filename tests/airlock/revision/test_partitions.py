@@ -1,0 +1,91 @@
+"""Tables that are partitioned, inherited, or told by no key: what is written of them runs, and is proved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from airlock.scratch.servers import ScratchServer
+from tests.airlock.revision.harness import Shop, differing, seen
+from tests.airlock.revision.walk import start
+
+HAND = """\
+from alembic import op
+
+revision, down_revision = "hand", "{below}"
+
+
+def upgrade():
+    op.execute("CREATE TABLE event_2026 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')")
+    op.execute("CREATE TABLE event_rest PARTITION OF event DEFAULT PARTITION BY LIST (kind)")
+    op.execute("CREATE TABLE event_rest_all PARTITION OF event_rest DEFAULT")
+    op.execute("CREATE TABLE dog (bark text) INHERITS (animal)")
+
+
+def downgrade():
+    op.execute("DROP TABLE dog, event_2026, event_rest")
+"""
+
+
+def models(*, edited: bool = False, event: bool = True, key: str = "RANGE (at)") -> sa.MetaData:
+    metadata = sa.MetaData()
+    if event:
+        sa.Table(
+            "event", metadata, sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("at", sa.DateTime, primary_key=True), sa.Column("kind", sa.Text, primary_key=True),
+            sa.Column("n", sa.Integer, nullable=not edited), postgresql_partition_by=key,
+        )  # fmt: skip
+    sa.Table(
+        "animal", metadata, sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("legs", sa.Integer, nullable=not edited, server_default="4" if edited else None),
+    )  # fmt: skip
+    gone = [] if edited else [sa.Column("weight", sa.Integer)]
+    sa.Table("link", metadata, sa.Column("one", sa.Integer), sa.Column("other", sa.Integer), *gone)
+    return metadata
+
+
+def begun(shop: Shop) -> str:
+    """Bring a project to where a hand-written revision has made the partitions and the table that inherits."""
+    shop.revise(models())
+    hand = shop.directory / "alembic" / "versions" / "1799999999_hand.py"
+    hand.write_text(HAND.format(below=shop.head()))
+    shop.upgrade(models())
+    return shop.head()
+
+
+@pytest.mark.proof
+def test_values_of_heirs_and_of_rows_without_a_key_are_said_to_be_lost(
+    scratch: ScratchServer, tmp_path: Path
+) -> None:
+    """A required column of a partitioned table and of an inherited one, a column gone where no key tells rows: proved."""
+    wanted = models(edited=True)
+    with scratch.database() as database:
+        shop = Shop(start(tmp_path / "p"), database)
+        head = begun(shop)
+        written = shop.revise(wanted, rename="none")
+        assert '"public.dog.legs": "NULL in rows that had no value"' in shop.written()
+        shop.upgrade(wanted)
+        assert shop.revise(wanted) == []
+        proofs = shop.drill(f"{head}:{written[-1]}", scratch)
+        assert {(one.title, one.verdict, one.reason) for one in proofs if one.verdict != "proved"} == set()
+
+
+@pytest.mark.proof
+def test_a_partitioned_table_comes_back_with_its_partitions(
+    scratch: ScratchServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another partition key is said, once and alone; dropped, the table comes back with all that is below it."""
+    with scratch.database() as database:
+        shop = Shop(start(tmp_path / "p"), database)
+        head, before = begun(shop), seen(database)
+        assert shop.revise(models(key="HASH (id)")) == []
+        said = [one.partition(", in the models ")[0] for one in caplog.messages if "public.event" in one]
+        assert said == ["public.event: it is partitioned by RANGE (at)"]
+        wanted = models(event=False)
+        written = shop.revise(wanted, rename="none")
+        shop.upgrade(wanted)
+        shop.downgrade(wanted, head)
+        assert differing(before, seen(database)) == []
+        assert [one.verdict for one in shop.drill(f"{head}:{written[-1]}", scratch)] == ["proved"]
