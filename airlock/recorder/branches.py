@@ -36,6 +36,8 @@ class Scope:
 
 # The label of what is no branch as it is written: the rows that an UPDATE gives another value than they have.
 ANOTHER_VALUE = "another value"
+# Before the number of a LIMIT: the rows that it leaves out.
+BEYOND = "more than LIMIT"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airlock.recorder import plpgsql
+from airlock.recorder import arms, plpgsql
 from airlock.recorder.tokens import NAME, STRING, WORD, span, statements, tokens, value
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ def in_sql(body: str, prefix: str, *, expressions: bool = True) -> Probed:
         edits: list[tuple[int, int, str]] = []
         if expressions:
             edits = list(_cases(piece, some, f"{prefix}_{number}", line, found.probes, "", ()))
+            for at, arm in enumerate(arms.in_queries(some)):
+                setting = f"{prefix}_{number}_o{at}"
+                found.probes.append(Probe(setting, WAY, f"OR {span(piece, arm)}", line))
+                edits += _arm(arm, setting)
         text = _edited(piece, edits)
         if some[0].word in _DATA - {"MERGE"} and all(one.word != "RETURNING" for one in some):
             setting = f"{prefix}_s{number}"
@@ -114,9 +118,11 @@ class _Plpgsql:
     expressions: bool
     probes: list[Probe] = field(default_factory=list)
     edits: list[tuple[int, int, str]] = field(default_factory=list)
+    tokens: Sequence[Token] = ()
 
     def probed(self) -> Probed:
         whole = plpgsql.read(self.sql)
+        self.tokens = tokens(self.sql)
         self._learn_given(whole)
         entry = f"{self.prefix}_in"
         self.probes.append(Probe(entry, ENTRY, "", 1))
@@ -163,6 +169,9 @@ class _Plpgsql:
         if body.kind == plpgsql.BLOCK:
             self._list(body, within, under, known=known)
             return
+        if self.expressions and self._is_needed(body):
+            earlier = (*under, *(f"({one}) IS NOT TRUE" for one in body.before))
+            self._of_head(body, within, earlier if known and body.kind == plpgsql.ARM else None)
         setting = f"{self.prefix}_{len(self.probes)}"
         condition = self._condition(body, under) if known else ""
         here = (
@@ -208,6 +217,32 @@ class _Plpgsql:
             prefix = f"{self.prefix}_{len(self.probes)}"
             line = self._line(one.some[0].start) if one.some else 1
             self.edits += _cases(self.sql, one.some, prefix, line, self.probes, within, under)
+            self._arms(arms.in_queries(one.some), prefix, within, None)
+
+    def _arms(
+        self, found: Iterator[Sequence[Token]], prefix: str, within: str, under: tuple[str, ...] | None
+    ) -> None:
+        for number, arm in enumerate(found):
+            text = span(self.sql, arm)
+            if self._is_given(text):
+                continue
+            setting = f"{prefix}_o{number}"
+            line = self._line(arm[0].start)
+            self.probes.append(
+                Probe(setting, WAY, f"OR {text}", line, within=within, condition=_all(under, f"({text})"))
+            )
+            self.edits += _arm(arm, setting)
+
+    def _of_head(self, body: plpgsql.Body, within: str, under: tuple[str, ...] | None) -> None:
+        """Put probes into the arms of the condition that leads into a list, or of the query that it goes through."""
+        end = self.sql.rfind(body.condition, 0, body.start) + len(body.condition) if body.condition else 0
+        head = [one for one in self.tokens if end - len(body.condition) <= one.start < end]
+        if not head or self._is_given(body.condition):
+            return
+        prefix = f"{self.prefix}_{len(self.probes)}"
+        if body.kind == plpgsql.ARM or body.label.startswith("WHILE"):
+            self._arms(arms.in_condition(head), f"{prefix}_c", within, under)
+        self._arms(arms.in_queries(head), prefix, within, None)
 
     def _is_needed(self, body: plpgsql.Body) -> bool:
         """Tell whether rows must go this way: it has an effect, and it is rows that lead there."""
@@ -365,6 +400,12 @@ def _case(
         label = f"ELSE {span(sql, inside[marks[-1] + 1 :])}"
         probes.append(Probe(setting, WAY, label, line, within=within, condition=_all(earlier)))
         yield (last.start, last.start, f" WHEN {hit(setting)} IS NULL THEN NULL ")
+
+
+def _arm(arm: Sequence[Token], setting: str) -> list[tuple[int, int, str]]:
+    """Spell the edits that count the rows for which an arm of an OR holds."""
+    start, end = arm[0].start, arm[-1].end
+    return [(start, start, "(("), (end, end, f") IS TRUE AND {hit(setting)} IS NOT NULL)")]
 
 
 def _all(earlier: tuple[str, ...] | None, *more: str) -> str:

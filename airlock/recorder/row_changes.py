@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from airlock.recorder.branches import Branch, Scope, branches, members, operands
 from airlock.recorder.catalogue_queries import asks_catalogue
+from airlock.recorder.selects import between, clauses, selects
 from airlock.recorder.tokens import NAME, STRING, WORD, Token, masked, span, tokens, value
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY, READ, CALL = (
     "INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "COPY", "SELECT", "CALL",
 )  # fmt: skip
 _HEADS = frozenset({INSERT, UPDATE, DELETE, MERGE})
-# What ends a query's clauses at its own depth.
-_ENDS = frozenset({
-    "UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH", "FOR", "RETURNING", "GROUP", "HAVING", "WINDOW",
-})  # fmt: skip
 # Before a data statement inside a PL/pgSQL body.
 _BEFORE_IN_BODY = frozenset({"", "THEN", "ELSE", "LOOP", "BEGIN", "IN", "QUERY", "DO", "INSTEAD", "ALSO"})
 
@@ -192,17 +189,17 @@ def _data_statement(sql: str, inside: Sequence[Token], prefix: str) -> DataState
         return None
     start = 1 if kind == UPDATE else 2
     name, after = _name(sql, inside, start)
-    marks = _clauses(inside, ("SET", "FROM", "USING", "WHERE", "RETURNING"), after)
+    marks = clauses(inside, ("SET", "FROM", "USING", "WHERE", "RETURNING"), after)
     if kind == UPDATE and "SET" not in marks:
         return None
     first = marks["SET"] if kind == UPDATE else min(marks.values(), default=len(inside))
-    others = _between(
+    others = between(
         inside,
         marks,
         ("FROM",) if kind == UPDATE else ("USING",),
         ("WHERE", "RETURNING"),
     )
-    where = _between(inside, marks, ("WHERE",), ("RETURNING",))
+    where = between(inside, marks, ("WHERE",), ("RETURNING",))
     mine = span(sql, inside[start:first])
     condition = span(sql, where)
     if where and where[0].word == "CURRENT":
@@ -211,7 +208,7 @@ def _data_statement(sql: str, inside: Sequence[Token], prefix: str) -> DataState
     found = [*operands(sql, where, scope), *members(sql, where, scope)]
     renewed: tuple[tuple[str, str], ...] = ()
     if kind == UPDATE:
-        assigned = _between(inside, marks, ("SET",), ("FROM", "WHERE", "RETURNING"))
+        assigned = between(inside, marks, ("SET",), ("FROM", "WHERE", "RETURNING"))
         found += branches(sql, assigned, scope)
         renewed = tuple(_renewed(sql, assigned, _alias(inside[start:first])))
     found += _nested(sql, inside, prefix)
@@ -262,16 +259,12 @@ def _insert(sql: str, inside: Sequence[Token], prefix: str) -> DataStatement | N
     text = span(sql, inside)
     body = inside[after:end]
     blocks = [
-        it for it in _selects(sql, body, prefix) if it[0].depth == depth or _in_outer_parens(body, it[0])
+        it for it in selects(sql, body, prefix) if it.first.depth == depth or _in_outer_parens(body, it.first)
     ]
     if not blocks:
         return DataStatement(INSERT, name, text)
-    found = [
-        one
-        for _, scope, chosen, listed in _selects(sql, body, prefix)
-        for one in _of_select(sql, scope, chosen, listed)
-    ]
-    scope = blocks[0][1] if len(blocks) == 1 else None
+    found = [one for it in selects(sql, body, prefix) for one in it.branches(sql)]
+    scope = blocks[0].scope if len(blocks) == 1 else None
     return DataStatement(INSERT, name, text, scope, True, tuple(found))
 
 
@@ -280,40 +273,8 @@ def _in_outer_parens(body: Sequence[Token], token: Token) -> bool:
 
 
 def _nested(sql: str, inside: Sequence[Token], prefix: str) -> Iterator[Branch]:
-    for _, scope, chosen, listed in _selects(sql, inside[1:], prefix):
-        yield from _of_select(sql, scope, chosen, listed)
-
-
-def _of_select(sql: str, scope: Scope, where: Sequence[Token], listed: Sequence[Token]) -> Iterator[Branch]:
-    if scope.source:
-        yield from operands(sql, where, scope)
-        yield from members(sql, where, scope)
-        yield from branches(sql, listed, scope)
-
-
-def _selects(
-    sql: str, some: Sequence[Token], prefix: str
-) -> Iterator[tuple[Token, Scope, Sequence[Token], Sequence[Token]]]:
-    """Find every SELECT: its first token, its scope, its WHERE and what it selects."""
-    for place, token in enumerate(some):
-        if token.word != "SELECT":
-            continue
-        end = next(
-            (
-                at
-                for at in range(place + 1, len(some))
-                if some[at].depth < token.depth
-                or some[at].text == ";"
-                or (some[at].depth == token.depth and some[at].word in _ENDS)
-            ),
-            len(some),
-        )
-        inside = some[place:end]
-        marks = _clauses(inside, ("FROM", "WHERE"), 1)
-        source = _between(inside, marks, ("FROM",), ("WHERE",))
-        where = _between(inside, marks, ("WHERE",), ())
-        listed = inside[1 : min(marks.values(), default=len(inside))]
-        yield token, Scope(prefix, span(sql, source), span(sql, where), ""), where, listed
+    for one in selects(sql, inside[1:], prefix):
+        yield from one.branches(sql)
 
 
 def _created(sql: str, some: Sequence[Token]) -> Iterator[DataStatement]:
@@ -331,25 +292,25 @@ def _created(sql: str, some: Sequence[Token]) -> Iterator[DataStatement]:
     )
     if at is None or [token.word for token in some[-3:]] == ["WITH", "NO", "DATA"]:
         return
-    blocks = list(_selects(sql, some[at + 1 :], ""))
-    if not blocks or not blocks[0][1].source:
+    blocks = list(selects(sql, some[at + 1 :], ""))
+    if not blocks or not blocks[0].scope.source:
         return
-    found = [one for _, scope, chosen, listed in blocks for one in _of_select(sql, scope, chosen, listed)]
-    outer = [it for it in blocks if it[0].depth == 0]
-    scope = outer[0][1] if len(outer) == 1 and some[at + 1] is outer[0][0] else None
+    found = [one for it in blocks for one in it.branches(sql)]
+    outer = [it for it in blocks if it.first.depth == 0]
+    scope = outer[0].scope if len(outer) == 1 and some[at + 1] is outer[0].first else None
     yield DataStatement(INSERT, name, sql, scope, True, tuple(found))
 
 
 def _read(sql: str, some: Sequence[Token]) -> tuple[DataStatement, ...]:
     """Take a query of the revision's own: what it finds decides what is written."""
-    outer = next((it for it in _selects(sql, some, "") if it[0].depth == 0), None)
-    if outer is None or not outer[1].source:
+    outer = next((it for it in selects(sql, some, "") if it.first.depth == 0), None)
+    if outer is None or not outer.scope.source:
         return ()
     text = sql.strip()
-    found = tuple(_of_select(sql, outer[1], outer[2], outer[3]))
+    found = tuple(outer.branches(sql))
     return (
         DataStatement(
-            READ, "", text, Scope("", f"({text}) AS airlock_read", "", ""), True, found, inner=outer[1]
+            READ, "", text, Scope("", f"({text}) AS airlock_read", "", ""), True, found, inner=outer.scope
         ),
     )
 
@@ -358,7 +319,7 @@ def _merge(sql: str, inside: Sequence[Token], prefix: str) -> DataStatement | No
     if len(inside) < 3 or inside[1].word != "INTO":
         return None
     name, after = _name(sql, inside, 2)
-    marks = _clauses(inside, ("USING", "ON"), after)
+    marks = clauses(inside, ("USING", "ON"), after)
     text = span(sql, inside)
     if marks.keys() != {"USING", "ON"}:
         return DataStatement(MERGE, name, text, None, True)
@@ -405,31 +366,6 @@ def _alias(some: Sequence[Token]) -> str:
     if len(names) > 1 and some[-1] is names[-1] and (len(some) < 2 or some[-2].text != "."):
         return names[-1].text
     return "".join(token.text for token in some if token.word not in {"AS", "ONLY"} and token.text != "*")
-
-
-def _clauses(inside: Sequence[Token], words: Sequence[str], start: int) -> dict[str, int]:
-    """Find where clauses begin at the statement's own depth; IS DISTINCT FROM begins none."""
-    depth, found = inside[0].depth, {}
-    for place in range(start, len(inside)):
-        token = inside[place]
-        if (
-            token.depth == depth
-            and token.word in words
-            and token.word not in found
-            and inside[place - 1].word != "DISTINCT"
-        ):
-            found[token.word] = place
-    return found
-
-
-def _between(
-    inside: Sequence[Token], marks: dict[str, int], opening: Sequence[str], closing: Sequence[str]
-) -> Sequence[Token]:
-    start = next((marks[word] for word in opening if word in marks), None)
-    if start is None:
-        return ()
-    end = min((marks[word] for word in closing if word in marks and marks[word] > start), default=len(inside))
-    return inside[start + 1 : end]
 
 
 def _name(sql: str, some: Sequence[Token], place: int) -> tuple[str, int]:

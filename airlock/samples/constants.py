@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import literal
-from airlock.samples.patterns import from_similar, samples
+from airlock.samples.patterns import from_similar, samples, shortest
 from airlock.samples.values import document, null_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ _NUMBERS = frozenset({"smallint", "integer", "bigint", "real", "double precision
 _WHOLE = frozenset({"smallint", "integer", "bigint", "oid"})
 _TIMES = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
 _JSON = frozenset({"json", "jsonb"})
+_LONGEST_TIME = 40
+# What takes a part of a text by its place.
+_CUTTING = frozenset({"left", "right", "substr", "substring", "overlay"})
+_MATCHING = frozenset({"~", "regexp_replace", "regexp_match", "regexp_matches", "regexp_like"})
+# In no order, and one value twice.
+_UNSORTED = ["b", "a", "b"]
 _YEARS = range(1900, 2101)
 _NO_NUMBERS = frozenset({"nan", "infinity", "-infinity", "inf", "-inf"})
 # Of a text that a statement reads as a number.
@@ -79,6 +85,13 @@ def _spelled(column: Column, named: Constants) -> Iterator[str]:
     elif column.type == "interval":
         yield from (literal(one) for one in strings)
         yield "'0'"
+    elif column.type == "bytea":
+        yield from (literal(one) for one in strings)
+        if named.words & {"length", "octet_length"}:
+            sizes = [int(one) for one in named.numbers if one.isdigit() and 0 < int(one) <= 500][:4]
+            yield from (
+                f"decode(repeat('2a', {size}), 'hex')" for one in sizes for size in (one, one + 1, one - 1)
+            )
     else:
         yield from (literal(one) for one in strings)
 
@@ -90,25 +103,25 @@ def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
         yield from ("007", "7")
     if "loads" in named.words:
         yield '{"n":1}'
+    patterned: list[str] = []
     for one in plain:
-        if "~" in named.words or named.words & {
-            "regexp_replace",
-            "regexp_match",
-            "regexp_matches",
-            "regexp_like",
-        }:
-            yield from samples(one, 3)
+        found: list[str] = []
+        if named.words & _MATCHING:
+            found += (*samples(one, 3), *shortest(one))
         if "similar" in named.words:
-            yield from samples(from_similar(one), 3)
+            found += samples(from_similar(one), 3)
         if likes and ("%" in one or "_" in one):
-            yield one.replace("%", "x").replace("_", "a")
-            yield one.replace("%", "").replace("_", "b")
-        yield one
+            found += [one.replace("%", "x").replace("_", "a"), one.replace("%", "").replace("_", "b")]
+        yield from (*found, one)
+        patterned += found
+    # What a pattern a little wider would take as well.
+    for one in patterned[:4]:
+        yield from (one.swapcase(), one[:-1], f"{one}x")
     if named.words & {"lower", "upper", "initcap", "ilike", "citext", "casefold"}:
-        for one in (*plain, "sample word"):
+        for one in (*plain, *patterned[:6], "sample word"):
             yield from (one.upper(), one.lower(), one.title())
     if named.words & {"trim", "btrim", "ltrim", "rtrim"}:
-        yield from (f" {one} " for one in plain if one.strip())
+        yield from (f" {one} " for one in (*plain, *patterned[:4]) if one.strip())
     if named.words & {
         "split_part",
         "strpos",
@@ -124,6 +137,11 @@ def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
             yield from (f"{one}x", f"x{one}", f"x{one}y")
         yield from (f"a{two}{one}" for one, two in itertools.permutations(plain[:4], 2))
     yield from ("", " ")
+    if named.words & _CUTTING:
+        # Alike in the part that is taken, whichever it is, and nowhere else.
+        for size in [int(one) for one in named.numbers if one.isdigit() and 0 < int(one) <= 500][:4]:
+            yield from (f"{'z' * size}{one}" for one in ("a", "b"))
+            yield from (f"{one}{'z' * size}" for one in ("a", "b"))
     for number in named.numbers[:_MOST_NUMBERS]:
         yield number
         if (
@@ -156,6 +174,8 @@ def _numbers(column: Column, named: Constants) -> Iterator[str]:
 
 def _times(strings: Sequence[str], named: Constants) -> Iterator[str]:
     dates = [one for one in strings if re.match(r"\d{4}-\d\d-\d\d", one)]
+    # However it is spelled: 'epoch', '01/02/2024', '20240201'.
+    yield from (literal(one) for one in strings if one not in dates and len(one) <= _LONGEST_TIME)
     for one in dates:
         yield literal(one)
         for step in ("1 day", "-1 day", "1 second", "-1 second"):
@@ -166,6 +186,7 @@ def _times(strings: Sequence[str], named: Constants) -> Iterator[str]:
         yield f"(now() - 2 * interval {literal(one)})"
         yield f"(now() - interval {literal(one)} / 2)"
         yield f"(now() + interval {literal(one)} / 2)"
+        yield from (f"(now() - interval {literal(one)} {sign} interval '1 hour')" for sign in "-+")
     yield from ("now()", "(now() - interval '1 day')", "(now() + interval '1 day')")
     for text in named.numbers:
         if text.isdigit() and int(text) in _YEARS:
@@ -220,10 +241,13 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
     if named.words & _SIZES or any(word.endswith("array_elements") for word in named.words):
         yield from ([1] * size for size in _sizes(named))
         yield [{path[-1]: one} for path in keys[:2] for one in values[:2]]
+    yield from (_nested(path, [1] * size) for path in keys[:4] for size in _sizes(named))
     members = [one for one in strings[:6] if named.words]
     for path in keys[:8]:
         yield from (_nested(path, more) for one in members for more in ([one], {one: 1}) if one not in path)
-        yield from (_nested(path, one) for one in [*values[:8], "other", None, "", True, False, 1, [], ["a"]])
+        yield from (
+            _nested(path, one) for one in [*values[:8], "other", None, "", True, False, 1, [], _UNSORTED]
+        )
     if len(keys) > 1:
         for filled in values[:4] or ["x"]:
             yield {path[0]: _nested(path[1:], filled) for path in keys if path[0] != "*"}

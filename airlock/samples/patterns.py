@@ -9,18 +9,15 @@ import warnings
 from typing import Any
 
 _LETTERS = "abcdefghij"
+# A seed that no place in a pattern makes a number of turns of.
+_SHORTEST = -1_000_000
 # Called otherwise up to Python 3.10.
 _PARSER = "re._parser" if sys.version_info >= (3, 11) else "sre_parse"
 
 
 def samples(pattern: str, count: int = 12) -> tuple[str, ...]:
     """Make up to `count` different strings meant to match a POSIX pattern; the server has the last word."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # Not a public module, and its type stubs differ: Any, by import_module.
-            parsed = importlib.import_module(_PARSER).parse(_pythonic(pattern))
-    except (re.error, ValueError, RecursionError):
+    if (parsed := _parsed(pattern)) is None:
         return ()
     found: dict[str, None] = {}
     for seed in range(count * 2):
@@ -31,6 +28,27 @@ def samples(pattern: str, count: int = 12) -> tuple[str, ...]:
         if len(found) == count:
             break
     return tuple(found)
+
+
+def shortest(pattern: str) -> tuple[str, ...]:
+    """Make the shortest string meant to match a POSIX pattern; none where it cannot be read."""
+    if (parsed := _parsed(pattern)) is None:
+        return ()
+    try:
+        return (_sequence(parsed, _SHORTEST),)
+    except (NotImplementedError, IndexError, RecursionError):
+        return ()
+
+
+def _parsed(pattern: str) -> Any:
+    """Read a pattern; None where that is not possible."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Not a public module, and its type stubs differ: Any, by import_module.
+            return importlib.import_module(_PARSER).parse(_pythonic(pattern))
+    except (re.error, ValueError, RecursionError):
+        return None
 
 
 def from_similar(pattern: str) -> str:
@@ -61,7 +79,7 @@ def _one(kind: str, value: Any, seed: int) -> str:
         return _member(value, seed)
     if kind in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
         low, high, body = value
-        times = max(low, min(int(high), low + 1 + seed % 4, 40))
+        times = low if seed < 0 else max(low, min(int(high), low + 1 + seed % 4, 40))
         return "".join(_sequence(body, seed + turn * 3) for turn in range(times))
     if kind == "SUBPATTERN":
         return _sequence(value[-1], seed)

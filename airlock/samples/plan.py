@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from airlock.drivers.spelling import quoted
+from airlock.drivers.spelling import literal, quoted
 from airlock.samples.builtin_types import Generator, Values
 from airlock.samples.order import can_be_null, points_back
 from airlock.samples.values import null_of, values_for
@@ -31,6 +31,10 @@ _CHOSEN = 8
 _SORTED = 20_000
 # What is cut to a length: the last of their edges is the longest.
 _CUT = frozenset({"text", "character varying", "bytea"})
+# Of a number that is a key by itself: far from those that count rows, so that cut or divided it is another one.
+LARGE_KEYS = {"integer": ("16000057",), "bigint": ("1099512615430",)}
+_COUNTED = frozenset({"smallint", "integer", "bigint"})
+_FEW_ROWS = 3
 _NONE: Mapping[str, tuple[str, ...]] = {}
 
 
@@ -145,9 +149,10 @@ def _edges(table: Table, column: Column, values: Values, more: tuple[str, ...]) 
     if unique and any(one.expressions for one in table.uniques):
         # Short ones may be alike to an expression: lower, trim.
         return values.edges[-1:] if column.type in _CUT else ()
-    return (
-        (*values.edges, *more) if not unique or column.category in {"S", "D"} or column.type in _CUT else ()
-    )
+    if not unique or column.category in {"S", "D"} or column.type in _CUT:
+        return (*values.edges, *more)
+    alone = any(one.columns == (column.name,) for one in table.uniques)
+    return LARGE_KEYS.get(column.type, ()) if alone else ()
 
 
 def _choose_keys(plan: Plan, parents: Mapping[int, int]) -> None:
@@ -271,6 +276,12 @@ def insert_sql(
     for column in table.columns:
         if column.name in plan.usual and column.name not in expressions:
             expressions[column.name] = plan.column_sql(column)
+        elif column.name not in expressions and rows > _FEW_ROWS and _is_counted(column):
+            # A number is skipped before the last row: keys that are counted anew are other keys.
+            taken = f"nextval({literal(str(column.sequence))})"
+            expressions[column.name] = (
+                f"CASE WHEN g.i = {start + rows - 1} THEN 0 * {taken} + {taken} ELSE {taken} END"
+            )
     outer = {name: f"c.{quoted(name)}" for name in expressions}
     for key in plan.self_keys:
         for here, there in zip(key.columns, key.target_columns, strict=True):
@@ -294,6 +305,12 @@ def insert_sql(
         f"{f' LIMIT {rows}' if plan.chosen else ''}"
         f"{' ON CONFLICT DO NOTHING' if skip else ''}"
     )
+
+
+def _is_counted(column: Column) -> bool:
+    """Tell whether a column takes its sequence's numbers as they are."""
+    plain = (column.default or "").startswith("nextval(") or bool(column.identity)
+    return plain and column.sequence is not None and column.type in _COUNTED
 
 
 def _shared(key: ForeignKey, assigned: Mapping[str, str]) -> list[tuple[str, str]]:

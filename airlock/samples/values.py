@@ -190,6 +190,8 @@ def _text(column: Column) -> Values:
         "'Sample.Word@Example.COM'",
         f"repeat('longest ', {1 + min(length or _LONG, _LONGEST) // 8})",
     ]
+    if "mail" in column.name:
+        edges.insert(1, "'First.Last@Example.COM'")
     limit = _LONG if length is None else length
     return Values(
         tuple(generators), tuple(f"left({edge}, {limit})" for edge in edges if column.type != '"char"')

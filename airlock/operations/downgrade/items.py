@@ -153,6 +153,7 @@ def forbidden(step: Rehearsed, start: Snapshot | None) -> Iterator[Item]:
 
 _WHY = {
     "unique": "rows that are alike in {columns}, which is unique below",
+    "exclusion": "rows that exclude each other by {columns} below",
     "foreign key": "rows whose {columns} refers to no row of {target}, as it must below",
     "check": "rows that a CHECK below refuses: {text}",
 }

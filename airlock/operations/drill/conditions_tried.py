@@ -203,9 +203,13 @@ def _named(item: Item, table: Table) -> list[Column]:
 
 def _settings(item: Item, table: Table, columns: list[Column]) -> Iterator[dict[str, str]]:
     """Give SQL for the columns of a row, the likeliest to break the condition first."""
-    if "place_among" in item.condition:
+    if "place_among" in item.condition or "place_beside" in item.condition:
         other = f"(SELECT x.{{}} FROM {table.sql} AS x WHERE x.ctid = $other)"
-        yield {one.name: other.format(quoted(one.name)) for one in columns}
+        alike = {one.name: other.format(quoted(one.name)) for one in columns}
+        yield alike
+        if len(columns) > 1:
+            # An exclusion may ask for another value in one of them.
+            yield from ({name: value} for name, value in alike.items())
     for one in columns:
         if one.nullable and "NULL" in item.condition:
             yield {one.name: null_of(one)}

@@ -90,10 +90,11 @@ def python_constants(source: str) -> Constants:
     """Read what a revision's Python compares with: strings, numbers, keys it asks of a value; and as what it reads texts."""
     strings = re.findall(r"""(?:==|!=|\bin\b|[\[({,:])\s*['"]([^'"\n]{1,60})['"]""", source)
     numbers = re.findall(r"(?:==|!=|<|>|<=|>=)\s*(-?\d+(?:\.\d+)?)", source)
+    cut = re.findall(r"\[\s*:\s*(\d{1,2})\s*\]", source)
     keys = re.findall(r"""(?:\.get\(|\[)\s*['"]([\w-]{1,60})['"]""", source)
     return Constants(
         tuple(dict.fromkeys(strings))[:16],
-        tuple(dict.fromkeys(numbers))[:8],
+        tuple(dict.fromkeys([*numbers, *cut]))[:8],
         tuple((key,) for key in dict.fromkeys(keys)),
-        frozenset(re.findall(r"\b(int|loads)\(", source)),
+        frozenset([*re.findall(r"\b(int|loads)\(", source), *(["cardinality"] if cut else [])]),
     )

@@ -1,6 +1,6 @@
 """Values at the edge of their type, taken out where an upgrade computes past it: `n + 1` of the largest integer.
 
-The revision would fail on such rows of the target too: the proof's note says so. Keys keep theirs.
+The revision would fail on such rows of the target too: the proof's note says so. Keys keep theirs, but for a large number.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
 from airlock.drivers.spelling import mentions, quoted
+from airlock.samples.plan import LARGE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,6 +25,8 @@ _PAST_THE_EDGE = frozenset({"22003", "22008", "22015", "23514"})
 # string_data_right_truncation; a text is ordinary up to so many characters.
 _TOO_LONG, _ORDINARY = "22001", 20
 _TEXTS = frozenset({"text", "character varying"})
+# Past those that samples count up to, and none of them when it is tamed.
+_LARGE_KEY = ("c > 100000", "c % 50000 + 50000")
 # A type's condition for being near its edge, and what such a value becomes.
 _TAMED = {
     "smallint": ("abs(c::integer) > 100", "c % 100"),
@@ -53,15 +56,21 @@ def tame(ledger: Ledger, names: Collection[str], *, texts: bool = False, source:
 
     `texts` are shortened, in place of all others. Columns are spared that a revision's `source` may give another type by an
     expression: what it cuts of their values would not be seen.
-    Columns of keys are left alone, and those whose CHECKs refuse the ordinary value.
+    Columns of keys are left alone, but for the large number of a key of one column; so are those whose CHECKs refuse the
+    ordinary value.
     """
     changed = []
     for table in ledger.tables(names):
-        kept = {name for unique in table.uniques for name in unique.columns}
-        kept |= {name for key in table.foreign_keys for name in key.columns}
+        referring = {name for key in table.foreign_keys for name in key.columns}
+        kept = {name for unique in table.uniques for name in unique.columns} | referring
+        numbers = {one.columns[0] for one in table.uniques if len(one.columns) == 1} - referring
         for column in table.columns:
             edge = _long(column) if texts else _edge(column)
-            if edge is None or column.name in kept or column.identity or _is_converted(source, column.name):
+            if column.name in numbers and column.type in LARGE_KEYS and not texts:
+                edge = _LARGE_KEY
+            elif column.name in kept:
+                continue
+            if edge is None or column.identity or _is_converted(source, column.name):
                 continue
             condition, value = edge
             statement = (

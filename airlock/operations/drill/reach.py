@@ -6,9 +6,7 @@ way down, and every comparison agrees. Statements are seen where they pass the d
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import functools
 import sys
 import sysconfig
 import time
@@ -18,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers.spelling import command
-from airlock.operations.drill import functions_called, rows_met, unreached_writes
+from airlock.operations.drill import functions_called, rows_met, rows_not_taken, unreached_writes
 from airlock.operations.drill.asking import Counted
 from airlock.operations.drill.functions_called import Functions
 from airlock.recorder import installed
 from airlock.recorder import row_changes as reading
-from airlock.recorder.branches import ANOTHER_VALUE
+from airlock.recorder.branches import ANOTHER_VALUE, BEYOND
 from airlock.recorder.tokens import masked, statements
 from airlock.records.drill import Met, Way
 
@@ -202,7 +200,7 @@ class Reach:
         seen.ways = [_sum(old, new) for old, new in zip(seen.ways, one.branches, strict=False)]
 
     def _in_batches(self, line: int) -> bool:
-        return any(start <= line <= end for start, end in _batches(str(self._path)))
+        return any(start <= line <= end for start, end in rows_not_taken.batches(str(self._path)))
 
     def _place(self) -> tuple[str, int]:
         """Find the innermost line of the revision's file, else the innermost of the project's own files."""
@@ -230,6 +228,8 @@ class Reach:
                 Way(_short(branch.label), rows)
                 for branch, rows in zip(seen.data.branches, seen.ways, strict=False)
                 if branch.label != ANOTHER_VALUE
+                # A loop comes back for what a LIMIT left out.
+                and not (branch.label.startswith(BEYOND) and self._in_batches(line))
             )
             place = f"{file}:{line}" if line else file
             shown = _short(seen.data.shown)
@@ -255,6 +255,11 @@ class Reach:
                 passed_by=True,
                 problem=f"{place}: {shown} was not come to: no row led there",
             )
+        for cut in rows_not_taken.cuts(str(self._path)):
+            if cut.function != {"up": "downgrade", "down": "upgrade"}[direction]:
+                place, shown = f"{self._path.name}:{cut.line}", _short(cut.text)
+                problem = f"{place}: {shown} takes {cut.rows} rows: what becomes of those beyond was not seen"
+                found[place, shown] = Met(direction, place, shown, None, problem=problem, reads=True)
         return tuple(found.values())
 
 
@@ -327,21 +332,6 @@ def _spelled(many: Callable[[], Sequence[str]] | None) -> Sequence[str]:
 def _short(text: str) -> str:
     text = masked(text)
     return text if len(text) <= _MOST else f"{text[: _MOST - 1]}…"
-
-
-@functools.cache
-def _batches(path: str) -> tuple[tuple[int, int], ...]:
-    """List the lines of loops that end when nothing is left: `while`, and `for` with a `break` in it."""
-    try:
-        tree = ast.parse(Path(path).read_text())
-    except (OSError, SyntaxError):
-        return ()
-    return tuple(
-        (node.lineno, node.end_lineno or node.lineno)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.While)
-        or (isinstance(node, ast.For) and any(isinstance(it, ast.Break) for it in ast.walk(node)))
-    )
 
 
 _REACH = Reach()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MOST_ROWS, _MOST_LEVELS = 6, 3
 _TAKING_ALONG = """
 SELECT k.conrelid::bigint, k.conname::text FROM pg_constraint k
-WHERE k.contype = 'f' AND k.confrelid = %s AND k.conrelid <> k.confrelid AND k.confdeltype IN ('c', 'n', 'd')
+WHERE k.contype = 'f' AND k.confrelid = %s AND k.confdeltype IN ('c', 'n', 'd')
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
@@ -59,9 +60,19 @@ def chosen(cursor: Any, table: Table, data: DataStatement, among: Sequence[str],
     return list(kept)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a row would have to hold for a condition that no row meets; `rest` are the parts that no new row met."""
+
+    values: dict[str, str]
+    scope: Scope
+    alias: str
+    rest: tuple[str, ...]
+
+
 def wanted(
     cursor: Any, table: Table, data: DataStatement, held: Mapping[str, Mapping[str, str]]
-) -> Iterator[dict[str, str]]:
+) -> Iterator[Wanted]:
     """Put together, for each condition that no row meets, the values of rows that meet its parts.
 
     `held` tells of each row, by its place, which values it was given.
@@ -70,13 +81,16 @@ def wanted(
         if places(cursor, scope, alias, condition, list(held)):
             continue
         whole: dict[str, str] = {}
+        rest = []
         for part in parts(condition):
             meeting = places(cursor, scope, alias, part, list(held))
             fitting = [held[place] for place in meeting if len(held[place]) == 1]
             named = {token.text.strip('"').lower() for token in tokens(part) if token.kind in (WORD, NAME)}
             whole |= next((dict(one) for one in fitting if {name.lower() for name in one} & named), {})
-        if len(whole) > 1:
-            yield whole
+            if not meeting:
+                rest.append(part)
+        if whole:
+            yield Wanted(whole, scope, alias, tuple(rest))
 
 
 def parts(condition: str) -> Iterator[str]:

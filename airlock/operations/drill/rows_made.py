@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from airlock.operations.drill.constants_of_statements import Named
+    from airlock.operations.drill.rows_chosen import Wanted
     from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
     from airlock.samples.tables import Column
@@ -34,6 +35,10 @@ MOST_KEPT = 24
 _MOST_TRIED, _MOST_COLUMNS = 120, 4
 # Before the name of another column of the same row.
 SAME = "the same as "
+# Keys that a sequence may give while a revision is examined; the largest constant of which a key is made.
+_ROOM, _LARGEST = 4_317, 1_000_000_000
+_ALONE = 3
+_FOLDING = frozenset({"lower", "upper", "ilike", "citext", "initcap"})
 _COUNTING = frozenset({"having", "row_number", "rank", "dense_rank"})
 
 
@@ -96,27 +101,39 @@ def _make(
         column
         for column in table.columns
         if (column.name.lower() in words or (everything and (more.strings or more.numbers or more.paths)))
-        and not _is_handed_out(column)
+        and (not _is_handed_out(column) or column.name in {name for name, _ in data.assigned})
     ]
     found: list[Row] = []
     for strength, kept in ((CERTAIN, most), (WRITTEN, min(most, 8)), (COMPUTED, min(most, 6))):
         few = _of_strength(named, sure, strength, more)
         if strength != CERTAIN and not (table.key and (few.strings or few.numbers)):
             continue
-        offered = {column.name: candidates(column, few) for column in columns}
+        offered = {
+            column.name: _beyond(few) if _is_handed_out(column) else candidates(column, few)
+            for column in columns
+        }
         if strength == CERTAIN:
             for column in columns:
+                if _is_handed_out(column):
+                    continue
                 offered[column.name] = (
                     *offered[column.name][:4], *_of_others(column, table, few, words, others), *offered[column.name][4:],
                 )  # fmt: skip
         if strength == CERTAIN:
             plain = {name: set(values) for name, values in offered.items()}
-            tries = _combined(columns, offered)
+            together = _whole_keys(table, few, words, others)
+            tries: Iterable[dict[str, str]] = itertools.chain(together, _combined(columns, offered))
         else:
             tries = (
                 {name: one} for name, values in offered.items() for one in values if one not in plain[name]
             )
         found += _kept_of(cursor, table, data, itertools.islice(tries, _MOST_TRIED), number, kept, strength)
+    if "exists" in words and any(
+        one is not table and is_called(one, word) for one in others for word in words
+    ):
+        # As they are: nothing refers to them, until a row does that is made for another table.
+        fresh = [insert(cursor, table, {}, next(number)) for _ in range(_ALONE)]
+        found += [Row(*one, CERTAIN) for one in fresh if one is not None]
     if words & _COUNTING:
         # So many alike, of one row: groups are counted.
         wanted = max([2, *(int(one) for one in named.numbers if one.isdigit() and int(one) < 10)]) + 1
@@ -133,12 +150,28 @@ def _of_others(
         is_alike = one.type == column.type and document(one) in ("", document(column))
         if one.name != column.name and is_alike and one.name.lower() in words:
             yield f"{SAME}{one.name}"
+    for key in table.foreign_keys:
+        # A row over there that none refers to yet: what it is, this row alone decides.
+        target = next((one for one in others if one.oid == key.target), None)
+        if key.columns == (column.name,) and target is not None and target.name.lower() in words:
+            its = quoted(key.target_columns[0])
+            yield (
+                f"(SELECT x.{its} FROM {target.sql} AS x WHERE NOT EXISTS (SELECT FROM {table.sql} AS y "
+                f"WHERE y.{quoted(column.name)} = x.{its}) ORDER BY x.ctid DESC LIMIT 1)"
+            )
     for other in others:
         if other.label == table.label:
             continue
         alike = [one for one in other.columns if one.type == column.type and one.name.lower() in words]
         if document(column):
             alike = [one for one in alike if document(one) == document(column)]
+        if column.category == "S" and not _FOLDING.isdisjoint(words):
+            # Spelled otherwise than over there.
+            yield from (
+                f"(SELECT upper(x.{quoted(one.name)}) FROM {other.sql} AS x WHERE x.{quoted(one.name)} IS NOT NULL "
+                "ORDER BY x.ctid DESC LIMIT 1)"
+                for one in alike[:1]
+            )
         for there, beside in itertools.product(alike[:2], other.columns):
             if beside.name == there.name or beside.name.lower() not in words:
                 continue
@@ -152,6 +185,26 @@ def _of_others(
                     f"(SELECT x.{quoted(there.name)} FROM {other.sql} AS x WHERE {holds} "
                     f"AND x.{quoted(there.name)} IS NOT NULL ORDER BY x.ctid DESC LIMIT 1)"
                 )
+
+
+def _whole_keys(
+    table: Table, named: Constants, words: Collection[str], others: Collection[Table]
+) -> Iterator[dict[str, str]]:
+    """Refer by all columns of a key together to a row over there that holds a constant."""
+    known = {one.oid: one for one in others}
+    for key in table.foreign_keys:
+        other = known.get(key.target)
+        if other is None or len(key.columns) < 2 or other.name.lower() not in words:
+            continue
+        for beside in other.columns:
+            if beside.name.lower() not in words or _is_handed_out(beside):
+                continue
+            for value in [it for it in candidates(beside, named) if not it.startswith("NULL")][:6]:
+                row = f"FROM {other.sql} AS x WHERE x.{quoted(beside.name)} = {value} ORDER BY x.ctid DESC LIMIT 1"
+                yield {
+                    here: f"(SELECT x.{quoted(there)} {row})"
+                    for here, there in zip(key.columns, key.target_columns, strict=True)
+                }
 
 
 def _of_strength(named: Constants, sure: Named, strength: str, more: Constants) -> Constants:
@@ -186,14 +239,38 @@ def _kept_of(
     for values in tries:
         if (one := insert(cursor, table, values, next(number))) is not None:
             keys[one[0]], held[one[0]] = one[1], values
-    for values in list(wanted(cursor, table, data, held)) if held and strength == CERTAIN else ():
-        if (one := insert(cursor, table, values, next(number))) is not None:
+    for want in list(wanted(cursor, table, data, held)) if held and strength == CERTAIN else ():
+        one = insert(cursor, table, want.values, next(number)) if len(want.values) > 1 else None
+        if one is None and want.rest and data.kind in (reading.DELETE, reading.UPDATE):
+            one = _turned(cursor, table, want)
+        if one is not None:
             keys[one[0]] = one[1]
     kept = set(chosen(cursor, table, data, list(keys), most))
     gone = [place for place in keys if place not in kept]
     if gone:
         cursor.execute(f"DELETE FROM {table.sql} AS t WHERE {at_places('t', gone)}")
     return [Row(place, key, strength) for place, key in keys.items() if place in kept]
+
+
+def _beyond(named: Constants) -> tuple[str, ...]:
+    """Give keys past those that are named, and past where `key + constant` leads from those that a sequence gives next."""
+    whole = [int(one) for one in named.numbers if one.isdigit()]
+    return tuple(str(2 * one + _ROOM) for one in whole if 1 < one < _LARGEST)[:_MOST_COLUMNS]
+
+
+def _turned(cursor: Any, table: Table, want: Wanted) -> tuple[str, str] | None:
+    """Give values to a row that meets the rest of a condition already: where its key is taken, no other row can."""
+    if want.scope.source != want.scope.mine:
+        return None
+    given = ", ".join(f"{quoted(name)} = {value}" for name, value in want.values.items())
+    first = f"SELECT {want.alias}.ctid FROM {want.scope.source} WHERE ({') AND ('.join(want.rest)}) LIMIT 1"
+    key = key_sql(table.key) if table.key else "''"
+    statement = (
+        f"{want.scope.prefix} UPDATE {want.scope.source} SET {given} WHERE {want.alias}.ctid = ({first}) "
+        f"RETURNING {want.alias}.tableoid::text || {want.alias}.ctid::text, {key}"
+    )
+    row = client.in_savepoint(cursor, lambda: client.rows(cursor, statement))
+    return (str(row[0][0]), str(row[0][1])) if row else None
 
 
 def _is_handed_out(column: Column) -> bool:

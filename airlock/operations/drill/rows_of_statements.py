@@ -7,7 +7,8 @@ kind stay: those that a condition chooses, those it leaves, and those of every b
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock import samples
@@ -18,10 +19,11 @@ from airlock.operations.drill.constants_read import constants
 from airlock.operations.drill.rows_chosen import at_places, is_called
 from airlock.operations.drill.rows_made import MOST_KEPT, made, tables_of
 from airlock.recorder import row_changes as reading
+from airlock.recorder.branches import Branch
 from airlock.samples.constants import Constants
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from airlock.operations.drill.constants_of_statements import Named
     from airlock.operations.drill.rows_made import Row
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from airlock.samples import Table
 
 _FAR = 5_000_000
+_NAME = re.compile(r'(?:[\w$]+|"[^"]+")(?:\.(?:[\w$]+|"[^"]+"))?')
 
 
 def _told_later(
@@ -53,6 +56,39 @@ def _told_later(
         tuple(dict.fromkeys(it for one in found for it in one.numbers)),
         words=frozenset(it for one in found for it in one.words),
     )
+
+
+def _with_what_is_asked_later(
+    data_statements: Sequence[DataStatement], known: Collection[Table]
+) -> Iterator[DataStatement]:
+    """Have rows that go into a table which is not there yet told apart by what other statements ask of that table."""
+    later = {
+        _bare(one.scope.source): one.scope.condition
+        for one in data_statements
+        if one.scope is not None and one.scope.condition and _NAME.fullmatch(one.scope.source)
+    }
+    later = {name: one for name, one in later.items() if not any(is_called(it, name) for it in known)}
+    for data in data_statements:
+        scope = data.scope
+        if scope is None or not later:
+            yield data
+            continue
+        asked = [
+            condition
+            for name, condition in later.items()
+            if data.kind == reading.DELETE or data.relation.lower() == name
+        ]
+        more = [
+            Branch("", spelled, scope)
+            for condition in asked
+            for spelled in (f"({condition})", f"({condition}) IS NOT TRUE")
+        ]
+        around = "; ".join([data.whole, *asked]) if asked else data.around
+        yield replace(data, branches=(*data.branches, *more), around=around)
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(".")[2].strip('"').lower()
 
 
 @dataclass(slots=True)
@@ -113,7 +149,7 @@ def seek(
     tried: set[tuple[str, str]] = set()
     try:
         with ledger.checked_at_once() as cursor:
-            for data in data_statements:
+            for data in _with_what_is_asked_later(data_statements, known.values()):
                 for table in tables_of(data, known.values(), beside=beside):
                     if (data.text, table.label) in tried:
                         continue

@@ -80,28 +80,29 @@ def conditional_writes(path: str) -> tuple[Write, ...]:
     for function in ast.walk(tree):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             lines = (function.lineno, function.end_lineno or function.lineno)
-            answers = _answers(function)
+            answers = answers_of(function)
             for one in _under(function.body, decided=False, answers=answers):
                 text = " ".join((ast.get_source_segment(source, one) or "").split())
                 found.append(Write(one.lineno, one.end_lineno or one.lineno, lines, text))
     return tuple(found)
 
 
-def _answers(function: ast.AST) -> set[str]:
+def answers_of(function: ast.AST) -> set[str]:
     """Name the variables that hold what queries answered, and what is made of those."""
     names: set[str] = set()
     for _ in range(3):
         for node in ast.walk(function):
             if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                if _asks(node.value, names):
+                if asks(node.value, names):
                     names |= {
                         it.id for target in targets for it in ast.walk(target) if isinstance(it, ast.Name)
                     }
     return names
 
 
-def _asks(expression: ast.AST, answers: set[str]) -> bool:
+def asks(expression: ast.AST, answers: set[str]) -> bool:
+    """Tell whether an expression holds what a query answered, or sends one."""
     return any(
         (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _SENDING)
         or (isinstance(node, ast.Name) and node.id in answers)
@@ -113,12 +114,12 @@ def _under(body: list[ast.stmt], *, decided: bool, answers: set[str]) -> Iterato
     for statement in body:
         if isinstance(statement, (ast.For, ast.AsyncFor)):
             more = {it.id for it in ast.walk(statement.target) if isinstance(it, ast.Name)}
-            rows = _asks(statement.iter, answers)
+            rows = asks(statement.iter, answers)
             yield from _under(
                 statement.body, decided=decided or rows, answers=answers | more if rows else answers
             )
         elif isinstance(statement, (ast.If, ast.While)):
-            rests = decided or _asks(statement.test, answers)
+            rests = decided or asks(statement.test, answers)
             yield from _under(statement.body, decided=rests, answers=answers)
             yield from _under(statement.orelse, decided=rests, answers=answers)
         elif isinstance(statement, (ast.With, ast.AsyncWith, ast.Try)):

@@ -58,6 +58,12 @@ FREEDOMS = (
             "ALTER TABLE $t ADD CONSTRAINT k_$t FOREIGN KEY (v) REFERENCES partner", "NULL", "-77"),
     Freedom("refused", "v integer CONSTRAINT k_$t CHECK (v > 0)", "ALTER TABLE $t DROP CONSTRAINT k_$t",
             "ALTER TABLE $t ADD CONSTRAINT k_$t CHECK (v > 0)", "1", "0"),
+    Freedom("apart", "v int4range, CONSTRAINT k_$t EXCLUDE USING gist (v WITH &&)", "ALTER TABLE $t DROP CONSTRAINT k_$t",
+            "ALTER TABLE $t ADD CONSTRAINT k_$t EXCLUDE USING gist (v WITH &&)", "'[1,4)'", "'[3,9)'"),
+    Freedom("apart_in_part",
+            "v integer, CONSTRAINT k_$t EXCLUDE USING gist (numrange(v, v, '[]') WITH &&) WHERE (v > 0)",
+            "ALTER TABLE $t DROP CONSTRAINT k_$t",
+            "ALTER TABLE $t ADD CONSTRAINT k_$t EXCLUDE USING gist (numrange(v, v, '[]') WITH &&) WHERE (v > 0)", "5", "5"),
 )  # fmt: skip
 
 

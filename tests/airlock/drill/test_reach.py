@@ -8,12 +8,13 @@ import pytest
 
 from airlock.operations.drill import drill
 from airlock.operations.drill.json_shapes import Shapes
+from airlock.operations.drill.rows_not_taken import cuts
 from airlock.recorder import plpgsql, probes
 from airlock.recorder.row_changes import data_statements
 from airlock.recorder.tokens import statements
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
 from airlock.samples.tables import Column, Table
-from tests.airlock.drill import reached_inside, reached_json, reached_wide
+from tests.airlock.drill import reached_far, reached_inside, reached_json, reached_wide
 from tests.airlock.drill.reached import FAULTY, SOUND, write
 from tests.airlock.histories import Revision, write_project
 
@@ -96,6 +97,16 @@ def test_sound_bodies_are_proved_on_rows_that_take_their_branches(tmp_path: Path
     """Branches that the catalogue, the operation or constants decide hold no verdict back."""
     report = drill(write(tmp_path, (*reached_inside.SOUND, *reached_wide.SOUND, *reached_json.SOUND)))
     assert [(one.revision, one.reason) for one in report.revisions[1:] if one.verdict != PROVED] == []
+
+
+@pytest.mark.proof
+def test_no_change_is_proved_whose_telling_rows_are_rare(tmp_path: Path) -> None:
+    """Far keys, rows past a LIMIT, near misses of patterns, texts alike in part, pairs of rows; their sound twins are proved."""
+    report = drill(write(tmp_path, (*reached_far.FAULTY, *reached_far.SOUND)))
+    proofs = {one.revision: one for one in report.revisions[1:]}
+    assert [one.name for one in reached_far.FAULTY if proofs[one.name].verdict == PROVED] == []
+    sound = [proofs[one.name] for one in reached_far.SOUND]
+    assert [(one.revision, one.reason) for one in sound if one.verdict != PROVED] == []
 
 
 @pytest.mark.proof
@@ -184,3 +195,61 @@ def test_probes_stand_where_branches_begin_and_after_writes() -> None:
     assert [one.label for one in probed.probes if one.kind == probes.ROWS] == ["UPDATE t SET a = 1"]
     with pytest.raises(plpgsql.Unreadable):
         plpgsql.read("BEGIN IF a THEN b := 1; END")
+
+
+def test_arms_of_an_or_are_counted_where_their_truth_decides() -> None:
+    """In the condition of an IF, a loop's query and a statement; not under NOT, nor those that the call decides."""
+    body = """
+    BEGIN
+      IF NEW.a OR (NEW.b = 2 AND (NEW.c OR NEW.d)) OR TG_OP = 'INSERT' THEN
+        UPDATE t SET n = 1 WHERE x OR id IN (SELECT q FROM z WHERE k OR l) OR NOT (e OR f);
+      END IF;
+      FOR r IN SELECT * FROM t WHERE g OR h ORDER BY 1 LOOP DELETE FROM t WHERE id = r.id; END LOOP;
+      RETURN NEW;
+    END"""
+    probed = probes.in_plpgsql(body, "airlock.x", trigger=True)
+    arms = [one.label.removeprefix("OR ") for one in probed.probes if one.label.startswith("OR ")]
+    assert arms == [
+        "NEW.a", "(NEW.b = 2 AND (NEW.c OR NEW.d))", "NEW.c", "NEW.d",
+        "x", "id IN (SELECT q FROM z WHERE k OR l)", "NOT (e OR f)", "k", "l", "g", "h",
+    ]  # fmt: skip
+    assert [one.label for one in probes.in_sql("DELETE FROM t WHERE a OR b", "airlock.x").probes] == [
+        "OR a", "OR b", "DELETE FROM t WHERE a OR b",
+    ]  # fmt: skip
+
+
+def test_a_limit_tells_rows_that_it_leaves_out() -> None:
+    """LIMIT and FETCH FIRST of more than one row, also in an inner query; a number that is bound later is none."""
+
+    def limits(statement: str) -> list[str]:
+        return [
+            branch.label
+            for one in data_statements(statement)
+            for branch in one.branches
+            if branch.label.startswith("more")
+        ]
+
+    assert limits("CREATE TABLE k AS SELECT * FROM t WHERE a ORDER BY b LIMIT 100") == ["more than LIMIT 100"]
+    inner = "DELETE FROM t WHERE id IN (SELECT id FROM t FETCH FIRST 20 ROWS ONLY)"
+    assert limits(inner) == ["more than LIMIT 20"]
+    assert limits("SELECT id FROM t LIMIT 1") == limits("SELECT id FROM t LIMIT $1") == []
+
+
+def test_python_that_takes_so_many_rows_is_found(tmp_path: Path) -> None:
+    """Fetchmany and slices of answers that are gone through; not in loops that come back, nor of one row's text."""
+    file = tmp_path / "r.py"
+    file.write_text("""
+MOST = 1000
+def upgrade():
+    rows = connection.execute(query).all()
+    for row in rows[:MOST]:
+        name = row.name[:200]
+    some = connection.execute(query).fetchmany(500)
+    while more := cursor.fetchmany(500):
+        pass
+    for part in iter(lambda: cursor.fetchmany(500), []):
+        pass
+    for row in rows[:20]:
+        pass
+""")
+    assert [(one.line, one.rows) for one in cuts(str(file))] == [(5, 1000), (7, 500)]

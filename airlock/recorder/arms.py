@@ -1,0 +1,67 @@
+"""Where the arms of an OR stand in a body: in the condition of an IF, and in each WHERE of its statements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airlock.recorder.tokens import Token
+
+_QUERIES = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
+# A parenthesis behind one of these holds a condition, not arguments.
+_BEFORE_CONDITION = frozenset({"AND", "OR"})
+_ENDS = frozenset({
+    "UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH", "FOR", "RETURNING", "GROUP", "HAVING", "WINDOW",
+    "ON", "WHEN", "LOOP",
+})  # fmt: skip
+
+
+def in_queries(some: Sequence[Token]) -> Iterator[Sequence[Token]]:
+    """Find the arms in every WHERE among some tokens, those of inner queries too; one inside another comes after it."""
+    for place, token in enumerate(some):
+        if token.word != "WHERE" or (place + 1 < len(some) and some[place + 1].word == "CURRENT"):
+            continue
+        end = next(
+            (
+                at
+                for at in range(place + 1, len(some))
+                if some[at].depth < token.depth
+                or some[at].text == ";"
+                or (some[at].depth == token.depth and some[at].word in _ENDS)
+            ),
+            len(some),
+        )
+        yield from in_condition(some[place + 1 : end])
+
+
+def in_condition(some: Sequence[Token]) -> Iterator[Sequence[Token]]:
+    """Find the arms of each OR in a condition, only where its truth is that of the whole: not under a NOT, no arguments."""
+    if not some:
+        return
+    depth = min(token.depth for token in some)
+    cuts = [at for at, token in enumerate(some) if token.depth == depth and token.word == "OR"]
+    pieces = [
+        some[start:end] for start, end in zip([0, *(at + 1 for at in cuts)], [*cuts, len(some)], strict=True)
+    ]
+    for piece in pieces:
+        if len(pieces) > 1 and piece:
+            yield piece
+        for opening, closing in _groups(piece, depth):
+            yield from in_condition(piece[opening + 1 : closing])
+
+
+def _groups(piece: Sequence[Token], depth: int) -> Iterator[tuple[int, int]]:
+    """Find the parentheses that are a whole operand of AND, or all of a piece."""
+    for place, token in enumerate(piece):
+        if (
+            token.text != "("
+            or token.depth != depth
+            or (place and piece[place - 1].word not in _BEFORE_CONDITION)
+        ):
+            continue
+        closing = next((at for at in range(place + 1, len(piece)) if piece[at].depth <= depth), len(piece))
+        after = piece[closing + 1] if closing + 1 < len(piece) else None
+        if (after is None or after.word == "AND") and piece[place + 1].word not in _QUERIES:
+            yield place, closing

@@ -1,0 +1,126 @@
+"""Data migrations whose telling rows are rare: keys far away, rows past a LIMIT, near misses of patterns, pairs alike in part."""
+
+from __future__ import annotations
+
+from tests.airlock.drill.reached import Case, sql
+
+_KEEP = "INSERT INTO $t SELECT * FROM k_$t"
+_FIRST_ROWS = """\
+op.execute('ALTER TABLE $t ADD m integer')
+for row in {rows}:
+    op.get_bind().execute(sa.text('UPDATE $t SET m = n WHERE id = :i'), {{'i': row.id}})
+op.execute('ALTER TABLE $t DROP n')"""
+_ROWS = "op.get_bind().execute(sa.text('SELECT id FROM $t ORDER BY id'))"
+_BACK = sql(
+    "ALTER TABLE $t ADD n integer",
+    "UPDATE $t SET n = coalesce(m, 0)",
+    "ALTER TABLE $t DROP m, ALTER n SET NOT NULL",
+)
+_LOOP = """\
+op.execute('ALTER TABLE $t ADD m integer')
+while True:
+    rows = op.get_bind().execute(sa.text('SELECT id FROM $t WHERE m IS NULL ORDER BY id LIMIT 1000')).all()
+    if not rows:
+        break
+    for row in rows:
+        op.get_bind().execute(sa.text('UPDATE $t SET m = n WHERE id = :i'), {'i': row.id})
+found = op.get_bind().execute(sa.text('SELECT id FROM $t'))
+for some in iter(lambda: found.fetchmany(500), []):
+    for row in some:
+        op.get_bind().execute(sa.text('UPDATE $t SET m = n WHERE id = :i'), {'i': row.id})
+op.execute('ALTER TABLE $t DROP n')"""
+
+
+def kept_apart(name: str, columns: str, kept: str, deleted: str, beside: str = "") -> Case:
+    """Spell a step that keeps some rows and deletes others."""
+    up = sql(f"CREATE TABLE k_$t AS SELECT * FROM $t WHERE {kept}", f"DELETE FROM $t WHERE {deleted}")
+    return Case(name, columns, up, sql(_KEEP, "DROP TABLE k_$t"), beside=beside)
+
+
+FAULTY = (
+    # Numbers of a key: cut, shifted into those that are there, counted anew.
+    Case("cuts_a_key", "ext bigint NOT NULL UNIQUE",
+         sql("ALTER TABLE $t ALTER ext TYPE integer USING (ext % 2147483647)::integer"),
+         sql("ALTER TABLE $t ALTER ext TYPE bigint")),
+    Case("shifts_keys", "n integer", sql("UPDATE $t SET id = id + 100000 WHERE id < 100000"),
+         sql("UPDATE $t SET id = id - 100000 WHERE id >= 100000")),
+    Case("counts_anew", "name text",
+         sql("CREATE TABLE k_$t AS SELECT id, name FROM $t", "DROP TABLE $t"),
+         sql("CREATE TABLE $t (id serial PRIMARY KEY, name text)", "INSERT INTO $t (name) SELECT name FROM k_$t ORDER BY id",
+             "DROP TABLE k_$t")),
+    # Rows past what is taken.
+    Case("keeps_a_thousand", "n integer NOT NULL",
+         sql("CREATE TABLE k_$t AS SELECT id, n FROM $t ORDER BY id LIMIT 1000", "UPDATE $t SET n = 0"),
+         sql("UPDATE $t SET n = k.n FROM k_$t k WHERE k.id = $t.id", "DROP TABLE k_$t")),
+    Case("changes_the_first", "n integer NOT NULL",
+         sql("ALTER TABLE $t ADD m integer",
+             "UPDATE $t SET m = n WHERE id IN (SELECT id FROM $t ORDER BY id FETCH FIRST 5000 ROWS ONLY)",
+             "ALTER TABLE $t DROP n"), _BACK),
+    Case("fetches_once", "n integer NOT NULL", _FIRST_ROWS.format(rows=f"{_ROWS}.fetchmany(500)"), _BACK),
+    Case("slices", "n integer NOT NULL", _FIRST_ROWS.format(rows=f"{_ROWS}.all()[:200]"), _BACK),
+    # Near misses.
+    kept_apart("upper_case_only", "sku text NOT NULL", "sku ~ '^[A-Z]{2}-[0-9]+$'", "sku ~* '^[A-Z]{2}-[0-9]+$'"),
+    kept_apart("some_digits", "sku text NOT NULL", "sku ~ '^[A-Z]{2}-[0-9]+$'", "sku ~ '^[A-Z]{2}-[0-9]*$'"),
+    Case("alike_in_front", "city text",
+         sql("CREATE TABLE k_$t AS SELECT DISTINCT ON (left(city, 20)) city FROM $t ORDER BY left(city, 20), city",
+             "ALTER TABLE $t ADD short text", "UPDATE $t SET short = left(city, 20)", "ALTER TABLE $t DROP city"),
+         sql("ALTER TABLE $t ADD city text", "UPDATE $t SET city = k.city FROM k_$t k WHERE left(k.city, 20) = short",
+             "ALTER TABLE $t DROP short", "DROP TABLE k_$t")),
+    Case("epoch_for_none", "gone_at timestamptz", sql("UPDATE $t SET gone_at = coalesce(gone_at, 'epoch')"),
+         sql("UPDATE $t SET gone_at = nullif(gone_at, 'epoch')")),
+    Case("lowers_by_trigger", "email text NOT NULL",
+         sql("CREATE FUNCTION f_$t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.email := lower(NEW.email); RETURN NEW; "
+             "END $$", "CREATE TRIGGER g BEFORE UPDATE ON $t FOR EACH ROW EXECUTE FUNCTION f_$t()",
+             "UPDATE $t SET email = email WHERE email LIKE '%@%'"),
+         sql("DROP TRIGGER g ON $t", "DROP FUNCTION f_$t()")),
+    Case("setting_was_there", "key text NOT NULL UNIQUE, value text",
+         sql("INSERT INTO $t (key, value) VALUES ('limit', '10') ON CONFLICT DO NOTHING"),
+         sql("DELETE FROM $t WHERE key = 'limit' AND value = '10'")),
+    Case("long_lists", "doc jsonb NOT NULL DEFAULT '{}'",
+         "import json\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, doc FROM $t')).all():\n"
+         "    if isinstance(row.doc.get('items'), list):\n"
+         "        doc = json.dumps({**row.doc, 'items': row.doc['items'][:10]})\n"
+         "        op.get_bind().execute(sa.text('UPDATE $t SET doc = :d WHERE id = :i'), {'d': doc, 'i': row.id})"),
+    # Rows of two tables together; a condition that is asked of the copies.
+    kept_apart("children_all_gone", "name text NOT NULL",
+               "NOT EXISTS (SELECT FROM c_$t c WHERE c.p = $t.id)",
+               "NOT EXISTS (SELECT FROM c_$t c WHERE c.p = $t.id AND c.state <> 'gone')",
+               "CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t ON DELETE CASCADE, state text NOT NULL)"),
+    kept_apart("below_itself", "name text NOT NULL, parent integer REFERENCES $t ON DELETE CASCADE",
+               "name LIKE 'arch%'", "name LIKE 'arch%'"),
+    kept_apart("a_day_later", "at timestamptz NOT NULL", "at < now() - interval '31 days'", "at < now() - interval '30 days'"),
+    kept_apart("as_long", "b bytea NOT NULL", "length(b) > 10", "length(b) >= 10"),
+    kept_apart("partners_by_case", "code text NOT NULL", "EXISTS (SELECT FROM c_$t c WHERE c.code = $t.code)",
+               "EXISTS (SELECT FROM c_$t c WHERE lower(c.code) = lower($t.code))",
+               "CREATE TABLE c_$t (id serial PRIMARY KEY, code text NOT NULL)"),
+    Case("wide_key", "a integer NOT NULL, b integer NOT NULL, UNIQUE (a, b)",
+         sql("DELETE FROM c_$t WHERE (a, b) IN (SELECT a, b FROM $t WHERE a = 4242)", "DELETE FROM $t WHERE a = 4242"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, a integer NOT NULL, b integer NOT NULL, "
+                "FOREIGN KEY (a, b) REFERENCES $t (a, b))"),
+    Case("restores_the_recent", "state text NOT NULL, at timestamptz",
+         sql("CREATE TABLE k_$t (LIKE $t)",
+             "WITH gone AS (DELETE FROM $t WHERE state = 'closed' RETURNING *) INSERT INTO k_$t SELECT * FROM gone"),
+         sql("INSERT INTO $t SELECT * FROM k_$t WHERE at > '2020-01-01'", "DROP TABLE k_$t")),
+    # An arm of an OR in a body that no row meets.
+    Case("arm_in_a_body", "state text NOT NULL, n integer NOT NULL",
+         sql("DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM $t LOOP IF r.n IS NULL OR r.n > 0 THEN "
+             "UPDATE $t SET n = n # 1 WHERE id = r.id; END IF; END LOOP; END $$"),
+         sql("UPDATE $t SET n = n # 1 WHERE n > 1 OR n = 0")),
+)  # fmt: skip
+
+SOUND = (
+    Case("in_rounds", "n integer NOT NULL", _LOOP, _BACK),
+    Case("any_one", "n integer NOT NULL",
+         sql("ALTER TABLE $t ADD m integer", "UPDATE $t SET m = (SELECT id FROM $t WHERE n IS NOT NULL LIMIT 1)"),
+         sql("ALTER TABLE $t DROP m")),
+    Case("large_key", "ext bigint NOT NULL UNIQUE", sql("UPDATE $t SET ext = ext * 100"), sql("UPDATE $t SET ext = ext / 100")),
+    Case("same_keys", "name text", sql("CREATE TABLE k_$t AS SELECT id, name FROM $t", "DROP TABLE $t"),
+         sql("CREATE TABLE $t (id serial PRIMARY KEY, name text)", "INSERT INTO $t SELECT id, name FROM k_$t",
+             "SELECT setval('$t_id_seq', (SELECT max(id) FROM $t))", "DROP TABLE k_$t")),
+    kept_apart("digits", "sku text NOT NULL", "sku ~ '^[A-Z]{2}-[0-9]+$'", "sku ~ '^[A-Z]{2}-[0-9]+$'"),
+    Case("arms_in_a_body", "state text NOT NULL, n integer NOT NULL",
+         sql("DO $$ BEGIN UPDATE $t SET n = n # 1 WHERE state = 'odd' OR n > 4000; END $$"),
+         sql("DO $$ BEGIN IF EXISTS (SELECT FROM $t) OR true THEN "
+             "UPDATE $t SET n = n # 1 WHERE state = 'odd' OR n > 4000; END IF; END $$")),
+)  # fmt: skip
