@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from airlock.database.missing_settings import missing_setting
 from airlock.records.errors import (
     AirlockError,
     ConnectionLost,
@@ -184,6 +185,9 @@ def _by_state(state: str, error: BaseException) -> AirlockError:
 
 def _configuration(error: BaseException) -> AirlockError:
     """Name what is wrong with an env.py, a URL or an installation; a class name at least."""
+    unset = next((found for cause in _chain(error) if (found := missing_setting(cause))), None)
+    if unset is not None:
+        return unset
     name, text = type(error).__name__, first_line(error)
     if isinstance(error, KeyError):
         return Usage(f"env.py misses {text}, an environment variable or setting.", then=f"set {text}")

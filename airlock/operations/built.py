@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.database import missing
+from airlock.database.missing_settings import MissingSetting
 from airlock.records.errors import AirlockError, NotExamined
 from airlock.scratch import installations
 from airlock.scratch.isolation import ChildFailed, isolated, prepare
@@ -53,6 +54,8 @@ def _build(server: ScratchServer, database: ScratchDatabase, arguments: dict[str
             (report,) = isolated("airlock.operations.built:build", arguments, scratch=database)
             if isinstance(report, Built):
                 return report
+        except MissingSetting:
+            raise
         except (AirlockError, ChildFailed) as error:
             role = missing.role(str(error))
             if role is not None and role not in made and len(made) < _MOST_ROLES:

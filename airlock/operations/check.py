@@ -11,6 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from airlock.database.missing_settings import MissingSetting
 from airlock.operations.built import built
 from airlock.operations.drill import drill
 from airlock.operations.revision.comparison import compared
@@ -224,6 +225,8 @@ class _Run:
         self.progress(name)
         try:
             return list(ask())
+        except MissingSetting:
+            raise
         except AirlockError as error:
             self.unseen.append(f"{name}: {error}")
             return []

@@ -261,7 +261,13 @@ def _child(descriptor: int) -> int:
         except BrokenPipeError:
             raise
         except BaseException as error:  # noqa: BLE001  whatever env.py raises goes to the parent, as text
-            _send(records, ("failed", (scrub(traceback.format_exc()), _gist(error))))
+            from airlock.database.missing_settings import missing_setting
+
+            unset = missing_setting(error)
+            if unset is not None:
+                _send(records, ("refused", unset))
+            else:
+                _send(records, ("failed", (scrub(traceback.format_exc()), _gist(error))))
     return 0
 
 

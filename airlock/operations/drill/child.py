@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
+from airlock.database.missing_settings import missing_setting
 from airlock.operations.drill import failures
 from airlock.operations.drill.examination import examine
 from airlock.operations.drill.json_shapes import Shapes
@@ -196,7 +197,8 @@ def _opened(
 ) -> tuple[_Place, frozenset[str]]:  # fmt: skip
     """Open the project on a database that has come so far a way; `asked` is the range, its last so many, a target's heads.
 
-    Returns the place and the revisions that are examined. Raises MissingRole, else NotExamined for what env.py raises.
+    Returns the place and the revisions that are examined. Raises MissingRole and MissingSetting, else NotExamined for what
+    env.py raises.
     """
     # Alembic would announce every step: three times each would bury the progress line.
     logging.disable(logging.INFO)
@@ -205,6 +207,9 @@ def _opened(
     try:
         return _Place.open(project, order, database, rows, made, way), examined
     except Exception as error:
+        unset = missing_setting(error)
+        if unset is not None:
+            raise unset from error
         role = failures.missing_role(error)
         if role is None:
             raise NotExamined(f"The history does not build in scratch: {failures.one_line(error)}") from error
