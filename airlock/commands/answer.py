@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from airlock.records.secrets import scrub
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 def answer(arguments: argparse.Namespace, document: dict[str, Any], lines: Iterable[str]) -> None:
@@ -33,6 +34,34 @@ def answer(arguments: argparse.Namespace, document: dict[str, Any], lines: Itera
     except BrokenPipeError:
         # The reader has had enough; the exit code is the verdict's all the same.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def made_directory(out: str) -> Path:
+    """Make the directory that `--out` names, before the work begins. Raises Usage where nothing can be written into it."""
+    directory = Path(out)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # Asked by writing: of a file system that is read-only or full, the modes say nothing.
+        with tempfile.TemporaryFile(dir=directory) as probe:
+            probe.write(b"airlock")
+    except OSError as error:
+        raise _unwritable(error) from error
+    return directory
+
+
+def write_reports(directory: Path, contents: Mapping[str, str]) -> None:
+    """Write files into the directory that `--out` names, scrubbed, over those of an earlier run. Raises Usage."""
+    try:
+        for name, text in contents.items():
+            (directory / name).write_text(scrub(text), encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> Usage:
+    return Usage(
+        f"--out cannot be written: {error.strerror}.", then="--out with a directory that can be, and has room"
+    )
 
 
 def _append(log: Path, document: dict[str, Any]) -> None:

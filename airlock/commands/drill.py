@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airlock import api
@@ -43,18 +42,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Drill in scratch, write the report, answer with its verdict."""
-    from airlock.commands.answer import answer
+    from airlock.commands.answer import answer, made_directory, write_reports
+    from airlock.records.errors import Usage
     from airlock.reports import drill as text
 
+    out = made_directory(arguments.out) if arguments.out else None
     progress = _Progress()
 
     def show(report: DrillReport) -> None:
         progress.end()
         *said, verdict = text.lines(report)
-        if arguments.out:
-            _write(Path(arguments.out), report)
-            said.append(f"report: {Path(arguments.out) / 'drill.html'}")
+        unwritten: Usage | None = None
+        if out is not None:
+            try:
+                write_reports(out, _reports(report))
+                said.append(f"report: {out / 'drill.html'}")
+            except Usage as error:
+                unwritten = error
+        # What was found out is said all the same.
         answer(arguments, text.document(report), (*said, verdict))
+        if unwritten is not None:
+            raise unwritten
 
     try:
         report = api.drill(
@@ -104,14 +112,10 @@ class _Progress:
             sys.stderr.write("\r\033[K")
 
 
-def _write(directory: Path, report: DrillReport) -> None:
-    from airlock.records.secrets import scrub
+def _reports(report: DrillReport) -> dict[str, str]:
     from airlock.reports import drill as text
     from airlock.reports.drill_page import html
     from airlock.reports.junit import junit
 
     document = json.dumps(text.document(report), indent=2, ensure_ascii=False)
-    written = {"drill.html": html(report), "junit.xml": junit(report), "drill.json": f"{document}\n"}
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, content in written.items():
-        (directory / name).write_text(scrub(content), encoding="utf-8")
+    return {"drill.html": html(report), "junit.xml": junit(report), "drill.json": f"{document}\n"}

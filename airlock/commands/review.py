@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airlock import api
@@ -11,6 +10,7 @@ from airlock.records.trace import JUDGED_FROM_ROWS
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Review in scratch, read the target's sizes where one is named, write the files, answer."""
     from importlib.metadata import version
 
-    from airlock.commands.answer import answer
+    from airlock.commands.answer import answer, made_directory, write_reports
     from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED, RevisionFailed
-    from airlock.records.secrets import scrub
     from airlock.reports.bundle import document, files
     from airlock.reports.review import lines
 
+    out = made_directory(arguments.out)
     failed: RevisionFailed | None = None
     try:
         made = api.review(
@@ -50,12 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
         if error.reviewed is None:
             raise
         failed, made = error, error.reviewed
-    out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
     _clear(out)
     contents = files(made, version=version("airlock"), prefix=_prefix(arguments.config))
-    for name, text in contents.items():
-        (out / name).write_text(scrub(text), encoding="utf-8")
+    write_reports(out, contents)
     answer(arguments, document(made), lines(made, out, len(contents)))
     if failed is not None:
         raise failed
