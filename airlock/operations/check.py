@@ -23,6 +23,7 @@ from airlock.records.drill import PROVED, REFUSED
 from airlock.records.errors import AirlockError, RevisionFailed, Usage
 from airlock.scratch.isolation import isolated, prepare
 from airlock.scratch.loading import opened
+from airlock.scratch.spare_servers import serving_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,7 +73,7 @@ def check(
         asked = [one for one in asked if one[0] == "models"]
     if len(project.heads) <= 1 or not settings.rules["heads"]:
         # Two cores: the trace and the drill wait for their servers most of the time.
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        with serving_on(), concurrent.futures.ThreadPoolExecutor(2) as pool:
             waiting = [pool.submit(run.part, name, ask) for name, ask in asked]
             for one in waiting:
                 faults += one.result()

@@ -23,6 +23,7 @@ from airlock.records.secrets import remember, scrub
 from airlock.scratch import embedded
 from airlock.scratch.extensions import allow_extensions
 from airlock.scratch.redirect import ask, spelled
+from airlock.scratch.spare_servers import lent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,9 +159,11 @@ def scratch_server(spec: str = "embedded", like_major: int | None = None) -> Ite
     role may create databases. Raises NotExamined where the server cannot be had, Usage for another word.
     """
     if spec == "embedded" or spec.startswith("embedded:"):
-        identity = Identity(setting=secrets.token_hex(16))
-        major = _embedded_major(spec, like_major)
-        with embedded.scratch_cluster(major, identity=identity.setting) as cluster:
+        with lent(_embedded_major(spec, like_major)) as spare:
+            identity, cluster = Identity(setting=spare.name), spare.cluster
+            if not spare.fresh:
+                _let_extensions_be_created(cluster.url(), identity)
+                spare.fresh = spare.look()
             with _owned(cluster.url(), "embedded", identity, cluster.listening_url) as server:
                 yield server
     elif spec == "container":
@@ -213,10 +216,8 @@ def _owned(
         if may_create_roles:
             cursor.execute(f"CREATE ROLE {quoted(owner)} LOGIN PASSWORD {literal(password)}")
             cursor.execute(f"GRANT {quoted(owner)} TO CURRENT_USER")
-    if kind in _THROWAWAY:
-        # Every scratch database is a copy of this one.
-        with _administering(_at(admin_url, "template1"), identity) as cursor:
-            allow_extensions(cursor)
+    if kind == "container":
+        _let_extensions_be_created(admin_url, identity)
     if not may_create_roles:
         url = make_url(admin_url)
         own = (str(url.username), url.password)
@@ -233,6 +234,12 @@ def _owned(
                 cursor.execute(f"DROP ROLE {quoted(owner)}")
             except client.Error:
                 cursor.execute(f"ALTER ROLE {quoted(owner)} NOLOGIN")
+
+
+def _let_extensions_be_created(admin_url: str, identity: Identity) -> None:
+    # Every scratch database is a copy of this one.
+    with _administering(_at(admin_url, "template1"), identity) as cursor:
+        allow_extensions(cursor)
 
 
 @contextlib.contextmanager

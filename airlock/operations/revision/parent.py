@@ -20,6 +20,7 @@ from airlock.records.errors import AirlockError, HistoryFault, NotExamined
 from airlock.records.revision import Likely, Proof, Remark, Revised, WrittenRevision
 from airlock.scratch.isolation import ChildFailed, isolated
 from airlock.scratch.loading import opened
+from airlock.scratch.spare_servers import serving_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +63,7 @@ def revise(
             f"The history has {len(heads)} heads: {', '.join(heads)}.", standing="Nothing was written.",
             then=f'alembic merge -m "Merge" {" ".join(heads)}',
         )  # fmt: skip
-    with undone_unless_sound(project, keep=keep) as judge:
+    with undone_unless_sound(project, keep=keep) as judge, serving_on():
         return judge(
             _revised(
                 config,

@@ -24,6 +24,7 @@ from airlock.records.errors import NotExamined, Refused
 from airlock.records.revision import Remark, Revised
 from airlock.scratch.isolation import isolated
 from airlock.scratch.loading import opened
+from airlock.scratch.spare_servers import serving_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -71,7 +72,7 @@ def write_safer(
     step, version = _traced(config, facts, low, scratch, rows, x_arguments)
     if not any(one.dangerous for one in step.statements):
         return Revised(version, (), instead_of=facts.revision)
-    with parent.undone_unless_sound(project, keep=keep) as judge:
+    with parent.undone_unless_sound(project, keep=keep) as judge, serving_on():
         progress("planning")
         below = (*facts.down_revisions, *facts.depends_on)
         with built(config, x_arguments, below, scratch=scratch, like_major=None) as (
