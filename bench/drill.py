@@ -99,7 +99,9 @@ def measure_wide(tables: int) -> None:
         up = [line for number in range(width) for line in (TABLE.format(number), *_indexes(number))]
         down = [f"DROP TABLE w{number}" for number in range(width)]
         with tempfile.TemporaryDirectory() as name:
-            below = Revision("r0", *("\n".join(f'op.execute("{it}")' for it in ways) for ways in (up, down)))
+            below = Revision(
+                "r0", *("\n".join(f'op.execute("{it}")' for it in ways) or "pass" for ways in (up, down))
+            )
             added = Revision(
                 "r1", 'op.execute("CREATE TABLE added (id int)")', 'op.execute("DROP TABLE added")'
             )

@@ -2,6 +2,7 @@
 
     python -m bench.upgrade            head, 300 revisions, waiting runners
     python -m bench.upgrade kinds 100  so many revisions through each kind of env.py, as it is
+    python -m bench.upgrade scale 100 1000 10000    so many revisions from empty, each: what one costs
 
 At head: whole processes, because imports are most of it. From empty: 300 revisions, against Alembic with
 transaction_per_migration=True. Waiting: what eight runners that wait for the lease ask of the server. Kinds: each env.py
@@ -25,8 +26,10 @@ import psycopg2
 
 import airlock
 from airlock.scratch import embedded
+from bench import processes
 
 ROUNDS, BIG_ROUNDS, REVISIONS = 9, 3, 300
+_SHORT = 1_000
 ENV = """\
 import os
 
@@ -135,6 +138,25 @@ def kinds(cluster: embedded.Cluster, revisions: int) -> None:
                   f" processor {our_cpu:.2f} and {bare_cpu:.2f} s, ratio {our_cpu / bare_cpu:.2f}", flush=True)  # fmt: skip
 
 
+def scale(cluster: embedded.Cluster, lengths: list[int]) -> None:
+    """Take turns at empty databases for each length, one turn where it is long; print the client's processor time."""
+    for length in lengths:
+        found: dict[str, list[processes.Spent]] = {"bare": [], "airlock": []}
+        with tempfile.TemporaryDirectory() as directory:
+            ini = write(Path(directory), length)
+            for turn in range(BIG_ROUNDS if length <= _SHORT else 1):
+                for name, command in commands(ini).items():
+                    database = f"scale_{length}_{name}_{turn}"
+                    run(cluster.url(), f"CREATE DATABASE {database}")
+                    url = cluster.url(database)
+                    found[name].append(processes.spent(command, Path(directory), DATABASE_URL=url))
+        bare, ours = processes.median(found["bare"]), processes.median(found["airlock"])
+        print(f"{length:>6,} revisions: airlock {ours.processor:.2f} s, alembic {bare.processor:.2f} s of processor time, "
+              f"ratio {ours.processor / bare.processor:.2f}; {ours.processor / length * 1000:.2f} and "
+              f"{bare.processor / length * 1000:.2f} ms a revision, {ours.largest_mb:.0f} and {bare.largest_mb:.0f} MB",
+              flush=True)  # fmt: skip
+
+
 def timed(command: list[str], url: str) -> float:
     """Run a command and return its seconds."""
     since = time.perf_counter()
@@ -217,6 +239,10 @@ def main() -> None:
     if sys.argv[1:2] == ["kinds"]:
         with embedded.scratch_cluster(max(embedded.available())) as cluster:
             kinds(cluster, int(sys.argv[2]) if len(sys.argv) > 2 else REVISIONS)
+        return
+    if sys.argv[1:2] == ["scale"]:
+        with embedded.scratch_cluster(max(embedded.available())) as cluster:
+            scale(cluster, [int(one) for one in sys.argv[2:]] or [100, REVISIONS, 1_000])
         return
     with tempfile.TemporaryDirectory() as small, tempfile.TemporaryDirectory() as big:
         with embedded.scratch_cluster(max(embedded.available())) as cluster:
