@@ -13,6 +13,13 @@ _ROLE_OF_BLOCK = re.compile(
 _EXTENSION = re.compile(
     r'extension "([^"]+)" is not available|could not open extension control file ".*/([^/"]+)\.control"'
 )
+# What extensions that hook into the server say where their library was not loaded at its start, or for another database.
+_PRELOADED = re.compile(
+    r"must be preloaded|(?:must|only) be loaded via.* shared_preload_libraries|can only create extension in database"
+)
+# pg_cron reads one of its settings before it says so.
+_SETTING = re.compile(r'unrecognized configuration parameter "\w+\.\w+"')
+_CREATED = re.compile(r'CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"([^"]+)"|(\w+))', re.IGNORECASE)
 _SCHEMA = re.compile(r'schema "((?:[^"]|"")+)" does not exist')
 _TYPE = re.compile(r'type "((?:[^"]|"")+)" does not exist')
 
@@ -33,6 +40,15 @@ def extension(text: str) -> str | None:
     """Name the extension whose files a server lacks."""
     found = _EXTENSION.search(text)
     return found[1] or found[2] if found else None
+
+
+def preloaded(text: str, statement: str) -> str | None:
+    """Name the extension that a statement creates, and that a server has to load at its start; empty where none is named."""
+    created = _CREATED.search(statement)
+    name = (created[1] or created[2]) if created else ""
+    if _PRELOADED.search(text) or (name and _SETTING.search(text)):
+        return name
+    return None
 
 
 def schema(text: str) -> str | None:

@@ -85,7 +85,11 @@ def missing_role(error: BaseException) -> str | None:
 
 def lacks_extension(error: BaseException) -> bool:
     """Tell whether the scratch server lacks an extension's files."""
-    return missing.extension(str(origin(error))) is not None
+    return missing.extension(str(origin(error))) is not None or _preloaded(error) is not None
+
+
+def _preloaded(error: BaseException) -> str | None:
+    return missing.preloaded(str(origin(error)), str(getattr(error, "statement", None) or ""))
 
 
 def beyond_scratch(error: BaseException) -> str | None:
@@ -93,6 +97,12 @@ def beyond_scratch(error: BaseException) -> str | None:
     extension = missing.extension(str(origin(error)))
     if extension:
         return f"the extension {extension} is not on the scratch server; try {installations.line(extension)}"
+    preloaded = _preloaded(error)
+    if preloaded is not None:
+        which = f"the extension {preloaded}" if preloaded else "an extension"
+        return (
+            f"{which} wants a server that loads it at its start (shared_preload_libraries): {one_line(error)}"
+        )
     if sqlstate(error) == "42501":
         return f"{one_line(error)}: the drill runs as an ordinary owner; try --scratch with the URL of a server like the target"
     return None

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # Undefined table, column, object (type, role, operator class), function, schema, foreign key's table.
 _MISSING = frozenset({"42P01", "42703", "42704", "42883", "3F000", "42P10"})
-# What an extension brings is named by its own names: types and operator classes, functions and operators.
-_OF_EXTENSIONS = frozenset({"42704", "42883"})
+# What an extension brings is named by its own names: types and operator classes, functions and operators, schemas.
+_OF_EXTENSIONS = frozenset({"42704", "42883", "3F000"})
 _NAMES = re.compile(r'"([^"]+)"|\b([A-Za-z_][\w.]*)\(')
 # What SQLAlchemy and Alembic's batch say of an object that they look up before the server is asked.
 _LOOKED_UP = re.compile(r"(?<![\w'])'([^']+)'|^([\w.]+)$")

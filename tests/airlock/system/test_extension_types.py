@@ -164,6 +164,9 @@ def test_types_of_no_table_are_tried(tmp_path: Path) -> None:
         ),
         Revision("beyond", 'op.execute("CREATE TABLE acl (id int, a aclitem NOT NULL)")', 'op.execute("DROP TABLE acl")'),
         Revision("after", 'op.execute("ALTER TABLE acl ADD n int")', 'op.execute("ALTER TABLE acl DROP n")'),
+        # The wheel is built without libxml.
+        Revision("markup", 'op.execute("CREATE TABLE page (id int, x xml)")', 'op.execute("DROP TABLE page")'),
+        Revision("marked", 'op.execute("ALTER TABLE page ADD n int")', 'op.execute("ALTER TABLE page DROP n")'),
     ]  # fmt: skip
     ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
     proofs = {proof.revision: proof for proof in airlock.drill(ini, scratch="embedded:18").revisions}
@@ -172,6 +175,10 @@ def test_types_of_no_table_are_tried(tmp_path: Path) -> None:
     }  # fmt: skip
     assert len(proofs["loses"].differences) == len(types)
     assert "a aclitem" in proofs["after"].reason
+    assert (proofs["marked"].verdict, proofs["marked"].reason) == (
+        "not examined",
+        "public.page could not be filled: unsupported XML feature",
+    )
 
 
 @pytest.mark.skipif(
@@ -322,3 +329,24 @@ def test_rows_in_an_extensions_own_tables_are_seen(tmp_path: Path) -> None:
     assert [one.object for one in edits.differences] == [
         "spatial_ref_sys (brought by the extension postgis).row"
     ]
+
+
+CRON = SYSTEM and Path(f"/usr/share/postgresql/{SYSTEM[-1]}/extension/pg_cron.control").exists()
+
+
+@pytest.mark.skipif(not CRON, reason="needs Debian's PostgreSQL with pg_cron")
+def test_an_extension_that_the_server_has_to_load_at_its_start(tmp_path: Path) -> None:
+    """Its creation and what calls it are not examined, for that reason, and not refused; what is beside them is proved."""
+    revisions = [
+        Revision("create", 'op.execute("CREATE EXTENSION pg_cron")', 'op.execute("DROP EXTENSION pg_cron")'),
+        Revision(
+            "schedules", "op.execute(\"SELECT cron.schedule('nightly', '0 3 * * *', 'VACUUM')\")",
+            "op.execute(\"SELECT cron.unschedule('nightly')\")",
+        ),
+        Revision("beside", 'op.execute("CREATE TABLE t (id int)")', 'op.execute("DROP TABLE t")'),
+    ]  # fmt: skip
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    create, schedules, beside = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}").revisions
+    assert (create.verdict, schedules.verdict, beside.verdict) == ("not examined", "not examined", "proved")
+    said = "the extension pg_cron wants a server that loads it at its start (shared_preload_libraries)"
+    assert said in create.reason and said in schedules.reason
