@@ -38,7 +38,12 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
     other = [live_ for live_, wanted_ in both if live_.partition_key != wanted_.partition_key]
     both = [pair for pair in both if pair[0] not in other]
     parts: list[Part] = [*map(_new_schema, sides.missing), *standalone.changes(sides)]
-    remarks: list[Remark] = [*held, *map(_partitioned_otherwise, other), *standalone.remarks(letting_go)]
+    remarks: list[Remark] = [
+        *held,
+        *map(_inherits, sides.heirs),
+        *map(_partitioned_otherwise, other),
+        *standalone.remarks(letting_go),
+    ]
     likely = [*_likely_tables(gone, made), *enums.likely(sides)]
     turning_enums, types, why = columns.remade(sides)
     parts += types
@@ -200,6 +205,13 @@ def _table_remarks(live: Table, wanted: Table) -> Iterator[Remark]:
             f"the models want it {how.get(wanted.persistence)}, it is {how.get(live.persistence)}:"
             " the change rewrites the table under ACCESS EXCLUSIVE; write it by hand",
         )
+
+
+def _inherits(label: str) -> Remark:
+    return Remark(
+        label,
+        "in the models it inherits from another table: it is neither made nor compared; write it by hand",
+    )
 
 
 def _partitioned_otherwise(live: Table) -> Remark:

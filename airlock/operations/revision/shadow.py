@@ -18,6 +18,7 @@ from alembic.operations import Operations
 from sqlalchemy.dialects.postgresql import DOMAIN
 
 from airlock.catalogue import structure
+from airlock.catalogue.fingerprint.model import plain
 from airlock.catalogue.structure import Structure, Table, quoted
 from airlock.database import missing
 from airlock.operations.revision import borrowed_types, sources
@@ -45,6 +46,8 @@ class Sides:
     real: Mapping[str, str]
     missing: tuple[str, ...] = ()
     types: Mapping[tuple[str, str], ModelType] = dataclasses.field(default_factory=dict)
+    # Tables of the models that inherit from others: they are left out of both sides.
+    heirs: tuple[str, ...] = ()
 
     def probe(self, table: Table, *clauses: str, also: Sequence[str] = ()) -> Probe:
         """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
@@ -147,12 +150,17 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
         live = structure.read(connection, {name: key for key, name in real.items()}, default)
         wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()}, default)
         wanted = sources.given(wanted, metadatas, connection.dialect, default)
+        heirs = {(table.schema or "", table.name) for table in _inheriting(metadatas)}
+        wanted = dataclasses.replace(
+            wanted, tables={key: one for key, one in wanted.tables.items() if key not in heirs}
+        )
         live, wanted = _filtered(autogen, context, metadatas, live, wanted, default)
         there = set(run(connection, "SELECT nspname FROM pg_namespace").scalars())
         used = {schema for schema, _ in wanted.tables} | {"", *apart}
         missing = tuple(sorted(name for key, name in real.items() if key in used and name not in there))
         types = model_types(context, metadatas, wanted, default)
-        yield Sides(connection, live, wanted, shadows, real, missing, types)
+        labels = tuple(sorted(f"{plain(schema or default)}.{plain(name)}" for schema, name in heirs))
+        yield Sides(connection, live, wanted, shadows, real, missing, types, labels)
 
 
 def _others(connection: sa.Connection, autogen: AutogenContext, context: MigrationContext) -> Iterator[str]:
@@ -177,7 +185,7 @@ def _create(
     try:
         for _ in range(borrowed_types.MOST):
             try:
-                with connection.begin_nested(), _not_concurrently(metadatas):
+                with connection.begin_nested(), _not_concurrently(metadatas), _not_inheriting(metadatas):
                     for metadata in metadatas:
                         metadata.create_all(connection, checkfirst=False)
             except sa.exc.DBAPIError as error:
@@ -206,6 +214,28 @@ def _not_concurrently(metadatas: Sequence[sa.MetaData]) -> Iterator[None]:
     finally:
         for one in options:
             one["concurrently"] = True
+
+
+@contextlib.contextmanager
+def _not_inheriting(metadatas: Sequence[sa.MetaData]) -> Iterator[None]:
+    """Let tables that inherit be made by themselves: the one above may be in the models only, and they are left out after."""
+    options: list[Any] = [table.dialect_options["postgresql"] for table in _inheriting(metadatas)]
+    above = [one["inherits"] for one in options]
+    for one in options:
+        one["inherits"] = None
+    try:
+        yield
+    finally:
+        for one, name in zip(options, above, strict=True):
+            one["inherits"] = name
+
+
+def _inheriting(metadatas: Sequence[sa.MetaData]) -> list[sa.Table]:
+    """List the tables whose model says `postgresql_inherits`."""
+    return [
+        table for metadata in metadatas for table in metadata.tables.values()
+        if table.dialect_options["postgresql"].get("inherits")
+    ]  # fmt: skip
 
 
 def _borrowed(connection: sa.Connection, text: str, real: Mapping[str, str]) -> str | None:
