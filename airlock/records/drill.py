@@ -40,7 +40,8 @@ class Tried:
 class Condition:
     """What a proof holds for: as long as `sql` counts no row on the target; `why` says which rows those are.
 
-    `tried` is what became of the step in scratch, both ways; where it was not tried, `not_tried` says why.
+    `tried` is what became of the step in scratch, both ways; where it was not tried, `not_tried` says why. The query is
+    asked above the upgrade; `before_upgrade` that it is asked below it, where the values still are what they were.
     """
 
     object: str
@@ -48,6 +49,7 @@ class Condition:
     sql: str
     tried: Tried | None = None
     not_tried: str = ""
+    before_upgrade: bool = False
 
 
 @dataclass(frozen=True, order=True, slots=True)

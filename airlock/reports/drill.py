@@ -73,7 +73,8 @@ def _condition(one: Condition) -> dict[str, Any]:
             "said": known.said,
         }
     return {
-        "object": one.object, "why": one.why, "sql": one.sql, "tried": tried, "not_tried": one.not_tried or None
+        "object": one.object, "why": one.why, "sql": one.sql, "tried": tried, "not_tried": one.not_tried or None,
+        "asked": asked(one),
     }  # fmt: skip
 
 
@@ -203,7 +204,8 @@ def details(proof: RevisionProof) -> Iterator[str]:
     for kept in proof.kept:
         yield f"kept: {kept.object} ({kept.sentence})"
     for condition in proof.conditions:
-        yield f"{holds(proof)} while this counts no row of {condition.object} ({condition.why}): {condition.sql}"
+        when = f", {asked(condition)}," if condition.before_upgrade else ""
+        yield f"{holds(proof)} while this{when} counts no row of {condition.object} ({condition.why}): {condition.sql}"
         yield trial(condition)
     for loss in proof.losses:
         yield f"lost: {loss.object}, {count(loss.rows, 'row')} written meanwhile ({loss.why})"
@@ -223,6 +225,11 @@ def details(proof: RevisionProof) -> Iterator[str]:
 def holds(proof: RevisionProof) -> str:
     """Say what rests on the conditions of a revision: the proof, or no more than that the way down can be taken."""
     return "proved" if proof.verdict == PROVED else "beside that, it goes down only"
+
+
+def asked(condition: Condition) -> str:
+    """Say when a condition's query is asked."""
+    return "before the upgrade" if condition.before_upgrade else "before the downgrade"
 
 
 def trial(condition: Condition) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from airlock.records.drill import IRREVERSIBLE, NOT_EXAMINED, PROVED, REFUSED
 from airlock.reports.drill import (
     WORTH_SAYING,
+    asked,
     difference,
     grounds,
     headline,
@@ -185,9 +186,9 @@ def _revision(proof: RevisionProof) -> Iterator[Safe]:
     if proof.conditions:
         yield tag("h3", f"{holds(proof).capitalize()} while these count no row")
         yield table(
-            ["object", "rows that must not be there", "query", "tried"],
+            ["object", "rows that must not be there", "asked", "query", "tried"],
             [
-                [it.object, it.why, tag("code", it.sql), trial(it).removeprefix("tried: ")]
+                [it.object, it.why, asked(it), tag("code", it.sql), trial(it).removeprefix("tried: ")]
                 for it in proof.conditions
             ],
         )

@@ -107,6 +107,36 @@ def meet(
     return tuple(changed)
 
 
+def copy_documents(ledger: Ledger, demand: Demand, written: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """Give all rows that were written the document of one that was not, where one holds the refused value in a document.
+
+    Commits. `written` are keys by table. Returns the columns that were changed: none where nothing could be.
+    """
+    if not demand.value:
+        return ()
+    changed = []
+    for table in ledger.tables([name for name, keys in written.items() if keys]):
+        for column in table.columns:
+            if column.type not in _JSON or not table.key:
+                continue
+            name, key = quoted(column.name), key_sql(table.key)
+            statement = (
+                f"UPDATE {table.sql} SET {name} = (SELECT {name} FROM {table.sql} WHERE NOT {key} = ANY (%s) "
+                f"AND {name} IS NOT NULL AND position(%s IN {name}::text) = 0 LIMIT 1) "
+                f"WHERE {key} = ANY (%s) AND EXISTS (SELECT FROM {table.sql} WHERE {key} = ANY (%s) "
+                f"AND position(%s IN {name}::text) > 0)"
+            )
+            keys = list(written[table.label])
+            try:
+                with ledger.writing.cursor() as cursor:
+                    cursor.execute(statement, (keys, demand.value, keys, keys, demand.value))
+                    if cursor.rowcount:
+                        changed.append(f"{table.label}.{column.name}")
+            except client.Error:
+                continue
+    return tuple(changed)
+
+
 def _suspects(ledger: Ledger, table: Table, demand: Demand, source: str) -> Iterator[Column]:
     wants_json = demand.type.startswith((_OBJECT, _ARRAY))
     key = demand.type.partition(" with ")[2] if wants_json else ""

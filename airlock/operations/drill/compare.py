@@ -58,6 +58,8 @@ def values(
         if now is None or now is then or table in blurred:
             continue
         others = {(key, column) for name, key, column in changed_by_others if name == table}
+        # What is computed of a value is another one where that is.
+        others |= {(key, column) for key, _ in others for column in _generated(before, table, then.columns)}
         for one in samples.compare(then, now, table, changed_by_others=others):
             difference = _in_words(one, then)
             if comparisons.lets(one) and (
@@ -65,6 +67,12 @@ def values(
             ):
                 found.append(difference)
     return found
+
+
+def _generated(state: State, table: str, columns: Iterable[str]) -> list[str]:
+    known = state.catalogue.objects
+    found = {name: known.get(f"{table}.{plain(name)}") for name in columns}
+    return [name for name, one in found.items() if one is not None and "generated" in one.attributes]
 
 
 def rows_more(

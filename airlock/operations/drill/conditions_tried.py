@@ -222,6 +222,13 @@ def _settings(item: Item, table: Table, columns: list[Column]) -> Iterator[dict[
 
 def _values(item: Item, column: Column) -> Iterator[str]:
     if column.category == "S":
+        if "::" in item.condition:
+            # Another spelling of what the type below reads as the same.
+            yield from (
+                f"' ' || {quoted(column.name)}",
+                f"upper({quoted(column.name)})",
+                f"{quoted(column.name)} || ' '",
+            )
         yield f"repeat('x', {min(column.length or 300, 300)})"
     found = values_for(column, "airlock")
     if found is not None:

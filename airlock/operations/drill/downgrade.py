@@ -14,6 +14,7 @@ from airlock.operations.drill import (
     freedoms,
     interim_writes,
     rare_rows,
+    spelled_back,
     trigger_rows,
 )
 from airlock.operations.drill.missing_objects import needs
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import State
     from airlock.operations.drill.subject import Subject
     from airlock.records.difference import Difference
-    from airlock.records.drill import Loss
+    from airlock.records.drill import Condition, Loss
 
     # Keys of rows by how sure it is that such rows were there before, and by table.
     Unsure = Mapping[str, Mapping[str, Collection[str]]]
@@ -51,7 +52,7 @@ class Upgraded:
 class Way:
     """One way up and down again: the downgrade's step and the state `below` it, both None where it could not be taken.
 
-    `narrows` says which rows would stand in its way, or be lost.
+    `narrows` says which rows would stand in its way, or be lost; `conditions` which values must not be there before it.
     `left_out` are the rows whose loss is told and not held against the revision.
     """
 
@@ -62,6 +63,7 @@ class Way:
     losses: tuple[Loss, ...] = ()
     narrows: tuple[Item, ...] = ()
     left_out: Unsure = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
 
     def taken(self) -> tuple[StepTaken, ...]:
         """Give the steps that were taken."""
@@ -94,10 +96,16 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     if step is None:
         return Way(up, outcome=noted(lessons).then(no_way_down(subject, error)))
     narrows: tuple[Item, ...] = ()
+    below = subject.ledger.read(written.state, step.touched, before)
+    spelled = spelled_back.SpelledBack()
     if over is not None:
         under = snapshot.take(subject.ledger.reading)
         narrows = freedoms.narrows(subject.facts.revision, over, under)
-    below = subject.ledger.read(written.state, step.touched, before)
+        spelled = spelled_back.spelled_back(
+            subject.ledger, (up.step, step), (before, below), (over, under), written.changed
+        )
+        written = replace(written, changed=frozenset({*written.changed, *spelled.values}))
+        up = replace(up, written=written)
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
     values, judged, left_out = _values(subject, before, below, written, unsure or {})
@@ -121,7 +129,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
         *_unfilled(subject, (up.step, step), before, after, below),
     )
     losses = interim_writes.losses(written, below)
-    return Way(up, step, below, outcome, losses, narrows, left_out)
+    return Way(up, step, below, outcome, losses, narrows, left_out, spelled.conditions)
 
 
 def no_way_down(subject: Subject, error: Exception) -> Outcome:
@@ -165,7 +173,7 @@ def _rewritten(
     names = {name for name, keys in written.written.items() if keys}
     changed = cast_demands.meet(
         subject.ledger, demand, names, subject.facts.path.read_text(), written.written
-    )
+    ) or cast_demands.copy_documents(subject.ledger, demand, written.written)
     if not changed:
         return None
     return replace(written, state=subject.ledger.read(written.state, names)), tuple(changed)

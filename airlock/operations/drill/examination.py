@@ -119,7 +119,10 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
     now = ledger.read() if way.below is None else again.above
     counting = way if way.narrows else first
     refused = outcome.verdict == REFUSED or bool(outcome.differences)
-    conditions = conditions_tried.try_out(subject, counting, None if refused else again.above)
+    conditions = (
+        *dict.fromkeys((*first.conditions, *way.conditions)),
+        *conditions_tried.try_out(subject, counting, None if refused else again.above),
+    )
     start = next_start.Start(begin, fit=False)
     whole = outcome.verdict is None and not outcome.differences and not (options.traffic or options.crash)
     down_again = second_downgrade.SecondDowngrade()

@@ -70,9 +70,9 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     python = python_constants(subject.facts.path.read_text())
     guards = ""
     sure = named(up, down)
-    for fitting in (None, later):
+    for fitting, childless in ((None, True), (later, True), (later, False)):
         made = rows_of_statements.seek(
-            subject.ledger, (*up, *down), tables, python, subject.turn, sure, fitting
+            subject.ledger, (*up, *down), tables, python, subject.turn, sure, fitting, childless=childless
         )
         if not made.count:
             continue

@@ -7,6 +7,7 @@ way down, and every comparison agrees. Statements are seen where they pass the d
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import sysconfig
 import time
@@ -41,6 +42,7 @@ _QUIET = frozenset({
     "SET", "RESET", "SHOW", "BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "ALTER", "DROP", "COMMENT",
     "GRANT", "REVOKE", "LOCK", "ANALYZE", "VACUUM", "REINDEX",
 })  # fmt: skip
+_RETYPES = re.compile(r"\bALTER\b.*\bTYPE\b", re.IGNORECASE | re.DOTALL)
 _NOT_THE_PROJECT = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")})
 _AIRLOCK = str(Path(__file__).parents[2])
 
@@ -83,6 +85,8 @@ class Reach:
         self._functions = Functions()
         self._below: Columns = frozenset()
         self._sought: dict[str, DataStatement] = {}
+        # Statements that change the type of a column, as sent.
+        self.retypings: list[str] = []
         # What looking has cost the step, in milliseconds.
         self.spent_ms = 0.0
         self._undo = contextlib.ExitStack()
@@ -94,7 +98,7 @@ class Reach:
         self._path, self._seen, self.active, self._busy = path, {}, True, False
         self._told.clear()
         self._functions.forget()
-        self._sought = {}
+        self._sought, self.retypings = {}, []
         self.spent_ms = 0.0
         self._lines = self._undo.enter_context(unreached_writes.lines_of(path))
 
@@ -122,6 +126,8 @@ class Reach:
         del line
         if not self.active or self._busy:
             return None
+        if _RETYPES.search(sql):
+            self.retypings.append(sql)
         if command(sql) in _QUIET and not functions_called.converts(sql):
             if functions_called.defines(sql):
                 self._functions.forget()

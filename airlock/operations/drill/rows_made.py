@@ -298,8 +298,10 @@ def insert(
     place = number % 5 if offset is None else offset
     key = key_sql(table.key) if table.key else "''"
     fresh = samples.fresh_values(table)
-    if fresh is None:
+    linked = _free_partner(cursor, table, values) if fresh is None else {}
+    if linked is None:
         return None
+    fresh = fresh or {}
     names = [
         column.name for column in table.columns if not (_is_handed_out(column) and column.name not in fresh)
     ]
@@ -307,6 +309,8 @@ def insert(
     spelled = {
         name: values[name]
         if name in values and name not in same
+        else linked[name]
+        if name in linked
         else fresh[name].at(f"({number})")
         if name in fresh
         else f"o.{quoted(name)}"
@@ -348,3 +352,25 @@ def insert(
 
     row = client.in_savepoint(cursor, send)
     return (str(row[0]), str(row[1])) if row else None
+
+
+def _free_partner(cursor: Any, table: Table, values: Mapping[str, str]) -> dict[str, str] | None:
+    """Choose a partner for a row whose key is made of references alone, which no row of the same others has.
+
+    None where the table has another key beside it, or `values` decide the whole key.
+    """
+    referring = {key.columns[0]: key for key in table.foreign_keys if len(key.columns) == 1}
+    columns = table.uniques[0].columns
+    free = next((name for name in reversed(columns) if name not in values), None)
+    if len(table.uniques) > 1 or free is None or not set(columns) <= referring.keys():
+        return None
+    key = referring[free]
+    cursor.execute(f"SELECT {key.target}::regclass::text")
+    there = quoted(key.target_columns[0])
+    same = "".join(
+        f" AND y.{quoted(name)} = {values.get(name, f'o.{quoted(name)}')}" for name in columns if name != free
+    )
+    return {
+        free: f"(SELECT r.{there} FROM {cursor.fetchone()[0]} AS r WHERE NOT EXISTS (SELECT FROM {table.sql} AS y "
+        f"WHERE y.{quoted(free)} = r.{there}{same}) ORDER BY 1 LIMIT 1)"
+    }

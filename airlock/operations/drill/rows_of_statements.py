@@ -17,7 +17,7 @@ from airlock.operations.drill import rows_below
 from airlock.operations.drill.constants_of_statements import CERTAIN
 from airlock.operations.drill.constants_read import constants
 from airlock.operations.drill.rows_chosen import at_places, is_called
-from airlock.operations.drill.rows_made import MOST_KEPT, made, tables_of
+from airlock.operations.drill.rows_made import MOST_KEPT, Row, insert, made, tables_of
 from airlock.recorder import row_changes as reading
 from airlock.recorder.branches import Branch
 from airlock.samples.constants import Constants
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from airlock.operations.drill.constants_of_statements import Named
-    from airlock.operations.drill.rows_made import Row
     from airlock.operations.drill.state import Ledger
     from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
@@ -91,6 +90,13 @@ def _bare(name: str) -> str:
     return name.rpartition(".")[2].strip('"').lower()
 
 
+def _is_parent_written(table: Table, data: DataStatement, known: Collection[Table]) -> bool:
+    """Tell whether a data statement writes rows that rows of another table refer to."""
+    return is_called(table, data.relation.lower()) and any(
+        key.target == table.oid for one in known if one is not table for key in one.foreign_keys
+    )
+
+
 @dataclass(slots=True)
 class Sought:
     """Rows that were made, by table: where they stand; and the keys of those that need not have been there before."""
@@ -132,10 +138,12 @@ def seek(
     later: Mapping[str, Table] | None = None,
     *,
     beside: bool = True,
+    childless: bool = True,
 ) -> Sought:
     """Make rows for some data statements in tables among `names`; `sure` tells how surely a row may hold a constant.
 
-    Also in tables that an act only reads, where `beside` says so: their rows may change what becomes of others.
+    Also in tables that an act only reads, where `beside` says so: their rows may change what becomes of others; `childless`
+    has rows made that no other refers to.
 
     `later`, where given, is what those tables demand after the upgrade: of the rows only those stay that fit it and that a
     condition tells apart. `more` are constants that the revision compares rows with in Python. Commits.
@@ -161,6 +169,10 @@ def seek(
                     )
                     most = MOST_KEPT if later is None else 0
                     rows = made(cursor, table, data, python, number, most, sure, known.values())
+                    if not rows and childless and _is_parent_written(table, data, known.values()):
+                        # Of a total that is counted from children there is none where there is no child.
+                        alone = insert(cursor, table, {}, next(number))
+                        rows = [Row(*alone, CERTAIN)] if alone is not None else []
                     for row in rows:
                         sought.add(table, row)
                     if data.kind == reading.DELETE and table.name.lower() == data.relation.lower():

@@ -1,6 +1,7 @@
 """Other spellings of texts that a step reads as another type: '007' is 7, and 7 is no '007' when the way goes down again.
 
-A number that loses its zeros is a fault. Where only the spelling of a date or a UUID is another one, nothing is proved.
+A number that loses its zeros is a fault. Where only the spelling of a date or a UUID is another one, a proof holds while no
+value is spelled so.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import Ledger
 
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
-_ANY = ("' ' || v", "upper(v)", "v || ' '")
+# What some type reads as it reads `v`: asked of the server, whose answer decides. A mask that is all of an address (inet),
+# another mark between bytes (macaddr), the base of digits (bit, bytea), the short form of a truth value.
+_ANY = (
+    "' ' || v", "upper(v)", "v || ' '", "replace(v, '/32', '')", "replace(v, '/128', '')", "replace(v, ':', '-')", "'b' || v",
+    "replace(upper(v), 'X', 'x')", "left(v, 1)", "replace(v, ',', ', ')", "replace(v, '.', '. ')",
+)  # fmt: skip
 _OF_NUMBERS = "'0' || v"
 
 

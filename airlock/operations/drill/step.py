@@ -60,7 +60,10 @@ _MARKED = "SELECT current_setting('airlock.step', true)"
 
 @dataclass(slots=True)
 class StepTaken:
-    """What one step did: how long, what it locked at its end; `touched` None where it left its transaction."""
+    """What one step did: how long, what it locked at its end; `touched` None where it left its transaction.
+
+    `retypings` are the statements that changed the type of a column, as they were sent.
+    """
 
     ms: float = 0.0
     touched: frozenset[str] | None = frozenset()
@@ -68,6 +71,7 @@ class StepTaken:
     search_path: str | None = None
     met: tuple[Met, ...] = ()
     data_statements: tuple[DataStatement, ...] = ()
+    retypings: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -108,6 +112,7 @@ class _Look(Hooks):
         self.taken.ms = (time.perf_counter() - self.began) * 1000
         if self.reach is not None:
             self.reach.end()
+            self.taken.retypings = tuple(self.reach.retypings)
             self.taken.met, self.taken.data_statements = (
                 self.reach.met(self.direction),
                 self.reach.data_statements(),

@@ -75,11 +75,11 @@ FAULTY = (
     # Texts that are read as something else, and come back in its spelling.
     Case("leading_zeros", "code text", sql("ALTER TABLE $t ALTER code TYPE integer USING code::integer"),
          sql("ALTER TABLE $t ALTER code TYPE text")),
-    Case("spelled_otherwise", "d text, u text",
-         sql("ALTER TABLE $t ALTER d TYPE date USING d::date, ALTER u TYPE uuid USING u::uuid"),
-         sql("ALTER TABLE $t ALTER d TYPE text, ALTER u TYPE text")),
-    Case("spelled_instant", "i text",
-         sql("ALTER TABLE $t ALTER i TYPE timestamptz USING i::timestamptz"), sql("ALTER TABLE $t ALTER i TYPE text")),
+    # The cast alone tells nothing of what becomes of blanks.
+    Case("spelled_otherwise_by_more", "d text", sql("ALTER TABLE $t ALTER d TYPE date USING btrim(d)::date"),
+         sql("ALTER TABLE $t ALTER d TYPE text")),
+    Case("spelled_otherwise_twice", "d text", sql("ALTER TABLE $t ALTER d TYPE date USING d::timestamp::date"),
+         sql("ALTER TABLE $t ALTER d TYPE text")),
     Case("leading_zeros_in_python", "code text",
          "op.execute('ALTER TABLE $t ADD n integer')\n"
          "for row in op.get_bind().execute(sa.text('SELECT id, code FROM $t WHERE code IS NOT NULL')).all():\n"
@@ -166,4 +166,29 @@ SOUND = (
              "WITH gone AS (DELETE FROM $t WHERE state = 'old' RETURNING *) INSERT INTO a_$t SELECT * FROM gone"),
          sql("INSERT INTO $t SELECT * FROM a_$t", "DROP TABLE a_$t"),
          "CREATE TABLE p_$t (id serial PRIMARY KEY)\nALTER TABLE $t ADD FOREIGN KEY (p) REFERENCES p_$t"),
+    # A parent without a child, a row of references alone, a value computed of one that others change, documents of a pattern.
+    Case("totals_of_children", "total numeric(14,2)",
+         sql("ALTER TABLE $t ADD whole numeric(30,2)",
+             "UPDATE $t SET whole = (SELECT sum(c.n * c.price) FROM c_$t c WHERE c.p = $t.id)",
+             "UPDATE $t SET whole = 0 WHERE whole IS NULL", "ALTER TABLE $t ALTER whole SET NOT NULL"),
+         sql("ALTER TABLE $t DROP whole"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer NOT NULL REFERENCES $t, n integer NOT NULL, "
+                "price numeric(10,2) NOT NULL)"),
+    Case("codes_that_are_linked", "n integer", sql("INSERT INTO d_$t VALUES ('doc.read'), ('doc.write')"),
+         sql("DELETE FROM l_$t WHERE code IN ('doc.read', 'doc.write')",
+             "DELETE FROM d_$t WHERE code IN ('doc.read', 'doc.write')"),
+         beside="CREATE TABLE d_$t (code text PRIMARY KEY)\n"
+                "CREATE TABLE l_$t (p integer REFERENCES $t, code text REFERENCES d_$t, PRIMARY KEY (p, code))"),
+    Case("computed_of_what_moves", "title text NOT NULL, body text NOT NULL, "
+         "whole text GENERATED ALWAYS AS (title || ' ' || body) STORED",
+         sql("CREATE TABLE b_$t (id integer PRIMARY KEY REFERENCES $t ON DELETE CASCADE, body text NOT NULL)",
+             "INSERT INTO b_$t SELECT id, body FROM $t", "ALTER TABLE $t DROP whole", "ALTER TABLE $t DROP body"),
+         sql("ALTER TABLE $t ADD body text", "UPDATE $t SET body = b.body FROM b_$t b WHERE b.id = $t.id",
+             "UPDATE $t SET body = '' WHERE body IS NULL", "ALTER TABLE $t ALTER body SET NOT NULL",
+             "ALTER TABLE $t ADD whole text GENERATED ALWAYS AS (title || ' ' || body) STORED", "DROP TABLE b_$t")),
+    Case("sizes_in_a_document", "width integer, height integer",
+         sql("ALTER TABLE $t ADD dims jsonb", "UPDATE $t SET dims = jsonb_build_object('w', width, 'h', height)",
+             "ALTER TABLE $t DROP width, DROP height"),
+         sql("ALTER TABLE $t ADD width integer, ADD height integer",
+             "UPDATE $t SET width = (dims ->> 'w')::integer, height = (dims ->> 'h')::integer", "ALTER TABLE $t DROP dims")),
 )  # fmt: skip

@@ -1,0 +1,135 @@
+"""Texts that an upgrade casts to another type and a downgrade back to text: they come back as that type spells them.
+
+Where both are plain casts, a query asked before the upgrade counts exactly the values that come back as others: the proof
+holds while it counts none.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers import client
+from airlock.drivers.spelling import literal, quoted
+from airlock.operations.downgrade.items import Item
+from airlock.operations.drill.conditions_tried import GOES_DOWN, LOSES
+from airlock.records.drill import Condition, Tried
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airlock.operations.downgrade.snapshot import Column, Snapshot
+    from airlock.operations.drill.state import Ledger, State
+    from airlock.operations.drill.step import StepTaken
+
+_TEXTS = re.compile(r"text|citext|character varying(\(\d+\))?")
+# Types that give a text back as it was written, as enums do.
+_AS_WRITTEN = frozenset({"json", "xml"})
+# One cast of the column alone, or none that is spelled out.
+_TYPE_OF = r"[\w\s\".,()\[\]]+"
+_CHANGE = r"""(?is)\bALTER\s+(?:COLUMN\s+)?{name}\s+(?:SET\s+DATA\s+)?TYPE\s+(.+?)(?:\s+USING\s+(.+?))?\s*
+(?=,\s*(?:ALTER|ADD|DROP|RENAME|OWNER|SET|VALIDATE)\b|;|$)""".replace("\n", "")
+
+
+@dataclass(frozen=True)
+class SpelledBack:
+    """What a proof holds for, and the values, by table, key and column, that came back spelled otherwise."""
+
+    conditions: tuple[Condition, ...] = ()
+    values: frozenset[tuple[str, str, str]] = frozenset()
+
+
+def spelled_back(
+    ledger: Ledger,
+    steps: tuple[StepTaken, StepTaken],
+    states: tuple[State, State],
+    snapshots: tuple[Snapshot, Snapshot],
+    others: Collection[tuple[str, str, str]],
+) -> SpelledBack:
+    """Find the columns of which nothing but other spellings of a text came back as others, by casts that tell each.
+
+    `steps` are the way up and down, `states` those below before and after it, `snapshots` above and below; `others` are
+    values that other clients have changed. Asks the server to cast values; reads no table.
+    """
+    above, below = snapshots
+    conditions: list[Condition] = []
+    values: set[tuple[str, str, str]] = set()
+    for identity, column in sorted(below.columns.items()):
+        then = above.columns.get(identity)
+        if then is None or _TEXTS.fullmatch(then.type) or not _is_cast_both_ways(column, then, steps):
+            continue
+        changed = _changed(ledger, column, then, states, others)
+        if changed is None:
+            continue
+        values |= {(column.table_name, key, column.name) for key in changed}
+        place = (column.schema, column.table)
+        condition = f"({{column}}::{then.type}::{column.type})::text IS DISTINCT FROM {{column}}::text"
+        item = Item("", column.full_name, "", place, place, column.name, column.name, condition)
+        why = f"texts that {then.type} spells otherwise: they come back as it spells them"
+        tried: Tried | None = None
+        if changed:
+            before, after = min(changed.values())
+            row = f"{plain(column.name)} = {literal(before)}"
+            tried = Tried(row, GOES_DOWN, LOSES, f"it is {literal(after)} then")
+        elif then.labels is not None or then.type in _AS_WRITTEN:
+            continue
+        not_tried = "" if tried else "no text could be spelled otherwise"
+        conditions.append(
+            Condition(
+                column.full_name, why, item.count_sql(at_step=True), tried, not_tried, before_upgrade=True
+            )
+        )
+    return SpelledBack(tuple(conditions), frozenset(values))
+
+
+def _is_cast_both_ways(column: Column, then: Column, steps: tuple[StepTaken, StepTaken]) -> bool:
+    """Tell whether each way changes the column's type once, by a cast of the column and nothing else."""
+    if not _TEXTS.fullmatch(column.type) or column.name != then.name:
+        return False
+    name = rf"(?:{re.escape(quoted(column.name))}|(?<!\w){re.escape(column.name)}(?!\w))"
+    changed = re.compile(_CHANGE.format(name=name))
+    cast = re.compile(
+        rf"(?is)\(*\s*(?:[\w\".]+\.)?{name}\s*\)*\s*::{_TYPE_OF}|CAST\s*\(\s*(?:[\w\".]+\.)?{name}\s+AS\s+{_TYPE_OF}\)"
+    )
+    for step in steps:
+        found = [one for statement in step.retypings for one in changed.findall(statement)]
+        if len(found) != 1 or (found[0][1] and not cast.fullmatch(found[0][1])):
+            return False
+    return True
+
+
+def _changed(
+    ledger: Ledger,
+    column: Column,
+    then: Column,
+    states: tuple[State, State],
+    others: Collection[tuple[str, str, str]],
+) -> dict[str, tuple[str, str]] | None:
+    """Map the keys of rows that came back as others to both spellings; None where the casts do not tell each."""
+    before, after = (state.digests.get(column.table_name) for state in states)
+    if before is None or after is None or before.rows is None or after.rows is None:
+        return None
+    if column.name not in before.columns or column.name not in after.columns:
+        return None
+    here, there = before.columns.index(column.name), after.columns.index(column.name)
+    pairs = {
+        key: (row[here], after.rows[key][there])
+        for key, row in before.rows.items()
+        if key in after.rows and (column.table_name, key, column.name) not in others
+    }
+    query = (
+        f"SELECT bool_and((v::{column.type}::{then.type}::{column.type})::text IS NOT DISTINCT FROM w) "
+        "FROM unnest(%s::text[], %s::text[]) AS p (v, w)"
+    )
+    try:
+        with ledger.reading.cursor() as cursor:
+            cursor.execute(query, ([v for v, _ in pairs.values()], [w for _, w in pairs.values()]))
+            if cursor.fetchone()[0] is not True:
+                return None
+    except client.Error:
+        return None
+    changed = {key: (str(v), str(w)) for key, (v, w) in pairs.items() if v != w}
+    # Where an ordinary value is another one too, there is nothing to be proved.
+    return changed if all(v in ledger.respelled for v, _ in changed.values()) else None
