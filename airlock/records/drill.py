@@ -16,6 +16,8 @@ PROVED, REFUSED, NOT_EXAMINED = "proved", "refused", "not examined"
 IRREVERSIBLE = "irreversible"
 # The worst first.
 VERDICTS = (REFUSED, NOT_EXAMINED, IRREVERSIBLE, PROVED)
+# What a step does in scratch with a row that breaks a condition, or with none.
+FAILS, LOSES, GOES_DOWN = "fails", "loses it", "goes down"
 
 
 @dataclass(frozen=True, slots=True)

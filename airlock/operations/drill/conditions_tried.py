@@ -18,7 +18,7 @@ from airlock.operations.drill.constants_read import constants
 from airlock.operations.drill.step import take
 from airlock.project import environment
 from airlock.recorder.tokens import NAME, WORD, tokens
-from airlock.records.drill import Condition, Tried
+from airlock.records.drill import FAILS, GOES_DOWN, LOSES, Condition, Tried
 from airlock.samples.constants import candidates
 from airlock.samples.values import null_of, values_for
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from airlock.samples import Table
     from airlock.samples.tables import Column
 
-FAILS, LOSES, GOES_DOWN = "fails", "loses it", "goes down"
 _MOST_ROWS, _MOST_TRIED, _MOST_CONDITIONS, _NUMBER = 20_000, 60, 12, 987_654
 
 

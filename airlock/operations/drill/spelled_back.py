@@ -14,8 +14,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.downgrade.items import Item
-from airlock.operations.drill.conditions_tried import GOES_DOWN, LOSES
-from airlock.records.drill import Condition, Tried
+from airlock.records.drill import GOES_DOWN, LOSES, Condition, Tried
 
 if TYPE_CHECKING:
     from collections.abc import Collection
