@@ -11,6 +11,7 @@ import contextlib
 import errno
 import gc
 import importlib
+import io
 import os
 import signal
 import sys
@@ -248,6 +249,9 @@ def entry() -> NoReturn:
     # Closed by whoever started us (`>&-`): Python has no stream there at all.
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    # A terminal that knows no "…" (Latin-1, C) must not cost a verdict. Standard error never fails of a character.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
     code = main(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:

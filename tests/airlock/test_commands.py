@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from airlock.cli import main
 from airlock.commands.answer import answer
 from airlock.records.errors import Usage
+from tests.airlock.histories import Revision, write_project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,3 +73,21 @@ def test_a_reader_that_went_away_does_not_change_the_verdict(monkeypatch: pytest
     with os.fdopen(writing, "w") as broken:
         monkeypatch.setattr("sys.stdout", broken)
         answer(argparse.Namespace(command="drill", json=False, log=None), {}, ["x" * 100_000])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_character_that_the_terminal_lacks_costs_no_answer(encoding: str, tmp_path: Path) -> None:
+    """Exit 0 and the whole answer, with a question mark in the character's place; the same as JSON is JSON."""
+    ini = write_project(tmp_path / "a\u2026z", [Revision("m1", "pass")])
+    said = []
+    for more in ((), ("--json",)):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "airlock", "init", "--dry-run", "-c", str(ini), *more],
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout.decode(encoding))
+    assert ("a\u2026z" if encoding == "utf-8" else "a?z") in said[0]
+    assert "heads" in json.loads(said[1])
