@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 from airlock.commands import defaults
 from airlock.commands.arguments import add_common
 from airlock.project.place import working_directory
-from airlock.project.settings import SECTION, TAG
+from airlock.project.settings import BEFORE, SECTION, TAG
 from airlock.project.settings import read as read_settings
 from airlock.records.errors import AirlockError, Terminated, Usage
 from airlock.records.secrets import scrub
@@ -277,9 +277,11 @@ def _enter_project(arguments: argparse.Namespace) -> None:
     for name, said in ((SECTION, arguments.name), (TAG, arguments.tag)):
         if said is not None:
             os.environ[name] = said
-    for name in ("log", "out", "export", "journal", "baseline", "write_baseline"):
+    for name in ("log", "out", "export", "journal", "baseline", "write_baseline", "before"):
         if isinstance(getattr(arguments, name, None), str):
             setattr(arguments, name, str(Path(getattr(arguments, name)).absolute()))
+    if arguments.before:
+        os.environ[BEFORE] = arguments.before
     arguments.config = config.absolute()
     if config.absolute().parent.is_dir():
         os.chdir(working_directory(config))

@@ -90,6 +90,11 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         help="where scratch databases are made: embedded, embedded:16, container, or a server's URL (default: %(default)s)",
     )
+    group.add_argument(
+        "--before",
+        metavar="FILE",
+        help="SQL that every scratch database begins with: what stands before the first revision",
+    )
     group.add_argument("--json", action="store_true", help="data as JSON on standard output")
     group.add_argument(
         "--log", metavar="FILE", help="append the run's events to FILE, one JSON document a line"

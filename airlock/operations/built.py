@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.database import missing
 from airlock.database.missing_settings import MissingSetting
+from airlock.project.settings import BEFORE
 from airlock.records.errors import AirlockError, NotExamined
 from airlock.scratch import installations
 from airlock.scratch.isolation import ChildFailed, isolated, prepare
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from airlock.scratch.servers import ScratchDatabase, ScratchServer
 
 _MOST_ROLES = 50
+_UNMADE = re.compile(r'(?:relation|schema) "[^"]*" does not exist')
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ def _advice(said: str) -> str:
     """Say what helps: what the project's own code raises (`Class: words`) it raises on every server."""
     if said.partition(": ")[0].isidentifier():
         return "airlock trace, which names the revision and takes the others"
+    if _UNMADE.match(said) and not os.environ.get(BEFORE):
+        return "--before FILE, SQL that makes what something else than the history makes"
     return "--scratch container, or --scratch with the URL of a server like the target"
 
 

@@ -19,14 +19,14 @@ from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 from sqlalchemy import String, bindparam
 
-from airlock.project.flask_application import run_env
+from airlock.project import given_connection
 from airlock.project.ini import ini_url
 from airlock.project.output import to_standard_error
 from airlock.project.settings import TAG
 from airlock.records.errors import AirlockError, HistoryFault, RevisionFailed, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from alembic.runtime.migration import MigrationContext
 
@@ -118,7 +118,10 @@ def run(
     version_rows = contextlib.ExitStack()
     try:
         with version_rows:
-            _execute(project, steps, destination=target or "heads", forced=transaction_per_migration)
+            _execute(
+                project, steps, lambda: bool(seen) or connection is not None, destination=target or "heads",
+                forced=transaction_per_migration,
+            )  # fmt: skip
     finally:
         _end_transaction(connection)
     if not seen:
@@ -274,7 +277,9 @@ class _Runs:
 _runs = _Runs()
 
 
-def _execute(project: Project, steps: Any, *, destination: str, forced: bool) -> None:
+def _execute(
+    project: Project, steps: Any, begun: Callable[[], bool], *, destination: str, forced: bool
+) -> None:
     config = project.config
     with ini_url(project):
         environment = EnvironmentContext(
@@ -289,7 +294,7 @@ def _execute(project: Project, steps: Any, *, destination: str, forced: bool) ->
         with environment, to_standard_error():
             _runs.count += 1
             try:
-                run_env(project)
+                given_connection.run(project, begun)
             except (AirlockError, CommandError):
                 raise
             except SystemExit as stopped:
@@ -342,9 +347,15 @@ def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
 
     env.py's models are then in `context.opts["target_metadata"]`. Raises Usage where env.py stops by itself.
     """
-    environment = EnvironmentContext(project.config, project.script, fn=retrieve, as_sql=False, **given)
+    begun: list[bool] = []
+
+    def look(heads: Any, context: Any) -> Any:
+        begun.append(True)
+        return retrieve(heads, context)
+
+    environment = EnvironmentContext(project.config, project.script, fn=look, as_sql=False, **given)
     with ini_url(project), environment, to_standard_error():
         try:
-            run_env(project)
+            given_connection.run(project, lambda: bool(begun))
         except SystemExit as stopped:
             raise Usage(f"env.py stopped by itself: {stopped.code}") from stopped

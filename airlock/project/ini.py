@@ -51,10 +51,10 @@ def _installed_driver(project: Project) -> str:
     if any(word in source for word in _ASYNCHRONOUS):
         # psycopg serves both kinds.
         return "asyncpg" if find_spec("asyncpg") else "psycopg"
-    return _usual_driver()
+    return usual_driver()
 
 
-def _usual_driver() -> str:
+def usual_driver() -> str:
     """Name what SQLAlchemy takes for `postgresql://` (psycopg2, from 2.1 on psycopg); where it is missing, another."""
     usual = make_url("postgresql://").get_dialect().driver
     return next((name for name in (usual, "psycopg2", "psycopg", "asyncpg") if find_spec(name)), usual)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 OWN_FILE = "airlock.toml"
 # Variables by which the section of the ini and Alembic's --tag reach every process that runs env.py.
 SECTION, TAG = "AIRLOCK_NAME", "AIRLOCK_TAG"
+# The same of the SQL that stands in scratch before the first revision.
+BEFORE = "AIRLOCK_BEFORE"
 # What is accepted under it is accepted of every revision. Alembic takes as few characters for an id.
 EVERY_REVISION = "*"
 _SHORTEST_ID = 4
@@ -96,6 +98,8 @@ def _settings(file: Path, table: Any, commands: frozenset[str] | None) -> Settin
             if not isinstance(reason, str) or not reason.strip():
                 raise Usage(f"{file.name}: accepted.{revision}.{finding!r} gives no reason.")
     since, baseline = (_text(file, name, rest.pop(name, None)) for name in ("since", "baseline"))
+    if "before" in rest:
+        rest["before"] = str(file.parent / str(_text(file, "before", rest["before"])))
     options: dict[str, dict[str, Any]] = {"": {}}
     for name, value in rest.items():
         if isinstance(value, dict):

@@ -20,7 +20,7 @@ from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.drivers.spelling import literal, quoted
 from airlock.records.errors import Denied, NotExamined, Unreachable, Usage, WrongTarget
 from airlock.records.secrets import remember, scrub
-from airlock.scratch import embedded
+from airlock.scratch import before, embedded
 from airlock.scratch.extensions import allow_extensions
 from airlock.scratch.redirect import ask, spelled
 from airlock.scratch.spare_servers import lent
@@ -99,11 +99,14 @@ class ScratchServer:
     owner_url: str = dataclasses.field(repr=False)
 
     @contextlib.contextmanager
-    def database(self, template: ScratchDatabase | None = None) -> Iterator[ScratchDatabase]:
+    def database(
+        self, template: ScratchDatabase | None = None, *, empty: bool = False
+    ) -> Iterator[ScratchDatabase]:
         """Create a database, or a copy of `template`, and drop it when the block ends.
 
+        A new one holds what stands before the first revision (`before.py`), unless it is to be `empty`.
         A copy (CREATE DATABASE … TEMPLATE) wants no session in the template. Sessions still open at the
-        end are ended (DROP DATABASE … FORCE). Raises Denied where databases may not be made.
+        end are ended (DROP DATABASE … FORCE). Raises Denied where databases may not be made, and as `before.apply`.
         """
         name = f"airlock_scratch_{os.getpid()}_{secrets.token_hex(4)}"
         marker = secrets.token_hex(16)
@@ -119,13 +122,16 @@ class ScratchServer:
                         then="--scratch embedded, or GRANT CREATEDB",
                     ) from error
                 cursor.execute(f"ALTER DATABASE {quoted(name)} SET airlock.marker = {literal(marker)}")
-            yield ScratchDatabase(
+            database = ScratchDatabase(
                 name=name,
                 url=_at(self.owner_url, name, self.owner, self.password),
                 admin_url=_at(self.admin_url, name),
                 marker=marker,
                 throwaway=self.kind in _THROWAWAY,
             )
+            if template is None and not empty:
+                before.apply(database, self.ensure_roles)
+            yield database
         finally:
             with _administering(self.admin_url, self.identity) as cursor:
                 cursor.execute(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")

@@ -14,6 +14,7 @@ from airlock.operations.drill import failures
 from airlock.operations.drill.examination import examine
 from airlock.operations.drill.json_shapes import Shapes
 from airlock.operations.drill.messages import Ascent, At, Climbed, Finished, Options, WantsRole
+from airlock.operations.drill.missing_objects import advice
 from airlock.operations.drill.only_upgraded import MissingRole, ascend
 from airlock.operations.drill.order import chosen, laid_out
 from airlock.operations.drill.state import Ledger
@@ -212,7 +213,8 @@ def _opened(
             raise unset from error
         role = failures.missing_role(error)
         if role is None:
-            raise NotExamined(f"The history does not build in scratch: {failures.one_line(error)}") from error
+            said = f"{failures.one_line(error)}{advice(error)}"
+            raise NotExamined(f"The history does not build in scratch: {said}") from error
         raise MissingRole(role) from error
 
 

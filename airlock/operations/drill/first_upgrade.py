@@ -17,7 +17,7 @@ from airlock.operations.drill import (
     spellings,
 )
 from airlock.operations.drill.downgrade import no_way_down
-from airlock.operations.drill.missing_objects import needs
+from airlock.operations.drill.missing_objects import advice, needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted, refused
 
 if TYPE_CHECKING:
@@ -218,5 +218,5 @@ def _cannot_go_up(subject: Subject, before: State, error: Exception) -> FirstUpg
     elif role is not None:
         outcome = not_examined(f"the role {role} cannot be made on the scratch server; try --scratch URL")
     else:
-        outcome = refused(f"the upgrade fails: {failures.one_line(error)}")
+        outcome = refused(f"the upgrade fails: {failures.one_line(error)}{advice(error)}")
     return FirstUpgrade(before, None, outcome, wants_role=role if role not in subject.beyond_help else None)

@@ -43,7 +43,8 @@ def compared(
     arguments = {"config": str(config), "x_arguments": tuple(x_arguments)}
     types: list[str] = []
     while True:
-        with server.database() as models:
+        # What stands before the first revision may be the same tables in an older shape.
+        with server.database(empty=True) as models:
             _bring_extensions(database, models)
             _run(models.url, types)
             try:

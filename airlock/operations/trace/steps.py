@@ -13,7 +13,7 @@ from airlock.database import missing
 from airlock.drivers import raw
 from airlock.operations.downgrade import snapshot
 from airlock.operations.drill.failures import beyond_scratch, comes_of, is_about_rows, missing_role
-from airlock.operations.drill.missing_objects import needs
+from airlock.operations.drill.missing_objects import advice, needs
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.trace import rows_read
 from airlock.operations.trace.judging import judged, with_losses
@@ -301,7 +301,7 @@ class Tracing(Hooks):
         why = lacking or (f"the role {role} cannot be made on the scratch server" if role else None)
         self._action = _Action(script, up=True, recorded=True)
         if not any((one.revision, one.direction) == (script.revision, "up") for one in self.traced):
-            self._keep(statements, unexamined=f"the upgrade fails: {why or said(error)}")
+            self._keep(statements, unexamined=f"the upgrade fails: {why or said(error) + advice(error)}")
         fault = "" if why else f"The upgrade of {script.revision} failed in scratch: {said(error)}"
         whole = whole and all(statement.transactional for statement in statements)
         return Failed(now + 1, order, fault, missing.extension(str(error)) or "", error if whole else None)
