@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airlock.database import missing
 from airlock.database.server_errors import first_line
@@ -22,18 +22,16 @@ from airlock.records.secrets import scrub
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airlock.scratch.servers import ScratchDatabase
-
 # pg_dump writes these two for psql; no server knows them.
 _OF_PSQL = re.compile(r"^\\(?:un)?restrict\b.*$", re.MULTILINE)
 _MOST_ROLES = 50
 
 
-def apply(database: ScratchDatabase, ensure_roles: Callable[[tuple[str, ...]], object]) -> None:
+def apply(url: str, verify: Callable[[Any], None], ensure_roles: Callable[[tuple[str, ...]], object]) -> None:
     """Run the file that AIRLOCK_BEFORE names in a new scratch database, and commit; nothing where it names none.
 
-    Roles that it names are made by `ensure_roles`. Raises Usage where it cannot be read, NotExamined where the server
-    refuses it.
+    `verify` refuses a connection that has come elsewhere. Roles that the file names are made by `ensure_roles`. Raises Usage
+    where it cannot be read, NotExamined where the server refuses it.
     """
     named = os.environ.get(BEFORE)
     if not named:
@@ -45,16 +43,16 @@ def apply(database: ScratchDatabase, ensure_roles: Callable[[tuple[str, ...]], o
         said = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
         raise Usage(f"before: {file.name} cannot be read: {said}.") from error
     for _ in range(_MOST_ROLES):
-        wanted = _run(database, file.name, text)
+        wanted = _run(url, verify, file.name, text)
         if wanted is None:
             return
         ensure_roles((wanted,))
 
 
-def _run(database: ScratchDatabase, name: str, text: str) -> str | None:
+def _run(url: str, verify: Callable[[Any], None], name: str, text: str) -> str | None:
     """Run the text; name the role that it lacked, and for which it was undone."""
-    with contextlib.closing(client.connect_by_url(database.url)) as connection:
-        database.verify(connection)
+    with contextlib.closing(client.connect_by_url(url)) as connection:
+        verify(connection)
         try:
             with connection.cursor() as cursor:
                 cursor.execute(text)

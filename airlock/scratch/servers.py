@@ -130,7 +130,7 @@ class ScratchServer:
                 throwaway=self.kind in _THROWAWAY,
             )
             if template is None and not empty:
-                before.apply(database, self.ensure_roles)
+                before.apply(database.url, database.verify, self.ensure_roles)
             yield database
         finally:
             with _administering(self.admin_url, self.identity) as cursor:
