@@ -120,7 +120,10 @@ def _added(live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
         columns.remarks.append(Remark(f"{one.name} of {live.label}", f"{live.label} {what}"))
         return
     if one.kind in "pu" and ddl.using_index(one) is not None:
-        yield _keyed(live, None, one)
+        part = _keyed(live, None, one)
+        # Behind the backfill: rows are indexed once, with their numbers.
+        numbered = one.kind == "u" and not columns.numbered.isdisjoint(one.columns)
+        yield dataclasses.replace(part, stage=Stage.TWIN) if numbered else part
         return
     columns.remarks.append(
         Remark(

@@ -149,7 +149,12 @@ column(
     "add_volatile",
     after=lambda s: value(s, sa.Uuid, nullable=False, server_default=sa.text("gen_random_uuid()")),
 )
-column("add_serial", after=lambda s: value(s, sa.Integer, sa.Identity(), nullable=False))
+column(
+    "add_serial",
+    after=lambda s: (
+        value(s, sa.Integer, sa.Identity(), nullable=False), sa.UniqueConstraint(s.n("value"), name=s.n("uq_serial")),
+    ),
+)  # fmt: skip
 column(
     "add_unique", after=lambda s: (value(s, sa.Text), sa.UniqueConstraint(s.n("value"), name=s.n("uq_value")))
 )

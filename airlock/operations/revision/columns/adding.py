@@ -98,6 +98,7 @@ def _numbered(live: Table, one: Column, found: Changes) -> None:
     )  # fmt: skip
     found.parts.append(filled(live, one, "DEFAULT", None))
     found.parts += required(live, one.name)
+    found.numbered.add(one.name)
     if not one.identity:
         return
     asked = ddl.literal(f"{live.sql}"), ddl.literal(one.name)

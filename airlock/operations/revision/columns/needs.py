@@ -88,7 +88,7 @@ class Changes:
 
     `settled`: names of constraints and indexes that are dealt with here. `respelt`: live index bodies as they read
     after the change. `swaps`: columns that a twin takes the place of, planned when every table's are known. `stuck`:
-    columns whose other type is said and not written.
+    columns whose other type is said and not written. `numbered`: columns that come and are numbered row by row.
     """
 
     parts: list[Part] = dataclasses.field(default_factory=list)
@@ -98,3 +98,4 @@ class Changes:
     respelt: dict[str, str] = dataclasses.field(default_factory=dict)
     swaps: list[Swap] = dataclasses.field(default_factory=list)
     stuck: set[str] = dataclasses.field(default_factory=set)
+    numbered: set[str] = dataclasses.field(default_factory=set)
