@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _OF_ROWS = frozenset({"21", "22", "23", "44", "54", "P0"})
 # internal_error: what PostGIS says of most values that its functions do not take.
 _INTERNAL = "XX000"
+# Of ICU, TLS; of lz4, zstd and libxml, in the error's detail.
+_OF_THE_BUILD = re.compile(r"not supported (?:in|by) this build|requires the server to be built with")
 _NEVER_OF_ROWS = (CommandError, ImportError, NotImplementedError)
 _BUGS = (AttributeError, KeyError, TypeError, NameError, ImportError, IndexError, RecursionError)
 
@@ -93,7 +95,7 @@ def _preloaded(error: BaseException) -> str | None:
 
 
 def beyond_scratch(error: BaseException) -> str | None:
-    """Say what the scratch server cannot offer: an extension, a superuser's right."""
+    """Say what the scratch server cannot offer: an extension, a library of its build (ICU, lz4), a superuser's right."""
     extension = missing.extension(str(origin(error)))
     if extension:
         return f"the extension {extension} is not on the scratch server; try {installations.line(extension)}"
@@ -103,6 +105,8 @@ def beyond_scratch(error: BaseException) -> str | None:
         return (
             f"{which} wants a server that loads it at its start (shared_preload_libraries): {one_line(error)}"
         )
+    if sqlstate(error) == "0A000" and _OF_THE_BUILD.search(str(origin(error))):
+        return f"{one_line(error)}: try --scratch with the URL of a server like the target, or container"
     if sqlstate(error) == "42501":
         return f"{one_line(error)}: the drill runs as an ordinary owner; try --scratch with the URL of a server like the target"
     return None
