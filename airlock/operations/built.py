@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.database import missing
 from airlock.database.missing_settings import MissingSetting
+from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.project.settings import BEFORE
 from airlock.records.errors import AirlockError, NotExamined
 from airlock.scratch import installations
@@ -21,6 +23,7 @@ from airlock.scratch.servers import scratch_server
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from airlock.database.server import type_connection
     from airlock.scratch.servers import ScratchDatabase, ScratchServer
 
 _MOST_ROLES = 50
@@ -38,17 +41,58 @@ class Built:
 
 @contextlib.contextmanager
 def built(
-    config: Path, x_arguments: Sequence[str], heads: Sequence[str], *, scratch: str, like_major: int | None
+    config: Path,
+    x_arguments: Sequence[str],
+    heads: Sequence[str],
+    *,
+    scratch: str,
+    like_major: int | None,
+    schemas: Sequence[str] = (),
 ) -> Iterator[tuple[ScratchServer, ScratchDatabase, Built]]:
     """Bring a scratch database to `heads` by the history and lend it until the block ends.
 
+    `schemas` are those that names are looked up in, where the target's login has others than the history begins with.
     Roles that the history names and the scratch server lacks are made there. Raises NotExamined where there is
     no scratch server, or the history does not build on it.
     """
     prepare("airlock.operations.built")
     with scratch_server(scratch, like_major) as server, server.database() as database:
         arguments = {"config": str(config), "x_arguments": tuple(x_arguments), "heads": tuple(heads)}
+        if schemas:
+            _look_up_in(database, schemas)
         yield server, database, _build(server, database, arguments)
+
+
+def schemas_of(connection: type_connection, version_table: str) -> tuple[str, ...]:
+    """Tell where names are looked up on a target whose version table stands in the first schema of its login's own path.
+
+    () where that is public: there a scratch database looks too. Reads the catalogue.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_schemas(false)::text[] FROM pg_class WHERE oid = to_regclass(%s) "
+            "AND relnamespace = to_regnamespace(quote_ident((current_schemas(false))[1])) "
+            "AND (current_schemas(false))[1] <> 'public'",
+            (quoted(version_table),),
+        )
+        row = cursor.fetchone()
+    return tuple(row[0]) if row else ()
+
+
+def _look_up_in(database: ScratchDatabase, schemas: Sequence[str]) -> None:
+    """Make the schemas, and have every session look names up in them."""
+    # The process that waits for its children does without SQLAlchemy otherwise.
+    from sqlalchemy.engine import make_url
+
+    owner = quoted(str(make_url(database.url).username))
+    path = ", ".join(quoted(schema) for schema in schemas)
+    with (
+        contextlib.closing(client.connect(database.admin_url, autocommit=True)) as connection,
+        connection.cursor() as cursor,
+    ):
+        for schema in schemas:
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)} AUTHORIZATION {owner}")
+        cursor.execute(f"ALTER DATABASE {quoted(database.name)} SET search_path = {path}")
 
 
 def _build(server: ScratchServer, database: ScratchDatabase, arguments: dict[str, Any]) -> Built:

@@ -71,11 +71,10 @@ def status(
             from airlock.operations.drift import drift_from
 
             try:
-                with built.built(config, x_arguments, current, scratch=scratch, like_major=facts.major) as (
-                    _,
-                    made,
-                    _,
-                ):
+                schemas = built.schemas_of(connection, table.name) if table is not None else ()
+                with built.built(
+                    config, x_arguments, current, scratch=scratch, like_major=facts.major, schemas=schemas
+                ) as (_, made, _):
                     drifted = drift_from(connection, made)
             except (NotExamined, AirlockError) as error:
                 reason = str(error)

@@ -36,7 +36,11 @@ def count(
     transaction. With `--export` the lost rows are written there first. Raises Refused where more is lost than
     `--accept-loss` says, NotExamined where something could not be counted and `--accept-unknown-loss` is not given.
     """
-    found = count_on(target, request, rehearsed(request, heads, major), version_table)
+    with contextlib.closing(
+        server.connect(target, application_name="airlock-losses", autocommit=True)
+    ) as connection:
+        schemas = built.schemas_of(connection, version_table)
+    found = count_on(target, request, rehearsed(request, heads, major, schemas), version_table)
     if found.losses or found.unknown:
         request.emit(LossesCounted(found.losses, found.rows, found.unknown))
     _refuse(found, request)
@@ -52,14 +56,19 @@ class Rehearsal:
     reason: str = ""
 
 
-def rehearsed(request: Request, heads: Sequence[str], major: int) -> Rehearsal:
-    """Run the history to `heads` and the downgrade from there in scratch. Touches no target.
+def rehearsed(request: Request, heads: Sequence[str], major: int, schemas: Sequence[str] = ()) -> Rehearsal:
+    """Run the history to `heads` and the downgrade from there in scratch, names looked up in `schemas`. Touches no target.
 
     Raises Refused where a step is irreversible.
     """
     try:
         with built.built(
-            request.config, request.x_arguments, heads, scratch=request.scratch, like_major=major
+            request.config,
+            request.x_arguments,
+            heads,
+            scratch=request.scratch,
+            like_major=major,
+            schemas=schemas,
         ) as (_, database, _built):
             expected = drift.expected(database)
             arguments = {

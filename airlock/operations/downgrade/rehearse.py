@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.operations.downgrade import snapshot
 from airlock.project import environment
 from airlock.project.environment import Hooks
@@ -103,8 +104,17 @@ class _Rehearsal(Hooks):
     def start(self, context: MigrationContext, heads: tuple[str, ...]) -> None:  # noqa: ARG002  the hooks' signature
         # In a transaction of env.py's own nothing is committed between steps: then one run each.
         self._one_by_one = context._in_external_transaction
-        version_table = f"{context.version_table_schema or 'public'}.{context.version_table}"
+        version_table = f"{context.version_table_schema or self._schema_of(context.version_table)}.{context.version_table}"
         self.recorder.ignored = frozenset({version_table})
+
+    def _schema_of(self, table: str) -> str:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass(%s)",
+                (quoted(table),),
+            )
+            row = cursor.fetchone()
+        return row[0] if row else "public"
 
     def plan(self, steps: list[RevisionStep]) -> list[RevisionStep]:
         if self.target:
