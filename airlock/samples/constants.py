@@ -28,12 +28,12 @@ _LONGEST_TIME = 40
 # What takes a part of a text by its place.
 _CUTTING = frozenset({"left", "right", "substr", "substring", "overlay"})
 _MATCHING = frozenset({"~", "regexp_replace", "regexp_match", "regexp_matches", "regexp_like"})
-# In no order, and one value twice.
-_UNSORTED = ["b", "a", "b"]
+# The list is in no order, and holds one value twice.
+_OTHERS: tuple[object, ...] = ("other", None, "", True, False, 1, [], ["b", "a", "b"])
 _YEARS = range(1900, 2101)
 _NO_NUMBERS = frozenset({"nan", "infinity", "-infinity", "inf", "-inf"})
 # Of a text that a statement reads as a number.
-_CASTS = frozenset({"int", "integer", "bigint", "smallint", "int4", "int8", "numeric", "decimal"})
+CASTS = frozenset({"int", "integer", "bigint", "smallint", "int4", "int8", "numeric", "decimal"})
 _SIZES = frozenset({"cardinality", "array_length", "jsonb_array_length", "json_array_length", "array_upper"})
 
 
@@ -45,6 +45,8 @@ class Constants:
     numbers: tuple[str, ...] = ()
     paths: tuple[tuple[str, ...], ...] = ()
     words: frozenset[str] = field(default_factory=frozenset)
+    # Those of the keys whose values are read as numbers: no row could go a way with another value there.
+    counted: frozenset[str] = field(default_factory=frozenset)
 
 
 def candidates(column: Column, named: Constants) -> tuple[str, ...]:
@@ -99,7 +101,7 @@ def _spelled(column: Column, named: Constants) -> Iterator[str]:
 def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
     plain = [one for one in strings if len(one) <= 200]
     likes = named.words & {"like", "ilike", "similar"}
-    if named.words & _CASTS:
+    if named.words & CASTS:
         yield from ("007", "7")
     if "loads" in named.words:
         yield '{"n":1}'
@@ -245,9 +247,8 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
     members = [one for one in strings[:6] if named.words]
     for path in keys[:8]:
         yield from (_nested(path, more) for one in members for more in ([one], {one: 1}) if one not in path)
-        yield from (
-            _nested(path, one) for one in [*values[:8], "other", None, "", True, False, 1, [], _UNSORTED]
-        )
+        others = (7, "7", None) if path[-1] in named.counted else _OTHERS
+        yield from (_nested(path, one) for one in [*values[:8], *others])
     if len(keys) > 1:
         for filled in values[:4] or ["x"]:
             yield {path[0]: _nested(path[1:], filled) for path in keys if path[0] != "*"}

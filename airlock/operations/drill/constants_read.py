@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airlock.recorder.tokens import NUMBER, STRING, WORD, Token, tokens, value
-from airlock.samples.constants import Constants
+from airlock.samples.constants import CASTS, Constants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +40,16 @@ def constants(text: str) -> Constants:
         tuple(dict.fromkeys(numbers)),
         tuple(dict.fromkeys(_paths(some))),
         frozenset(words),
+        frozenset(_counted(some)),
     )
+
+
+def _counted(some: Sequence[Token]) -> Iterator[str]:
+    """Find the keys whose values are cast to a number: `(doc ->> 'n')::integer`."""
+    for at, token in enumerate(some[:-3]):
+        behind = [one.text.lower() for one in some[at + 1 : at + 4]]
+        if token.kind == STRING and behind[:2] == [")", "::"] and behind[2] in CASTS:
+            yield value(token)
 
 
 def _is_sign(some: Sequence[Token], place: int) -> bool:

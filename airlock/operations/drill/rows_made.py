@@ -94,6 +94,7 @@ def _make(
         (*named.numbers, *more.numbers),
         (*named.paths, *more.paths),
         named.words | more.words,
+        named.counted | more.counted,
     )
     words = _words(text)
     everything = data.kind == reading.READ or "*" in text
@@ -221,6 +222,7 @@ def _of_strength(named: Constants, sure: Named, strength: str, more: Constants) 
         tuple(one for one in named.numbers if one in certain or sure.strength(one.lstrip("-")) == strength),
         named.paths,
         named.words,
+        named.counted,
     )
 
 

@@ -114,13 +114,15 @@ SOUND = (
     Case("any_one", "n integer NOT NULL",
          sql("ALTER TABLE $t ADD m integer", "UPDATE $t SET m = (SELECT id FROM $t WHERE n IS NOT NULL LIMIT 1)"),
          sql("ALTER TABLE $t DROP m")),
-    Case("large_key", "ext bigint NOT NULL UNIQUE", sql("UPDATE $t SET ext = ext * 100"), sql("UPDATE $t SET ext = ext / 100")),
+    Case("large_key", "ext bigint NOT NULL UNIQUE", sql("UPDATE $t SET ext = ext + 7000"), sql("UPDATE $t SET ext = ext - 7000")),
     Case("same_keys", "name text", sql("CREATE TABLE k_$t AS SELECT id, name FROM $t", "DROP TABLE $t"),
          sql("CREATE TABLE $t (id serial PRIMARY KEY, name text)", "INSERT INTO $t SELECT id, name FROM k_$t",
              "SELECT setval('$t_id_seq', (SELECT max(id) FROM $t))", "DROP TABLE k_$t")),
+    Case("read_only_below", "doc jsonb NOT NULL DEFAULT '{}'", sql("ALTER TABLE $t ADD m integer"),
+         sql("UPDATE $t SET m = (doc ->> 'n')::integer WHERE doc ? 'n'", "ALTER TABLE $t DROP m")),
     kept_apart("digits", "sku text NOT NULL", "sku ~ '^[A-Z]{2}-[0-9]+$'", "sku ~ '^[A-Z]{2}-[0-9]+$'"),
     Case("arms_in_a_body", "state text NOT NULL, n integer NOT NULL",
-         sql("DO $$ BEGIN UPDATE $t SET n = n # 1 WHERE state = 'odd' OR n > 4000; END $$"),
-         sql("DO $$ BEGIN IF EXISTS (SELECT FROM $t) OR true THEN "
-             "UPDATE $t SET n = n # 1 WHERE state = 'odd' OR n > 4000; END IF; END $$")),
+         sql("DO $$ BEGIN UPDATE $t SET n = n # 1 WHERE state = 'odd' OR n > 4001; END $$"),
+         sql("DO $$ BEGIN IF EXISTS (SELECT FROM $t) THEN "
+             "UPDATE $t SET n = n # 1 WHERE state = 'odd' OR n > 4001; END IF; END $$")),
 )  # fmt: skip
