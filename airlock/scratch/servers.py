@@ -167,9 +167,9 @@ def scratch_server(spec: str = "embedded", like_major: int | None = None) -> Ite
     if spec == "embedded" or spec.startswith("embedded:"):
         with lent(_embedded_major(spec, like_major)) as spare:
             identity, cluster = Identity(setting=spare.name), spare.cluster
-            if not spare.fresh:
+            if not spare.begun:
                 _let_extensions_be_created(cluster.url(), identity)
-                spare.fresh = spare.look()
+                spare.begin()
             with _owned(cluster.url(), "embedded", identity, cluster.listening_url) as server:
                 yield server
     elif spec == "container":

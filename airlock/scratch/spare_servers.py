@@ -34,13 +34,14 @@ UNION ALL SELECT 'objects of the administrator''s database',
 
 @dataclass
 class SpareServer:
-    """One embedded server, what its settings call it, and what was on it before its first question (empty until then)."""
+    """One embedded server, what its settings call it, what was on it before its first question (empty where nobody looked)."""
 
     major: int
     cluster: embedded.Cluster
     name: str
     stack: contextlib.ExitStack = field(repr=False)
     fresh: frozenset[tuple[str, str]] = frozenset()
+    begun: bool = False
 
     @classmethod
     def started(cls, major: int) -> SpareServer:
@@ -50,8 +51,14 @@ class SpareServer:
             cluster = stack.enter_context(embedded.scratch_cluster(major, identity=name))
             return cls(major, cluster, name, stack.pop_all())
 
+    def begin(self) -> None:
+        """Remember what is on it before its first question, where it may serve another."""
+        self.begun = True
+        if _spare is not None:
+            self.fresh = self.look()
+
     def as_it_was(self) -> bool:
-        """Tell whether nothing is left on it that was not there when it was new. False where it does not answer."""
+        """Tell whether nothing is left on it that was not there when it was new. False where nobody knows."""
         try:
             return self.look() == self.fresh
         except client.Error:
