@@ -91,6 +91,26 @@ def report(tmp_path_factory: pytest.TempPathFactory, server: Server) -> TraceRep
         return _traced(ini, monkeypatch, server)
 
 
+@pytest.mark.parametrize("below", [True, False], ids=["in a revision below", "in the same one"])
+def test_a_scan_behind_a_delete_is_a_scan(
+    below: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """Fewer rows are there to be read than the table was counted to hold: it is read through all the same."""
+    dedupe = 'op.execute("DELETE FROM t WHERE a % 20 = 0")'
+    unique = 'op.execute("ALTER TABLE t ADD CONSTRAINT u UNIQUE (a)")'
+    drop = 'op.execute("ALTER TABLE t DROP CONSTRAINT u")'
+    steps = (
+        [Revision("0002", dedupe), Revision("0003", unique, drop)]
+        if below
+        else [Revision("0003", f"\n    {dedupe}\n    {unique}\n    ", drop)]
+    )
+    ini = write_project(tmp_path, [BASE, *steps])
+    seen = _traced(ini, monkeypatch, server)
+    (step,) = (one for one in seen.revisions if one.revision == "0003" and one.direction == "up")
+    assert step.statements[-1].scans == ("public.t",)
+    assert step.statements[-1].dangerous
+
+
 def test_every_revision_is_traced_up_and_down_in_order(report: TraceReport) -> None:
     """Five revisions make ten entries; a downgrade that refuses is one of them, with its sentence."""
     assert _steps(report) == [(f"000{n}", way) for n in range(1, 6) for way in ("up", "down")]
