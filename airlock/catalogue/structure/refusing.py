@@ -24,6 +24,9 @@ SELECT DISTINCT g.origin, CASE WHEN r.rulename = '_RETURN' THEN pg_describe_obje
 FROM going g JOIN pg_depend d ON d.refclassid = g.classid AND d.refobjid = g.objid AND d.deptype = 'n'
 LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
 WHERE g.origin = ANY(CAST(:asked AS text[])) AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM going)
+  AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (
+    SELECT FROM pg_constraint k JOIN unnest(CAST(:changed AS text[])) given ON k.conrelid = to_regclass(given)
+    WHERE k.oid = d.objid))
 ORDER BY 1, 2""")
 
 
@@ -33,13 +36,16 @@ def refusing(
     tables: Collection[str] = (),
     types: Collection[str] = (),
     beside: Collection[str] = (),
+    changed: Collection[str] = (),
 ) -> dict[str, list[str]]:
     """Say what stands in the way of dropping tables and types together, by their names as SQL spells them.
 
-    `beside` are tables whose own dependence counts for nothing: they let go of it before. Reads the catalogue only.
+    `beside` are tables whose own dependence counts for nothing: they let go of it before; of `changed` ones the constraints do.
+    Reads the catalogue only.
     """
     given = {
         "tables": sorted({*tables, *beside}), "types": sorted(types), "asked": sorted({*tables, *types}),
+        "changed": sorted(changed),
     }  # fmt: skip
     found: dict[str, list[str]] = {}
     for origin, label in connection.execute(_REFUSING, given):

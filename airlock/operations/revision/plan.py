@@ -28,7 +28,8 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
     shapes = [columns.reshaped(one, sides.live, sides.wanted) for one in others]
     live, wanted = sides.live.tables, sides.wanted.tables
     made = [wanted[key] for key in wanted if key not in live]
-    gone, held = _going(sides, [live[key] for key in live if key not in wanted])
+    stay = [live[key] for key in live if key in wanted]
+    gone, held = _going(sides, [live[key] for key in live if key not in wanted], stay)
     going = {table.sql for table in gone}
     kept = {key: one for key, one in live.items() if key in wanted or one.sql in going}
     # Where a type may go: the tables that let go of it.
@@ -74,11 +75,16 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
     )
 
 
-def _going(sides: Sides, gone: list[Table]) -> tuple[list[Table], list[Remark]]:
-    """Leave out tables that something holds which stays, and say so; what such a table refers to is held too."""
+def _going(sides: Sides, gone: list[Table], stay: list[Table]) -> tuple[list[Table], list[Remark]]:
+    """Leave out tables that something holds which stays, and say so; what such a table refers to is held too.
+
+    Foreign keys of tables that `stay` are dropped before: models cannot refer to what they do not have.
+    """
     remarks: list[Remark] = []
     while gone:
-        held = refusing(sides.connection, tables=[table.sql for table in gone])
+        held = refusing(
+            sides.connection, tables=[table.sql for table in gone], changed=[table.sql for table in stay]
+        )
         if not held:
             break
         for table in gone:
