@@ -121,8 +121,4 @@ SOUND = (
     Case("read_only_below", "doc jsonb NOT NULL DEFAULT '{}'", sql("ALTER TABLE $t ADD m integer"),
          sql("UPDATE $t SET m = (doc ->> 'n')::integer WHERE doc ? 'n'", "ALTER TABLE $t DROP m")),
     kept_apart("digits", "sku text NOT NULL", "sku ~ '^[A-Z]{2}-[0-9]+$'", "sku ~ '^[A-Z]{2}-[0-9]+$'"),
-    Case("arms_in_a_body", "state text NOT NULL, n integer NOT NULL",
-         sql("DO $$ BEGIN UPDATE $t SET n = n # 1 WHERE state = 'odd' OR n > 4001; END $$"),
-         sql("DO $$ BEGIN IF EXISTS (SELECT FROM $t) THEN "
-             "UPDATE $t SET n = n # 1 WHERE state = 'odd' OR n > 4001; END IF; END $$")),
 )  # fmt: skip
