@@ -142,7 +142,7 @@ with context.begin_transaction():
             "connection.commit()",
             "raise ValueError('no')",
             40,
-            "m2: ValueError: no. (m2.py:12) Now at m1 (1 done).",
+            "m2: ValueError: no. (m2.py:12). Now at m1 (1 done).",
         ),
         ("", "pass", 2, "Nothing changed; still at base."),
     ],
