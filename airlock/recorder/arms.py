@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airlock.recorder.tokens import ENDS, alternatives, clause_end
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -12,10 +14,7 @@ if TYPE_CHECKING:
 _QUERIES = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
 # A parenthesis behind one of these holds a condition, not arguments.
 _BEFORE_CONDITION = frozenset({"AND", "OR"})
-_ENDS = frozenset({
-    "UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH", "FOR", "RETURNING", "GROUP", "HAVING", "WINDOW",
-    "ON", "WHEN", "LOOP",
-})  # fmt: skip
+_ENDS = ENDS | {"ON", "WHEN", "LOOP"}
 
 
 def in_queries(some: Sequence[Token]) -> Iterator[Sequence[Token]]:
@@ -23,17 +22,7 @@ def in_queries(some: Sequence[Token]) -> Iterator[Sequence[Token]]:
     for place, token in enumerate(some):
         if token.word != "WHERE" or (place + 1 < len(some) and some[place + 1].word == "CURRENT"):
             continue
-        end = next(
-            (
-                at
-                for at in range(place + 1, len(some))
-                if some[at].depth < token.depth
-                or some[at].text == ";"
-                or (some[at].depth == token.depth and some[at].word in _ENDS)
-            ),
-            len(some),
-        )
-        yield from in_condition(some[place + 1 : end])
+        yield from in_condition(some[place + 1 : clause_end(some, place, _ENDS)])
 
 
 def in_condition(some: Sequence[Token]) -> Iterator[Sequence[Token]]:
@@ -41,10 +30,7 @@ def in_condition(some: Sequence[Token]) -> Iterator[Sequence[Token]]:
     if not some:
         return
     depth = min(token.depth for token in some)
-    cuts = [at for at, token in enumerate(some) if token.depth == depth and token.word == "OR"]
-    pieces = [
-        some[start:end] for start, end in zip([0, *(at + 1 for at in cuts)], [*cuts, len(some)], strict=True)
-    ]
+    pieces = alternatives(some)
     for piece in pieces:
         if len(pieces) > 1 and piece:
             yield piece

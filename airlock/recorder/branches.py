@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.recorder.tokens import NUMBER, STRING, span
+from airlock.recorder.tokens import NUMBER, STRING, alternatives, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,10 +122,7 @@ def _arms(sql: str, some: Sequence[Token], scope: Scope, under: tuple[str, ...])
     if not some:
         return
     depth = min(token.depth for token in some)
-    cuts = [at for at, token in enumerate(some) if token.depth == depth and token.word == "OR"]
-    pieces = [
-        some[start:end] for start, end in zip([0, *(at + 1 for at in cuts)], [*cuts, len(some)], strict=True)
-    ]
+    pieces = alternatives(some)
     for piece in pieces:
         text = span(sql, piece)
         here = (*under, f"({text})") if len(pieces) > 1 else under

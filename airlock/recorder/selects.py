@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.recorder.branches import BEYOND, Branch, Scope, branches, members, operands
-from airlock.recorder.tokens import NUMBER, span
+from airlock.recorder.tokens import NUMBER, clause_end, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airlock.recorder.tokens import Token
-
-_ENDS = frozenset({
-    "UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH", "FOR", "RETURNING", "GROUP", "HAVING", "WINDOW",
-})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +42,7 @@ def selects(sql: str, some: Sequence[Token], prefix: str) -> Iterator[Select]:
     for place, token in enumerate(some):
         if token.word != "SELECT":
             continue
-        end = next(
-            (
-                at
-                for at in range(place + 1, len(some))
-                if some[at].depth < token.depth
-                or some[at].text == ";"
-                or (some[at].depth == token.depth and some[at].word in _ENDS)
-            ),
-            len(some),
-        )
+        end = clause_end(some, place)
         inside = some[place:end]
         marks = clauses(inside, ("FROM", "WHERE"), 1)
         source = between(inside, marks, ("FROM",), ("WHERE",))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 WORD, NAME, STRING, NUMBER, OTHER = "word", "name", "string", "number", "other"
 
@@ -130,6 +130,36 @@ def value(token: Token) -> str:
     if text[0] in "eE":
         return re.sub(r"\\(.)", lambda it: {"n": "\n", "t": "\t"}.get(it.group(1), it.group(1)), inner)
     return inner
+
+
+# What ends a condition of a query at its own depth.
+ENDS = frozenset({
+    "UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH", "FOR", "RETURNING", "GROUP", "HAVING", "WINDOW",
+})  # fmt: skip
+
+
+def clause_end(some: Sequence[Token], place: int, ends: Collection[str] = ENDS) -> int:
+    """Find where the clause ends that the token at `place` begins."""
+    depth = some[place].depth
+    return next(
+        (
+            at
+            for at in range(place + 1, len(some))
+            if some[at].depth < depth
+            or some[at].text == ";"
+            or (some[at].depth == depth and some[at].word in ends)
+        ),
+        len(some),
+    )
+
+
+def alternatives(some: Sequence[Token]) -> list[Sequence[Token]]:
+    """Split a condition at each OR of its own depth."""
+    depth = min(token.depth for token in some)
+    cuts = [at for at, token in enumerate(some) if token.depth == depth and token.word == "OR"]
+    return [
+        some[start:end] for start, end in zip([0, *(at + 1 for at in cuts)], [*cuts, len(some)], strict=True)
+    ]
 
 
 def span(sql: str, some: Sequence[Token]) -> str:
