@@ -274,7 +274,7 @@ def test_a_revision_that_fails(tmp_path: Path, empty_database: Database) -> None
     check(
         ran,
         40,
-        'b2: duplicate key value violates unique constraint "t_pkey" (23505). (b2.py:13) Now at b1 (1 done).',
+        'b2: duplicate key value violates unique constraint "t_pkey" (23505). (b2.py:13). Now at b1 (1 done).',
     )
     assert "already exists" not in ran.error
     assert rows(empty_database.url, "SELECT * FROM t") == []
