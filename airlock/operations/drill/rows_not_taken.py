@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # Of fewer than these the samples hold more.
 _LEAST = 60
+_OF_ROWS = re.compile(r"(?i)\b(?:SELECT|UPDATE|DELETE)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def _whole(node: ast.expr) -> int:
 
 
 def _cut(node: ast.AST, answers: set[str]) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """Find `fetchmany(n)`, and `answer[:n]` where that is gone through."""
+    """Find `fetchmany(n)`, `answer[:n]` where that is gone through, and `range(0, n, size)` where batches of rows are."""
     for inner in ast.iter_child_nodes(node):
         if isinstance(inner, ast.Lambda):  # `iter(lambda: cursor.fetchmany(100), [])` comes back as well
             continue
@@ -78,6 +80,8 @@ def _cut(node: ast.AST, answers: set[str]) -> Iterator[tuple[ast.expr, ast.expr]
             yield inner, inner.args[0]
         if isinstance(inner, (ast.For, ast.AsyncFor, ast.comprehension)):
             through = inner.iter
+            if isinstance(inner, ast.For) and (windows := _windows(inner)) is not None:
+                yield through, windows
             if isinstance(through, ast.Call) and through.args:  # enumerate, list, reversed
                 through = through.args[0]
             if (
@@ -88,6 +92,24 @@ def _cut(node: ast.AST, answers: set[str]) -> Iterator[tuple[ast.expr, ast.expr]
             ):
                 yield through, through.slice.upper
         yield from _cut(inner, answers)
+
+
+def _windows(loop: ast.For) -> ast.expr | None:
+    """Tell where a loop over `range(from, to, size)` ends that sends a statement for each window of rows."""
+    through = loop.iter
+    if not (
+        isinstance(through, ast.Call) and isinstance(through.func, ast.Name) and through.func.id == "range"
+    ):
+        return None
+    inside = [node for statement in loop.body for node in ast.walk(statement)]
+    of_rows = any(
+        isinstance(node, ast.Constant) and isinstance(node.value, str) and _OF_ROWS.search(node.value)
+        for node in inside
+    )
+    # Each number by itself is no window: such a loop counts.
+    if len(through.args) != 3 or not of_rows or not any(asks(statement, set()) for statement in loop.body):
+        return None
+    return through.args[1]
 
 
 @functools.cache

@@ -236,7 +236,7 @@ def test_a_limit_tells_rows_that_it_leaves_out() -> None:
 
 
 def test_python_that_takes_so_many_rows_is_found(tmp_path: Path) -> None:
-    """Fetchmany and slices of answers that are gone through; not in loops that come back, nor of one row's text."""
+    """Fetchmany, slices of answers and windows up to a fixed end; not in loops that come back, nor of one row's text."""
     file = tmp_path / "r.py"
     file.write_text("""
 MOST = 1000
@@ -251,5 +251,14 @@ def upgrade():
         pass
     for row in rows[:20]:
         pass
+    for low in range(0, 100000, MOST):
+        connection.execute(sa.text("UPDATE t SET a = b WHERE id BETWEEN :low AND :high"), {"low": low, "high": low + MOST})
+    for low in range(0, last, MOST):
+        connection.execute(sa.text("DELETE FROM t WHERE id > :low"), {"low": low})
+    for n in range(0, 1000, 100):
+        connection.execute(sa.text("INSERT INTO levels VALUES (:n)"), {"n": n})
+    for low in range(0, 100000, MOST):
+        if not connection.execute(sa.text("UPDATE t SET a = b WHERE id > :low"), {"low": low}).rowcount:
+            break
 """)
-    assert [(one.line, one.rows) for one in cuts(str(file))] == [(5, 1000), (7, 500)]
+    assert [(one.line, one.rows) for one in cuts(str(file))] == [(5, 1000), (7, 500), (14, 100000)]
