@@ -23,13 +23,19 @@ ANY = f"(EXISTS (SELECT FROM pg_publication) OR {_PGLOGICAL})"
 _IDENTITY = """CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false
     ELSE c.relkind = 'p' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid
       AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END) END"""
+# The columns of which a subscriber is sent the old values; NULL where nobody knows (a partitioned table without an index).
+_KEY = """CASE c.relreplident WHEN 'f' THEN
+      (SELECT json_agg(a.attnum)::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+    ELSE (SELECT json_agg(k)::text FROM pg_index i CROSS JOIN unnest(i.indkey::int2[]) AS k
+      WHERE i.indrelid = c.oid AND i.indisvalid
+        AND (c.relreplident = 'i' AND i.indisreplident OR c.relreplident = 'd' AND i.indisprimary)) END"""
 _BY_SCHEMA = "SELECT to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL"
 # The view pg_publication_tables locks each table it lists (measured on 18): it would wait behind any revision.
 # What a partition's root is a member of, the partition is. Column lists are of 15 and later.
 _PUBLISHED = """
 SELECT c.oid::bigint, n.nspname, c.relname, p.pubname, p.pubupdate OR p.pubdelete,
   m.listed, m.filtered, c.relispartition AND coalesce(m.above, p.puballtables), coalesce(to_jsonb(p) ->> 'pubgencols', 'n') = 's',
-  {identity}
+  {identity}, {key}, c.relreplident = 'f'
 FROM pg_publication p
 JOIN pg_class c ON c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384
 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
@@ -46,7 +52,7 @@ _SETS = """
 SELECT c.oid::bigint, n.nspname, c.relname, {named}, s.replicate_update OR s.replicate_delete,
   (SELECT json_agg(a.attnum)::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY (r.set_att_list)),
   r.set_row_filter IS NOT NULL, false, false,
-  {identity}
+  {identity}, {key}, c.relreplident = 'f'
 FROM pglogical.replication_set_table r JOIN pglogical.replication_set s USING (set_id)
 JOIN pg_class c ON c.oid = r.set_reloid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 2, 3, 4
 """
@@ -69,6 +75,9 @@ class Published:
     # Of those that send UPDATE or DELETE, which need the identity.
     changing: list[str] = field(default_factory=list)
     listed: frozenset[int] | None = frozenset()
+    # The columns that tell its rows apart to a subscriber (None: not known), or whole old rows in their place.
+    key: frozenset[int] | None = None
+    whole: bool = False
     # A partition that is published with its root alone: what happens to its columns happens to the root's.
     below: bool = True
     # Whether columns that the server computes are sent too (18 and later, where a publication asks for it).
@@ -114,10 +123,10 @@ def published(query: Query) -> Publications:
     listed_rows: list[Sequence[Any]] = []
     if names:
         of_schema = _OF_SCHEMA if query(_BY_SCHEMA)[0][0] else ""
-        listed_rows += query(_PUBLISHED.format(identity=_IDENTITY, of_schema=of_schema))
+        listed_rows += query(_PUBLISHED.format(identity=_IDENTITY, key=_KEY, of_schema=of_schema))
     if query(f"SELECT {_PGLOGICAL}")[0][0]:
         names += [row[0] for row in query(f"SELECT {_SET_NAMED} FROM pglogical.replication_set s")]  # noqa: S608
-        listed_rows += query(_SETS.format(identity=_IDENTITY, named=_SET_NAMED))
+        listed_rows += query(_SETS.format(identity=_IDENTITY, key=_KEY, named=_SET_NAMED))
     found: dict[int, Published] = {}
     for (
         oid,
@@ -130,6 +139,8 @@ def published(query: Query) -> Publications:
         below,
         generated,
         identity,
+        key,
+        whole,
     ) in listed_rows:
         one = found.setdefault(oid, Published(f"{plain(schema)}.{plain(table)}", identity))
         one.below = one.below and below
@@ -137,6 +148,7 @@ def published(query: Query) -> Publications:
         one.filtered += [publication] if filtered else []
         one.changing += [publication] if changing else []
         one.generated = one.generated or generated
+        one.key, one.whole = frozenset(json.loads(key)) if key else None, whole
         if listed is None or one.listed is None:
             one.listed = None
         else:
@@ -167,6 +179,7 @@ def changes(before: Publications, after: Publications) -> Iterator[tuple[str, st
             yield from _columns(old, table)
         if old.identity:
             yield from _identity(table)
+        yield from _key(old, table)
     for oid in sorted(before.tables.keys() - after.tables.keys()):
         yield (
             before.tables[oid].name,
@@ -199,3 +212,29 @@ def _identity(table: Published) -> Iterator[tuple[str, str]]:
     if table.mute:
         by = ", ".join(table.changing)
         yield table.name, f"has no replica identity, and {by} publishes its changes: {table.consequence}"
+
+
+def _key(old: Published, new: Published) -> Iterator[tuple[str, str]]:
+    """Tell of another replica identity: a subscriber finds the row by its own key, of which it must be sent each column.
+
+    Measured on PostgreSQL 18: its apply stops at the first UPDATE or DELETE, and all that comes behind waits. pglogical sends
+    the whole row.
+    """
+    by = ", ".join(one for one in new.changing if not one.startswith("pglogical "))
+    were, are = _names(old), _names(new)
+    if not by or were is None or are is None or were <= are:
+        return
+    here = ", ".join(sorted(are))
+    if old.whole:
+        told = f"sends no whole old rows any more: a subscriber of {by} without the key {here}"
+    else:
+        there = ", ".join(sorted(were))
+        told = f"tells its rows by {here}, no longer by {there}: a subscriber of {by} whose key is {there}"
+    yield new.name, f"{told} stops at the first UPDATE or DELETE"
+
+
+def _names(table: Published) -> set[str] | None:
+    """Name the columns of its replica identity; None where they are not known."""
+    if table.key is None or not (table.whole or table.key <= table.columns.keys()):
+        return None
+    return {table.columns[one][0] for one in table.key & table.columns.keys()}

@@ -69,7 +69,7 @@ KINDS: dict[str, Kind] = {
             "A table of a publication gets, loses or changes what its subscribers are sent.",
             (
                 "Give a subscriber a new column first, and take a dropped one from it last; keep a replica identity at every"
-                " moment, or UPDATE and DELETE fail on the publisher itself."
+                " moment, or UPDATE and DELETE fail on the publisher itself, and swap a key on both sides."
             ),
         ),
     )

@@ -188,18 +188,23 @@ def test_tables_of_logical_replication_are_named(tmp_path: Path) -> None:
         rows(url, "ALTER TABLE t ADD PRIMARY KEY (id); CREATE PUBLICATION news FOR TABLE t")
         rows(url, "CREATE TABLE few (id int PRIMARY KEY, sent int, kept int)")
         rows(url, "CREATE PUBLICATION a_few FOR TABLE few (id, sent) WHERE (id > 5)")
+        moved = "CREATE TABLE moved (id int PRIMARY KEY, k int NOT NULL, n int)"
+        rows(url, f"{moved}; CREATE PUBLICATION keyed FOR TABLE moved; INSERT INTO moved VALUES (1, 10, 0)")
         rows(url, "CREATE DATABASE subscriber")
         there = server.url("subscriber")
-        rows(there, "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE few (id int PRIMARY KEY, sent int)")
+        rows(
+            there,
+            f"CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE few (id int PRIMARY KEY, sent int); {moved}",
+        )
         rows(url, "SELECT pg_create_logical_replication_slot('feed', 'pgoutput')")
         host = make_url(url).query["host"]
         rows(
             there,
-            f"CREATE SUBSCRIPTION feed CONNECTION 'host={host} user=postgres dbname=postgres' PUBLICATION news, a_few "
+            f"CREATE SUBSCRIPTION feed CONNECTION 'host={host} user=postgres dbname=postgres' PUBLICATION news, a_few, keyed "
             "WITH (create_slot = false, slot_name = feed)",
         )
         said = forked.airlock(ini, "status", url=url).out
-        assert "published  2 tables: a subscriber must have a new column first" in said
+        assert "published  3 tables: a subscriber must have a new column first" in said
         assert "public.t (news)" in said
         ran = forked.airlock(ini, "upgrade", url=url)
         assert ran.code == 0, ran.err
@@ -219,7 +224,11 @@ def test_tables_of_logical_replication_are_named(tmp_path: Path) -> None:
                 'op.execute("ALTER TABLE t DROP COLUMN w")\nop.execute("ALTER TABLE few ADD COLUMN more int")',
             ),
             Revision("w4", 'op.execute("CREATE TABLE shop.u (id int)")'),
-            Revision("w5", 'op.execute("ALTER TABLE t DROP CONSTRAINT t_pkey")'),
+            Revision(
+                "w5",
+                'op.execute("ALTER TABLE moved DROP CONSTRAINT moved_pkey")\nop.execute("ALTER TABLE moved ADD PRIMARY KEY (k)")',
+            ),
+            Revision("w6", 'op.execute("ALTER TABLE t DROP CONSTRAINT t_pkey")'),
         ]
         ini = write_project(tmp_path, [TABLE, ALTER, *steps])
         ran = forked.airlock(ini, "upgrade", url=url)
@@ -229,8 +238,10 @@ def test_tables_of_logical_replication_are_named(tmp_path: Path) -> None:
         mute = "has no replica identity, and {} publishes its changes: every UPDATE and DELETE on it fails"
         assert (
             f"w4: shop.u: {mute.format('shop')}" in ran.err
-            and f"w5: public.t: {mute.format('news')}" in ran.err
+            and f"w6: public.t: {mute.format('news')}" in ran.err
         )
+        swapped = "tells its rows by k, no longer by id: a subscriber of keyed whose key is id stops at the first UPDATE"
+        assert f"w5: public.moved: {swapped}" in ran.err
         assert "public.t (news): NO REPLICA IDENTITY" in forked.airlock(ini, "status", url=url).out
         with pytest.raises(psycopg2.errors.ObjectNotInPrerequisiteState):
             rows(url, "UPDATE t SET id = id")
@@ -243,6 +254,14 @@ def test_tables_of_logical_replication_are_named(tmp_path: Path) -> None:
         until(
             lambda: rows(there, "SELECT w FROM t WHERE id = 1001") == [(None,)], "the row without the column"
         )
+        # Another key stops the apply as it was said, and the same key over there lets it go on.
+        rows(url, "UPDATE moved SET n = 1")
+        failed = "SELECT apply_error_count > 0 FROM pg_stat_subscription_stats"
+        rows(there, "SELECT pg_stat_reset_subscription_stats(NULL)")
+        until(lambda: rows(there, failed) == [(True,)], "the apply fails")
+        assert rows(there, "SELECT n FROM moved") == [(0,)]
+        rows(there, "ALTER TABLE moved DROP CONSTRAINT moved_pkey, ADD PRIMARY KEY (k)")
+        until(lambda: rows(there, "SELECT n FROM moved") == [(1,)], "the apply goes on")
         rows(there, "ALTER SUBSCRIPTION feed DISABLE")
         rows(there, "ALTER SUBSCRIPTION feed SET (slot_name = NONE)")
         rows(there, "DROP SUBSCRIPTION feed")

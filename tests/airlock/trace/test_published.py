@@ -45,7 +45,30 @@ CASES: dict[str, tuple[str, list[tuple[str, str]]]] = {
         op.execute("ALTER TABLE a DROP CONSTRAINT a_pkey")
         op.execute("ALTER TABLE a ADD PRIMARY KEY (k)")
         """,
+        [("public.a", "tells its rows by k, no longer by id: a subscriber of news whose key is id stops at the first UPDATE")],
+    ),
+    "makes_the_key_wider": (
+        """
+        op.execute("ALTER TABLE a DROP CONSTRAINT a_pkey")
+        op.execute("ALTER TABLE a ADD PRIMARY KEY (k, id)")
+        """,
         [],
+    ),
+    "sends_whole_rows": ('op.execute("ALTER TABLE a REPLICA IDENTITY FULL")', []),
+    "sends_keys_again": (
+        'op.execute("ALTER TABLE a REPLICA IDENTITY DEFAULT")',
+        [("public.a", "sends no whole old rows any more: a subscriber of news without the key id, k stops")],
+    ),
+    "names_another_column_so": (
+        """
+        op.execute("ALTER TABLE a ADD other bigint")
+        op.execute("UPDATE a SET other = id")
+        op.execute("ALTER TABLE a DROP CONSTRAINT a_pkey")
+        op.execute("ALTER TABLE a DROP id")
+        op.execute("ALTER TABLE a RENAME other TO id")
+        op.execute("ALTER TABLE a ADD PRIMARY KEY (id, k)")
+        """,
+        [("public.a", "drops id: "), ("public.a", "adds id: ")],
     ),
     "loses_the_key": (
         'op.execute("ALTER TABLE a DROP CONSTRAINT a_pkey")',
