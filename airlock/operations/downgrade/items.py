@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # A default whose value never varies: a literal, perhaps cast. now() or a sequence makes every value one's own.
 _CONSTANT = re.compile(r"(?:'(?:[^']|'')*'|[-+]?[\d.]+|\(-[\d.]+\)|true|false|NULL)(?:::[\w \[\]\".(),]+)?")
+# Each of PostgreSQL's own types reads back as the same value what it spells.
+_ANY_TEXT = frozenset({"text", "character varying"})
 _NUMBERS = re.compile(r"smallint|integer|bigint|real|double precision|numeric(\(\d+,\d+\))?")
 _BOUNDS = {
     "smallint": ("-32768", "32767"),
@@ -111,7 +113,7 @@ def _of_column(
             f"values that {now.type} does not have",
             f"{{column}} IS NOT NULL AND {{column}}::text NOT IN ({labels})",
         )
-    elif not _castable(now, start):
+    elif not _castable(now, start) or (now.type in _ANY_TEXT and column.custom_type is None):
         return
     else:
         why, condition = f"values that {now.type} does not hold", _changed_by_cast(column.type, now.type)

@@ -160,7 +160,8 @@ def test_texts_that_are_cast_are_proved_while_none_is_spelled_otherwise(
         for number, (type_, plain, other) in enumerate(CASTS):
             proof = report.revisions[number + 1]
             assert (proof.verdict, proof.reason, proof.differences) == (PROVED, "", ()), type_
-            (condition,) = [one for one in proof.conditions if one.before_upgrade]
+            (condition,) = proof.conditions
+            assert condition.before_upgrade, type_
             assert condition.tried is not None or type_.endswith("[]"), type_
             assert condition.tried is None or condition.tried.said.startswith("it is "), type_
             table = f"t_cast_{number}"
