@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airlock.database.server_errors import first_line
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
 from airlock.operations.downgrade import snapshot
@@ -17,7 +18,7 @@ from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.project.project import Project
 from airlock.recorder import Recorder, installed, tap
-from airlock.records.errors import Refused
+from airlock.records.errors import AirlockError, Refused, RevisionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,6 +77,12 @@ def rehearse(
                     raise Refused(
                         f"{hooks.revision} cannot be undone: {said}", standing="Nothing changed."
                     ) from error
+                except AirlockError:
+                    raise
+                except Exception as error:
+                    if direction != "down" or not hooks.revision:
+                        raise
+                    raise RevisionFailed(f"{hooks.revision}: {first_line(error)}") from error
                 hooks.committed()
                 if not hooks.left_over:
                     break

@@ -225,6 +225,15 @@ def test_without_a_scratch_server_nothing_is_examined(tmp_path: Path, empty_data
 
 
 @proof
+def test_a_downgrade_that_fails_in_scratch_is_named(tmp_path: Path, empty_database: Database) -> None:
+    """With its revision, the server's words, and nothing touched: it would fail on the target too."""
+    ini = prepare(tmp_path, empty_database, second("pass", 'op.execute("DROP TABLE nowhere")'))
+    refused = down(ini, empty_database)
+    assert (refused.code, at(empty_database)) == (3, "d2"), refused.err
+    assert 'did not run in scratch: d2: table "nowhere" does not exist' in refused.events[-2]["unknown"][0]
+
+
+@proof
 def test_an_irreversible_revision_is_refused_in_its_own_words(
     tmp_path: Path, empty_database: Database
 ) -> None:
