@@ -113,6 +113,7 @@ def _down_again(
         subject.turn + _FAR,
         all_certain(data_statements),
         beside=False,
+        turning=False,
     )
     written = interim_writes.write(
         ledger, before, after, touched, subject.turn + _FARTHER, older, step.data_statements

@@ -72,9 +72,13 @@ def _words(text: str) -> set[str]:
     return found
 
 
-def made(cursor: Any, table: Table, *rest: Any) -> list[Row]:
-    """Make rows of one table for one data statement; none where the table lets them in and not out again (a trigger, a rule)."""
-    return client.in_savepoint(cursor, lambda: _make(cursor, table, *rest)) or []
+def made(cursor: Any, table: Table, *rest: Any, turning: bool = False) -> list[Row]:
+    """Make rows of one table for one data statement; none where the table lets them in and not out again (a trigger, a rule).
+
+    `turning` has rows that are there given other values as well, where no new row can be what a condition asks for: not
+    once the state is known that they are to come back to.
+    """
+    return client.in_savepoint(cursor, lambda: _make(cursor, table, *rest, turning=turning)) or []
 
 
 def _make(
@@ -86,6 +90,8 @@ def _make(
     most: int,
     sure: Named,
     others: Collection[Table] = (),
+    *,
+    turning: bool,
 ) -> list[Row]:
     text = data.whole
     named = constants(text)
@@ -128,7 +134,8 @@ def _make(
             tries = (
                 {name: one} for name, values in offered.items() for one in values if one not in plain[name]
             )
-        found += _kept_of(cursor, table, data, itertools.islice(tries, _MOST_TRIED), number, kept, strength)
+        some = itertools.islice(tries, _MOST_TRIED)
+        found += _kept_of(cursor, table, data, some, number, kept, strength, turning=turning)
     if "exists" in words and any(
         one is not table and is_called(one, word) for one in others for word in words
     ):
@@ -234,6 +241,8 @@ def _kept_of(
     number: Iterator[int],
     most: int,
     strength: str,
+    *,
+    turning: bool,
 ) -> list[Row]:
     """Insert rows, keep those that tell something, and take the others back."""
     keys: dict[str, str] = {}
@@ -243,7 +252,7 @@ def _kept_of(
             keys[one[0]], held[one[0]] = one[1], values
     for want in list(wanted(cursor, table, data, held)) if held and strength == CERTAIN else ():
         one = insert(cursor, table, want.values, next(number)) if len(want.values) > 1 else None
-        if one is None and want.rest and data.kind in (reading.DELETE, reading.UPDATE):
+        if one is None and turning and want.rest and data.kind in (reading.DELETE, reading.UPDATE):
             one = _turned(cursor, table, want)
         if one is not None:
             keys[one[0]] = one[1]

@@ -139,11 +139,12 @@ def seek(
     *,
     beside: bool = True,
     childless: bool = True,
+    turning: bool = True,
 ) -> Sought:
     """Make rows for some data statements in tables among `names`; `sure` tells how surely a row may hold a constant.
 
     Also in tables that an act only reads, where `beside` says so: their rows may change what becomes of others; `childless`
-    has rows made that no other refers to.
+    has rows made that no other refers to, `turning` rows changed that are there.
 
     `later`, where given, is what those tables demand after the upgrade: of the rows only those stay that fit it and that a
     condition tells apart. `more` are constants that the revision compares rows with in Python. Commits.
@@ -168,7 +169,9 @@ def seek(
                         else _told_later(data, data_statements, known.values())
                     )
                     most = MOST_KEPT if later is None else 0
-                    rows = made(cursor, table, data, python, number, most, sure, known.values())
+                    rows = made(
+                        cursor, table, data, python, number, most, sure, known.values(), turning=turning
+                    )
                     if not rows and childless and _is_parent_written(table, data, known.values()):
                         # Of a total that is counted from children there is none where there is no child.
                         alone = insert(cursor, table, {}, next(number))

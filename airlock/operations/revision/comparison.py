@@ -118,7 +118,9 @@ def _type_of(database: ScratchDatabase, text: str) -> str | None:
         return None
     schema, name = found
     target = f"{quoted(schema)}.{quoted(name)}" if schema else quoted(name)
-    return borrowed_types.statement(lambda query: _asked(database.url, query), schema, name, target)
+    made = borrowed_types.statement(lambda query: _asked(database.url, query), schema, name, target)
+    # Its schema may be one that only the models' own creation makes, which comes behind it.
+    return f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}; {made}" if schema and made else made
 
 
 def _asked(url: str, query: str) -> list[Any]:

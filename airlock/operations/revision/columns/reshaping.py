@@ -157,9 +157,11 @@ def _gone(
 def _filled(live: Table, values: dict[str, str], sources: Sequence[str], note: str) -> Sql:
     """Fill columns that hold nothing yet from others that hold something."""
     empty = " AND ".join(f"{quoted(name)} IS NULL" for name in values)
-    some = " OR ".join(f"{quoted(name)} IS NOT NULL" for name in sources)
+    # Not an OR of each: the drill would want rows for each of its arms, which one value of the other side never fills alone.
+    listed = ", ".join(map(quoted, sources))
+    some = f"num_nonnulls({listed}) > 0" if len(sources) > 1 else f"{listed} IS NOT NULL"
     given = ", ".join(f"{quoted(name)} = {text}" for name, text in values.items())
-    return ddl.backfill(live, given, f"{empty} AND ({some})", note=note)
+    return ddl.backfill(live, given, f"{empty} AND {some}", note=note)
 
 
 def _defaults(live: Table, columns: Sequence[Column]) -> list[str]:
