@@ -21,6 +21,11 @@ def quoted(*names: str) -> str:
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
+def bare(name: str) -> str:
+    """Take the schema from a name of one part or two, and its quotes."""
+    return name.rpartition(".")[2].strip('"')
+
+
 def mentions(text: str, name: str) -> bool:
     """Tell whether a text (SQL, or a revision's source) holds a name as a word of its own."""
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None

@@ -290,7 +290,7 @@ def _execute(
             destination_rev=destination,
             tag=os.environ.get(TAG),
         )
-        _configure_further(environment, {"transaction_per_migration": True} if forced else {})
+        _configure_further(environment, forced=forced)
         with environment, to_standard_error():
             _runs.count += 1
             try:
@@ -303,12 +303,14 @@ def _execute(
                 _runs.count += 1
 
 
-def _configure_further(environment: EnvironmentContext, wanted: dict[str, Any]) -> None:
+def _configure_further(environment: EnvironmentContext, *, forced: bool) -> None:
     # On the instance, not in a subclass: Alembic's module proxy knows the one class only.
     configure = environment.configure
 
     def further(*arguments: Any, **options: Any) -> None:
-        configure(*arguments, **{**options, **wanted})
+        if forced:
+            options["transaction_per_migration"] = True
+        configure(*arguments, **options)
         _seek_version_table_as_text(environment.get_context())
 
     setattr(environment, "configure", further)  # noqa: B010  mypy forbids assigning to a method

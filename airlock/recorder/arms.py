@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.recorder.tokens import ENDS, alternatives, clause_end
+from airlock.recorder.tokens import ENDS, alternatives, clause_end, closing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,8 +34,8 @@ def in_condition(some: Sequence[Token]) -> Iterator[Sequence[Token]]:
     for piece in pieces:
         if len(pieces) > 1 and piece:
             yield piece
-        for opening, closing in _groups(piece, depth):
-            yield from in_condition(piece[opening + 1 : closing])
+        for opening, end in _groups(piece, depth):
+            yield from in_condition(piece[opening + 1 : end])
 
 
 def _groups(piece: Sequence[Token], depth: int) -> Iterator[tuple[int, int]]:
@@ -47,7 +47,7 @@ def _groups(piece: Sequence[Token], depth: int) -> Iterator[tuple[int, int]]:
             or (place and piece[place - 1].word not in _BEFORE_CONDITION)
         ):
             continue
-        closing = next((at for at in range(place + 1, len(piece)) if piece[at].depth <= depth), len(piece))
-        after = piece[closing + 1] if closing + 1 < len(piece) else None
+        end = closing(piece, place)
+        after = piece[end + 1] if end + 1 < len(piece) else None
         if (after is None or after.word == "AND") and piece[place + 1].word not in _QUERIES:
-            yield place, closing
+            yield place, end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.recorder.tokens import NUMBER, STRING, alternatives, span
+from airlock.recorder.tokens import NUMBER, STRING, alternatives, closing, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,17 +58,12 @@ def branches(sql: str, some: Sequence[Token], scope: Scope, under: tuple[str, ..
     while place < len(some):
         token = some[place]
         if token.text == "(" and place + 1 < len(some) and some[place + 1].word in _QUERIES:
-            place = _closing(some, place)
+            place = closing(some, place)
         elif token.word == "CASE":
-            end = _closing(some, place)
+            end = closing(some, place)
             yield from _case(sql, some[place + 1 : end], scope, under)
             place = end
         place += 1
-
-
-def _closing(some: Sequence[Token], place: int) -> int:
-    depth = some[place].depth
-    return next((at for at in range(place + 1, len(some)) if some[at].depth <= depth), len(some))
 
 
 def _case(sql: str, inside: Sequence[Token], scope: Scope, under: tuple[str, ...]) -> Iterator[Branch]:
@@ -128,8 +123,8 @@ def _arms(sql: str, some: Sequence[Token], scope: Scope, under: tuple[str, ...])
         here = (*under, f"({text})") if len(pieces) > 1 else under
         if len(pieces) > 1:
             yield Branch(f"OR {text}", " AND ".join(here), scope)
-        for opening, closing in _groups(piece, depth):
-            yield from _arms(sql, piece[opening + 1 : closing], scope, here)
+        for opening, end in _groups(piece, depth):
+            yield from _arms(sql, piece[opening + 1 : end], scope, here)
 
 
 def _groups(piece: Sequence[Token], depth: int) -> Iterator[tuple[int, int]]:
@@ -141,7 +136,7 @@ def _groups(piece: Sequence[Token], depth: int) -> Iterator[tuple[int, int]]:
         if before is not None and before.word not in _BEFORE_CONDITION:
             continue
         if piece[place + 1].word not in _QUERIES:
-            yield place, _closing(piece, place)
+            yield place, closing(piece, place)
 
 
 def members(sql: str, some: Sequence[Token], scope: Scope) -> Iterator[Branch]:
@@ -151,7 +146,7 @@ def members(sql: str, some: Sequence[Token], scope: Scope) -> Iterator[Branch]:
             continue
         if some[place - 1].word == "NOT":
             continue
-        end = _closing(some, place + 1)
+        end = closing(some, place + 1)
         listed = [one for one in some[place + 2 : end] if one.text != ","]
         if not 2 <= len(listed) <= _MOST_MEMBERS or any(one.kind not in (STRING, NUMBER) for one in listed):
             continue

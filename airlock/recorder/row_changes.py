@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import bare
 from airlock.recorder.branches import Branch, Scope, branches, members, operands
 from airlock.recorder.catalogue_queries import asks_catalogue
 from airlock.recorder.selects import between, clauses, selects
@@ -47,7 +48,7 @@ class DataStatement:
     @property
     def relation(self) -> str:
         """Name the table without its schema and its quotes; empty where the text does not say."""
-        return self.table.rpartition(".")[2].strip('"')
+        return bare(self.table)
 
     @property
     def whole(self) -> str:

@@ -153,6 +153,12 @@ def clause_end(some: Sequence[Token], place: int, ends: Collection[str] = ENDS) 
     )
 
 
+def closing(some: Sequence[Token], place: int) -> int:
+    """Find the token that closes what the one at `place` opens."""
+    depth = some[place].depth
+    return next((at for at in range(place + 1, len(some)) if some[at].depth <= depth), len(some))
+
+
 def alternatives(some: Sequence[Token]) -> list[Sequence[Token]]:
     """Split a condition at each OR of its own depth."""
     depth = min(token.depth for token in some)

@@ -84,12 +84,15 @@ SELECT b.root::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || qu
 FROM below b JOIN pg_class c ON c.oid = b.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 ORDER BY b.root, b.depth, 2, 3"""
 
-DOMAINS = f"""
-SELECT n.nspname, t.typname, 'AS ' || format_type(t.typbasetype, t.typtypmod)
+# What stands behind a domain's name in CREATE DOMAIN: of the type `t`, made of `b`.
+DOMAIN = """'AS ' || format_type(t.typbasetype, t.typtypmod)
   || CASE WHEN t.typcollation <> b.typcollation THEN ' COLLATE ' || CAST(CAST(t.typcollation AS regcollation) AS text) ELSE '' END
   || coalesce(' DEFAULT ' || t.typdefault, '') || CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END
-  || coalesce((SELECT string_agg(format(' CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid)), '' ORDER BY k.conname)
-               FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), '')
+  || coalesce((
+    SELECT string_agg(' CONSTRAINT ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid), '' ORDER BY k.conname)
+    FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), '')"""
+DOMAINS = f"""
+SELECT n.nspname, t.typname, {DOMAIN}
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_type b ON b.oid = t.typbasetype
 WHERE n.nspname IN :schemas AND t.typtype = 'd' AND {_NO_EXTENSION.format("pg_type", "t.oid")}
 ORDER BY t.oid"""  # noqa: S608

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.drivers import client
-from airlock.drivers.spelling import mentions, quoted
+from airlock.drivers.spelling import bare, mentions, quoted
 from airlock.operations.drill import failures
 from airlock.samples.digests import key_sql
 from airlock.samples.values import values_for
@@ -170,7 +170,7 @@ def _labels(ledger: Ledger, demand: Demand) -> tuple[str, ...]:
     with ledger.writing.cursor() as cursor:
         cursor.execute(
             "SELECT enumlabel FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid WHERE t.typname = %s ORDER BY enumsortorder",
-            (demand.type.removeprefix("enum ").rpartition(".")[2].strip('"'),),
+            (bare(demand.type.removeprefix("enum ")),),
         )
         return tuple(str(row[0]) for row in cursor.fetchall())
 

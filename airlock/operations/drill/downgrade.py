@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from airlock.drivers.spelling import mentions
+from airlock.drivers.spelling import bare, mentions
 from airlock.operations.downgrade import snapshot
 from airlock.operations.drill import (
     cast_demands,
@@ -226,9 +226,7 @@ def _unfilled(
     if up.touched is None:
         # Without its locks a step that finds no row leaves no trace of where it looked.
         source = subject.facts.path.read_text()
-        concerned |= {
-            name for name in before.tables() if mentions(source, name.rpartition(".")[2].strip('"'))
-        }
+        concerned |= {name for name in before.tables() if mentions(source, bare(name))}
     found = []
     for name in sorted(concerned & before.digests.keys()):
         if before.digests[name].count == 0:

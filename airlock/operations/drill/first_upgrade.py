@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.drivers.spelling import mentions
+from airlock.drivers.spelling import bare, mentions
 from airlock.operations.drill import (
     cast_demands,
     compare,
@@ -131,9 +131,8 @@ def _on_usual_values(subject: Subject, before: State, error: Exception) -> First
 
     def goes() -> bool:
         now = subject.ledger.read()
-        with contextlib.suppress(
-            Exception
-        ):  # a revision may raise anything; without another of them it may not
+        # A revision may raise anything; without another of them it may not.
+        with contextlib.suppress(Exception):
             gone.append((now, subject.take("up")))
         return bool(gone)
 
@@ -198,7 +197,7 @@ def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrad
 
 def named(source: str, tables: Collection[str]) -> set[str]:
     """Tell which tables a revision names: its rows of others need not be made anew."""
-    found = {name for name in tables if mentions(source, name.rpartition(".")[2].strip('"'))}
+    found = {name for name in tables if mentions(source, bare(name))}
     return found or set(tables)
 
 

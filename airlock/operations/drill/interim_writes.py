@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers.spelling import bare
 from airlock.operations.drill import compare, triggers_made
 from airlock.recorder.row_changes import INSERT
 from airlock.records.drill import Loss
@@ -70,7 +71,7 @@ def write(
         for one in data_statements
         if one.kind == INSERT and (_COPIES.match(one.text) or one.scope is not None)
     }
-    filled |= {name for name in new if name.rpartition(".")[2].strip('"') in copies}
+    filled |= {name for name in new if bare(name) in copies}
     ledger.fill(new - filled, min(ledger.wanted, 5))
     # Their triggers may have written anywhere.
     stirred = ledger.stirs(new)

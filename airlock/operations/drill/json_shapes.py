@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from airlock.drivers.spelling import mentions
+from airlock.drivers.spelling import bare, mentions
 from airlock.samples.values import document
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _unpacked(source: str, column: str) -> Iterator[str]:
         r"\bSELECT\s+(?:DISTINCT\s+)?([\w\s,.\"]+?)\s+FROM\b|\bselect\(([\w\s,.]+)\)", source, re.IGNORECASE
     )
     for listed in (re.split(r"\s*,\s*", (one or other).strip()) for one, other in lists):
-        places = [place for place, one in enumerate(listed) if one.rpartition(".")[2].strip('"') == column]
+        places = [place for place, one in enumerate(listed) if bare(one) == column]
         for names in loops:
             yield from (names[place] for place in places if len(names) == len(listed))
 

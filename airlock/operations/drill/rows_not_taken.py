@@ -9,10 +9,9 @@ import ast
 import functools
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill.unreached_writes import answers_of, asks
+from airlock.operations.drill.unreached_writes import answers_of, asks, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +34,7 @@ class Cut:
 @functools.cache
 def cuts(path: str) -> tuple[Cut, ...]:
     """List them for a revision's file; a loop that comes back for the rest is none."""
-    try:
-        source = Path(path).read_text()
-        tree = ast.parse(source)
-    except (OSError, SyntaxError, ValueError):
-        return ()
+    source, tree = parsed(path)
     constants = {
         target.id: int(node.value.value)
         for node in tree.body
@@ -115,10 +110,7 @@ def _windows(loop: ast.For) -> ast.expr | None:
 @functools.cache
 def batches(path: str) -> tuple[tuple[int, int], ...]:
     """List the lines of loops that end when nothing is left: `while`, and `for` with a `break` in it."""
-    try:
-        tree = ast.parse(Path(path).read_text())
-    except (OSError, SyntaxError):
-        return ()
+    _, tree = parsed(path)
     return tuple(
         (node.lineno, node.end_lineno or node.lineno)
         for node in ast.walk(tree)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.drivers import client
+from airlock.drivers.spelling import bare
 from airlock.operations.drill import rows_below
 from airlock.operations.drill.constants_of_statements import CERTAIN
 from airlock.operations.drill.constants_read import constants
@@ -62,7 +63,7 @@ def _with_what_is_asked_later(
 ) -> Iterator[DataStatement]:
     """Have rows that go into a table which is not there yet told apart by what other statements ask of that table."""
     later = {
-        _bare(one.scope.source): one.scope.condition
+        bare(one.scope.source).lower(): one.scope.condition
         for one in data_statements
         if one.scope is not None and one.scope.condition and _NAME.fullmatch(one.scope.source)
     }
@@ -84,10 +85,6 @@ def _with_what_is_asked_later(
         ]
         around = "; ".join([data.whole, *asked]) if asked else data.around
         yield replace(data, branches=(*data.branches, *more), around=around)
-
-
-def _bare(name: str) -> str:
-    return name.rpartition(".")[2].strip('"').lower()
 
 
 def _is_parent_written(table: Table, data: DataStatement, known: Collection[Table]) -> bool:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.drivers.spelling import mentions
+from airlock.drivers.spelling import bare, mentions
 from airlock.operations.drill import comparisons, interim_writes
 from airlock.recorder.row_changes import INSERT, MERGE, READ
 from airlock.records.difference import Difference
@@ -76,7 +76,7 @@ def _rows(number: int) -> str:
 
 def _finds_again(table: str, sent: Collection[DataStatement]) -> bool:
     """Tell whether an upgrade looks for its rows before it inserts them: in the statement, or in its own code."""
-    name = table.rpartition(".")[2].strip('"').lower()
+    name = bare(table).lower()
     inserts = [one for one in sent if one.kind in (INSERT, MERGE) and one.relation.lower() == name]
     reads = any(one.kind == READ and mentions(one.text.lower(), name) for one in sent)
     return bool(inserts) and (reads or all(one.kind == MERGE or _LOOKS.search(one.text) for one in inserts))
@@ -84,7 +84,7 @@ def _finds_again(table: str, sent: Collection[DataStatement]) -> bool:
 
 def writers(catalogue: Fingerprint, table: str) -> Iterator[str]:
     """Name the triggers whose functions name the table, and the rules that do. Their statements are not read."""
-    plain = table.rpartition(".")[2].strip('"')
+    plain = bare(table)
     for name in catalogue.of_kind("rule"):
         said = catalogue[name].get("definition", "")
         if mentions(said.partition(" DO ")[2], plain):

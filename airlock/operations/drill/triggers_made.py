@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
-from airlock.drivers.spelling import quoted
+from airlock.drivers.spelling import bare, quoted
 from airlock.operations.drill.asking import asked, run
 from airlock.operations.drill.bodies_probed import bodies_of, definitions, replace_body, settings_of, told_by
 from airlock.operations.drill.constants_of_statements import all_certain
@@ -112,13 +112,9 @@ def _sent(name: str, tables: Sequence[Table]) -> str:
 def _mine(known: Known, before: State, after: State) -> tuple[tuple[Trigger, ...], tuple[Function, ...]]:
     """List the triggers that are new, or whose function is another one, and the functions behind them."""
     then, now = before.catalogue.objects, after.catalogue.objects
-    triggers = {
-        name.rpartition(".")[2].strip('"')
-        for name, one in now.items()
-        if one.kind == "trigger" and then.get(name) != one
-    }
+    triggers = {bare(name) for name, one in now.items() if one.kind == "trigger" and then.get(name) != one}
     functions = {
-        name.partition("(")[0].rpartition(".")[2].strip('"')
+        bare(name.partition("(")[0])
         for name, one in now.items()
         if one.kind == "function" and name in then and then[name] != one
     }

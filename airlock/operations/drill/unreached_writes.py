@@ -69,13 +69,19 @@ def passed_by(path: Path, seen: set[int]) -> tuple[Write, ...]:
 
 
 @functools.cache
-def conditional_writes(path: str) -> tuple[Write, ...]:
-    """List the writes inside loops, and those under an `if` whose condition rests on a query's answer."""
+def parsed(path: str) -> tuple[str, ast.Module]:
+    """Read a revision's file and its syntax tree; both empty where it cannot be."""
     try:
         source = Path(path).read_text()
-        tree = ast.parse(source)
+        return source, ast.parse(source)
     except (OSError, SyntaxError, ValueError):
-        return ()
+        return "", ast.Module([], [])
+
+
+@functools.cache
+def conditional_writes(path: str) -> tuple[Write, ...]:
+    """List the writes inside loops, and those under an `if` whose condition rests on a query's answer."""
+    source, tree = parsed(path)
     found: list[Write] = []
     for function in ast.walk(tree):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):

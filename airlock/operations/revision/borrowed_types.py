@@ -20,14 +20,10 @@ SELECT CASE t.typtype
   WHEN 'e' THEN 'TYPE {target} AS ENUM (' || coalesce((
     SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e
     WHERE e.enumtypid = t.oid), '') || ')'
-  WHEN 'd' THEN 'DOMAIN {target} AS ' || format_type(t.typbasetype, t.typtypmod) || coalesce(' DEFAULT ' || t.typdefault, '')
-    || CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END
-    || coalesce((
-      SELECT string_agg(' CONSTRAINT ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid), '' ORDER BY k.conname)
-      FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), '')
+  WHEN 'd' THEN 'DOMAIN {target} ' || {domain}
   END
-FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typname = '{name}' AND {where}
-  AND t.typtype IN ('e', 'd') ORDER BY n.nspname
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_type b ON b.oid = t.typbasetype
+WHERE t.typname = '{name}' AND {where} AND t.typtype IN ('e', 'd') ORDER BY n.nspname
 """
 
 
@@ -36,7 +32,12 @@ def statement(ask: Callable[[str], list[Any]], schema: str | None, name: str, ta
 
     `ask` runs a query in the database that the history made and gives its rows. Reads only.
     """
+    # Seldom wanted, and the process that waits for its children does without SQLAlchemy otherwise.
+    from airlock.catalogue.structure.queries import DOMAIN
+
     where = "true" if schema is None else f"n.nspname = {literal(schema)}"
-    query = _DEFINITION.replace("{where}", where).replace("'{name}'", literal(name))
+    query = (
+        _DEFINITION.replace("{domain}", DOMAIN).replace("{where}", where).replace("'{name}'", literal(name))
+    )
     rows = [row[0] for row in ask(query) if row[0] is not None]
     return f"CREATE {rows[0].replace('{target}', target, 1)}" if rows else None
