@@ -15,7 +15,7 @@ from airlock.database.missing_settings import MissingSetting
 from airlock.operations.built import built
 from airlock.operations.drill import drill
 from airlock.operations.revision.comparison import compared
-from airlock.operations.revision.questions import open_questions
+from airlock.operations.revision.written.questions import open_questions
 from airlock.operations.trace import trace
 from airlock.project.settings import Settings
 from airlock.records.check import CheckReport, Fault

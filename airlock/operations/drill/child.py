@@ -11,12 +11,12 @@ from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
 from airlock.database.missing_settings import missing_setting
 from airlock.operations.drill import failures
-from airlock.operations.drill.examination import examine
 from airlock.operations.drill.json_shapes import Shapes
 from airlock.operations.drill.messages import Ascent, At, Climbed, Finished, Options, WantsRole
 from airlock.operations.drill.missing_objects import advice
 from airlock.operations.drill.only_upgraded import MissingRole, ascend
 from airlock.operations.drill.order import chosen, laid_out
+from airlock.operations.drill.phases.examination import examine
 from airlock.operations.drill.state import Ledger
 from airlock.operations.drill.subject import Subject
 from airlock.project import environment

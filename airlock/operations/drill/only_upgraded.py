@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import failures
-from airlock.operations.drill.first_upgrade import emptied, named
 from airlock.operations.drill.missing_objects import Gap
-from airlock.operations.drill.next_start import settle
+from airlock.operations.drill.phases.first_upgrade import emptied, named
+from airlock.operations.drill.phases.next_start import settle
 from airlock.operations.drill.step import take_seen
 from airlock.operations.drill.stepping_over import as_far_as_it_goes, mark
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.migration import MigrationStep
 
 from airlock.catalogue.fingerprint.model import plain
-from airlock.operations.drill.reach import watching
+from airlock.operations.drill.reach.coverage import watching
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.records.drill import Held
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
-    from airlock.operations.drill.reach import Reach
+    from airlock.operations.drill.reach.coverage import Reach
     from airlock.operations.drill.state import Ledger, State
     from airlock.project.project import Project
     from airlock.recorder.row_changes import DataStatement

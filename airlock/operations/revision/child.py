@@ -13,9 +13,9 @@ from alembic.util.exc import CommandError
 
 from airlock.operations.revision import directives
 from airlock.operations.revision.foreign import spoken_for
-from airlock.operations.revision.questions import open_questions
 from airlock.operations.revision.registered import described, found_by_others
 from airlock.operations.revision.shadow import create
+from airlock.operations.revision.written.questions import open_questions
 from airlock.project import environment
 from airlock.project.project import Project
 from airlock.records.errors import NotExamined, Refused, Usage

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from alembic.util import CommandError
 
+from airlock.operations.revision.changes.renames import rename_part
 from airlock.operations.revision.foreign import around, foreign, spoken_for
 from airlock.operations.revision.plan import plan
 from airlock.operations.revision.probe import run
-from airlock.operations.revision.renames import rename_part
-from airlock.operations.revision.scripts import scripts
 from airlock.operations.revision.shadow import sides
+from airlock.operations.revision.written.scripts import scripts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from alembic.operations import ops
 from alembic.util import rev_id
 
 from airlock.operations.revision import ddl
-from airlock.operations.revision.docstrings import Title, fill
+from airlock.operations.revision.written.docstrings import Title, fill
 
 if TYPE_CHECKING:
     from alembic.operations.ops import MigrateOperation, MigrationScript

@@ -13,9 +13,9 @@ from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.plan import plan
 from airlock.operations.revision.probe import Probe, probed, rolled_back, run
-from airlock.operations.revision.rendering import lines
-from airlock.operations.revision.scripts import bundles, down_of, title_of, up_of
 from airlock.operations.revision.shadow import Sides
+from airlock.operations.revision.written.rendering import lines
+from airlock.operations.revision.written.scripts import bundles, down_of, title_of, up_of
 from airlock.records.findings import Draft, Safer
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from airlock.drivers import client
 from airlock.operations.built import Built, built
 from airlock.operations.revision.comparison import compared
-from airlock.operations.revision.docstrings import observed
-from airlock.operations.revision.files import remove, version_files
+from airlock.operations.revision.written.docstrings import observed
+from airlock.operations.revision.written.files import remove, version_files
 from airlock.records.errors import AirlockError, HistoryFault, NotExamined
 from airlock.records.revision import Likely, Proof, Remark, Revised, WrittenRevision
 from airlock.scratch.isolation import ChildFailed, isolated

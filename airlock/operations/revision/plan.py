@@ -6,11 +6,12 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted, refusing
-from airlock.operations.revision import columns, constraints, ddl, enums, indexes, standalone
-from airlock.operations.revision.dependents import lean
-from airlock.operations.revision.docstrings import joined
+from airlock.operations.revision import ddl
+from airlock.operations.revision.changes import columns, constraints, enums, indexes, standalone
+from airlock.operations.revision.changes.dependents import lean
 from airlock.operations.revision.model_types import Words
 from airlock.operations.revision.parts import Part, Plan, Stage, sql
+from airlock.operations.revision.written.docstrings import joined
 from airlock.records.revision import Likely, Remark
 
 if TYPE_CHECKING:

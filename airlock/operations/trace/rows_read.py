@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from airlock.database.server_errors import sqlstate
 from airlock.drivers.spelling import mentions
-from airlock.operations.drill import cast_demands, failures
+from airlock.operations.drill import failures
+from airlock.operations.drill.rows import cast_demands
 from airlock.samples import with_requirements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airlock.operations.drill.cast_demands import Demand
+    from airlock.operations.drill.rows.cast_demands import Demand
     from airlock.samples import Table
     from airlock.samples.tables import Column
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airlock.operations.drill import drill
-from airlock.operations.drill.second_downgrade import BACK, UNDONE
+from airlock.operations.drill.phases.second_downgrade import BACK, UNDONE
 from airlock.records.drill import PROVED, REFUSED
 from tests.airlock.drill.reached import Case, sql, write
 

@@ -8,7 +8,7 @@ import pytest
 
 from airlock.operations.drill import drill
 from airlock.operations.drill.json_shapes import Shapes
-from airlock.operations.drill.rows_not_taken import cuts
+from airlock.operations.drill.reach.rows_not_taken import cuts
 from airlock.recorder import plpgsql, probes
 from airlock.recorder.row_changes import data_statements
 from airlock.recorder.tokens import statements

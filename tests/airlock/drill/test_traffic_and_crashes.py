@@ -12,7 +12,7 @@ from airlock import samples
 from airlock.operations.drill import drill
 from airlock.operations.drill.child import prove
 from airlock.operations.drill.messages import Options
-from airlock.operations.drill.traffic import Traffic
+from airlock.operations.drill.phases.traffic import Traffic
 from airlock.records.drill import PROVED, REFUSED, DrillReport, RevisionProof
 from airlock.records.errors import NotExamined
 from airlock.scratch import embedded
@@ -225,7 +225,7 @@ def test_a_step_that_is_too_long_to_be_cut_everywhere_says_so(
     scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was left out is in the notes, of both directions; a step that is short enough has none."""
-    monkeypatch.setattr("airlock.operations.drill.interrupt._MOST_CUTS", 6)
+    monkeypatch.setattr("airlock.operations.drill.phases.interrupt._MOST_CUTS", 6)
     longer, shorter = (
         two(
             tmp_path / str(number),

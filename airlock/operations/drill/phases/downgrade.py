@@ -1,0 +1,233 @@
+"""The downgrade: what must be as it was before the upgrade, and what of the rows written meanwhile is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from airlock.drivers.spelling import bare, mentions
+from airlock.operations.downgrade import snapshot
+from airlock.operations.drill import compare, failures
+from airlock.operations.drill.missing_objects import needs
+from airlock.operations.drill.outcome import NOTHING, Outcome, irreversible, not_examined, noted, refused
+from airlock.operations.drill.phases import freedoms, interim_writes, trigger_rows
+from airlock.operations.drill.reach.coverage import met_meanwhile
+from airlock.operations.drill.rows import cast_demands, rare_rows, spelled_back
+from airlock.operations.drill.step import StepTaken, touched_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from airlock.operations.downgrade.items import Item
+    from airlock.operations.drill.phases.interim_writes import Meanwhile
+    from airlock.operations.drill.state import State
+    from airlock.operations.drill.subject import Subject
+    from airlock.records.difference import Difference
+    from airlock.records.drill import Condition, Loss
+
+    # Keys of rows by how sure it is that such rows were there before, and by table.
+    Unsure = Mapping[str, Mapping[str, Collection[str]]]
+
+_MOST_LESSONS = 3
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """What lies above an upgrade: the step, the states around it, and what was written then."""
+
+    step: StepTaken
+    before: State
+    after: State
+    written: Meanwhile
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way up and down again: the downgrade's step and the state `below` it, both None where it could not be taken.
+
+    `narrows` says which rows would stand in its way, or be lost; `conditions` which values must not be there before it.
+    `left_out` are the rows whose loss is told and not held against the revision.
+    """
+
+    up: Upgraded
+    step: StepTaken | None = None
+    below: State | None = None
+    outcome: Outcome = NOTHING
+    losses: tuple[Loss, ...] = ()
+    narrows: tuple[Item, ...] = ()
+    left_out: Unsure = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
+
+    def taken(self) -> tuple[StepTaken, ...]:
+        """Give the steps that were taken."""
+        return (self.up.step,) if self.step is None else (self.up.step, self.step)
+
+
+def upgraded(subject: Subject, step: StepTaken, before: State, after: State, written: Meanwhile) -> Upgraded:
+    """Put together what lies above an upgrade; what rows written meanwhile did in new bodies is told of its step."""
+    met = met_meanwhile(subject.facts.path, written.fired)
+    data_statements = tuple(one.data for one in written.fired)
+    return Upgraded(
+        replace(step, met=(*step.met, *met), data_statements=(*step.data_statements, *data_statements)),
+        before,
+        after,
+        written,
+    )
+
+
+def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way:
+    """Downgrade, and compare with what was there before the upgrade. Commits.
+
+    Never raises what the revision raises: the outcome says it. `unsure` are rows that were made of constants and need
+    not have been there before.
+    """
+    before, after = up.before, up.after
+    # Read only where there is something to tell.
+    over = snapshot.take(subject.ledger.reading) if freedoms.grants(before, after) else None
+    step, written, lessons, error = _downgrade(subject, up.written)
+    up = replace(up, written=written)
+    if step is None:
+        return Way(up, outcome=noted(lessons).then(no_way_down(subject, error)))
+    narrows: tuple[Item, ...] = ()
+    below = subject.ledger.read(written.state, step.touched, before)
+    spelled = spelled_back.SpelledBack()
+    if over is not None:
+        under = snapshot.take(subject.ledger.reading)
+        narrows = freedoms.narrows(subject.facts.revision, over, under)
+        spelled = spelled_back.spelled_back(
+            subject.ledger, (up.step, step), (before, below), (over, under), written.changed
+        )
+        written = replace(written, changed=frozenset({*written.changed, *spelled.values}))
+        up = replace(up, written=written)
+    found, notes = compare.structure(before, below)
+    found += compare.sequences(before, below)
+    values, judged, left_out = _values(subject, before, below, written, unsure or {})
+    stayed = trigger_rows.stayed(before, after, written, below, up.step.data_statements)
+    found, kept = compare.keep([*found, *values, *stayed.differences], subject.facts.kept)
+    unsaid, more_kept = compare.keep(list(stayed.unsaid), subject.facts.kept)
+    notes += stayed.notes
+    outcome = noted(lessons).then(
+        judged,
+        *(
+            not_examined(f"{name} holds too many rows to tell what was written meanwhile from what was there")
+            for name in compare.incomparable(before, below, written.blurred)
+        ),
+        *(
+            not_examined(
+                f"{one.object} holds {one.after}: whether they stay says kept = {{{one.object!r}: 'why'}} in the revision"
+            )
+            for one in unsaid
+        ),
+        Outcome(tuple(found), (*kept, *more_kept), tuple(notes)),
+        *_unfilled(subject, (up.step, step), before, after, below),
+    )
+    losses = interim_writes.losses(written, below)
+    return Way(up, step, below, outcome, losses, narrows, left_out, spelled.conditions)
+
+
+def no_way_down(subject: Subject, error: Exception) -> Outcome:
+    """Tell a refusal of the revision's own from a fault, and from what scratch lacks."""
+    refusal = failures.own_refusal(error, subject.facts)
+    needed = needs(error, subject.gaps)
+    if refusal is not None:
+        # Whatever else was not seen: there is no way back to be proved.
+        return irreversible(f"irreversible: {refusal}")
+    if needed is not None:
+        return not_examined(f"the downgrade fails: {needed}")
+    return refused(f"the downgrade fails: {failures.one_line(error)}")
+
+
+def _downgrade(
+    subject: Subject, written: Meanwhile
+) -> tuple[StepTaken | None, Meanwhile, list[str], Exception]:
+    """Take the step; rows written meanwhile that stop it get other values, as long as its errors teach which."""
+    notes: list[str] = []
+    error: Exception = RuntimeError("no way down")
+    for _ in range(_MOST_LESSONS):
+        try:
+            return subject.take("down"), written, notes, error
+        except Exception as another:  # noqa: BLE001  a revision may raise anything
+            error = another
+        rewritten = _rewritten(subject, error, written)
+        if rewritten is None:
+            break
+        written, changed = rewritten
+        notes.append(f"{', '.join(changed)}, written meanwhile, got values that the downgrade can read")
+    return None, written, notes, error
+
+
+def _rewritten(
+    subject: Subject, error: Exception, written: Meanwhile
+) -> tuple[Meanwhile, tuple[str, ...]] | None:
+    """Give rows written meanwhile the values that the downgrade can read, where it is they that stop it."""
+    demand = cast_demands.said(error)
+    if demand is None or subject.ledger.read().catalogue != written.state.catalogue:
+        return None
+    names = {name for name, keys in written.written.items() if keys}
+    changed = cast_demands.meet(
+        subject.ledger, demand, names, subject.facts.path.read_text(), written.written
+    ) or cast_demands.copy_documents(subject.ledger, demand, written.written)
+    if not changed:
+        return None
+    return replace(written, state=subject.ledger.read(written.state, names)), tuple(changed)
+
+
+def _values(
+    subject: Subject, before: State, below: State, written: Meanwhile, unsure: Unsure
+) -> tuple[list[Difference], Outcome, Unsure]:
+    """Compare values; what only rows lose that need not have been there before is no fault, and not proved.
+
+    Nor is what only rows lose that hardly a table has.
+    """
+    found, rare = values_of_usual_rows(
+        subject, before, lambda usual: compare.values(usual, below, written.changed, blurred=written.blurred)
+    )
+    if rare != NOTHING:
+        return [], rare, {}
+    said = _said(found)
+    if not found or not unsure:
+        return found, NOTHING, {}
+    left_out = compare.without(before, unsure.values())
+    if compare.values(left_out, below, written.changed, blurred=written.blurred):
+        return found, NOTHING, {}
+    why = f"proved only while no row holds already what the upgrade writes or computes with: {said}"
+    return [], not_examined(why), unsure
+
+
+def values_of_usual_rows(
+    subject: Subject, before: State, compared: Callable[[State], list[Difference]]
+) -> tuple[list[Difference], Outcome]:
+    """Hold a state against the one below; where only rows lose that hardly a table has, tell that instead of differences."""
+    found, ledger = compared(before), subject.ledger
+    if not compare.keep(found, subject.facts.kept)[0]:
+        # Nothing, or what the revision says is lost: whichever rows lose it.
+        return found, NOTHING
+    rare = rare_rows.lost_only_by_rare(before, ledger.edges, ledger.respelled, compared, found, _said(found))
+    return ([] if rare != NOTHING else found), rare
+
+
+def _said(found: Collection[Difference]) -> str:
+    return ", ".join(sorted({f"{one.object}: {one.kind} was {one.before}, is {one.after}" for one in found}))
+
+
+def _unfilled(
+    subject: Subject, taken: tuple[StepTaken, StepTaken], before: State, over: State, below: State
+) -> list[Outcome]:
+    """Nothing is proved about the rows of a table, or of a partition, that has none."""
+    up, down = taken
+    concerned = touched_tables(up, before, over) | touched_tables(down, over, below)
+    if up.touched is None:
+        # Without its locks a step that finds no row leaves no trace of where it looked.
+        source = subject.facts.path.read_text()
+        concerned |= {name for name in before.tables() if mentions(source, bare(name))}
+    found = []
+    for name in sorted(concerned & before.digests.keys()):
+        if before.digests[name].count == 0:
+            filled = subject.ledger.fills.get(name)
+            why = filled.reason if filled is not None and filled.reason else "the history leaves it empty"
+            found.append(not_examined(f"{name} could not be filled: {why}"))
+    above = {name for name in before.empty if name not in over.partitions()}
+    found += [
+        not_examined(f"{name} is no partition after the upgrade, and held no row") for name in sorted(above)
+    ]
+    return found

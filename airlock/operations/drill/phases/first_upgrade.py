@@ -1,0 +1,214 @@
+"""The first upgrade: where sample rows are what stops it, rows are made that fit what it demands."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.drivers.spelling import bare, mentions
+from airlock.operations.drill import compare, failures
+from airlock.operations.drill.missing_objects import advice, needs
+from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted, refused
+from airlock.operations.drill.phases.downgrade import no_way_down
+from airlock.operations.drill.rows import cast_demands, extremes, own_cuts, rarer_values, spellings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from airlock.operations.drill.state import Ledger, State
+    from airlock.operations.drill.step import StepTaken
+    from airlock.operations.drill.subject import Subject
+    from airlock.samples import Table
+
+_MOST_LESSONS = 4
+
+
+@dataclass(frozen=True)
+class FirstUpgrade:
+    """The step, None where it could not be taken, and the state `before` it: another one where rows were made anew.
+
+    `required` is what those rows had to fit; `wants_role` names the role without which nothing was tried.
+    """
+
+    before: State
+    step: StepTaken | None
+    outcome: Outcome = NOTHING
+    required: Mapping[str, Table] | None = None
+    wants_role: str | None = None
+
+
+def go_up(subject: Subject, before: State) -> FirstUpgrade:
+    """Upgrade; where the sample rows are what refuses, learn what the upgrade demands and make them anew. Commits.
+
+    Never raises what the revision raises: the outcome says it.
+    """
+    try:
+        return FirstUpgrade(before, subject.take("up"))
+    except Exception as error:  # noqa: BLE001  a revision may raise anything
+        if not failures.is_about_rows(error) or not any(it.count for it in before.digests.values()):
+            return _cannot_go_up(subject, before, error)
+        first = failures.one_line(error)
+        fitted = (
+            _on_values_that_fit(subject, before, error)
+            or _off_the_edge(subject, before, error)
+            or _on_usual_values(subject, before, error)
+        )
+    return fitted or _on_fitting_rows(subject, before, first)
+
+
+def _on_values_that_fit(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
+    """Give texts and documents the form that the upgrade reads them in, as long as its errors teach another one."""
+    source = subject.facts.path.read_text()
+    names = _filled(subject, before)
+    for _ in range(_MOST_LESSONS):
+        demand = cast_demands.said(error)
+        changed = cast_demands.meet(subject.ledger, demand, names, source) if demand is not None else ()
+        if not changed:
+            return None
+        try:
+            now, taken = _up_on_spellings(subject, changed, demand.type if demand is not None else "")
+        except Exception as another:  # noqa: BLE001  a revision may raise anything
+            if not failures.is_about_rows(another) or str(another) == str(error):
+                return None
+            error = another
+            continue
+        why = f"{', '.join(changed)} was given values that the upgrade can read ({failures.one_line(error)})"
+        return FirstUpgrade(now, taken, noted([why]))
+    return None
+
+
+def _up_on_spellings(subject: Subject, changed: tuple[str, ...], type_: str) -> tuple[State, StepTaken]:
+    """Upgrade with one value of each column spelled otherwise, or else without; give the state before."""
+    respelled = spellings.respell(subject.ledger, changed, type_)
+    now = subject.ledger.read()
+    try:
+        return now, subject.take("up")
+    except Exception:  # a revision may raise anything
+        if not respelled:
+            raise
+        spellings.spell_back(subject.ledger, respelled)
+    now = subject.ledger.read()
+    return now, subject.take("up")
+
+
+def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
+    """Upgrade once more without values at the edge of their type, where it computed past one."""
+    if not extremes.is_past_the_edge(error):
+        return None
+    tamed = _up_on_ordinary_values(subject, before)
+    if tamed is None:
+        return None
+    now, taken = tamed
+    why = (
+        f"the upgrade fails on values at the edge of their type ({failures.one_line(error)}): "
+        "ordinary ones took their place"
+    )
+    return FirstUpgrade(now, taken, noted([why]))
+
+
+def _up_on_ordinary_values(subject: Subject, before: State) -> tuple[State, StepTaken] | None:
+    """Upgrade without values at the edge, at first but for those that it converts itself; None where it raises once more."""
+    for source in (subject.facts.path.read_text(), ""):
+        if extremes.tame(subject.ledger, _filled(subject, before), source=source):
+            now = subject.ledger.read()
+            with contextlib.suppress(Exception):  # a revision may raise anything; the caller has another way
+                return now, subject.take("up")
+    return None
+
+
+def _on_usual_values(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
+    """Upgrade without what only some values of an extension's type have, as few of them as it takes."""
+    source = subject.facts.path.read_text()
+    gone: list[tuple[State, StepTaken]] = []
+
+    def goes() -> bool:
+        now = subject.ledger.read()
+        # A revision may raise anything; without another of them it may not.
+        with contextlib.suppress(Exception):
+            gone.append((now, subject.take("up")))
+        return bool(gone)
+
+    changed = rarer_values.without(subject.ledger, named(source, _filled(subject, before)), source, goes)
+    if not changed:
+        return None
+    now, taken = gone[0]
+    why = (
+        f"the upgrade fails on some values of {', '.join(changed)} ({failures.one_line(error)}): "
+        "usual ones took their place"
+    )
+    return FirstUpgrade(now, taken, noted([why]))
+
+
+def _filled(subject: Subject, state: State) -> set[str]:
+    """Name the tables that hold rows, but for Alembic's own."""
+    held = {name for name, digest in state.digests.items() if digest.count}
+    return (held & state.tables()) - {subject.ledger.version_table}
+
+
+def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrade:
+    """Upgrade without rows, learn what the tables then demand, go down, and upgrade on rows that meet it."""
+    ledger, outcome = subject.ledger, NOTHING
+    required: Mapping[str, Table] | None = None
+    try:
+        filled = {name for name, digest in before.digests.items() if digest.count}
+        try:
+            names = emptied(ledger, named(subject.facts.path.read_text(), filled))
+            subject.take("up")
+        except Exception:  # noqa: BLE001  a revision may raise anything; rows of any other table may be what it refuses
+            names = emptied(ledger, filled)
+            subject.take("up")
+        above = ledger.read()
+        required = {table.label: table for table in ledger.tables(names & above.tables())}
+        try:
+            subject.take("down")
+        except Exception as error:  # noqa: BLE001  a revision may raise anything
+            return FirstUpgrade(before, None, no_way_down(subject, error), required)
+        below = ledger.read()
+        found, _ = compare.structure(before, below)
+        found, kept = compare.keep(found, subject.facts.kept)
+        outcome = Outcome(tuple(found), tuple(kept))
+        try:
+            fitting, step, required = own_cuts.go_up(subject, names & below.tables(), required)
+        except Exception as error:
+            # What it puts together in Python, or copies into another column: no demand of the tables tells its length.
+            if not extremes.is_too_long(error):
+                raise
+            first = failures.one_line(error)
+            fitting, step, required = own_cuts.go_up(subject, names & below.tables(), required, ordinary=True)
+    except Exception as error:  # noqa: BLE001  a revision may raise anything
+        lacking = needs(error, subject.gaps)
+        why = not_examined(
+            f"the upgrade fails: {lacking}"
+            if lacking
+            else f"the upgrade fails on sample rows: {failures.one_line(error)}"
+        )
+        return FirstUpgrade(before, None, outcome.then(why), required)
+    why = noted([f"sample rows were made anew to fit what the upgrade demands ({first})"])
+    return FirstUpgrade(fitting, step, outcome.then(why), required)
+
+
+def named(source: str, tables: Collection[str]) -> set[str]:
+    """Tell which tables a revision names: its rows of others need not be made anew."""
+    found = {name for name in tables if mentions(source, bare(name))}
+    return found or set(tables)
+
+
+def emptied(ledger: Ledger, names: Collection[str]) -> set[str]:
+    """Empty some tables, and those that refer to them; return which have no rows now."""
+    ledger.empty(names)
+    return {name for name, digest in ledger.read().digests.items() if not digest.count} - {
+        ledger.version_table
+    }
+
+
+def _cannot_go_up(subject: Subject, before: State, error: Exception) -> FirstUpgrade:
+    role = failures.missing_role(error)
+    needed = needs(error, subject.gaps) or failures.beyond_scratch(error)
+    if needed is not None:
+        outcome = not_examined(f"the upgrade fails: {needed}")
+    elif role is not None:
+        outcome = not_examined(f"the role {role} cannot be made on the scratch server; try --scratch URL")
+    else:
+        outcome = refused(f"the upgrade fails: {failures.one_line(error)}{advice(error)}")
+    return FirstUpgrade(before, None, outcome, wants_role=role if role not in subject.beyond_help else None)

@@ -1,0 +1,255 @@
+"""What other clients write between the upgrade and the downgrade, and what becomes of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airlock import samples
+from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers.spelling import bare
+from airlock.operations.drill import compare
+from airlock.operations.drill.phases import triggers_made
+from airlock.recorder.row_changes import INSERT
+from airlock.records.drill import Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from airlock.operations.drill.reach.asking import Counted
+    from airlock.operations.drill.state import Ledger, State
+    from airlock.recorder.row_changes import DataStatement
+
+# Why a loss is one, beside columns and tables that go.
+GONE, CHANGED = "the rows go", "the values change"
+_ROWS = 3
+_COPIES = re.compile(r"\s*CREATE\b", re.IGNORECASE)
+_CHANGED = """SELECT format('%I.%I', schemaname, relname), n_tup_upd + n_tup_del + n_tup_hot_upd > 0
+FROM pg_stat_xact_user_tables WHERE n_tup_ins + n_tup_upd + n_tup_del + n_tup_hot_upd > 0"""
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """The rows written, by table and key, and the old rows that those writes changed through triggers."""
+
+    state: State
+    written: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    changed: Collection[tuple[str, str, str]] = frozenset()
+    notes: tuple[str, ...] = ()
+    # Tables too big to be remembered row by row, which triggers changed: that cannot be told from what the step changes.
+    blurred: Collection[str] = frozenset()
+    # By which columns the keys tell rows, where not by the key that the table's digest has.
+    told_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # What the writes did in the bodies of triggers that the upgrade made.
+    fired: tuple[Counted, ...] = ()
+
+
+def write(
+    ledger: Ledger,
+    before: State,
+    after: State,
+    touched: Collection[str],
+    turn: int,
+    older: Mapping[str, samples.Table],
+    data_statements: Collection[DataStatement] = (),
+) -> Meanwhile:
+    """Write into the tables that the step made or touched: copies of rows, sample rows where there are none.
+
+    What the `older` form of a table demands is respected as well: a client that writes duplicates because a unique
+    key is gone makes the key's return impossible, and that is no fault of the downgrade. Commits. Returns the state
+    afterwards, with the digests of what was written.
+    """
+    # A partition that the step detaches is neither: nobody writes what its bounds would not let in again.
+    new = after.tables() - before.catalogue.objects.keys() - {ledger.version_table}
+    old = sorted((set(touched) & after.tables() & before.tables()) - {ledger.version_table})
+    # Beside rows that the upgrade put there others would be children of its own parents, or have no like.
+    filled = {name for name in new if (digest := after.digests.get(name)) is not None and digest.count}
+    # What a step copies rows into is written by the step alone: its columns take anything, its downgrade does not.
+    copies = {
+        one.relation
+        for one in data_statements
+        if one.kind == INSERT and (_COPIES.match(one.text) or one.scope is not None)
+    }
+    filled |= {name for name in new if bare(name) in copies}
+    ledger.fill(new - filled, min(ledger.wanted, 5))
+    # Their triggers may have written anywhere.
+    stirred = ledger.stirs(new)
+    tables = [samples.with_requirements(table, older.get(table.label)) for table in ledger.tables(old)]
+    fresh = {name for name in after.catalogue.objects if name not in before.catalogue.objects}
+    connection = ledger.writing
+    connection.autocommit = False
+    done: tuple[samples.Written, ...] = ()
+    counted: list[Counted] = []
+
+    def clones() -> None:
+        nonlocal done
+        done = samples.write_clones(
+            connection, tables, rows=_ROWS, turn=turn, search_path=ledger.search_path, new=fresh
+        )
+
+    try:
+        if triggers_made.new_in(before, after):
+            written_to = [*tables, *ledger.tables(new)]
+            with connection.cursor() as cursor:
+                counted = triggers_made.fired(cursor, before, after, written_to, turn, clones)
+        else:
+            clones()
+        with connection.cursor() as cursor:
+            cursor.execute(_CHANGED)
+            # What was only inserted into a table that was written into are the copies themselves.
+            written_into = {table.sql.replace('"', "") for table in tables}
+            others = {
+                name
+                for name, old_rows in cursor.fetchall()
+                if old_rows or name.replace('"', "") not in written_into
+            }
+        by_sql = (
+            {table.sql.replace('"', ""): table.label for table in ledger.tables(after.tables())}
+            if others
+            else {}
+        )
+        moved = [by_sql[name.replace('"', "")] for name in others if name.replace('"', "") in by_sql]
+        # The reading connection does not see the writes yet: this is how the rows were before.
+        undisturbed = ledger.digest(moved, after.digests)
+        if stirred:
+            moved = sorted({*moved, *after.digests.keys() & after.tables()})
+            undisturbed = dict(after.digests)
+        connection.commit()
+    finally:
+        connection.rollback()
+        connection.autocommit = True
+    wrote = {one.table for one in done if one.rows}
+    ledger.strangers = {one.table: one.strangers for one in done if one.strangers is not None}
+    state = ledger.read(after, {*new, *old, *moved})
+    keys: dict[str, frozenset[str]] = {}
+    told_by: dict[str, tuple[str, ...]] = {}
+    for table in {*wrote, *new}:
+        now, then = state.digests.get(table), after.digests.get(table)
+        if now is not None and now.rows is not None:
+            known = then.rows if then is not None and then.rows is not None else {}
+            keys[table] = frozenset(set(now.rows) - set(known))
+        elif now is not None:
+            strangers = ledger.strangers.get(table)
+            keys[table] = frozenset(strangers.keys if strangers is not None else ())
+            if strangers is not None:
+                told_by[table] = strangers.columns
+    return Meanwhile(
+        state,
+        keys,
+        {it for table in moved for it in _changed(table, undisturbed.get(table), state.digests.get(table))},
+        tuple(
+            f"no row could be written into {one.table} after the upgrade: {one.reason}"
+            for one in done
+            if not one.rows
+        ),
+        {
+            table
+            for table in moved
+            if table in undisturbed
+            and undisturbed[table].rows is None
+            and undisturbed[table].columns
+            and undisturbed[table] != state.digests.get(table)
+        },
+        told_by,
+        tuple(counted),
+    )
+
+
+def withdrawn(
+    ledger: Ledger, written: Meanwhile, before: State, after: State, now: State, *, exactly: bool
+) -> bool:
+    """Delete what was written meanwhile; tell whether the database is then as the first upgrade left it (`after`).
+
+    What an upgrade computes anew each time may differ, where not `exactly` the same is asked for. Commits. Where the
+    answer is no, the database may be left half way.
+    """
+    ledger.strangers = {}
+    if now.catalogue != after.catalogue or now.digests.keys() != after.digests.keys():
+        return False
+    keys = {name: found for name, found in written.written.items() if found}
+    if not ledger.delete({
+        name: (written.told_by.get(name) or written.state.digests[name].key, found) for name, found in keys.items()
+    }):  # fmt: skip
+        return False
+    doubtful = keys.keys() | {name for name, it in now.digests.items() if it != after.digests[name]}
+    known = dict(now.digests) | ledger.digest(doubtful - {"large objects"}, after.digests)
+    if not compare.alike(before, after, known, exactly=exactly):
+        return False
+    ledger.set_sequences(after.sequences)
+    return True
+
+
+def _changed(
+    table: str, before: samples.TableDigest | None, after: samples.TableDigest | None
+) -> set[tuple[str, str, str]]:
+    if before is None or after is None or before.rows is None or after.rows is None:
+        return set()
+    gone: set[tuple[str, str, str]] = {
+        (table, key, samples.GONE) for key in before.rows if key not in after.rows
+    }
+    return gone | {
+        (table, key, name)
+        for key, row in before.rows.items()
+        if key in after.rows
+        for name, old, new in zip(before.columns, row, after.rows[key], strict=False)
+        if old != new
+    }
+
+
+def left(before: State, after: State, meanwhile: Meanwhile, below: State) -> dict[str, int]:
+    """Count by table the rows that the upgrade brought and the downgrade left there."""
+    found = {}
+    for table, then in before.digests.items():
+        if table in below.digests and table in after.digests and table in meanwhile.state.digests:
+            written = meanwhile.state.digests[table].count - after.digests[table].count
+            keys, now = meanwhile.written.get(table), below.digests[table]
+            if keys is not None and now.rows is not None and now.key == meanwhile.state.digests[table].key:
+                written = len(keys & now.rows.keys())  # some of them may have gone
+            if now.count - then.count - written > 0 and table not in meanwhile.blurred:
+                found[table] = now.count - then.count - written
+    return found
+
+
+def losses(meanwhile: Meanwhile, after_down: State) -> tuple[Loss, ...]:
+    """List what of the writes is not there after the downgrade; generated values can be computed again, and are none."""
+    found: list[Loss] = []
+    catalogue = meanwhile.state.catalogue.objects
+    computed = {name for name, one in catalogue.items() if "generated" in one.attributes}
+    remaining = after_down.tables()
+    for table, keys in sorted(meanwhile.written.items()):
+        written = meanwhile.state.digests[table]
+        if not keys:
+            continue
+        now = after_down.digests.get(table)
+        if table not in remaining or now is None:
+            found.append(Loss(table, len(keys), "the table goes"))
+            continue
+        if now.rows is None or written.rows is None:
+            gone_columns = [
+                name
+                for name in written.columns
+                if name not in now.columns and f"{table}.{plain(name)}" not in computed
+            ]
+            found += [Loss(f"{table}.{name}", len(keys), "the column goes") for name in gone_columns]
+            continue
+        comparable = written.key == now.key and set(written.key) <= set(now.columns)
+        gone = [key for key in keys if key not in now.rows] if comparable else []
+        if gone:
+            found.append(Loss(table, len(gone), GONE))
+        for place, name in enumerate(written.columns):
+            if f"{table}.{plain(name)}" in computed:
+                continue
+            if name not in now.columns:
+                valued = sum(written.rows[key][place] is not None for key in keys)
+                if valued:
+                    found.append(Loss(f"{table}.{name}", valued, "the column goes"))
+            elif comparable:
+                there = now.columns.index(name)
+                differing = Counter(
+                    written.rows[key][place] != now.rows[key][there] for key in keys if key in now.rows
+                )[True]
+                if differing:
+                    found.append(Loss(f"{table}.{name}", differing, CHANGED))
+    return tuple(sorted(found))

@@ -1,0 +1,141 @@
+"""The way again on rows made of what the revision's own statements name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from airlock.database.server_errors import sqlstate
+from airlock.operations.drill import compare, failures
+from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted
+from airlock.operations.drill.phases import interim_writes
+from airlock.operations.drill.phases.downgrade import Way, go_down, upgraded
+from airlock.operations.drill.reach.coverage import met_by_either
+from airlock.operations.drill.rows import rows_of_statements
+from airlock.operations.drill.rows.constants_of_statements import all_certain, named
+from airlock.operations.drill.rows.constants_read import names_any, python_constants
+from airlock.operations.drill.step import StepTaken, touched_tables
+from airlock.recorder.branches import ANOTHER_VALUE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airlock.operations.drill.phases.downgrade import Unsure
+    from airlock.operations.drill.state import State
+    from airlock.operations.drill.subject import Subject
+    from airlock.samples import Table
+    from airlock.samples.constants import Constants
+
+_FAR, _FARTHER = 500, 20_000
+
+
+@dataclass(frozen=True)
+class OwnRows:
+    """The second way, None where no rows were made for it or they did not go up; `made` are the rows.
+
+    `guards` is what the upgrade says of rows that it refuses itself; `rows_stay` that they cannot be taken back.
+    """
+
+    outcome: Outcome = NOTHING
+    way: Way | None = None
+    made: rows_of_statements.Sought | None = None
+    guards: str = ""
+    rows_stay: bool = False
+
+
+def sends_data(way: Way) -> bool:
+    """Tell whether rows could be made that what the steps sent tells apart."""
+    taken = way.taken()
+    return any(one.problem for it in taken for one in it.met) or any(
+        data.chooses or any(one.label != ANOTHER_VALUE for one in data.branches) or names_any(data.text)
+        for it in taken for data in it.data_statements
+    )  # fmt: skip
+
+
+def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Mapping[str, Table]) -> OwnRows:
+    """Go up, write and go down once more; where the upgrade refuses the rows, on fewer, else not at all. Commits.
+
+    `older` and `later` are the tables as they were known before and after the first upgrade.
+    """
+    start, taken = first.up.before, first.taken()
+    big = sorted(
+        name for name, one in start.digests.items()
+        if one.rows is None and one.count and any(it.touched is None or name in it.touched for it in taken)
+    )  # fmt: skip
+    if big:
+        # Sums tell that a table of many rows is what it was, not which of its rows is not.
+        why = f"no rows of its own were made for it: {', '.join(big)} has too many to tell them apart"
+        return OwnRows(noted([why]))
+    up = first.up.step.data_statements
+    down = first.step.data_statements if first.step is not None else ()
+    tables = {name for name, one in start.digests.items() if one.rows is not None and one.count}
+    python = python_constants(subject.facts.path.read_text())
+    guards = ""
+    sure = named(up, down)
+    for fitting, childless in ((None, True), (later, True), (later, False)):
+        made = rows_of_statements.seek(
+            subject.ledger, (*up, *down), tables, python, subject.turn, sure, fitting, childless=childless
+        )
+        if not made.count:
+            continue
+        # Row by row, as before: a few rows more must not turn them into sums.
+        before = subject.ledger.read(None, None, start)
+        try:
+            step = subject.take("up")
+        except Exception as error:  # noqa: BLE001  a revision may raise anything
+            guards = _refusal(subject, error) or guards
+            if not made.remove(subject.ledger):
+                stays = not_examined("rows that were made for it cannot be taken back")
+                return OwnRows(stays, guards=guards, rows_stay=True)
+            continue
+        way = _down_again(subject, step, before, first, python, older, made.unsure)
+        return OwnRows(way.outcome, way, made, guards)
+    return OwnRows(guards=guards)
+
+
+def _down_again(
+    subject: Subject, step: StepTaken, before: State, first: Way, python: Constants, older: Mapping[str, Table],
+    unsure: Unsure,
+) -> Way:  # fmt: skip
+    """Make rows for what the downgrade names too, write as other clients do, go down; count what either way met."""
+    ledger = subject.ledger
+    after = ledger.read(before, step.touched)
+    # Also where only the downgrade writes: it may take rows away that came meanwhile.
+    touched = touched_tables(step, before, after)
+    if first.step is not None and first.below is not None:
+        touched |= touched_tables(first.step, first.up.after, first.below) & before.tables()
+    names = {name for name, one in after.digests.items() if one.rows is not None and one.count}
+    names &= touched & before.tables()
+    data_statements = first.step.data_statements if first.step is not None else ()
+    rows_of_statements.seek(
+        ledger,
+        data_statements,
+        names,
+        python,
+        subject.turn + _FAR,
+        all_certain(data_statements),
+        beside=False,
+        turning=False,
+    )
+    written = interim_writes.write(
+        ledger, before, after, touched, subject.turn + _FARTHER, older, step.data_statements
+    )
+    up = upgraded(subject, step, before, after, written)
+    up = replace(up, step=replace(up.step, met=met_by_either(first.up.step.met, up.step.met)))
+    way = go_down(subject, up, unsure)
+    if way.step is not None and first.step is not None:
+        way = replace(way, step=replace(way.step, met=met_by_either(first.step.met, way.step.met)))
+    if way.left_out:
+        # They are lost; nothing that follows is about them.
+        before, after = (compare.without(one, way.left_out.values()) for one in (before, after))
+        way = replace(way, up=replace(way.up, before=before, after=after))
+    return way
+
+
+def _refusal(subject: Subject, error: Exception) -> str:
+    """Say with what the upgrade refuses rows that it looks for itself: then its query need not find any."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    raised = place is not None and place.tb_frame.f_code.co_filename == str(subject.facts.path)
+    return failures.one_line(error) if raised or sqlstate(error) == "P0001" else ""

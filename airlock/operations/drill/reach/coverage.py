@@ -1,0 +1,397 @@
+"""Which data statements of a step met rows, and which ways rows went through them: of what met none, nothing is proved.
+
+A WHERE that no sample row satisfies makes an UPDATE, DELETE, MERGE or INSERT … SELECT do nothing, on the way up and on the
+way down, and every comparison agrees. Statements are seen where they pass the drivers, whoever sends them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import sysconfig
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airlock.drivers.spelling import command
+from airlock.operations.drill.reach import functions_called, rows_met, rows_not_taken, unreached_writes
+from airlock.operations.drill.reach.asking import Counted
+from airlock.operations.drill.reach.functions_called import Functions
+from airlock.recorder import installed
+from airlock.recorder import row_changes as reading
+from airlock.recorder.branches import ANOTHER_VALUE, BEYOND
+from airlock.recorder.tokens import masked, statements
+from airlock.records.drill import Met, Way
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import FrameType
+
+    from airlock.drivers.statements import Query
+    from airlock.operations.drill.reach.rows_met import Columns, Measure
+    from airlock.recorder.row_changes import DataStatement
+
+_MOST = 100
+_NO_OTHER_VALUE = "gave no row another value than it had"
+# A loop over rows sends one statement a row: the first ones tell.
+_MOST_OF_A_LINE = 200
+_QUIET = frozenset({
+    "SET", "RESET", "SHOW", "BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "ALTER", "DROP", "COMMENT",
+    "GRANT", "REVOKE", "LOCK", "ANALYZE", "VACUUM", "REINDEX",
+})  # fmt: skip
+_RETYPES = re.compile(r"\bALTER\b.*\bTYPE\b", re.IGNORECASE | re.DOTALL)
+_NOT_THE_PROJECT = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")})
+_AIRLOCK = str(Path(__file__).parents[2])
+
+
+@dataclass(slots=True)
+class _Seen:
+    """One statement of one line, however often it was sent."""
+
+    data: DataStatement
+    times: int = 0
+    changed: int | None = 0
+    left: int | None = None
+    ways: list[int | None] = field(default_factory=list)
+    empty: int = 0
+
+
+@dataclass(slots=True)
+class _Running:
+    """One text between its start and its end."""
+
+    place: tuple[str, int]
+    measure: Measure | None = None
+    apart: list[list[Counted]] = field(default_factory=list)
+    # Of a statement that is sent with several sets of values: what each set chooses.
+    each: list[Counted] = field(default_factory=list)
+
+
+class Reach:
+    """Counts while `watching`, between `begin` and `end`; drivers tell it of every statement."""
+
+    opening = False
+
+    def __init__(self) -> None:
+        self.active = False
+        self._busy = False
+        self._path = Path()
+        self._seen: dict[tuple[str, int, str, int], _Seen] = {}
+        self._lines: set[int] = set()
+        self._told: Counter[tuple[str, int]] = Counter()
+        self._functions = Functions()
+        self._below: Columns = frozenset()
+        self._sought: dict[str, DataStatement] = {}
+        # Statements that change the type of a column, as sent.
+        self.retypings: list[str] = []
+        # What looking has cost the step, in milliseconds.
+        self.spent_ms = 0.0
+        self._undo = contextlib.ExitStack()
+
+    def begin(self, path: Path, below: Columns = frozenset()) -> None:
+        """Count from now on what a revision's own function sends; `below` are the columns that are there already."""
+        self.end()
+        self._below = below
+        self._path, self._seen, self.active, self._busy = path, {}, True, False
+        self._told.clear()
+        self._functions.forget()
+        self._sought, self.retypings = {}, []
+        self.spent_ms = 0.0
+        self._lines = self._undo.enter_context(unreached_writes.lines_of(path))
+
+    def end(self) -> None:
+        """Count no more."""
+        self.active = False
+        self._undo.close()
+
+    def line_now(self) -> int:
+        """Tell nothing: the place is looked up when a statement is told."""
+        return 0
+
+    def before(
+        self,
+        _session: Any,
+        own: Query,
+        sql: str,
+        *,
+        outside: bool,
+        line: int | None = None,
+        bound: Callable[[], str] | None = None,
+        many: Callable[[], Sequence[str]] | None = None,
+    ) -> _Running | None:
+        """Ask what a statement will choose."""
+        del line
+        if not self.active or self._busy:
+            return None
+        if _RETYPES.search(sql):
+            self.retypings.append(sql)
+        if command(sql) in _QUIET and not functions_called.converts(sql):
+            if functions_called.defines(sql):
+                self._functions.forget()
+            return None
+        self._busy, began = True, time.perf_counter()
+        try:
+            place = self._place()
+            self._told[place] += 1
+            if self._told[place] > _MOST_OF_A_LINE:
+                return None
+            pieces = statements(_bound(sql, bound))
+            sent = statements(sql)
+            if len(sent) != len(pieces):
+                sent = tuple(masked(piece, numbers=True) for piece in pieces)
+            running = _Running(place)
+            if len(pieces) == 1:
+                running.measure = rows_met.begin(
+                    own, pieces[0], sent[0], self._functions, self._below, outside=outside
+                )
+                if running.measure is not None:
+                    self._sought |= {one.text: one for one in running.measure.sought}
+                    running.each = rows_met.of_each(own, running.measure, _spelled(many), sent[0])
+                    self._sought |= {one.data.text: one.data for one in running.each}
+            elif any(rows_met.writes(piece) for piece in pieces):
+                found = None if outside else rows_met.apart(own, pieces, sent, self._functions, self._below)
+                running.apart, sought = found if found is not None else ([_untold(sent)], ())
+                self._sought |= {one.text: one for one in sought}
+            if any(functions_called.defines(piece) for piece in pieces):
+                self._functions.forget()
+        finally:
+            self._busy = False
+            self.spent_ms += (time.perf_counter() - began) * 1000
+        return running if running.measure is not None or running.apart else None
+
+    def after(self, running: _Running, *, rows: int, returns_rows: bool) -> None:
+        """Count what it has written."""
+        del returns_rows
+        self._busy, began = True, time.perf_counter()
+        try:
+            counted = [running.measure.end(rows)] if running.measure is not None else running.apart
+            if running.each and running.measure is not None:
+                counted = [[*running.each, *running.measure.inside]]
+        finally:
+            self._busy = False
+            self.spent_ms += (time.perf_counter() - began) * 1000
+        for number, each in enumerate(counted):
+            for place, one in enumerate(each):
+                self._add(running.place, number * 100 + place, one)
+
+    def failed(self, running: _Running) -> None:
+        """Forget a statement that raised."""
+        del running
+
+    def _add(self, place: tuple[str, int], number: int, one: Counted) -> None:
+        file, line = place
+        # Rounds of one loop that ends when nothing is left are one statement; those of a loop over values are not.
+        text = masked(one.data.text) if self._in_batches(line) else one.data.text
+        seen = self._seen.setdefault((file, line, text, number), _Seen(one.data))
+        seen.times += 1
+        seen.empty += one.changed == 0
+        seen.changed = None if one.changed is None or seen.changed is None else seen.changed + one.changed
+        seen.left = (
+            one.left if seen.left is None else seen.left if one.left is None else max(seen.left, one.left)
+        )
+        if not seen.ways:
+            seen.data, seen.ways = one.data, list(one.branches)
+            return
+        # A body's branches are told where rows must take them, or have: not of every call the same ones.
+        ways = dict(zip((it.label for it in seen.data.branches), seen.ways, strict=False))
+        known = dict(zip((it.label for it in one.data.branches), one.branches, strict=False))
+        if ways.keys() != known.keys():
+            more = tuple(it for it in one.data.branches if it.label not in ways)
+            seen.data = replace(seen.data, branches=(*seen.data.branches, *more))
+            seen.ways = [_sum(ways.get(it.label, 0), known.get(it.label, 0)) for it in seen.data.branches]
+            return
+        seen.ways = [_sum(old, new) for old, new in zip(seen.ways, one.branches, strict=False)]
+
+    def _in_batches(self, line: int) -> bool:
+        return any(start <= line <= end for start, end in rows_not_taken.batches(str(self._path)))
+
+    def _place(self) -> tuple[str, int]:
+        """Find the innermost line of the revision's file, else the innermost of the project's own files."""
+        frame: FrameType | None = sys._getframe(2)
+        other: tuple[str, int] | None = None
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if name == str(self._path):
+                return self._path.name, frame.f_lineno
+            if other is None and not name.startswith((*_NOT_THE_PROJECT, _AIRLOCK, "<")):
+                other = Path(name).name, frame.f_lineno
+            frame = frame.f_back
+        return other or (self._path.name, 0)
+
+    def data_statements(self) -> tuple[DataStatement, ...]:
+        """Give everything that was sent, with its values: for rows to be made of, not to be shown."""
+        return tuple({**{seen.data.text: seen.data for seen in self._seen.values()}, **self._sought}.values())
+
+    def met(self, direction: str) -> tuple[Met, ...]:
+        """Tell of each statement what it met, in the order of lines, and why nothing is proved where that is so."""
+        found: dict[tuple[str, str], Met] = {}
+        renewed: dict[tuple[str, str], int | None] = {}
+        for (file, line, _, _), seen in sorted(self._seen.items(), key=lambda it: it[0][:2]):
+            ways = tuple(
+                Way(_short(branch.label), rows)
+                for branch, rows in zip(seen.data.branches, seen.ways, strict=False)
+                if branch.label != ANOTHER_VALUE
+                # A loop comes back for what a LIMIT left out.
+                and not (branch.label.startswith(BEYOND) and self._in_batches(line))
+            )
+            place = f"{file}:{line}" if line else file
+            shown = _short(seen.data.shown)
+            problem = _problem(place, shown, seen, ways)
+            one = Met(
+                direction, place, shown, seen.changed, seen.left, ways, problem, seen.data.kind == reading.READ,
+                entered=seen.data.kind == reading.CALL,
+            )  # fmt: skip
+            earlier = found.get((place, shown))
+            found[place, shown] = one if earlier is None else _together(earlier, one)
+            renewed[place, shown] = _sum(renewed.get((place, shown), 0), _renewed(seen))
+        for (place, shown), rows in renewed.items():
+            one = found[place, shown]
+            if rows == 0 and one.changed and not one.problem:
+                found[place, shown] = replace(one, problem=f"{place}: {shown} {_NO_OTHER_VALUE}")
+        for write in unreached_writes.passed_by(self._path, self._lines):
+            place, shown = f"{self._path.name}:{write.start}", _short(write.text)
+            found[place, shown] = Met(
+                direction,
+                place,
+                shown,
+                0,
+                passed_by=True,
+                problem=f"{place}: {shown} was not come to: no row led there",
+            )
+        for cut in rows_not_taken.cuts(str(self._path)):
+            if cut.function != {"up": "downgrade", "down": "upgrade"}[direction]:
+                place, shown = f"{self._path.name}:{cut.line}", _short(cut.text)
+                problem = f"{place}: {shown} takes {cut.rows} rows: what becomes of those beyond was not seen"
+                found[place, shown] = Met(direction, place, shown, None, problem=problem, reads=True)
+        return tuple(found.values())
+
+
+def _sum(old: int | None, new: int | None) -> int | None:
+    return None if old is None or new is None else old + new
+
+
+def _together(first: Met, second: Met) -> Met:
+    """Make one of two that a loop has sent with different values; what met none of them stays the problem."""
+    both = first.changed is not None and second.changed is not None
+    ways = first.ways
+    if len(ways) == len(second.ways):
+        ways = tuple(
+            Way(old.text, None if old.rows is None or new.rows is None else old.rows + new.rows)
+            for old, new in zip(ways, second.ways, strict=True)
+        )
+    return replace(
+        first,
+        changed=(first.changed or 0) + (second.changed or 0) if both else None,
+        left=max((one for one in (first.left, second.left) if one is not None), default=None),
+        ways=ways,
+        problem=first.problem or second.problem,
+    )
+
+
+def _renewed(seen: _Seen) -> int | None:
+    """Tell how many rows got another value; None where that was not asked, or has no answer."""
+    ways = zip(seen.data.branches, seen.ways, strict=False)
+    return next((rows for branch, rows in ways if branch.label == ANOTHER_VALUE), None)
+
+
+def _problem(place: str, shown: str, seen: _Seen, ways: tuple[Way, ...]) -> str:
+    if seen.changed is None:
+        return f"{place}: {shown}: what it met cannot be told"
+    if seen.changed == 0:
+        return f"{place}: {shown} met no row"
+    unmet = [way.text for way in ways if way.rows == 0]
+    if unmet:
+        return f"{place}: {shown}: {', '.join(unmet)} met no row"
+    return ""
+
+
+def _untold(pieces: tuple[str, ...]) -> list[Counted]:
+    """Take the data statements of a text whose statements could not be tried one by one for unknown."""
+    return [
+        Counted(data, None)
+        for piece in pieces
+        for data in (
+            *reading.data_statements(piece),
+            *(it for body in reading.bodies(piece) for it in reading.body_data_statements(body)),
+        )
+        if data.kind != reading.READ
+    ]
+
+
+def _bound(sql: str, bound: Callable[[], str] | None) -> str:
+    if bound is None:
+        return sql
+    with contextlib.suppress(Exception):  # a value that the driver cannot spell
+        return bound()
+    return sql
+
+
+def _spelled(many: Callable[[], Sequence[str]] | None) -> Sequence[str]:
+    with contextlib.suppress(Exception):  # a value that the driver cannot spell
+        return many() if many is not None else ()
+    return ()
+
+
+def _short(text: str) -> str:
+    text = masked(text)
+    return text if len(text) <= _MOST else f"{text[: _MOST - 1]}…"
+
+
+_REACH = Reach()
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[Reach]:
+    """Have the drivers tell of statements while the block runs; connections that stay open know one listener only."""
+    with installed(_REACH):
+        try:
+            yield _REACH
+        finally:
+            _REACH.end()
+
+
+def met_meanwhile(path: Path, counted: Iterable[Counted]) -> tuple[Met, ...]:
+    """Tell what rows written between upgrade and downgrade did in bodies, as of a statement of the upgrade."""
+    found = []
+    place = f"{path.name}, rows written meanwhile"
+    for one in counted:
+        seen = _Seen(one.data, changed=one.changed, ways=list(one.branches))
+        ways = tuple(
+            Way(_short(it.label), rows) for it, rows in zip(one.data.branches, one.branches, strict=False)
+        )
+        shown = _short(one.data.shown)
+        problem = _problem(place, shown, seen, ways)
+        entered = one.data.kind == reading.CALL
+        found.append(Met("up", place, shown, one.changed, None, ways, problem, entered=entered))
+    return tuple(found)
+
+
+def met_by_either(first: tuple[Met, ...], second: tuple[Met, ...]) -> tuple[Met, ...]:
+    """Join what a step met on two ways: of rows, and of each branch, the more; a problem is one where both had it."""
+    earlier = {(one.direction, one.place, one.sql): one for one in first}
+    found = []
+    for one in second:
+        if one.passed_by and (one.direction, one.place, one.sql) not in earlier:
+            continue  # the first way came to it
+        other = earlier.pop((one.direction, one.place, one.sql), None)
+        found.append(one if other is None else _of_both(other, one))
+    return (*found, *(one for one in earlier.values() if not one.passed_by))
+
+
+def _of_both(first: Met, second: Met) -> Met:
+    fuller = second if (second.changed or 0) >= (first.changed or 0) else first
+    ways = fuller.ways
+    if len(first.ways) == len(second.ways):
+        ways = tuple(
+            old if (old.rows or 0) >= (new.rows or 0) else new
+            for old, new in zip(first.ways, second.ways, strict=True)
+        )
+    problem = first.problem and second.problem
+    if problem and fuller.changed:
+        unmet = [way.text for way in ways if way.rows == 0]
+        same = problem if first.problem.endswith(_NO_OTHER_VALUE) else ""
+        problem = f"{second.place}: {second.sql}: {', '.join(unmet)} met no row" if unmet else same
+    return replace(fuller, ways=ways, problem=problem)

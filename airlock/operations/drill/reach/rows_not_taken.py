@@ -1,0 +1,119 @@
+"""Where a revision's Python takes only so many of the rows that a query found: those beyond are left as they are.
+
+Sample rows are fewer: none of them is beyond, and what becomes of one there no run shows.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.operations.drill.reach.unreached_writes import answers_of, asks, parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Of fewer than these the samples hold more.
+_LEAST = 60
+_OF_ROWS = re.compile(r"(?i)\b(?:SELECT|UPDATE|DELETE)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One such place: its function, its line, as it is written, how many rows it takes."""
+
+    function: str
+    line: int
+    text: str
+    rows: int
+
+
+@functools.cache
+def cuts(path: str) -> tuple[Cut, ...]:
+    """List them for a revision's file; a loop that comes back for the rest is none."""
+    source, tree = parsed(path)
+    constants = {
+        target.id: int(node.value.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Constant)
+        and type(node.value.value) is int
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    found = []
+    for function in ast.walk(tree):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            answers = answers_of(function)
+            for node, most in _cut(function, answers):
+                rows = constants.get(most.id, 0) if isinstance(most, ast.Name) else _whole(most)
+                comes_back = any(start <= node.lineno <= end for start, end in batches(path))
+                if rows >= _LEAST and not comes_back:
+                    text = " ".join((ast.get_source_segment(source, node) or "").split())
+                    found.append(Cut(function.name, node.lineno, text, rows))
+    return tuple(found)
+
+
+def _whole(node: ast.expr) -> int:
+    return node.value if isinstance(node, ast.Constant) and type(node.value) is int else 0
+
+
+def _cut(node: ast.AST, answers: set[str]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Find `fetchmany(n)`, `answer[:n]` where that is gone through, and `range(0, n, size)` where batches of rows are."""
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, ast.Lambda):  # `iter(lambda: cursor.fetchmany(100), [])` comes back as well
+            continue
+        if (
+            isinstance(inner, ast.Call)
+            and isinstance(inner.func, ast.Attribute)
+            and inner.func.attr == "fetchmany"
+            and inner.args
+        ):
+            yield inner, inner.args[0]
+        if isinstance(inner, (ast.For, ast.AsyncFor, ast.comprehension)):
+            through = inner.iter
+            if isinstance(inner, ast.For) and (windows := _windows(inner)) is not None:
+                yield through, windows
+            if isinstance(through, ast.Call) and through.args:  # enumerate, list, reversed
+                through = through.args[0]
+            if (
+                isinstance(through, ast.Subscript)
+                and isinstance(through.slice, ast.Slice)
+                and through.slice.upper is not None
+                and asks(through.value, answers)
+            ):
+                yield through, through.slice.upper
+        yield from _cut(inner, answers)
+
+
+def _windows(loop: ast.For) -> ast.expr | None:
+    """Tell where a loop over `range(from, to, size)` ends that sends a statement for each window of rows."""
+    through = loop.iter
+    if not (
+        isinstance(through, ast.Call) and isinstance(through.func, ast.Name) and through.func.id == "range"
+    ):
+        return None
+    inside = [node for statement in loop.body for node in ast.walk(statement)]
+    of_rows = any(
+        isinstance(node, ast.Constant) and isinstance(node.value, str) and _OF_ROWS.search(node.value)
+        for node in inside
+    )
+    # Each number by itself is no window: such a loop counts.
+    if len(through.args) != 3 or not of_rows or not any(asks(statement, set()) for statement in loop.body):
+        return None
+    return through.args[1]
+
+
+@functools.cache
+def batches(path: str) -> tuple[tuple[int, int], ...]:
+    """List the lines of loops that end when nothing is left: `while`, and `for` with a `break` in it."""
+    _, tree = parsed(path)
+    return tuple(
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.While)
+        or (isinstance(node, ast.For) and any(isinstance(it, ast.Break) for it in ast.walk(node)))
+    )

@@ -1,0 +1,116 @@
+"""How surely a row may hold what a revision's statements name: what it looks for, what it writes, what it computes with.
+
+What the upgrade looks for was there before, or may have been. A value that only it writes need not have been: a downgrade
+that cannot tell such a row from its own is no fault known, and not proved either. What it inserts as rows of its own, and
+what stands in the arguments of a function, is believed not to have been there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airlock.operations.drill.rows.constants_read import constants
+from airlock.recorder import row_changes as reading
+from airlock.recorder.branches import ANOTHER_VALUE
+from airlock.recorder.tokens import NUMBER, STRING, WORD, tokens, value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from airlock.recorder.row_changes import DataStatement
+
+CERTAIN, WRITTEN, COMPUTED, INSERTED = "certain", "written", "computed", "inserted"
+# Several of their separators, or none, are ordinary.
+_SPLITTING = frozenset({
+    "split_part", "string_to_array", "regexp_split_to_array", "strpos", "position", "substring", "substr", "left", "right",
+})  # fmt: skip
+_TURNING = frozenset({"nullif", "replace", "regexp_replace", "translate", "overlay"})
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The constants of a revision's two ways, by how surely a row may hold them."""
+
+    looked_for: frozenset[str]
+    inserted: frozenset[str]
+    written: frozenset[str]
+    looked_for_below: frozenset[str]
+    # What the downgrade gives to functions, which may turn it into something else: NULLIF(a, 'none').
+    turned_back: frozenset[str] = frozenset()
+
+    def strength(self, constant: str) -> str:
+        """Tell how surely a row may have held a constant before the upgrade."""
+        if constant in self.looked_for:
+            return CERTAIN
+        if constant in self.inserted:
+            return INSERTED
+        by_upgrade = constant in self.written or any(
+            len(one) > 1 and (one in constant or constant in one) for one in self.written if len(constant) > 1
+        )
+        if constant in self.looked_for_below:
+            return WRITTEN if by_upgrade else CERTAIN
+        if constant in self.written and (constant in self.turned_back or constant.startswith("{")):
+            return WRITTEN
+        return COMPUTED
+
+
+def named(up: Iterable[DataStatement], down: Iterable[DataStatement]) -> Named:
+    """Sort the constants of what was sent on the way up and down."""
+    up, down = tuple(up), tuple(down)
+    plain = [
+        one
+        for one in up
+        if one.kind == reading.INSERT and one.scope is None and "CONFLICT" not in one.text.upper()
+    ]
+    return Named(
+        frozenset(_of(_looked_for(one) for one in up)),
+        frozenset(_of(one.text for one in plain)),
+        frozenset(_of(one.text for one in up)),
+        frozenset(_of(_looked_for(one) for one in down)),
+        frozenset(_of(it for one in down for it in _arguments(one.text, _TURNING))),
+    )
+
+
+def all_certain(data_statements: Iterable[DataStatement]) -> Named:
+    """Take every constant for one that a row may hold: of rows written above the upgrade."""
+    none: frozenset[str] = frozenset()
+    return Named(frozenset(_of(one.around or one.text for one in data_statements)), none, none, none)
+
+
+def _looked_for(data: DataStatement) -> str:
+    """Give the text of a data statement's conditions; all of it where they cannot be told from the rest."""
+    if data.around or data.kind in (reading.READ, reading.MERGE):
+        return data.around or data.text
+    if data.kind == reading.INSERT and data.scope is None and not data.chooses:
+        return data.text if "CONFLICT" in data.text.upper() else ""
+    if data.scope is None and data.chooses:
+        return data.text
+    parts = [one.condition for one in data.branches if one.label != ANOTHER_VALUE]
+    if data.scope is not None:
+        parts += [data.scope.prefix, data.scope.condition, data.scope.source]
+    return " ".join([*parts, *_arguments(data.text, _SPLITTING)])
+
+
+def _arguments(text: str, functions: frozenset[str]) -> Iterator[str]:
+    some = tokens(text)
+    for at, token in enumerate(some):
+        if (
+            token.kind == WORD
+            and token.text.lower() in functions
+            and at + 1 < len(some)
+            and some[at + 1].text == "("
+        ):
+            depth = some[at + 1].depth
+            for inner in some[at + 2 :]:
+                if inner.depth <= depth:
+                    break
+                if inner.kind in (STRING, NUMBER):
+                    yield inner.text
+
+
+def _of(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield from (value(token) for token in tokens(text) if token.kind == STRING)
+        found = constants(text)
+        yield from (*found.strings, *(one.lstrip("-") for one in found.numbers))

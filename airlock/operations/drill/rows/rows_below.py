@@ -1,0 +1,51 @@
+"""Rows that go with a row that a statement deletes: children that a foreign key takes along, or cuts off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airlock.drivers.spelling import quoted
+from airlock.operations.drill.rows.rows_chosen import at_places
+from airlock.operations.drill.rows.rows_made import Row, insert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from airlock.samples import Table
+    from airlock.samples.tables import ForeignKey
+
+_MOST_ROWS, _MOST_LEVELS = 6, 3
+_TAKING_ALONG = """
+SELECT k.conrelid::bigint, k.conname::text FROM pg_constraint k
+WHERE k.contype = 'f' AND k.confrelid = %s AND k.confdeltype IN ('c', 'n', 'd')
+"""
+
+
+def made(
+    cursor: Any, table: Table, rows: Sequence[Row], known: Mapping[str, Table], number: Iterator[int], level: int = 1
+) -> Iterator[tuple[Table, Row]]:  # fmt: skip
+    """Insert a child of each of the first rows, wherever a key of another table goes with it; and their children."""
+    if not rows or level > _MOST_LEVELS:
+        return
+    cursor.execute(_TAKING_ALONG, (table.oid,))
+    keys = {(int(oid), str(name)) for oid, name in cursor.fetchall()}
+    for child in known.values():
+        for key in child.foreign_keys:
+            if (child.oid, key.name) not in keys:
+                continue
+            found = list(_children(cursor, table, child, key, rows, number))
+            yield from ((child, one) for one in found)
+            yield from made(cursor, child, found, known, number, level + 1)
+
+
+def _children(
+    cursor: Any, table: Table, child: Table, key: ForeignKey, rows: Sequence[Row], number: Iterator[int]
+) -> Iterator[Row]:
+    for row in rows[:_MOST_ROWS]:
+        values = {
+            here: f"(SELECT x.{quoted(there)} FROM {table.sql} AS x WHERE {at_places('x', [row.place])})"
+            for here, there in zip(key.columns, key.target_columns, strict=True)
+        }
+        one = insert(cursor, child, values, next(number))
+        if one is not None:
+            yield Row(*one, row.strength)

@@ -1,0 +1,387 @@
+"""Rows of one table for one data statement: copies of rows that are there, other values where it names a column.
+
+Of those that the server takes stay the first that each condition chooses and leaves, and of every branch, arm and member.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airlock import samples
+from airlock.drivers import client
+from airlock.drivers.spelling import quoted
+from airlock.operations.drill.rows.constants_of_statements import CERTAIN, COMPUTED, WRITTEN
+from airlock.operations.drill.rows.constants_read import constants
+from airlock.operations.drill.rows.rows_chosen import at_places, chosen, is_called, wanted
+from airlock.recorder import row_changes as reading
+from airlock.recorder.tokens import NAME, STRING, WORD, tokens
+from airlock.samples.constants import Constants, candidates
+from airlock.samples.digests import key_sql
+from airlock.samples.values import document
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from airlock.operations.drill.rows.constants_of_statements import Named
+    from airlock.operations.drill.rows.rows_chosen import Wanted
+    from airlock.recorder.row_changes import DataStatement
+    from airlock.samples import Table
+    from airlock.samples.tables import Column
+
+MOST_KEPT = 24
+_MOST_TRIED, _MOST_COLUMNS = 120, 4
+# Before the name of another column of the same row.
+SAME = "the same as "
+# Keys that a sequence may give while a revision is examined; the largest constant of which a key is made.
+_ROOM, _LARGEST = 4_317, 1_000_000_000
+_ALONE = 3
+_FOLDING = frozenset({"lower", "upper", "ilike", "citext", "initcap"})
+_COUNTING = frozenset({"having", "row_number", "rank", "dense_rank"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row that was made: where it stands, its key, and how surely it may have been there."""
+
+    place: str
+    key: str
+    strength: str
+
+
+def tables_of(data: DataStatement, known: Collection[Table], *, beside: bool) -> Iterator[Table]:
+    """Find the tables that a data statement names, the written one last: rows of the others may be what it looks for."""
+    text = data.whole
+    words = _words(text)
+    named = [table for table in known if any(is_called(table, word) for word in words)]
+    written = data.relation.lower()
+    mine = [it for it in named if beside or is_called(it, written)]
+    yield from sorted(mine, key=lambda it: (is_called(it, written), it.label))
+
+
+def _words(text: str) -> set[str]:
+    """List what could be a name, also in the literals of dynamic SQL."""
+    found: set[str] = set()
+    for token in tokens(text):
+        if token.kind in (WORD, NAME):
+            found.add(token.text.strip('"').lower())
+        elif token.kind == STRING:
+            found |= {word.lower() for word in re.findall(r"\w+", token.text)}
+    return found
+
+
+def made(cursor: Any, table: Table, *rest: Any, turning: bool = False) -> list[Row]:
+    """Make rows of one table for one data statement; none where the table lets them in and not out again (a trigger, a rule).
+
+    `turning` has rows that are there given other values as well, where no new row can be what a condition asks for: not
+    once the state is known that they are to come back to.
+    """
+    return client.in_savepoint(cursor, lambda: _make(cursor, table, *rest, turning=turning)) or []
+
+
+def _make(
+    cursor: Any,
+    table: Table,
+    data: DataStatement,
+    more: Constants,
+    number: Iterator[int],
+    most: int,
+    sure: Named,
+    others: Collection[Table] = (),
+    *,
+    turning: bool,
+) -> list[Row]:
+    text = data.whole
+    named = constants(text)
+    named = Constants(
+        (*named.strings, *more.strings),
+        (*named.numbers, *more.numbers),
+        (*named.paths, *more.paths),
+        named.words | more.words,
+        named.counted | more.counted,
+    )
+    words = _words(text)
+    everything = data.kind == reading.READ or "*" in text
+    columns = [
+        column
+        for column in table.columns
+        if (column.name.lower() in words or (everything and (more.strings or more.numbers or more.paths)))
+        and (not _is_handed_out(column) or column.name in {name for name, _ in data.assigned})
+    ]
+    found: list[Row] = []
+    for strength, kept in ((CERTAIN, most), (WRITTEN, min(most, 8)), (COMPUTED, min(most, 6))):
+        few = _of_strength(named, sure, strength, more)
+        if strength != CERTAIN and not (table.key and (few.strings or few.numbers)):
+            continue
+        offered = {
+            column.name: _beyond(few) if _is_handed_out(column) else candidates(column, few)
+            for column in columns
+        }
+        if strength == CERTAIN:
+            for column in columns:
+                if _is_handed_out(column):
+                    continue
+                offered[column.name] = (
+                    *offered[column.name][:4], *_of_others(column, table, few, words, others), *offered[column.name][4:],
+                )  # fmt: skip
+        if strength == CERTAIN:
+            plain = {name: set(values) for name, values in offered.items()}
+            together = _whole_keys(table, few, words, others)
+            tries: Iterable[dict[str, str]] = itertools.chain(together, _combined(columns, offered))
+        else:
+            tries = (
+                {name: one} for name, values in offered.items() for one in values if one not in plain[name]
+            )
+        some = itertools.islice(tries, _MOST_TRIED)
+        found += _kept_of(cursor, table, data, some, number, kept, strength, turning=turning)
+    if "exists" in words and any(
+        one is not table and is_called(one, word) for one in others for word in words
+    ):
+        # As they are: nothing refers to them, until a row does that is made for another table.
+        fresh = [insert(cursor, table, {}, next(number)) for _ in range(_ALONE)]
+        found += [Row(*one, CERTAIN) for one in fresh if one is not None]
+    if words & _COUNTING:
+        # So many alike, of one row: groups are counted.
+        wanted = max([2, *(int(one) for one in named.numbers if one.isdigit() and int(one) < 10)]) + 1
+        alike = [insert(cursor, table, {}, next(number), 0) for _ in range(wanted)]
+        found += [Row(*one, CERTAIN) for one in alike if one is not None]
+    return found
+
+
+def _of_others(
+    column: Column, table: Table, named: Constants, words: Collection[str], others: Collection[Table]
+) -> Iterator[str]:
+    """Give the values of other columns that a statement names: of partners that hold its constants, and of the row itself."""
+    for one in table.columns:
+        is_alike = one.type == column.type and document(one) in ("", document(column))
+        if one.name != column.name and is_alike and one.name.lower() in words:
+            yield f"{SAME}{one.name}"
+    for key in table.foreign_keys:
+        # A row over there that none refers to yet: what it is, this row alone decides.
+        target = next((one for one in others if one.oid == key.target), None)
+        if key.columns == (column.name,) and target is not None and target.name.lower() in words:
+            its = quoted(key.target_columns[0])
+            yield (
+                f"(SELECT x.{its} FROM {target.sql} AS x WHERE NOT EXISTS (SELECT FROM {table.sql} AS y "
+                f"WHERE y.{quoted(column.name)} = x.{its}) ORDER BY x.ctid DESC LIMIT 1)"
+            )
+    for other in others:
+        if other.label == table.label:
+            continue
+        alike = [one for one in other.columns if one.type == column.type and one.name.lower() in words]
+        if document(column):
+            alike = [one for one in alike if document(one) == document(column)]
+        if column.category == "S" and not _FOLDING.isdisjoint(words):
+            # Spelled otherwise than over there.
+            yield from (
+                f"(SELECT upper(x.{quoted(one.name)}) FROM {other.sql} AS x WHERE x.{quoted(one.name)} IS NOT NULL "
+                "ORDER BY x.ctid DESC LIMIT 1)"
+                for one in alike[:1]
+            )
+        for there, beside in itertools.product(alike[:2], other.columns):
+            if beside.name == there.name or beside.name.lower() not in words:
+                continue
+            for value in candidates(beside, named)[:6]:
+                holds = (
+                    f"x.{quoted(beside.name)} IS NULL"
+                    if value.startswith("NULL")
+                    else f"x.{quoted(beside.name)} = {value}"
+                )
+                yield (
+                    f"(SELECT x.{quoted(there.name)} FROM {other.sql} AS x WHERE {holds} "
+                    f"AND x.{quoted(there.name)} IS NOT NULL ORDER BY x.ctid DESC LIMIT 1)"
+                )
+
+
+def _whole_keys(
+    table: Table, named: Constants, words: Collection[str], others: Collection[Table]
+) -> Iterator[dict[str, str]]:
+    """Refer by all columns of a key together to a row over there that holds a constant."""
+    known = {one.oid: one for one in others}
+    for key in table.foreign_keys:
+        other = known.get(key.target)
+        if other is None or len(key.columns) < 2 or other.name.lower() not in words:
+            continue
+        for beside in other.columns:
+            if beside.name.lower() not in words or _is_handed_out(beside):
+                continue
+            for value in [it for it in candidates(beside, named) if not it.startswith("NULL")][:6]:
+                row = f"FROM {other.sql} AS x WHERE x.{quoted(beside.name)} = {value} ORDER BY x.ctid DESC LIMIT 1"
+                yield {
+                    here: f"(SELECT x.{quoted(there)} {row})"
+                    for here, there in zip(key.columns, key.target_columns, strict=True)
+                }
+
+
+def _of_strength(named: Constants, sure: Named, strength: str, more: Constants) -> Constants:
+    """Choose the constants that are so sure; beside what an upgrade writes those that are certain, to be put together."""
+    certain = {*more.strings, *more.numbers} if strength == CERTAIN else set()
+    if strength == WRITTEN:
+        certain = {
+            one for one in (*named.strings, *named.numbers) if sure.strength(one.lstrip("-")) == CERTAIN
+        }
+        if len(certain) == len({*named.strings, *named.numbers}):
+            return Constants()
+    return Constants(
+        tuple(one for one in named.strings if one in certain or sure.strength(one) == strength),
+        tuple(one for one in named.numbers if one in certain or sure.strength(one.lstrip("-")) == strength),
+        named.paths,
+        named.words,
+        named.counted,
+    )
+
+
+def _kept_of(
+    cursor: Any,
+    table: Table,
+    data: DataStatement,
+    tries: Iterable[dict[str, str]],
+    number: Iterator[int],
+    most: int,
+    strength: str,
+    *,
+    turning: bool,
+) -> list[Row]:
+    """Insert rows, keep those that tell something, and take the others back."""
+    keys: dict[str, str] = {}
+    held: dict[str, dict[str, str]] = {}
+    for values in tries:
+        if (one := insert(cursor, table, values, next(number))) is not None:
+            keys[one[0]], held[one[0]] = one[1], values
+    for want in list(wanted(cursor, table, data, held)) if held and strength == CERTAIN else ():
+        one = insert(cursor, table, want.values, next(number)) if len(want.values) > 1 else None
+        if one is None and turning and want.rest and data.kind in (reading.DELETE, reading.UPDATE):
+            one = _turned(cursor, table, want)
+        if one is not None:
+            keys[one[0]] = one[1]
+    kept = set(chosen(cursor, table, data, list(keys), most))
+    gone = [place for place in keys if place not in kept]
+    if gone:
+        cursor.execute(f"DELETE FROM {table.sql} AS t WHERE {at_places('t', gone)}")
+    return [Row(place, key, strength) for place, key in keys.items() if place in kept]
+
+
+def _beyond(named: Constants) -> tuple[str, ...]:
+    """Give keys past those that are named, and past where `key + constant` leads from those that a sequence gives next."""
+    whole = [int(one) for one in named.numbers if one.isdigit()]
+    return tuple(str(2 * one + _ROOM) for one in whole if 1 < one < _LARGEST)[:_MOST_COLUMNS]
+
+
+def _turned(cursor: Any, table: Table, want: Wanted) -> tuple[str, str] | None:
+    """Give values to a row that meets the rest of a condition already: where its key is taken, no other row can."""
+    if want.scope.source != want.scope.mine:
+        return None
+    given = ", ".join(f"{quoted(name)} = {value}" for name, value in want.values.items())
+    first = f"SELECT {want.alias}.ctid FROM {want.scope.source} WHERE ({') AND ('.join(want.rest)}) LIMIT 1"
+    key = key_sql(table.key) if table.key else "''"
+    statement = (
+        f"{want.scope.prefix} UPDATE {want.scope.source} SET {given} WHERE {want.alias}.ctid = ({first}) "
+        f"RETURNING {want.alias}.tableoid::text || {want.alias}.ctid::text, {key}"
+    )
+    row = client.in_savepoint(cursor, lambda: client.rows(cursor, statement))
+    return (str(row[0][0]), str(row[0][1])) if row else None
+
+
+def _is_handed_out(column: Column) -> bool:
+    return bool(column.identity) or column.sequence is not None
+
+
+def _combined(columns: Sequence[Column], offered: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
+    """Give one value to one column, in turns, and then several to several."""
+    for turn in range(max((len(one) for one in offered.values()), default=0)):
+        for column in columns:
+            if turn < len(offered[column.name]) and turn < 20:
+                yield {column.name: offered[column.name][turn]}
+    several = [column.name for column in columns if len(offered[column.name]) > 1][:_MOST_COLUMNS]
+    for size in range(2, len(several) + 1):
+        for names in itertools.combinations(several, size):
+            each = [offered[name][: 6 if size == 2 else 3] for name in names]
+            for picked in itertools.product(*each):
+                yield dict(zip(names, picked, strict=True))
+
+
+def insert(
+    cursor: Any, table: Table, values: dict[str, str], number: int, offset: int | None = None
+) -> tuple[str, str] | None:
+    """Insert a copy of a row with some values; return where it stands and its key, None where it is refused."""
+    place = number % 5 if offset is None else offset
+    key = key_sql(table.key) if table.key else "''"
+    fresh = samples.fresh_values(table)
+    linked = _free_partner(cursor, table, values) if fresh is None else {}
+    if linked is None:
+        return None
+    fresh = fresh or {}
+    names = [
+        column.name for column in table.columns if not (_is_handed_out(column) and column.name not in fresh)
+    ]
+    same = {name: value.removeprefix(SAME) for name, value in values.items() if value.startswith(SAME)}
+    spelled = {
+        name: values[name]
+        if name in values and name not in same
+        else linked[name]
+        if name in linked
+        else fresh[name].at(f"({number})")
+        if name in fresh
+        else f"o.{quoted(name)}"
+        for name in names
+    }
+    listed = ", ".join(f"{spelled[name]} AS {quoted(name)}" for name in names)
+    checks = " AND ".join(
+        f"({one.expression}) IS NOT FALSE" for one in table.checks if set(one.columns) <= set(names)
+    )
+    wanting = {column.name for column in table.columns if not column.nullable}
+    if not names or any(name in wanting and values[name].startswith("NULL") for name in values):
+        return None
+    alone = [
+        one.columns[0]
+        for one in table.uniques
+        if len(one.columns) == 1 and one.columns[0] in values and not one.expressions
+    ]
+    free = "".join(
+        f" AND NOT EXISTS (SELECT FROM {table.sql} AS x WHERE x.{quoted(name)} = c.{quoted(name)})"
+        for name in alone
+    )
+    statement = (
+        f"INSERT INTO {table.sql} ({', '.join(quoted(name) for name in names)}) OVERRIDING SYSTEM VALUE "
+        f"SELECT {', '.join(f'c.{quoted(name)}' for name in names)} FROM (SELECT {listed} FROM (SELECT * FROM {table.sql} "
+        f"OFFSET {place} LIMIT 1) AS o) AS c WHERE {checks or 'true'}{free} RETURNING tableoid::text || ctid::text, {key}"
+    )
+
+    def send() -> Any:
+        cursor.execute(statement)
+        row = cursor.fetchone()
+        if row and same:
+            alike = ", ".join(f"{quoted(name)} = {quoted(other)}" for name, other in same.items())
+            where = at_places("t", [str(row[0])])
+            cursor.execute(
+                f"UPDATE {table.sql} AS t SET {alike} WHERE {where} RETURNING tableoid::text || ctid::text, {key}"
+            )
+            row = cursor.fetchone()
+        return row
+
+    row = client.in_savepoint(cursor, send)
+    return (str(row[0]), str(row[1])) if row else None
+
+
+def _free_partner(cursor: Any, table: Table, values: Mapping[str, str]) -> dict[str, str] | None:
+    """Choose a partner for a row whose key is made of references alone, which no row of the same others has.
+
+    None where the table has another key beside it, or `values` decide the whole key.
+    """
+    referring = {key.columns[0]: key for key in table.foreign_keys if len(key.columns) == 1}
+    columns = table.uniques[0].columns
+    free = next((name for name in reversed(columns) if name not in values), None)
+    if len(table.uniques) > 1 or free is None or not set(columns) <= referring.keys():
+        return None
+    key = referring[free]
+    cursor.execute(f"SELECT {key.target}::regclass::text")
+    there = quoted(key.target_columns[0])
+    same = "".join(
+        f" AND y.{quoted(name)} = {values.get(name, f'o.{quoted(name)}')}" for name in columns if name != free
+    )
+    return {
+        free: f"(SELECT r.{there} FROM {cursor.fetchone()[0]} AS r WHERE NOT EXISTS (SELECT FROM {table.sql} AS y "
+        f"WHERE y.{quoted(free)} = r.{there}{same}) ORDER BY 1 LIMIT 1)"
+    }

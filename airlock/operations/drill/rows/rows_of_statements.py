@@ -1,0 +1,183 @@
+"""Rows that a revision's statements tell apart: made of the constants they name, chosen by asking the server.
+
+A row is a copy of one that is there, with another value in a column that the statement reads or writes. The first of each
+kind stay: those that a condition chooses, those it leaves, and those of every branch, arm and member.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from airlock import samples
+from airlock.drivers import client
+from airlock.drivers.spelling import bare
+from airlock.operations.drill.rows import rows_below
+from airlock.operations.drill.rows.constants_of_statements import CERTAIN
+from airlock.operations.drill.rows.constants_read import constants
+from airlock.operations.drill.rows.rows_chosen import at_places, is_called
+from airlock.operations.drill.rows.rows_made import MOST_KEPT, Row, insert, made, tables_of
+from airlock.recorder import row_changes as reading
+from airlock.recorder.branches import Branch
+from airlock.samples.constants import Constants
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from airlock.operations.drill.rows.constants_of_statements import Named
+    from airlock.operations.drill.state import Ledger
+    from airlock.recorder.row_changes import DataStatement
+    from airlock.samples import Table
+
+_FAR = 5_000_000
+_NAME = re.compile(r'(?:[\w$]+|"[^"]+")(?:\.(?:[\w$]+|"[^"]+"))?')
+
+
+def _told_later(
+    data: DataStatement, data_statements: Sequence[DataStatement], known: Collection[Table]
+) -> Constants:
+    """Give what other data_statements look for in a table that is not there yet, where this one copies rows into it."""
+    if (
+        data.kind != reading.INSERT
+        or data.scope is None
+        or any(is_called(it, data.relation.lower()) for it in known)
+    ):
+        return Constants()
+    texts = [
+        one.text
+        for one in data_statements
+        if one is not data and one.relation.lower() == data.relation.lower()
+    ]
+    found = [constants(text) for text in texts]
+    return Constants(
+        tuple(dict.fromkeys(it for one in found for it in one.strings)),
+        tuple(dict.fromkeys(it for one in found for it in one.numbers)),
+        words=frozenset(it for one in found for it in one.words),
+    )
+
+
+def _with_what_is_asked_later(
+    data_statements: Sequence[DataStatement], known: Collection[Table]
+) -> Iterator[DataStatement]:
+    """Have rows that go into a table which is not there yet told apart by what other statements ask of that table."""
+    later = {
+        bare(one.scope.source).lower(): one.scope.condition
+        for one in data_statements
+        if one.scope is not None and one.scope.condition and _NAME.fullmatch(one.scope.source)
+    }
+    later = {name: one for name, one in later.items() if not any(is_called(it, name) for it in known)}
+    for data in data_statements:
+        scope = data.scope
+        if scope is None or not later:
+            yield data
+            continue
+        asked = [
+            condition
+            for name, condition in later.items()
+            if data.kind == reading.DELETE or data.relation.lower() == name
+        ]
+        more = [
+            Branch("", spelled, scope)
+            for condition in asked
+            for spelled in (f"({condition})", f"({condition}) IS NOT TRUE")
+        ]
+        around = "; ".join([data.whole, *asked]) if asked else data.around
+        yield replace(data, branches=(*data.branches, *more), around=around)
+
+
+def _is_parent_written(table: Table, data: DataStatement, known: Collection[Table]) -> bool:
+    """Tell whether a data statement writes rows that rows of another table refer to."""
+    return is_called(table, data.relation.lower()) and any(
+        key.target == table.oid for one in known if one is not table for key in one.foreign_keys
+    )
+
+
+@dataclass(slots=True)
+class Sought:
+    """Rows that were made, by table: where they stand; and the keys of those that need not have been there before."""
+
+    rows: dict[str, list[str]] = field(default_factory=dict)
+    unsure: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    keys: dict[str, tuple[tuple[str, ...], set[str]]] = field(default_factory=dict)
+
+    def add(self, table: Table, row: Row) -> None:
+        """Note one row."""
+        self.rows.setdefault(table.sql, []).append(row.place)
+        self.keys.setdefault(table.label, (table.key, set()))[1].add(row.key)
+        if row.strength != CERTAIN:
+            self.unsure.setdefault(row.strength, {}).setdefault(table.label, set()).add(row.key)
+
+    @property
+    def count(self) -> int:
+        """Count them all."""
+        return sum(len(one) for one in self.rows.values())
+
+    def remove(self, ledger: Ledger) -> bool:
+        """Delete the rows, which nothing has changed since; False where a trigger or a rule does not let it. Commits."""
+        try:
+            with ledger.writing.cursor() as cursor:
+                for table, places in reversed(self.rows.items()):
+                    cursor.execute(f"DELETE FROM {table} AS t WHERE {at_places('t', places)}")
+        except client.Error:
+            return False
+        return True
+
+
+def seek(
+    ledger: Ledger,
+    data_statements: Sequence[DataStatement],
+    names: Collection[str],
+    more: Constants,
+    turn: int,
+    sure: Named,
+    later: Mapping[str, Table] | None = None,
+    *,
+    beside: bool = True,
+    childless: bool = True,
+    turning: bool = True,
+) -> Sought:
+    """Make rows for some data statements in tables among `names`; `sure` tells how surely a row may hold a constant.
+
+    Also in tables that an act only reads, where `beside` says so: their rows may change what becomes of others; `childless`
+    has rows made that no other refers to, `turning` rows changed that are there.
+
+    `later`, where given, is what those tables demand after the upgrade: of the rows only those stay that fit it and that a
+    condition tells apart. `more` are constants that the revision compares rows with in Python. Commits.
+    """
+    sought = Sought()
+    known = {
+        table.label: samples.with_requirements(table, (later or {}).get(table.label))
+        for table in ledger.tables(names)
+    }
+    number = itertools.count(_FAR + turn * 2_000)
+    tried: set[tuple[str, str]] = set()
+    try:
+        with ledger.checked_at_once() as cursor:
+            for data in _with_what_is_asked_later(data_statements, known.values()):
+                for table in tables_of(data, known.values(), beside=beside):
+                    if (data.text, table.label) in tried:
+                        continue
+                    tried.add((data.text, table.label))
+                    python = (
+                        more
+                        if data.kind == reading.READ
+                        else _told_later(data, data_statements, known.values())
+                    )
+                    most = MOST_KEPT if later is None else 0
+                    rows = made(
+                        cursor, table, data, python, number, most, sure, known.values(), turning=turning
+                    )
+                    if not rows and childless and _is_parent_written(table, data, known.values()):
+                        # Of a total that is counted from children there is none where there is no child.
+                        alone = insert(cursor, table, {}, next(number))
+                        rows = [Row(*alone, CERTAIN)] if alone is not None else []
+                    for row in rows:
+                        sought.add(table, row)
+                    if data.kind == reading.DELETE and table.name.lower() == data.relation.lower():
+                        for child, row in rows_below.made(cursor, table, rows, known, number):
+                            sought.add(child, row)
+    except client.Error:  # a constraint that is looked at when all is written
+        return Sought()
+    return sought

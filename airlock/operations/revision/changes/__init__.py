@@ -1,0 +1,1 @@
+"""What changed, by kind of object, as statements in the form that blocks nobody."""

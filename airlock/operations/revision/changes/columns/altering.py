@@ -1,0 +1,100 @@
+"""A column that stays: its default, NULL, name of NOT NULL, comment and numbering, altered in place."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.structure import quoted
+from airlock.operations.revision import ddl
+from airlock.operations.revision.changes.columns.generating import generated
+from airlock.operations.revision.changes.columns.numbering import numbers, renumbered
+from airlock.operations.revision.changes.columns.retyping import retyped
+from airlock.operations.revision.changes.dependents import leaning_on, named
+from airlock.operations.revision.changes.stepwise import filled, name_not_null, required, value_for
+from airlock.operations.revision.parts import Part, Stage, sql
+from airlock.records.revision import Remark
+
+if TYPE_CHECKING:
+    from airlock.catalogue.structure import Column, Leaning, Table
+    from airlock.operations.revision.changes.columns.needs import Changes
+    from airlock.operations.revision.shadow import Sides
+
+
+def _identifies(sides: Sides, live: Table, one: Column) -> list[Leaning]:
+    """List the replica identity that a column is part of: it must not be NULL."""
+    return [it for it in leaning_on(sides, live, [one.name]) if it.kind == "replica identity"]
+
+
+def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> None:
+    """Plan a column that both sides have, and differently."""
+    name, label = quoted(after.name), live.label_of(after.name)
+    alter = f"ALTER TABLE {live.sql} ALTER COLUMN {name}"
+    lock = f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan"
+    if before.comment != after.comment:
+        found.parts.append(
+            Part(
+                Stage.EXPAND, f"comment on {label}", sql(ddl.comment_on_column(live, after)),
+                sql(ddl.comment_on_column(live, before)), locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}",
+            )
+        )  # fmt: skip
+    if (before.generated, before.default if before.generated else None) != (
+        after.generated, after.default if after.generated else None,
+    ):  # fmt: skip
+        generated(live, wanted, before, after, found)
+        return
+    if before.spelt_type != after.spelt_type:
+        if not retyped(sides, live, wanted, before, after, found):
+            return
+    elif numbers(before) != numbers(after):
+        renumbered(live, before, after, found)
+    elif before.default != after.default and not after.identity and not after.generated:
+        was = "DROP DEFAULT" if before.default is None else f"SET DEFAULT {before.default}"
+        becomes = "DROP DEFAULT" if after.default is None else f"SET DEFAULT {after.default}"
+        found.parts.append(
+            Part(
+                Stage.EXPAND,
+                f"change the default of {label}",
+                sql(f"{alter} {becomes}"),
+                sql(f"{alter} {was}"),
+                locks=lock,
+            )
+        )
+    if after.not_null and not before.not_null:
+        value, note = value_for(sides, wanted, after)
+        if value != "NULL":
+            # New rows have a value by then, so what is filled stays filled.
+            found.parts.append(dataclasses.replace(filled(live, after, value, note), stage=Stage.REFILL))
+        found.parts += required(live, after.name)
+    elif before.not_null and after.not_null and not before.not_null_valid:
+        value, note = value_for(sides, wanted, after)
+        found.parts.append(dataclasses.replace(filled(live, after, value, note), stage=Stage.REFILL))
+        name_ = quoted(before.not_null_name or "")
+        down = (f"ALTER TABLE {live.sql} DROP CONSTRAINT {name_}", ddl.not_null_not_valid(live, before))
+        found.parts.append(
+            Part(
+                Stage.VALIDATE, f"validate the NOT NULL of {label}",
+                sql(f"ALTER TABLE {live.sql} VALIDATE CONSTRAINT {name_}"), sql(*down),
+                locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} during the scan: reads and writes go on",
+                undo="exact; it is NOT VALID again",
+            )
+        )  # fmt: skip
+    elif before.not_null and not after.not_null and (held := _identifies(sides, live, after)):
+        found.remarks.append(
+            Remark(label, f"the models let it be NULL, and {named(held)} on it: set another one first")
+        )
+    elif before.not_null and not after.not_null:
+        found.parts.append(
+            Part(
+                Stage.EXPAND, f"let {label} be NULL", sql(f"{alter} DROP NOT NULL"), ddl.not_null_again(live, after.name),
+                locks=lock, undo="exact, without blocking; refused while a row holds NULL",
+            )
+        )  # fmt: skip
+    old, new = before.not_null_name, after.not_null_name
+    if old != new and old and new:
+        found.parts.append(
+            Part(
+                Stage.EXPAND, f"name the NOT NULL of {label}", (name_not_null(live.sql, old, new),),
+                (name_not_null(live.sql, new, old),), locks=lock,
+            )
+        )  # fmt: skip

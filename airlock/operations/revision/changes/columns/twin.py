@@ -1,0 +1,200 @@
+"""The column of the new type beside the old one: its trigger, its values, its indexes, its constraints."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.fingerprint.model import plain
+from airlock.catalogue.structure import Constraint, quoted
+from airlock.operations.revision import ddl
+from airlock.operations.revision.changes.columns.converting import cast
+from airlock.operations.revision.changes.stepwise import validated
+from airlock.operations.revision.naming import beside_name, made_name
+from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
+from airlock.operations.revision.written.docstrings import joined
+from airlock.operations.revision.written.questions import FILL_IN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airlock.catalogue.structure import Column, Table
+    from airlock.operations.revision.changes.columns.needs import Names, Swap
+
+
+def fitting(one: Swap) -> Constraint | None:
+    """Spell the CHECK that every value is one of the new type as well; None where every value is."""
+    if not one.fits:
+        return None
+    name = made_name("ck", one.live.name, one.after.name, "fits")
+    told = one.fits.format(quoted(one.after.name))
+    return Constraint(name, "c", f"CHECK (({told}))", (one.after.name,), True, None)
+
+
+def refused_first(live: Table, fits: Constraint) -> list[Part]:
+    """Refuse values that the new type does not take in new rows, then look for older ones: before anything is copied."""
+    add = Part(
+        Stage.EXPAND, f"refuse values of {live.label_of(fits.columns[0])} that the new type does not take",
+        sql(ddl.not_valid(live, fits)),
+        sql(f"ALTER TABLE {live.sql} DROP CONSTRAINT {quoted(fits.name)}"),
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+    )  # fmt: skip
+    return [add, dataclasses.replace(validated(live, fits), stage=Stage.FIT)]
+
+
+def sync(
+    live: Table,
+    names: Names,
+    target: str,
+    source: str,
+    was: str,
+    column: Column,
+    labels: Mapping[str, str] | None = None,
+) -> tuple[Sql, ...]:
+    """Keep one column equal to another in every row that is written."""
+    body = f"NEW.{quoted(target)} := {cast(f'NEW.{quoted(source)}', was, column, labels)};"
+    return sql(
+        # On one line: the catalogue keeps its text, indentation and all.
+        f"CREATE OR REPLACE FUNCTION {names.function}() RETURNS trigger LANGUAGE plpgsql"
+        f" AS $sync$BEGIN {body} RETURN NEW; END$sync$",
+        f"CREATE OR REPLACE TRIGGER {names.trigger} BEFORE INSERT OR UPDATE ON {live.sql}"
+        f" FOR EACH ROW EXECUTE FUNCTION {names.function}()",
+    )
+
+
+def unsync(live: Table, names: Names) -> tuple[Sql, ...]:
+    """Stop keeping two columns equal."""
+    return sql(f"DROP TRIGGER {names.trigger} ON {live.sql}", f"DROP FUNCTION {names.function}()")
+
+
+def expand(live: Table, swaps: Sequence[Swap]) -> list[Part]:
+    """Add the twins of a table with their triggers, then fill them."""
+    up: list[Sql] = []
+    down: list[Sql] = []
+    for one in swaps:
+        names, after = one.names, one.after
+        keeping = sync(live, names, names.new, names.column, one.before.type, after, one.forth)
+        if one.forth:
+            told = "; ".join(f"{ddl.literal(new)} for {ddl.literal(old)}" for old, new in one.forth.items())
+            keeping = (
+                dataclasses.replace(keeping[0], note=f"{FILL_IN}: {told} is a stand-in."),
+                *keeping[1:],
+            )
+        up += (*sql(f"ALTER TABLE {live.sql} ADD COLUMN {quoted(names.new)} {after.spelt_type}"), *keeping)
+        down = [*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {quoted(names.new)}"), *down]
+    twins = [live.label_of(one.names.new) for one in swaps]
+    beside = " and ".join(
+        f"{twin} of type {one.after.spelt_type} beside {plain(one.names.column)}"
+        for twin, one in zip(twins, swaps, strict=True)
+    )
+    added = Part(
+        Stage.BESIDE, f"add {beside}", tuple(up), tuple(down), own=True,
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan; a trigger keeps each column and its twin equal",
+    )  # fmt: skip
+    note = "Nothing changes but the twin: the trigger fills it, by the labels that are said there."
+    fill = ddl.backfill(
+        live, ", ".join(map(_filling, swaps)), _missing(swaps), note=note if any(one.forth for one in swaps) else None
+    )  # fmt: skip
+    filled = Part(
+        Stage.BACKFILL, f"fill {joined(twins)}", (fill,), (), own=True,
+        locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
+        undo="the structure is untouched; the values stay in the column that the previous revision drops",
+        loses=tuple((twin, f"a copy of {live.label_of(one.names.column)}") for twin, one in zip(twins, swaps, strict=True)),
+    )  # fmt: skip
+    return [added, filled]
+
+
+def _filling(one: Swap) -> str:
+    column = quoted(one.names.column)
+    return (
+        f"{column} = {column}"
+        if one.forth
+        else f"{quoted(one.names.new)} = {cast(column, one.before.type, one.after)}"
+    )
+
+
+def _missing(swaps: Sequence[Swap], *, back: bool = False) -> str:
+    """Spell which rows have a value that the column beside it lacks."""
+    told = [
+        f"{quoted(one.names.column)} IS NOT NULL AND {quoted(one.names.old if back else one.names.new)} IS NULL"
+        for one in swaps
+    ]
+    return told[0] if len(told) == 1 else "(" + " OR ".join(f"({text})" for text in told) + ")"
+
+
+def index_beside(live: Table, of: str, definition: str) -> Part:
+    """Build what will be an index of the column, on its twin."""
+    name = beside_name(of)
+    return Part(
+        # After the backfill: rows are indexed once.
+        Stage.TWIN, f"index {ddl.in_schema(live, name)}",
+        ddl.index_again(live, definition, name), ddl.index_away(live, name), own=True,
+        locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} while it is built: reads and writes go on",
+    )  # fmt: skip
+
+
+def require_beside(live: Table, swaps: Sequence[Swap], constraints: Sequence[Constraint]) -> list[Part]:
+    """Hold the twins to the CHECKs and foreign keys that the columns will have, and to NOT NULL."""
+    table = f"ALTER TABLE {live.sql}"
+    checks = [
+        dataclasses.replace(one, name=beside_name(one.name), comment=None)
+        for one in constraints
+        if one.kind in "cf"
+    ]
+    checks += [not_null(live, one.names.new) for one in swaps if one.after.not_null]
+    if not checks:
+        return []
+    twins = " and ".join(live.label_of(one.names.new) for one in swaps)
+    required = Part(
+        Stage.REQUIRE, f"require {twins} of new rows", sql(*(ddl.not_valid(live, one) for one in checks)),
+        sql(*(f"{table} DROP CONSTRAINT {quoted(one.name)}" for one in checks)),
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+    )  # fmt: skip
+    return [required, *(validated(live, one) for one in checks)]
+
+
+def not_null(live: Table, column: str) -> Constraint:
+    """Make the CHECK that stands for NOT NULL until the column says so itself."""
+    definition = f"CHECK (({quoted(column)} IS NOT NULL))"
+    return Constraint(ddl.present(live, column), "c", definition, (column,), True, None)
+
+
+def retire(live: Table, swaps: Sequence[Swap]) -> Part:
+    """Drop the columns that twins have taken the place of; a downgrade fills them again from their successors."""
+    again: list[Sql] = []
+    keeping: list[str] = []
+    fits = ""
+    for one in swaps:
+        names, before = one.names, one.before
+        old = quoted(names.old)
+        again += alone(f"ALTER TABLE {live.sql} ADD COLUMN IF NOT EXISTS {old} {before.spelt_type}")
+        if before.comment:
+            again += alone(f"COMMENT ON COLUMN {live.sql}.{old} IS {ddl.literal(before.comment)}")
+        again += alone(
+            *(grant.format(table=live.sql).replace(f"({quoted(before.name)})", f"({old})", 1) for grant in before.privileges)
+        )  # fmt: skip
+        keeping += [
+            it.text for it in sync(live, names, names.old, names.column, one.after.type, before, one.back)
+        ]
+        # What does not fit stays NULL here; the swap is then not undone, for its column must be whole.
+        if one.goes_back:
+            told = one.goes_back.format(quoted(names.column))
+            fits += f" AND coalesce({told}, true)" if len(swaps) > 1 else f" AND {told}"
+    assignments = ", ".join(
+        f"{quoted(one.names.old)} = {cast(quoted(one.names.column), one.after.type, one.before, one.back)}"
+        for one in swaps
+    )
+    filled = ddl.backfill(live, assignments, _missing(swaps, back=True) + fits)
+    labels = [live.label_of(one.names.old) for one in swaps]
+    gone = [it for one in swaps for it in unsync(live, one.names)]
+    drops = ", ".join(f"DROP COLUMN {quoted(one.names.old)}" for one in swaps)
+    columns = " and ".join(one.names.column for one in swaps)
+    return Part(
+        Stage.DROP, f"drop {joined(labels)}", (*gone, *sql(f"ALTER TABLE {live.sql} {drops}")),
+        (*again, *alone(*keeping), filled), own=True, locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+        undo=f"the structure exactly; the values come back from {columns}, converted to the old type",
+        loses=tuple(
+            (label, f"its values; a downgrade converts them back from {one.names.column}")
+            for label, one in zip(labels, swaps, strict=True)
+        ),
+    )  # fmt: skip

@@ -1,0 +1,247 @@
+"""Changes of constraints of a table that exists on both sides."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.structure import quoted
+from airlock.operations.revision import ddl
+from airlock.operations.revision.changes.stepwise import validated
+from airlock.operations.revision.naming import beside_name
+from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
+from airlock.records.revision import Remark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.catalogue.structure import Constraint, Table
+    from airlock.operations.revision.changes.columns import Changes
+    from airlock.operations.revision.shadow import Sides
+
+
+def changes(sides: Sides, live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
+    """Plan the constraints, but for those that the columns' own changes have settled."""
+    old = {name: one for name, one in live.constraints.items() if name not in columns.settled}
+    new = {name: one for name, one in wanted.constraints.items() if name not in columns.settled}
+    for name in sorted(old.keys() & new.keys()):
+        before, after = old.pop(name), new.pop(name)
+        if _same(before, after):
+            if after.valid and not before.valid:
+                yield validated(live, before)
+            if before.comment != after.comment:
+                yield _comment(live, before, after)
+        else:
+            yield from _replaced(sides, live, before, after, columns)
+    for name, after in sorted(new.items()):
+        alike = [one for _, one in sorted(old.items()) if _same(one, after)]
+        if not alike:
+            continue
+        before = alike[0]
+        del old[before.name], new[name]
+        yield Part(
+            Stage.EXPAND, f"rename constraint {before.name} of {live.label} to {name}",
+            sql(f"ALTER TABLE {live.sql} RENAME CONSTRAINT {quoted(before.name)} TO {quoted(name)}"),
+            sql(f"ALTER TABLE {live.sql} RENAME CONSTRAINT {quoted(name)} TO {quoted(before.name)}"),
+            locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment",
+        )  # fmt: skip
+        if before.comment != after.comment:
+            yield _comment(live, dataclasses.replace(before, name=name), after)
+        if after.valid and not before.valid:
+            yield validated(live, dataclasses.replace(before, name=name))
+    # A table has one primary key: another one, under another name, takes its place.
+    keys = [one for group in (old, new) for one in group.values() if one.kind == "p"]
+    if len(keys) == 2:
+        del old[keys[0].name], new[keys[1].name]
+        yield from _replaced(sides, live, keys[0], keys[1], columns)
+    going = {table.sql for key, table in sides.live.tables.items() if key not in sides.wanted.tables}
+    for one in old.values():
+        yield _dropped(live, one, empty=one.references in going)
+    for one in new.values():
+        yield from _added(live, one, columns)
+
+
+def _same(before: Constraint, after: Constraint) -> bool:
+    # The columns of an index below a key say more than the key: operator classes, NULLS NOT DISTINCT.
+    bodies = [(one.index or "").partition(" ON ")[2] for one in (before, after)]
+    return (before.kind, before.bare, bodies[0]) == (after.kind, after.bare, bodies[1])
+
+
+def _comment(live: Table, before: Constraint, after: Constraint) -> Part:
+    return Part(
+        Stage.VALIDATE if before.kind in "cf" else Stage.SWAP,
+        f"comment on constraint {after.name} of {live.label}",
+        sql(ddl.comment_on_constraint(live, after)), sql(ddl.comment_on_constraint(live, before)),
+        locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}",
+    )  # fmt: skip
+
+
+def _dropped(live: Table, one: Constraint, *, empty: bool = False) -> Part:
+    """Drop a constraint; `empty`: the table that it leads to goes with its rows, and comes back without."""
+    other = f" and {one.references}" if one.references else ""
+    return Part(
+        Stage.EXPAND if one.kind != "p" else Stage.SWAP, f"drop constraint {one.name} of {live.label}",
+        sql(f"ALTER TABLE {live.sql} DROP CONSTRAINT {quoted(one.name)}"),
+        _as_far_as_rows_lead(live, one) if empty else ddl.constraint_again(live, one),
+        locks=f"ACCESS EXCLUSIVE on {live.sql}{other} for a moment, no scan",
+        undo=f"exact, made again without blocking; it stays NOT VALID while a row refers to one that {one.references} has lost"
+        if empty else "exact, made again without blocking; refused while a row breaks it",
+        accepted=_unavoidable(live, one),
+    )  # fmt: skip
+
+
+def _as_far_as_rows_lead(live: Table, one: Constraint) -> tuple[Sql, ...]:
+    """Make a foreign key again; rows that lead nowhere, for the other table came back empty, leave it NOT VALID."""
+    validate = f"ALTER TABLE {live.sql} VALIDATE CONSTRAINT {quoted(one.name)}"
+    guarded = (
+        f"DO $$\nBEGIN\n    {validate};\nEXCEPTION WHEN foreign_key_violation THEN\n"
+        f"    RAISE WARNING '% stays NOT VALID: rows refer to what is gone', {ddl.literal(one.name)};\nEND\n$$"
+    )
+    return tuple(
+        dataclasses.replace(it, text=guarded) if it.text == validate else it
+        for it in ddl.constraint_again(live, one)
+    )
+
+
+def _unavoidable(live: Table, one: Constraint) -> tuple[tuple[str, str], ...]:
+    if one.kind in "cf" or (one.kind in "pu" and ddl.using_index(one) is not None):
+        return ()
+    return ((f"scan {live.found_as}", "only the downgrade scans: an exclusion constraint has no other form"),)
+
+
+def _added(live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
+    if one.kind in "cf":
+        yield _not_valid(live, None, one)
+        part = validated(live, one)
+        yield dataclasses.replace(part, up=_noted(part.up, live, one))
+        return
+    if one.kind in "pu" and live.partition_key is not None:
+        what = "is partitioned, and a key of it is not built CONCURRENTLY: make its indexes partition by partition, by hand"
+        columns.remarks.append(Remark(f"{one.name} of {live.label}", f"{live.label} {what}"))
+        return
+    if one.kind in "pu" and ddl.using_index(one) is not None:
+        part = _keyed(live, None, one)
+        # Behind the backfill: rows are indexed once, with their numbers.
+        numbered = one.kind == "u" and not columns.numbered.isdisjoint(one.columns)
+        yield dataclasses.replace(part, stage=Stage.TWIN) if numbered else part
+        return
+    columns.remarks.append(
+        Remark(
+            f"{one.name} of {live.label}",
+            "an exclusion constraint, or a key WITHOUT OVERLAPS, of an existing table is built under ACCESS EXCLUSIVE:"
+            " nobody reads or writes meanwhile",
+        )
+    )
+    yield Part(
+        Stage.KEY, f"add constraint {one.name} to {live.label}",
+        sql(f"ALTER TABLE {live.sql} ADD CONSTRAINT {quoted(one.name)} {one.text}",
+            *([ddl.comment_on_constraint(live, one)] if one.comment is not None else [])),
+        sql(f"ALTER TABLE {live.sql} DROP CONSTRAINT {quoted(one.name)}"), own=True,
+        locks=f"ACCESS EXCLUSIVE on {live.sql} while its index is built. Nobody reads or writes meanwhile",
+    )  # fmt: skip
+
+
+def _not_valid(live: Table, before: Constraint | None, after: Constraint) -> Part:
+    """Add a CHECK or foreign key for new rows only, in the place of another one perhaps."""
+    table = f"ALTER TABLE {live.sql}"
+    up = [f"{table} DROP CONSTRAINT {quoted(before.name)}"] if before else []
+    up.append(ddl.not_valid(live, after))
+    up += [ddl.comment_on_constraint(live, after)] if after.comment is not None else []
+    down: tuple[Sql, ...] = sql(f"{table} DROP CONSTRAINT {quoted(after.name)}")
+    if before:
+        gone = (
+            alone(f"{table} DROP CONSTRAINT IF EXISTS {quoted(after.name)}")
+            if before.name != after.name
+            else ()
+        )
+        down = gone + ddl.constraint_again(live, before)
+    mode = (
+        f"SHARE ROW EXCLUSIVE on {live.sql} and {after.references}"
+        if after.references
+        else f"ACCESS EXCLUSIVE on {live.sql}"
+    )
+    what = "replace" if before else "add"
+    return Part(
+        Stage.REQUIRE, f"{what} constraint {after.name} of {live.label} for new rows", sql(*up), down,
+        locks=f"{mode} for a moment, no scan: NOT VALID",
+        undo="exact, made again without blocking" if before else "exact; nothing is lost",
+    )  # fmt: skip
+
+
+def _noted(statements: tuple[Sql, ...], live: Table, one: Constraint) -> tuple[Sql, ...]:
+    """Say above the statement that looks at every row how to find the rows that would stop it."""
+    columns = [quoted(name) for name in one.columns]
+    if one.kind == "c":
+        found = f"SELECT * FROM {live.sql} WHERE NOT ({one.text.removeprefix('CHECK ').strip()})"
+    elif one.kind == "f" and one.references is not None and " PERIOD " not in one.definition:
+        there = " AND ".join(
+            f"there.{quoted(other)} = here.{name}" for name, other in zip(columns, one.referred, strict=True)
+        )
+        held = " AND ".join(f"here.{name} IS NOT NULL" for name in columns)
+        found = f"SELECT * FROM {live.sql} here WHERE {held} AND NOT EXISTS (SELECT FROM {one.references} there WHERE {there})"
+    elif one.kind == "u" and columns:
+        listed = ", ".join(columns)
+        held = " AND ".join(f"{name} IS NOT NULL" for name in columns)
+        where = "" if "NULLS NOT DISTINCT" in one.definition else f" WHERE {held}"
+        found = f"SELECT {listed} FROM {live.sql}{where} GROUP BY {listed} HAVING count(*) > 1"
+    else:
+        return statements
+    note = f"Rows that break it stop this: {' '.join(found.split())}"
+    return (*statements[:-1], dataclasses.replace(statements[-1], note=note))
+
+
+def _keyed(live: Table, before: Constraint | None, after: Constraint) -> Part:
+    """Build a unique index while everybody works on, then make it the constraint's."""
+    name = after.name if before is None else beside_name(after.name)
+    table = f"ALTER TABLE {live.sql}"
+    up = [f"{table} DROP CONSTRAINT {quoted(before.name)}"] if before else []
+    up.append(f"{table} ADD CONSTRAINT {quoted(after.name)} {ddl.using_index(after, name)}")
+    up += [ddl.comment_on_constraint(live, after)] if after.comment is not None else []
+    down: tuple[Sql, ...] = sql(f"{table} DROP CONSTRAINT {quoted(after.name)}")
+    if before is not None and before.index is not None:
+        old = beside_name(before.name)
+        back = [f"{table} ADD CONSTRAINT {quoted(before.name)} {ddl.using_index(before, old)}"]
+        back += [ddl.comment_on_constraint(live, before)] if before.comment is not None else []
+        down = (*ddl.index_again(live, before.index, old), *down, *sql(*back))
+    made = ddl.index_again(live, str(after.index), name)
+    if before is None and after.kind == "u":
+        made = _noted(made, live, after)
+    return Part(
+        Stage.KEY if after.kind == "p" else Stage.INDEX,
+        f"{'replace' if before else 'add'} {'primary key' if after.kind == 'p' else 'unique'} {after.name} of {live.label}",
+        (*made, *sql(*up)), down, own=True,
+        locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} while the index is built (reads and writes go on; it waits for older"
+        " transactions), then ACCESS EXCLUSIVE for a moment",
+    )  # fmt: skip
+
+
+def _replaced(
+    sides: Sides, live: Table, before: Constraint, after: Constraint, columns: Changes
+) -> Iterator[Part]:
+    if before.kind in "cf" and after.kind in "cf":
+        yield _not_valid(live, before, after)
+        yield validated(live, after)
+        return
+    plain = before.kind in "pu" and after.kind in "pu"
+    if plain and ddl.using_index(before) is not None and ddl.using_index(after) is not None:
+        leaning = _leaning(sides, live, before)
+        if leaning:
+            columns.remarks.append(
+                Remark(
+                    f"{before.name} of {live.label}",
+                    f"foreign keys lean on it ({', '.join(leaning)}): change it by hand",
+                )
+            )
+            return
+        yield _keyed(live, before, after)
+        return
+    yield dataclasses.replace(_dropped(live, before), stage=Stage.CLEAR)
+    yield from _added(live, after, columns)
+
+
+def _leaning(sides: Sides, live: Table, key: Constraint) -> list[str]:
+    wanted = f"REFERENCES {live.sql}({', '.join(quoted(name) for name in key.columns)})"
+    return [
+        one.name for table in sides.live.tables.values() for one in table.constraints.values()
+        if one.kind == "f" and wanted in one.definition
+    ]  # fmt: skip

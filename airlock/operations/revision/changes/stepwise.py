@@ -1,0 +1,163 @@
+"""Parts that many changes are made of: a NOT NULL in steps, values in batches, a validation by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from airlock.catalogue.structure import quoted
+from airlock.operations.revision import ddl
+from airlock.operations.revision.parts import Part, Sql, Stage, sql
+from airlock.operations.revision.written.questions import FILL_IN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airlock.catalogue.structure import Column, Constraint, Table
+    from airlock.operations.revision.shadow import Sides
+
+
+def required(live: Table, column: str) -> Iterator[Part]:
+    """Require a column's values: a CHECK that new rows meet, then, committed, the scan, then NOT NULL."""
+    check, name, label = quoted(ddl.present(live, column)), quoted(column), live.label_of(column)
+    add = f"ALTER TABLE {live.sql} ADD CONSTRAINT {check} CHECK ({name} IS NOT NULL) NOT VALID"
+    drop = f"ALTER TABLE {live.sql} DROP CONSTRAINT {check}"
+    yield Part(
+        Stage.REQUIRE, f"require {label} of new rows", sql(add), sql(drop),
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+    )  # fmt: skip
+    yield Part(
+        Stage.VALIDATE, f"require {label} of every row",
+        sql(f"ALTER TABLE {live.sql} VALIDATE CONSTRAINT {check}"),
+        sql(add, f"ALTER TABLE {live.sql} ALTER COLUMN {name} DROP NOT NULL"),
+        # PostgreSQL 12+: a validated CHECK spares SET NOT NULL its scan.
+        last=sql(f"ALTER TABLE {live.sql} ALTER COLUMN {name} SET NOT NULL", drop),
+        locks=f"SHARE UPDATE EXCLUSIVE on {live.sql} during the scan, then ACCESS EXCLUSIVE for a moment",
+    )  # fmt: skip
+
+
+def required_at_last(live: Table, one: Column, value: str, note: str | None) -> Iterator[Part]:
+    """Require the values of a column that has just turned: of new rows, then what is missing filled, then of every row."""
+    of_new_rows, of_every_row = required(live, one.name)
+    yield dataclasses.replace(of_new_rows, stage=Stage.REQUIRE_TURNED)
+    yield dataclasses.replace(filled(live, one, value, note), stage=Stage.REFILL_TURNED)
+    yield dataclasses.replace(of_every_row, stage=Stage.VALIDATE_TURNED)
+
+
+def filled(live: Table, one: Column, value: str, note: str | None) -> Part:
+    """Give rows without a value one, batch by batch, in a revision of its own."""
+    label = live.label_of(one.name)
+    name = quoted(one.name)
+    return Part(
+        Stage.BACKFILL, f"fill {label}", (ddl.backfill(live, f"{name} = {value}", f"{name} IS NULL", note=note),), (),
+        own=True,
+        locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
+        undo="the structure is untouched; the values stay, for nobody can tell filled-in ones from chosen ones",
+        loses=tuple((told, "NULL in rows that had no value") for told in live.labels_of(one.name)),
+    )  # fmt: skip
+
+
+def value_for(sides: Sides, wanted: Table, one: Column) -> tuple[str, str | None]:
+    """Choose what rows without a value get: the column's default, else a stand-in and the line that says so."""
+    if one.default is not None:
+        return "DEFAULT", None
+    value = stand_in(sides, wanted, one)
+    return value, f"{FILL_IN}: {value} is a stand-in for the value that rows without one shall have."
+
+
+def stand_in(sides: Sides, table: Table, one: Column) -> str:
+    """Choose a value that the column's type, CHECKs and keys take; NULL where none is found."""
+    for key in table.constraints.values():
+        if key.kind == "f" and key.columns == (one.name,) and key.references in _there(sides):
+            referred = quoted(key.referred[0])
+            return f"(SELECT {referred} FROM {key.references} ORDER BY {referred} LIMIT 1)"
+    if (different := _different(table, one)) is not None:
+        return different
+    literals = [
+        f"'{text}'"
+        for check in table.constraints.values()
+        if check.kind == "c" and check.columns == (one.name,)
+        for text in check.definition.split("'")[1::2]
+    ]
+    usual = {
+        "boolean": "false", "uuid": "gen_random_uuid()", "date": "CURRENT_DATE", "json": "'{}'", "jsonb": "'{}'",
+        "bytea": "''", "interval": "'0'", "inet": "'0.0.0.0'", "time without time zone": "'00:00'",
+    }  # fmt: skip
+    first = usual.get(one.type) or (
+        "now()" if one.type.startswith("timestamp") else "'{}'" if one.type.endswith("[]") else "''"
+    )
+    enums = [ddl.literal(label) for label in sides.wanted.enums.get(one.type, ())]
+    for candidate in (first, *enums, "0", "1", *literals, "'x'", "'-'", "'unknown'"):
+        if sides.accepts(table, one.name, candidate):
+            return candidate
+    return "NULL"
+
+
+def _there(sides: Sides) -> set[str]:
+    return {table.sql for table in sides.live.tables.values()}
+
+
+def _different(table: Table, one: Column) -> str | None:
+    """Spell a value that is another one in every row, from the row's key, where the column is unique by itself."""
+    unique = any(key.kind in "pu" and key.columns == (one.name,) for key in table.constraints.values())
+    unique = unique or any(it.unique and it.columns == (one.name,) for it in table.indexes.values())
+    key, checked = (
+        table.key,
+        any(it.kind == "c" and one.name in it.columns for it in table.constraints.values()),
+    )
+    if not unique or checked or key is None or one.name in key.columns:
+        return None
+    texts = [f"{quoted(name)}::text" for name in key.columns]
+    text = texts[0] if len(texts) == 1 else f"concat_ws('-', {', '.join(texts)})"
+    kinds = {table.columns[name].type for name in key.columns}
+    numbers = {"smallint", "integer", "bigint"}
+    if one.type in {"text", "character varying"}:
+        return text
+    if one.type.startswith("character varying("):
+        longest = int(one.type.partition("(")[2].rstrip(")"))
+        short = len(kinds) == 1 and kinds <= numbers and longest >= 20
+        return text if short else f"left(md5({text}), {longest})"
+    if one.type in numbers and len(key.columns) == 1 and kinds <= numbers:
+        return f"-{quoted(key.columns[0])}"
+    return None
+
+
+def name_not_null(table: str, old: str, new: str) -> Sql:
+    """Rename a column's NOT NULL. PostgreSQL 18 keeps it as a named constraint; before, there is nothing to rename."""
+    return Sql(
+        f"""DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = {ddl.literal(table)}::regclass
+               AND contype = 'n' AND conname = {ddl.literal(old)}) THEN
+        ALTER TABLE {table} RENAME CONSTRAINT {quoted(old)} TO {quoted(new)};
+    END IF;
+END
+$$"""
+    )
+
+
+def name_the_not_null_of(table: str, column: str, name: str) -> str:
+    """Name a column's NOT NULL, whatever it is called. PostgreSQL 18 keeps it as a constraint; before, there is none."""
+    return f"""DO $$
+DECLARE
+    found name := (SELECT conname FROM pg_constraint JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
+                   WHERE conrelid = {ddl.literal(table)}::regclass AND contype = 'n' AND attname = {ddl.literal(column)});
+BEGIN
+    IF found <> {ddl.literal(name)} THEN
+        EXECUTE format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', {ddl.literal(table)}::regclass, found, {ddl.literal(name)});
+    END IF;
+END
+$$"""
+
+
+def validated(live: Table, one: Constraint) -> Part:
+    """Validate a constraint that stands NOT VALID; undone by replacing it, for it cannot be made NOT VALID again."""
+    name = quoted(one.name)
+    down = [f"ALTER TABLE {live.sql} DROP CONSTRAINT {name}", ddl.not_valid(live, one)]
+    down += [ddl.comment_on_constraint(live, one)] if one.comment is not None else []
+    other = f" and ROW SHARE on {one.references}" if one.references else ""
+    return Part(
+        Stage.VALIDATE, f"validate {one.name} of {live.label}", sql(f"ALTER TABLE {live.sql} VALIDATE CONSTRAINT {name}"),
+        sql(*down), locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}{other} during the scan: reads and writes go on",
+        undo="exact; the constraint is NOT VALID again. Nothing is lost",
+    )  # fmt: skip
