@@ -9,7 +9,7 @@ import pytest
 from airlock.operations.drill import drill
 from airlock.operations.drill.json_shapes import Shapes
 from airlock.operations.drill.reach.rows_not_taken import cuts
-from airlock.recorder import plpgsql, probes
+from airlock.recorder import plpgsql, plpgsql_probes, probes
 from airlock.recorder.row_changes import data_statements
 from airlock.recorder.tokens import statements
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
@@ -179,7 +179,7 @@ def test_probes_stand_where_branches_begin_and_after_writes() -> None:
       FOR k IN 1..3 LOOP NEW.s := CASE NEW.s WHEN 'a' THEN 'b' ELSE 'c' END; END LOOP;
       RETURN NEW;
     END"""
-    probed = probes.in_plpgsql(body, "airlock.x", trigger=True)
+    probed = plpgsql_probes.in_plpgsql(body, "airlock.x", trigger=True)
     told = {one.label: one.needed for one in probed.probes if one.kind == probes.WAY}
     assert told == {
         "IF TG_OP = 'INSERT'": False,
@@ -207,7 +207,7 @@ def test_arms_of_an_or_are_counted_where_their_truth_decides() -> None:
       FOR r IN SELECT * FROM t WHERE g OR h ORDER BY 1 LOOP DELETE FROM t WHERE id = r.id; END LOOP;
       RETURN NEW;
     END"""
-    probed = probes.in_plpgsql(body, "airlock.x", trigger=True)
+    probed = plpgsql_probes.in_plpgsql(body, "airlock.x", trigger=True)
     arms = [one.label.removeprefix("OR ") for one in probed.probes if one.label.startswith("OR ")]
     assert arms == [
         "NEW.a", "(NEW.b = 2 AND (NEW.c OR NEW.d))", "NEW.c", "NEW.d",

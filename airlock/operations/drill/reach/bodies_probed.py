@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airlock.drivers.spelling import command, identifiers, literal, quoted
 from airlock.operations.drill.reach import functions_called
 from airlock.operations.drill.reach.asking import Counted, run
-from airlock.recorder import probes, row_changes
+from airlock.recorder import plpgsql_probes, probes, row_changes
 from airlock.recorder.branches import Branch, Scope
 from airlock.recorder.plpgsql import Unreadable
 from airlock.recorder.tokens import masked, tokens
@@ -53,7 +53,9 @@ def bodies_of(
     for number, block in enumerate(blocks):
         prefix = f"airlock.reach_do{number}"
         with contextlib.suppress(Unreadable):
-            probed = probes.in_plpgsql(_uncommitted(block), prefix, trigger=False, expressions=expressions)
+            probed = plpgsql_probes.in_plpgsql(
+                _uncommitted(block), prefix, trigger=False, expressions=expressions
+            )
             found.append(Probed(None, "DO", prefix, block, probed))
     for one in called:
         prefix = f"airlock.reach_f{one.oid}"
@@ -62,7 +64,7 @@ def bodies_of(
                 probed = probes.in_sql(one.body, prefix, expressions=expressions)
             else:
                 given = functions_called.given(statement, one)
-                probed = probes.in_plpgsql(
+                probed = plpgsql_probes.in_plpgsql(
                     one.body, prefix, trigger=one.is_trigger, given=given, expressions=expressions
                 )
             found.append(Probed(one, f"{one.name}()", prefix, one.body, probed))
