@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers import prepared
 from airlock.drivers.spelling import quoted
 from airlock.records.difference import Difference
 
@@ -24,7 +25,7 @@ LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AN
 LEFT JOIN pg_class r ON r.oid = d.refobjid LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace
 LEFT JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = d.refobjsubid
 LEFT JOIN pg_type t ON t.oid = a.atttypid
-WHERE c.oid >= 16384 AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+WHERE c.oid >= 16384 AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
   AND c.relpersistence <> 't'
 ORDER BY n.nspname, c.relname
 """
@@ -56,7 +57,7 @@ def read_sequences(connection: client.Connection) -> dict[str, Next]:
     """Read every sequence's next value, without taking one. Reads the served columns' furthest values."""
     found: dict[str, Next] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_OWNED)
+        prepared.execute(connection, cursor, _OWNED)
         owned = cursor.fetchall()
         for part in range(0, len(owned), 100):
             some = owned[part : part + 100]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers import prepared
 from airlock.drivers.spelling import quoted
 from airlock.samples.extension_types import values_of
 from airlock.samples.input_forms import forms_taken
@@ -228,6 +229,8 @@ FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
 WHERE i.indrelid = ANY (%(oids)s::oid[]) AND (i.indisunique OR i.indisexclusion) AND i.indislive
 ORDER BY i.indrelid, x.relname
 """
+_OIDS = {"oids": "oid[]"}
+_RESTORE = "SELECT set_config('search_path', %s, true), set_config('plan_cache_mode', %s, true)"
 NEUTRAL = "SELECT set_config('search_path', 'pg_catalog', true)"
 
 
@@ -242,22 +245,23 @@ def read_tables(
 
     `targets` adds the tables that their foreign keys refer to.
 
-    Reads the catalogue inside the caller's transaction, or in one of its own that it ends.
+    Reads the catalogue inside the caller's transaction, or in one of its own that it ends. Its queries are prepared: not
+    for a connection behind a transaction pooler.
     """
     with connection.cursor() as cursor:
         opened = connection.info.transaction_status == 0
         if opened and connection.autocommit:
             cursor.execute("BEGIN READ ONLY")
-        cursor.execute("SELECT current_setting('search_path')")
-        search_path = (cursor.fetchone() or ("",))[0]
-        cursor.execute(NEUTRAL)
+        cursor.execute("SELECT current_setting('search_path'), current_setting('plan_cache_mode')")
+        settings = cursor.fetchone()
+        cursor.execute(f"{NEUTRAL}, {prepared.GENERIC}")
         try:
-            return _read(cursor, names, exclude, targets=targets)
+            return _read(connection, cursor, names, exclude, targets=targets)
         finally:
             if opened:
                 cursor.execute("ROLLBACK")
             elif connection.info.transaction_status == 2:
-                cursor.execute("SELECT set_config('search_path', %s, true)", (search_path,))
+                cursor.execute(_RESTORE, settings)
 
 
 def _existing(cursor: Any, names: Collection[str]) -> list[str]:
@@ -276,9 +280,15 @@ def _spelled(label: str) -> str:
 
 
 def _read(
-    cursor: Any, names: Collection[str] | None, exclude: Collection[str], *, targets: bool
+    connection: client.Connection,
+    cursor: Any,
+    names: Collection[str] | None,
+    exclude: Collection[str],
+    *,
+    targets: bool,
 ) -> tuple[Table, ...]:
-    cursor.execute(_TABLES, {"names": None if names is None else _existing(cursor, names)})
+    named = {"names": None if names is None else _existing(cursor, names)}
+    prepared.execute(connection, cursor, _TABLES, {"names": "text[]"}, named)
     found = cursor.fetchall()
     labels = {row[0]: f"{plain(row[1])}.{plain(row[2])}" for row in found}
     everything = targets or names is None
@@ -294,7 +304,7 @@ def _read(
     keys: dict[int, list[ForeignKey]] = {row[0]: [] for row in rows}
     uniques: dict[int, list[Unique]] = {row[0]: [] for row in rows}
     asked: dict[str, tuple[str, ...]] = {}
-    cursor.execute(_COLUMNS, {**oids, "rare": list(_RARE)})
+    prepared.execute(connection, cursor, _COLUMNS, {**_OIDS, "rare": "text[]"}, {**oids, "rare": list(_RARE)})
     for row in cursor.fetchall():
         column, is_generated, conditions = _column(row)
         if row[-1]:
@@ -307,7 +317,7 @@ def _read(
         columns[row[0]].append(column)
         for number, condition in enumerate(conditions):
             checks[row[0]].append(_domain_check(column, number, condition))
-    cursor.execute(_CONSTRAINTS, oids)
+    prepared.execute(connection, cursor, _CONSTRAINTS, _OIDS, oids)
     for oid, name, kind, names_here, target, names_there, deferrable, full, expression in cursor.fetchall():
         if kind == "c":
             checks[oid].append(Check(name, tuple(names_here or ()), expression))
@@ -315,7 +325,7 @@ def _read(
             keys[oid].append(
                 ForeignKey(name, tuple(names_here), target, tuple(names_there), deferrable, full)
             )
-    cursor.execute(_UNIQUES, oids)
+    prepared.execute(connection, cursor, _UNIQUES, _OIDS, oids)
     for (
         oid,
         name,

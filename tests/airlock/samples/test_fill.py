@@ -307,3 +307,21 @@ def test_the_same_rows_every_time(connection: psycopg2.extensions.connection) ->
         samples.fill(connection, ROWS)
         seen.append(_ask(connection, "SELECT md5(string_agg(a::text, ',' ORDER BY id)) FROM a"))
     assert seen[0] == seen[1]
+
+
+def test_a_reading_is_planned_once(connection: psycopg2.extensions.connection) -> None:
+    """A second reading plans nothing, sees what has changed, and leaves the settings of an open transaction alone."""
+    _ask(connection, "CREATE TABLE a (id serial PRIMARY KEY)")
+    asked = "SELECT count(*) || current_setting('plan_cache_mode') FROM pg_prepared_statements"
+    samples.read_tables(connection, names=["probe.a"])
+    samples.read_sequences(connection)
+    planned = _ask(connection, asked)
+    _ask(connection, "ALTER TABLE a ADD b int")
+    connection.autocommit = False
+    _ask(connection, "SELECT 1")
+    (table,) = samples.read_tables(connection, names=["probe.a"])
+    samples.read_sequences(connection)
+    assert [column.name for column in table.columns] == ["id", "b"]
+    assert planned == "5auto"
+    assert _ask(connection, asked) == planned
+    connection.rollback()
