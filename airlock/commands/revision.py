@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="REVISION",
         help="write what reaches the end of this one without blocking, in its place (--url: unless applied there)",
     )
-    add_rows(parser, DEFAULT_ROWS, least=JUDGED_FROM_ROWS, more=" for the trace and the drill")
+    add_rows(parser, DEFAULT_ROWS, least=JUDGED_FROM_ROWS, more=" for the trace")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,8 +1,10 @@
-"""What a server's message says is missing on it: a role, an extension, a schema, a type."""
+"""What a server's message says is missing on it: a role, a tablespace, an extension, a schema, a type."""
 
 from __future__ import annotations
 
 import re
+
+from airlock.records.shared import ROLE, TABLESPACE, Shared
 
 _ROLE = re.compile(r'role "([^"]+)" does not exist')
 # Where PL/pgSQL tells which of its statements failed; names that are not quoted are in small letters.
@@ -21,10 +23,20 @@ _PRELOADED = re.compile(
 _SETTING = re.compile(r'unrecognized configuration parameter "\w+\.\w+"')
 _CREATED = re.compile(r'CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"([^"]+)"|(\w+))', re.IGNORECASE)
 _SCHEMA = re.compile(r'schema "((?:[^"]|"")+)" does not exist')
+_TABLESPACE = re.compile(r'tablespace "((?:[^"]|"")+)" does not exist')
 _TYPE = re.compile(r'type "((?:[^"]|"")+)" does not exist')
 
 
-def role(text: str) -> str | None:
+def shared(text: str) -> Shared | None:
+    """Name the role or the tablespace that a server lacks."""
+    found = _TABLESPACE.search(text)
+    if found is not None:
+        return Shared(TABLESPACE, found[1])
+    name = _role(text)
+    return Shared(ROLE, name) if name is not None else None
+
+
+def _role(text: str) -> str | None:
     """Name the role that a server lacks; also one that PL/pgSQL would have made, had it been allowed to.
 
     Such a block looks first whether the role is there: where it is, there is nothing to be made. A plain CREATE ROLE would

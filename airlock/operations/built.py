@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airlock.database.server import type_connection
+    from airlock.records.shared import Shared
     from airlock.scratch.servers import ScratchDatabase, ScratchServer
 
-_MOST_ROLES = 50
+_MOST_SHARED = 50
 _UNMADE = re.compile(r'(?:relation|schema) "[^"]*" does not exist')
 
 
@@ -52,7 +53,7 @@ def built(
     """Bring a scratch database to `heads` by the history and lend it until the block ends.
 
     `schemas` are those that names are looked up in, where the target's login has others than the history begins with.
-    Roles that the history names and the scratch server lacks are made there. Raises NotExamined where there is
+    Roles and tablespaces that the history names and the scratch server lacks are made there. Raises NotExamined where there is
     no scratch server, or the history does not build on it.
     """
     prepare("airlock.operations.built")
@@ -96,25 +97,38 @@ def _look_up_in(database: ScratchDatabase, schemas: Sequence[str]) -> None:
 
 
 def _build(server: ScratchServer, database: ScratchDatabase, arguments: dict[str, Any]) -> Built:
-    made: set[str] = set()
+    try:
+        (report,) = answers(server, database, "airlock.operations.built:build", arguments)
+    except MissingSetting:
+        raise
+    except (AirlockError, ChildFailed) as error:
+        said = str(error.line if isinstance(error, ChildFailed) else error)
+        extension = missing.extension(str(error))
+        raise NotExamined(
+            f"The history does not build in scratch (PostgreSQL {server.version}): {said}",
+            then=installations.line(extension) if extension is not None else _advice(said),
+        ) from error
+    else:
+        built_: Built = report
+        return built_
+
+
+def answers(
+    server: ScratchServer, database: ScratchDatabase, function: str, arguments: dict[str, Any]
+) -> list[Any]:
+    """Ask an isolated child, and again where it wants a role or a tablespace that the server lacks and that can be made."""
+    made: set[Shared] = set()
     while True:
         try:
-            (report,) = isolated("airlock.operations.built:build", arguments, scratch=database)
-            if isinstance(report, Built):
-                return report
+            return list(isolated(function, arguments, scratch=database))
         except MissingSetting:
             raise
         except (AirlockError, ChildFailed) as error:
-            role = missing.role(str(error))
-            if role is not None and role not in made and len(made) < _MOST_ROLES:
-                made |= {role, *server.ensure_roles((role,))}
-                continue
-            said = str(error.line if isinstance(error, ChildFailed) else error)
-            extension = missing.extension(str(error))
-            raise NotExamined(
-                f"The history does not build in scratch (PostgreSQL {server.version}): {said}",
-                then=installations.line(extension) if extension is not None else _advice(said),
-            ) from error
+            lacks = missing.shared(str(error))
+            if lacks is None or lacks in made or len(made) >= _MOST_SHARED:
+                raise
+            made.add(lacks)
+            server.ensure(lacks)
 
 
 def _advice(said: str) -> str:

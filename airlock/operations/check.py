@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from airlock.database.missing_settings import MissingSetting
-from airlock.operations.built import built
+from airlock.operations.built import answers, built
 from airlock.operations.drill import drill
 from airlock.operations.revision.comparison import compared
 from airlock.operations.revision.written.questions import open_questions
@@ -21,7 +21,7 @@ from airlock.project.settings import Settings
 from airlock.records.check import CheckReport, Fault
 from airlock.records.drill import PROVED, REFUSED
 from airlock.records.errors import AirlockError, RevisionFailed, Usage
-from airlock.scratch.isolation import isolated, prepare
+from airlock.scratch.isolation import prepare
 from airlock.scratch.loading import opened
 from airlock.scratch.spare_servers import serving_on
 
@@ -242,7 +242,7 @@ class _Run:
             history,
         ):
             arguments = {"config": str(self.config), "x_arguments": self.x_arguments, "upgrade": False}
-            (found,) = isolated("airlock.operations.revision.child:compare", arguments, scratch=database)
+            (found,) = answers(server, database, "airlock.operations.revision.child:compare", arguments)
             for what in found.what:
                 yield Fault(self.versions, 1, "models", f"the models want more: {what}: airlock revision")
             for one in compared(self.config, self.x_arguments, server, database, history):

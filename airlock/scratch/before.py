@@ -22,16 +22,18 @@ from airlock.records.secrets import scrub
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airlock.records.shared import Shared
+
 # pg_dump writes these two for psql; no server knows them.
 _OF_PSQL = re.compile(r"^\\(?:un)?restrict\b.*$", re.MULTILINE)
-_MOST_ROLES = 50
+_MOST_SHARED = 50
 
 
-def apply(url: str, verify: Callable[[Any], None], ensure_roles: Callable[[tuple[str, ...]], object]) -> None:
+def apply(url: str, verify: Callable[[Any], None], ensure: Callable[[Shared], object]) -> None:
     """Run the file that AIRLOCK_BEFORE names in a new scratch database, and commit; nothing where it names none.
 
-    `verify` refuses a connection that has come elsewhere. Roles that the file names are made by `ensure_roles`. Raises Usage
-    where it cannot be read, NotExamined where the server refuses it.
+    `verify` refuses a connection that has come elsewhere. Roles and tablespaces that the file names are made by `ensure`.
+    Raises Usage where it cannot be read, NotExamined where the server refuses it.
     """
     named = os.environ.get(BEFORE)
     if not named:
@@ -42,15 +44,15 @@ def apply(url: str, verify: Callable[[Any], None], ensure_roles: Callable[[tuple
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
         raise Usage(f"before: {file.name} cannot be read: {said}.") from error
-    for _ in range(_MOST_ROLES):
+    for _ in range(_MOST_SHARED):
         wanted = _run(url, verify, file.name, text)
         if wanted is None:
             return
-        ensure_roles((wanted,))
+        ensure(wanted)
 
 
-def _run(url: str, verify: Callable[[Any], None], name: str, text: str) -> str | None:
-    """Run the text; name the role that it lacked, and for which it was undone."""
+def _run(url: str, verify: Callable[[Any], None], name: str, text: str) -> Shared | None:
+    """Run the text; name the role or tablespace that it lacked, and for which it was undone."""
     with contextlib.closing(client.connect_by_url(url)) as connection:
         verify(connection)
         try:
@@ -58,9 +60,9 @@ def _run(url: str, verify: Callable[[Any], None], name: str, text: str) -> str |
                 cursor.execute(text)
             connection.commit()
         except client.Error as error:
-            role = missing.role(str(error))
-            if role is not None:
-                return role
+            lacks = missing.shared(str(error))
+            if lacks is not None:
+                return lacks
             raise NotExamined(
                 f"before: {name} does not run in scratch: {scrub(first_line(error))}",
                 then="a file of plain SQL, such as pg_dump --schema-only --no-owner --no-privileges writes",

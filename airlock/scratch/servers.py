@@ -20,6 +20,7 @@ from airlock.drivers.libpq_environment import no_libpq_environment
 from airlock.drivers.spelling import literal, quoted
 from airlock.records.errors import Denied, NotExamined, Unreachable, Usage, WrongTarget
 from airlock.records.secrets import remember, scrub
+from airlock.records.shared import ROLE
 from airlock.scratch import before, embedded
 from airlock.scratch.extensions import allow_extensions
 from airlock.scratch.redirect import ask, spelled
@@ -27,6 +28,8 @@ from airlock.scratch.spare_servers import lent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from airlock.records.shared import Shared
 
 _CONNECT_SECONDS = 10
 # Kinds of servers that are made for the run and go with it.
@@ -130,7 +133,7 @@ class ScratchServer:
                 throwaway=self.kind in _THROWAWAY,
             )
             if template is None and not empty:
-                before.apply(database.url, database.verify, self.ensure_roles)
+                before.apply(database.url, database.verify, self.ensure)
             yield database
         finally:
             with _administering(self.admin_url, self.identity) as cursor:
@@ -139,6 +142,24 @@ class ScratchServer:
     def clone(self, source: ScratchDatabase) -> contextlib.AbstractContextManager[ScratchDatabase]:
         """Copy a scratch database in which no session is open."""
         return self.database(template=source)
+
+    def ensure(self, wanted: Shared) -> bool:
+        """Make a role or a tablespace that is missing; tell whether it was made.
+
+        A tablespace lies in place, inside the server's own directory, and is made only on a server that goes with the run.
+        """
+        if wanted.kind == ROLE:
+            return bool(self.ensure_roles((wanted.name,)))
+        if self.kind not in _THROWAWAY:
+            return False
+        with _administering(self.admin_url, self.identity) as cursor:
+            cursor.execute("SELECT 1 FROM pg_tablespace WHERE spcname = %s", (wanted.name,))
+            if cursor.fetchone() is not None:
+                return False
+            cursor.execute("SET allow_in_place_tablespaces = on")
+            cursor.execute(f"CREATE TABLESPACE {quoted(wanted.name)} LOCATION ''")
+            cursor.execute(f"GRANT CREATE ON TABLESPACE {quoted(wanted.name)} TO {quoted(self.owner)}")
+        return True
 
     def ensure_roles(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Create the roles of these names that are missing, NOLOGIN; return those that were made.

@@ -6,12 +6,13 @@ and its shadow can be compared and either be spelt as the other. Reads the catal
 """
 
 from airlock.catalogue.structure.leaning import FOLLOWING, VIEWS, Leaning, leaning
-from airlock.catalogue.structure.model import Column, Constraint, Index, Sequence, Structure, Table
-from airlock.catalogue.structure.names import quoted
+from airlock.catalogue.structure.model import Column, Constraint, Domain, Index, Sequence, Structure, Table
+from airlock.catalogue.structure.names import in_tablespace, listed, quoted
 from airlock.catalogue.structure.reading import read
 from airlock.catalogue.structure.refusing import refusing
 
 __all__ = [
-    "FOLLOWING", "VIEWS", "Column", "Constraint", "Index", "Leaning", "Sequence", "Structure", "Table", "leaning", "quoted",
+    "FOLLOWING", "VIEWS", "Column", "Constraint", "Domain", "Index", "Leaning", "Sequence", "Structure", "Table",
+    "in_tablespace", "leaning", "listed", "quoted",
     "read", "refusing",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
-from airlock.catalogue.structure.names import listed
+from airlock.catalogue.structure.names import in_tablespace, listed, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +104,7 @@ class Constraint:
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """One index that stands for itself."""
+    """One index that stands for itself. `definition` says nothing of its tablespace, None for the database's own."""
 
     name: str
     definition: str
@@ -113,11 +113,12 @@ class Index:
     valid: bool
     comment: str | None
     source: str | None = None
+    tablespace: str | None = None
 
     @property
     def text(self) -> str:
         """Spell CREATE INDEX, so that PostgreSQL keeps what it keeps now."""
-        return self.source or listed(self.definition)
+        return self.source or listed(in_tablespace(self.definition, self.tablespace))
 
     @property
     def body(self) -> str:
@@ -143,6 +144,8 @@ class Table:
     home: str = "public"
     # Schema and name of each table that inherits from this one, without partitions.
     heirs: tuple[tuple[str, str], ...] = ()
+    # None for the database's own.
+    tablespace: str | None = None
 
     @property
     def label(self) -> str:
@@ -170,13 +173,37 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True)
+class Domain:
+    """One domain: `base` from AS on, with its collation; CHECKs by name, NOT VALID where they are."""
+
+    base: str
+    default: str | None
+    not_null: bool
+    checks: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """Spell what stands behind the name in CREATE DOMAIN."""
+        return self.bare + "".join(
+            f" CONSTRAINT {quoted(name)} {text.removesuffix(' NOT VALID')}"
+            for name, text in self.checks.items()
+        )
+
+    @property
+    def bare(self) -> str:
+        """Spell the same without the CHECKs."""
+        default = f" DEFAULT {self.default}" if self.default is not None else ""
+        return f"{self.base}{default}{' NOT NULL' if self.not_null else ''}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Structure:
     """Tables by (schema, name); free sequences, enums and domains by name; names as the caller wants them spelt.
 
-    A domain is what stands behind its name in CREATE DOMAIN; those that others are made of come first.
+    Domains that others are made of come first.
     """
 
     tables: Mapping[tuple[str, str], Table]
     sequences: Mapping[str, Sequence]
     enums: Mapping[str, tuple[str, ...]]
-    domains: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    domains: Mapping[str, Domain] = dataclasses.field(default_factory=dict)

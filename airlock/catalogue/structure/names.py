@@ -60,6 +60,23 @@ def listed(definition: str) -> str:
     return _ARRAY.sub(as_list, definition)
 
 
+def in_tablespace(definition: str, tablespace: str | None) -> str:
+    """Say in an index's definition which tablespace it lies in: before its predicate. None: the database's own."""
+    if tablespace is None:
+        return definition
+    depth, within = 0, ""
+    for place, one in enumerate(definition):
+        if within:
+            within = "" if one == within else within
+        elif one in "'\"":
+            within = one
+        elif one in "()":
+            depth += 1 if one == "(" else -1
+        elif depth == 0 and definition.startswith(" WHERE ", place):
+            return f"{definition[:place]} TABLESPACE {quoted(tablespace)}{definition[place:]}"
+    return f"{definition} TABLESPACE {quoted(tablespace)}"
+
+
 class Spelling:
     """Spell names of schemas as the caller wants them: keys of `schemas` as their values; "" leaves one out, it is `home`."""
 

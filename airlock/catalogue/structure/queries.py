@@ -8,6 +8,7 @@ _NO_EXTENSION = "NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '{0}'::
 TABLES = f"""
 SELECT c.oid::bigint, n.nspname, c.relname, c.relpersistence::text, coalesce(c.reloptions, '{{}}'),
   CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END, obj_description(c.oid, 'pg_class'),
+  (SELECT spcname::text FROM pg_tablespace s WHERE s.oid = c.reltablespace),
   c.relrowsecurity, c.relforcerowsecurity, c.relreplident::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname IN :schemas AND c.relkind IN ('r', 'p') AND NOT c.relispartition
@@ -44,8 +45,10 @@ WHERE n.nspname IN :schemas AND k.contype IN ('p', 'u', 'f', 'c', 'x', 'n') AND 
 ORDER BY k.conrelid, k.conname"""
 
 
+# pg_get_indexdef leaves the tablespace out.
 INDEXES = """
-SELECT i.indrelid::bigint, x.relname, pg_get_indexdef(i.indexrelid), i.indisunique, i.indisvalid,
+SELECT i.indrelid::bigint, x.relname, pg_get_indexdef(i.indexrelid),
+  (SELECT spcname::text FROM pg_tablespace s WHERE s.oid = x.reltablespace), i.indisunique, i.indisvalid,
   obj_description(i.indexrelid, 'pg_class'),
   ARRAY(SELECT DISTINCT a.attname::text FROM pg_depend p JOIN pg_attribute a
         ON a.attrelid = p.refobjid AND a.attnum = p.refobjsubid
@@ -85,14 +88,18 @@ FROM below b JOIN pg_class c ON c.oid = b.inhrelid JOIN pg_namespace n ON n.oid 
 ORDER BY b.root, b.depth, 2, 3"""
 
 # What stands behind a domain's name in CREATE DOMAIN: of the type `t`, made of `b`.
-DOMAIN = """'AS ' || format_type(t.typbasetype, t.typtypmod)
-  || CASE WHEN t.typcollation <> b.typcollation THEN ' COLLATE ' || CAST(CAST(t.typcollation AS regcollation) AS text) ELSE '' END
+DOMAIN_BASE = """'AS ' || format_type(t.typbasetype, t.typtypmod)
+  || CASE WHEN t.typcollation <> b.typcollation
+    THEN ' COLLATE ' || CAST(CAST(t.typcollation AS regcollation) AS text) ELSE '' END"""
+DOMAIN = f"""{DOMAIN_BASE}
   || coalesce(' DEFAULT ' || t.typdefault, '') || CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END
   || coalesce((
     SELECT string_agg(' CONSTRAINT ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid), '' ORDER BY k.conname)
-    FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), '')"""
+    FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), '')"""  # noqa: S608  no value of anybody's
 DOMAINS = f"""
-SELECT n.nspname, t.typname, {DOMAIN}
+SELECT n.nspname, t.typname, {DOMAIN_BASE}, t.typdefault, t.typnotnull,
+  ARRAY(SELECT k.conname::text FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c' ORDER BY k.conname),
+  ARRAY(SELECT pg_get_constraintdef(k.oid) FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c' ORDER BY k.conname)
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_type b ON b.oid = t.typbasetype
 WHERE n.nspname IN :schemas AND t.typtype = 'd' AND {_NO_EXTENSION.format("pg_type", "t.oid")}
 ORDER BY t.oid"""  # noqa: S608

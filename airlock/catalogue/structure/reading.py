@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from airlock.catalogue.structure import queries
-from airlock.catalogue.structure.model import Column, Constraint, Index, Sequence, Structure, Table
+from airlock.catalogue.structure.model import Column, Constraint, Domain, Index, Sequence, Structure, Table
 from airlock.catalogue.structure.names import Spelling, create_policy, quoted, trigger_state
 
 if TYPE_CHECKING:
@@ -73,8 +73,10 @@ class _Reading:
                     referred=tuple(referred),
                 )
         indexes: dict[int, dict[str, Index]] = defaultdict(dict)
-        for table, name, definition, unique, valid, comment, used in self.rows(queries.INDEXES):
-            indexes[table][name] = Index(name, self.spell(definition), tuple(used), unique, valid, comment)
+        for table, name, definition, space, unique, valid, comment, used in self.rows(queries.INDEXES):
+            indexes[table][name] = Index(
+                name, self.spell(definition), tuple(used), unique, valid, comment, tablespace=space
+            )
         rows = self.rows(queries.TABLES)
         sql = {row[0]: self.spell(f"{quoted(row[1])}.{quoted(row[2])}") for row in rows}
         extras = self._extras(sql, rows)
@@ -87,7 +89,7 @@ class _Reading:
             made = f"CREATE TABLE {self.spell(below)} PARTITION OF {self.spell(above)} {self.spell(bounds)}{within}"
             extras[root].append(made)
         tables = {}
-        for oid, schema, name, persistence, options, key, comment, *_ in rows:
+        for oid, schema, name, persistence, options, key, comment, space, *_ in rows:
             shown = self.schemas[schema]
             own = {
                 column.name: dataclasses.replace(column, not_null_name=name_, not_null_valid=valid)
@@ -97,12 +99,17 @@ class _Reading:
             tables[shown, name] = Table(
                 shown, name, sql[oid], comment, persistence, tuple(options), key, own,
                 constraints[oid], indexes[oid], tuple(extras[oid]),
-                self.home, tuple(heirs[oid]),
+                self.home, tuple(heirs[oid]), space,
             )  # fmt: skip
         enums = {self._name(schema, name): tuple(labels) for schema, name, labels in self.rows(queries.ENUMS)}
         domains = {
-            self._name(schema, name): str(self.spell(text))
-            for schema, name, text in self.rows(queries.DOMAINS)
+            self._name(schema, name): Domain(
+                str(self.spell(base)),
+                self.spell(default),
+                required,
+                {key: str(self.spell(text)) for key, text in zip(checks, texts, strict=True)},
+            )
+            for schema, name, base, default, required, checks, texts in self.rows(queries.DOMAINS)
         }
         return Structure(tables, free, enums, domains)
 

@@ -12,9 +12,9 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.database.missing_settings import missing_setting
 from airlock.operations.drill import failures
 from airlock.operations.drill.json_shapes import Shapes
-from airlock.operations.drill.messages import Ascent, At, Climbed, Finished, Options, WantsRole
+from airlock.operations.drill.messages import Ascent, At, Climbed, Finished, Options, WantsShared
 from airlock.operations.drill.missing_objects import advice
-from airlock.operations.drill.only_upgraded import MissingRole, ascend
+from airlock.operations.drill.only_upgraded import MissingShared, ascend
 from airlock.operations.drill.order import chosen, laid_out
 from airlock.operations.drill.phases.examination import examine
 from airlock.operations.drill.state import Ledger
@@ -82,7 +82,7 @@ class _Place:
         return cls(project, order, ledger, state, way)
 
     def climb(self, place: int) -> None:
-        """Apply the revision at a place of the order, unexamined. Raises MissingRole."""
+        """Apply the revision at a place of the order, unexamined. Raises MissingShared."""
         self.state, gap = ascend(self.project, self.order[place], self.ledger, self.state, self.way)
         gaps = (*self.way.gaps, gap) if gap is not None else self.way.gaps
         self.way = self.way.at(place + 1, self.ledger.fills, self.ledger.search_path, gaps)
@@ -100,7 +100,7 @@ def prove(
     made: dict[str, str],
     way: Ascent | None = None,
     end: int | None = None,
-) -> Iterator[DrillProgress | RevisionProof | At | WantsRole | Finished]:
+) -> Iterator[DrillProgress | RevisionProof | At | WantsShared | Finished]:
     """Examine the revisions of a range from `position` to `end`, in a database that has come so far a `way`.
 
     Runs in an isolated child.
@@ -109,8 +109,8 @@ def prove(
         here, examined = _opened(
             Path(config), x_arguments, (from_to, last, start), database, options.rows, made, way or Ascent()
         )
-    except MissingRole as missing:
-        yield WantsRole(missing.role, position)
+    except MissingShared as missing:
+        yield WantsShared(missing.lacks, position)
         return
     try:
         yield from _examine(here, examined, position, end, options)
@@ -120,7 +120,7 @@ def prove(
 
 def _examine(
     here: _Place, examined: frozenset[str], position: int, end: int | None, options: Options
-) -> Iterator[DrillProgress | RevisionProof | At | WantsRole | Finished]:
+) -> Iterator[DrillProgress | RevisionProof | At | WantsShared | Finished]:
     numbers = [place for place, one in enumerate(here.order) if one.revision in examined]
     # Clients, and backends that a cut step leaves behind, are at work between two looks.
     here.ledger.alone = not (options.traffic or options.crash)
@@ -131,8 +131,8 @@ def _examine(
             yield DrillProgress(position, len(numbers), facts.revision, "building")
             try:
                 here.climb(place)
-            except MissingRole as missing:
-                yield WantsRole(missing.role, position)
+            except MissingShared as missing:
+                yield WantsShared(missing.lacks, position)
                 return
             continue
         subject = Subject(
@@ -141,8 +141,8 @@ def _examine(
         for one in examine(subject, here.state):
             if isinstance(one, str):
                 yield DrillProgress(position + 1, len(numbers), facts.revision, one)
-            elif one.wants_role is not None:
-                yield WantsRole(one.wants_role, position)
+            elif one.wants is not None:
+                yield WantsShared(one.wants, position)
                 return
             else:
                 yield one.proof
@@ -167,14 +167,14 @@ def climb(
     options: Options,
     made: dict[str, str],
     way: Ascent,
-) -> Iterator[DrillProgress | At | WantsRole | Climbed]:
+) -> Iterator[DrillProgress | At | WantsShared | Climbed]:
     """Bring a database to where the revision at `position` of the range is examined. Runs in an isolated child."""
     try:
         here, examined = _opened(
             Path(config), x_arguments, (from_to, last, start), database, options.rows, made, way
         )
-    except MissingRole as missing:
-        yield WantsRole(missing.role, position)
+    except MissingShared as missing:
+        yield WantsShared(missing.lacks, position)
         return
     numbers = [place for place, one in enumerate(here.order) if one.revision in examined]
     try:
@@ -183,9 +183,9 @@ def climb(
             yield DrillProgress(position, len(numbers), here.order[place].revision, "building")
             try:
                 here.climb(place)
-            except MissingRole as missing:
+            except MissingShared as missing:
                 yield Climbed(here.way)
-                yield WantsRole(missing.role, position)
+                yield WantsShared(missing.lacks, position)
                 return
         yield Climbed(here.way)
     finally:
@@ -198,7 +198,7 @@ def _opened(
 ) -> tuple[_Place, frozenset[str]]:  # fmt: skip
     """Open the project on a database that has come so far a way; `asked` is the range, its last so many, a target's heads.
 
-    Returns the place and the revisions that are examined. Raises MissingRole and MissingSetting, else NotExamined for what
+    Returns the place and the revisions that are examined. Raises MissingShared and MissingSetting, else NotExamined for what
     env.py raises.
     """
     # Alembic would announce every step: three times each would bury the progress line.
@@ -211,11 +211,11 @@ def _opened(
         unset = missing_setting(error)
         if unset is not None:
             raise unset from error
-        role = failures.missing_role(error)
-        if role is None:
+        lacks = failures.missing_shared(error)
+        if lacks is None:
             said = f"{failures.one_line(error)}{advice(error)}"
             raise NotExamined(f"The history does not build in scratch: {said}") from error
-        raise MissingRole(role) from error
+        raise MissingShared(lacks) from error
 
 
 def _finished(ledger: Ledger, position: int | None = None) -> Finished:
@@ -223,4 +223,4 @@ def _finished(ledger: Ledger, position: int | None = None) -> Finished:
     return Finished(tuple(sorted(ledger.fills.values())), ledger.rows_made, ledger.fill_ms, rates, position)
 
 
-__all__ = ["At", "Climbed", "Finished", "WantsRole", "chosen", "climb", "prove"]
+__all__ = ["At", "Climbed", "Finished", "WantsShared", "chosen", "climb", "prove"]

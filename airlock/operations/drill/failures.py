@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airlock.project.project import RevisionFacts
+    from airlock.records.shared import Shared
 
 # Cardinality, data, integrity, CHECK OPTION, program limits (a long key of an index), PL/pgSQL's own.
 _OF_ROWS = frozenset({"21", "22", "23", "44", "54", "P0"})
@@ -77,12 +78,12 @@ def comes_of(error: BaseException, path: str) -> bool:
     return False
 
 
-def missing_role(error: BaseException) -> str | None:
-    """Name the role that the scratch server lacks."""
+def missing_shared(error: BaseException) -> Shared | None:
+    """Name the role or the tablespace that the scratch server lacks."""
     found = origin(error)
     # asyncpg keeps it beside its message.
     context = getattr(found.__cause__, "context", None)
-    return missing.role(f"{found}\nCONTEXT:  {context}" if isinstance(context, str) else str(found))
+    return missing.shared(f"{found}\nCONTEXT:  {context}" if isinstance(context, str) else str(found))
 
 
 def lacks_extension(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from airlock.operations.drill.missing_objects import Gap
     from airlock.records.rows import Fill, Rate
+    from airlock.records.shared import Shared
 
 # From so many rows on their making is compared with a hand-written INSERT, and no two parts of a range run at once.
 WORTH_COMPARING = 10_000
@@ -29,7 +30,7 @@ class Options:
 class Ascent:
     """What is known of the way up to a database: how many revisions it `stands` above empty, and what they left.
 
-    `killers` are revisions that end the process they run in, `beyond_help` roles that the scratch server does not take.
+    `killers` are revisions that end the process they run in, `beyond_help` what of `Shared` the scratch server does not take.
     """
 
     stands: int = 0
@@ -37,7 +38,7 @@ class Ascent:
     search_path: str | None = None
     gaps: tuple[Gap, ...] = ()
     killers: frozenset[str] = frozenset()
-    beyond_help: frozenset[str] = frozenset()
+    beyond_help: frozenset[Shared] = frozenset()
 
     def at(
         self, stands: int, fills: Mapping[str, Fill], search_path: str | None, gaps: tuple[Gap, ...]
@@ -47,10 +48,10 @@ class Ascent:
 
 
 @dataclass(frozen=True)
-class WantsRole:
-    """The history names a role that the scratch server lacks; `position` of the range's revisions are examined."""
+class WantsShared:
+    """The history names what the scratch server lacks; `position` of the range's revisions are examined."""
 
-    role: str
+    lacks: Shared
     position: int
 
 

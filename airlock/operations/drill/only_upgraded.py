@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from airlock.operations.drill.messages import Ascent
     from airlock.operations.drill.state import Ledger, State
     from airlock.project.project import Project, RevisionFacts
+    from airlock.records.shared import Shared
 
 
-class MissingRole(Exception):
-    """The history names a role that the scratch server lacks; nothing of the revision is applied."""
+class MissingShared(Exception):
+    """The history names a role or a tablespace that the scratch server lacks; nothing of the revision is applied."""
 
-    def __init__(self, role: str) -> None:
-        super().__init__(role)
-        self.role = role
+    def __init__(self, lacks: Shared) -> None:
+        super().__init__(lacks)
+        self.lacks = lacks
 
 
 def ascend(
@@ -34,7 +35,7 @@ def ascend(
 ) -> tuple[State, Gap | None]:
     """Apply one revision unexamined; return where the next starts, and what of this one could not be applied.
 
-    Sample rows that it refuses give way to others that are made above it. Raises MissingRole.
+    Sample rows that it refuses give way to others that are made above it. Raises MissingShared.
     """
     if facts.revision in way.killers:
         mark(project, facts.revision)
@@ -43,17 +44,17 @@ def ascend(
     try:
         taken = take_seen(ledger, project, facts.revision, "up")
     except Exception as error:  # noqa: BLE001  a revision may raise anything
-        _ask_for_role(error, way)
+        _ask_for_it(error, way)
         if failures.is_about_rows(error) and any(digest.count for digest in state.digests.values()):
             try:
                 return _without_rows(project, facts, ledger), None
             except Exception as second:  # noqa: BLE001
-                _ask_for_role(second, way)
+                _ask_for_it(second, way)
                 error = second
         try:
             gap = as_far_as_it_goes(project, facts, way.gaps, way.beyond_help, error, lambda: _empty(ledger))
         except Exception as third:
-            _ask_for_role(third, way)
+            _ask_for_it(third, way)
             raise
         above = ledger.read()
     else:
@@ -61,10 +62,10 @@ def ascend(
     return settle(ledger, state, above), gap
 
 
-def _ask_for_role(error: BaseException, way: Ascent) -> None:
-    role = failures.missing_role(error)
-    if role is not None and role not in way.beyond_help:
-        raise MissingRole(role) from error
+def _ask_for_it(error: BaseException, way: Ascent) -> None:
+    lacks = failures.missing_shared(error)
+    if lacks is not None and lacks not in way.beyond_help:
+        raise MissingShared(lacks) from error
 
 
 def _without_rows(project: Project, facts: RevisionFacts, ledger: Ledger) -> State:

@@ -16,11 +16,12 @@ from airlock.operations.drill.messages import (
     Climbed,
     Finished,
     Options,
-    WantsRole,
+    WantsShared,
 )
 from airlock.operations.drill.order import laid_out
 from airlock.records.drill import NOT_EXAMINED, CutShort, DrillProgress, DrillReport, RevisionProof
 from airlock.records.errors import Terminated
+from airlock.records.shared import ROLE
 from airlock.scratch.isolation import ChildFailed, Leash, isolated, prepare
 from airlock.scratch.loading import opened
 from airlock.scratch.servers import scratch_server
@@ -89,7 +90,7 @@ def drill(
             )  # fmt: skip
             run.go(positions)
             telling.ended(number)
-            # The last one's server has all roles that the way up needs.
+            # The last one's server has all roles and tablespaces that the way up needs.
             if examined and positions.stop == len(places):
                 run.stops = whole_way.stops(server, asked, leash)
 
@@ -203,8 +204,8 @@ class _Run:
                     stands = message.stands
                 elif isinstance(message, Climbed):
                     self.way = message.way
-                elif isinstance(message, WantsRole):
-                    self._make_role(message)
+                elif isinstance(message, WantsShared):
+                    self._make(message)
         except ChildFailed:
             self.way = replace(self.way, stands=stands)
             self._went_down(stands)
@@ -224,8 +225,8 @@ class _Run:
                     elif isinstance(message, RevisionProof):
                         self.proofs.append(message)
                         position += 1
-                    elif isinstance(message, WantsRole):
-                        self._make_role(message)
+                    elif isinstance(message, WantsShared):
+                        self._make(message)
                         return message.position
                     elif isinstance(message, Finished):
                         self._add(message)
@@ -266,15 +267,16 @@ class _Run:
         self.fill_ms += done.fill_ms
         self.rates |= {one.table: one for one in done.rates}
 
-    def _make_role(self, wanted: WantsRole) -> None:
-        """Make a role, or note that it cannot be made: what needs it is then not examined."""
+    def _make(self, wanted: WantsShared) -> None:
+        """Make a role or a tablespace, or note that it cannot be made: what needs it is then not examined."""
         try:
-            made = self.server.ensure_roles((wanted.role,))
+            made = self.server.ensure(wanted.lacks)
         except client.Error:
-            made = ()
-        self.roles += made
+            made = False
+        if made and wanted.lacks.kind == ROLE:
+            self.roles.append(wanted.lacks.name)
         if not made:
-            self.way = replace(self.way, beyond_help=self.way.beyond_help | {wanted.role})
+            self.way = replace(self.way, beyond_help=self.way.beyond_help | {wanted.lacks})
 
 
 def _project_rows(directory: Path) -> dict[str, str]:

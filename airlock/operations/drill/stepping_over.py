@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from airlock.operations.drill.missing_objects import Gap
     from airlock.project.project import Project, RevisionFacts
+    from airlock.records.shared import Shared
 
 _SAVE = "SAVEPOINT airlock_over"
 _BACK = "ROLLBACK TO SAVEPOINT airlock_over"
@@ -58,7 +59,7 @@ class _Forgiving:
     """Lets statements fail one by one: each stands behind a savepoint, where there is a transaction."""
 
     one: _One
-    beyond_help: frozenset[str]
+    beyond_help: frozenset[Shared]
     left_out: list[tuple[str, BaseException]] = field(default_factory=list)
 
     def listening(self) -> AbstractContextManager[None]:
@@ -90,8 +91,8 @@ class _Forgiving:
         try:
             send()
         except Exception as error:
-            role = failures.missing_role(error)
-            if role is not None and role not in self.beyond_help:
+            lacks = failures.missing_shared(error)
+            if lacks is not None and lacks not in self.beyond_help:
                 raise
             self.left_out.append((statement, error))
             if saved:
@@ -100,11 +101,11 @@ class _Forgiving:
 
 
 def step_over(
-    project: Project, revision: str, beyond_help: frozenset[str]
+    project: Project, revision: str, beyond_help: frozenset[Shared]
 ) -> tuple[tuple[str, BaseException], ...]:
     """Upgrade by one revision without the statements that fail, and return those with their errors.
 
-    Commits. Raises what the revision raises by itself, and the error of a missing role that may still be made (not
+    Commits. Raises what the revision raises by itself, and the error of a missing role or tablespace that may still be made (not
     `beyond_help`): then nothing is applied.
     """
     one = _One(project, revision)
@@ -123,7 +124,7 @@ def as_far_as_it_goes(
     project: Project,
     facts: RevisionFacts,
     below: tuple[Gap, ...],
-    beyond_help: frozenset[str],
+    beyond_help: frozenset[Shared],
     error: BaseException,
     empty: Callable[[], None] | None = None,
 ) -> Gap:
@@ -132,13 +133,13 @@ def as_far_as_it_goes(
     What its own code raises on rows ends it before its other statements are sent: where that is so, `empty` takes the
     rows away and it is applied once more.
 
-    Commits. Raises the error of a missing role that may still be made (not `beyond_help`): then nothing is applied.
+    Commits. Raises the error of a missing role or tablespace that may still be made (not `beyond_help`): then nothing is applied.
     """
     try:
         left_out = step_over(project, facts.revision, beyond_help)
     except Exception as again:
-        role = failures.missing_role(again)
-        if role is not None and role not in beyond_help:
+        lacks = failures.missing_shared(again)
+        if lacks is not None and lacks not in beyond_help:
             raise
         if empty is not None and failures.is_about_rows(again):
             empty()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.missing_objects import Gap
     from airlock.operations.drill.state import Ledger
     from airlock.project.project import Project, RevisionFacts
+    from airlock.records.shared import Shared
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Subject:
     """A revision, the scratch database that it goes through, and what is known of both before it does.
 
     `turn` tells the rows of one examination from those of others; `gaps` is what lower revisions could not make,
-    `beyond_help` the roles that the scratch server does not take.
+    `beyond_help` the roles and tablespaces that the scratch server does not take.
     """
 
     project: Project
@@ -28,7 +29,7 @@ class Subject:
     options: Options
     turn: int
     gaps: tuple[Gap, ...] = ()
-    beyond_help: frozenset[str] = frozenset()
+    beyond_help: frozenset[Shared] = frozenset()
 
     def take(self, direction: str, *, counting: bool = True) -> StepTaken:
         """Take the step, and remember the search_path that env.py works under; `counting` what its statements meet."""

@@ -28,7 +28,8 @@ _CHILD = "airlock.operations.revision.child"
 _SAYABLE = frozenset({"column", "index", "constraint"})
 # What no model says of anything, whatever the history does.
 _UNSAID = frozenset(
-    {"privileges", "row security", "replica identity", "options", "statistics target", "storage", "compression", "clustered on"}
+    {"privileges", "row security", "replica identity", "options", "statistics target", "storage", "compression", "clustered on",
+     "tablespace"}
 )  # fmt: skip
 
 

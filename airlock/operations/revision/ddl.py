@@ -122,10 +122,11 @@ def create_table(table: Table, *, foreign_keys: bool = True) -> tuple[Sql, ...]:
     ]
     options = f" WITH ({', '.join(table.options)})" if table.options else ""
     partitioned = f" PARTITION BY {table.partition_key}" if table.partition_key else ""
+    space = f" TABLESPACE {quoted(table.tablespace)}" if table.tablespace else ""
     unlogged = "UNLOGGED " if table.persistence == "u" else ""
     body = ",\n    ".join(lines)
     made = [create_sequence(one.sequence) for one in own if one.sequence]
-    made += [f"CREATE {unlogged}TABLE {table.sql} (\n    {body}\n){partitioned}{options}"]
+    made += [f"CREATE {unlogged}TABLE {table.sql} (\n    {body}\n){partitioned}{options}{space}"]
     made += [text for one in own for text in owned(table, one)]
     made += [
         grant.format(sequence=one.sequence.name)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from airlock.drivers import client
-from airlock.operations.built import Built, built
+from airlock.operations.built import Built, answers, built
 from airlock.operations.revision.comparison import compared
 from airlock.operations.revision.written.docstrings import observed
 from airlock.operations.revision.written.files import remove, version_files
 from airlock.records.errors import AirlockError, HistoryFault, NotExamined
 from airlock.records.revision import Likely, Proof, Remark, Revised, WrittenRevision
-from airlock.scratch.isolation import ChildFailed, isolated
+from airlock.scratch.isolation import ChildFailed
 from airlock.scratch.loading import opened
 from airlock.scratch.spare_servers import serving_on
 
@@ -136,7 +136,7 @@ def _revised(
     with built(config, x_arguments, heads, scratch=scratch, like_major=None) as (server, database, history):
         progress("comparing it with the models")
         found, written = _write(
-            config, message, renames, x_arguments, database, ask, sql_form=sql_form, reshaped=reshaped
+            config, message, renames, x_arguments, server, database, ask, sql_form=sql_form, reshaped=reshaped
         )
         if not written:
             return Revised(server.version, (), found.remarks)
@@ -154,6 +154,7 @@ def _write(
     message: str | None,
     renames: list[str],
     x_arguments: Sequence[str],
+    server: ScratchServer,
     database: ScratchDatabase,
     ask: Callable[[Likely], bool] | None,
     *,
@@ -165,7 +166,7 @@ def _write(
             "config": str(config), "message": message, "renames": renames, "x_arguments": tuple(x_arguments),
             "ask": ask is not None, "sql_form": sql_form, "reshaped": tuple(reshaped),
         }  # fmt: skip
-        found, *written = isolated(f"{_CHILD}:write", arguments, scratch=database)
+        found, *written = answers(server, database, f"{_CHILD}:write", arguments)
         if not found.likely or ask is None:
             return found, written
         # What was denied is not asked again.
@@ -177,7 +178,7 @@ def _again(
 ) -> tuple[tuple[str, ...], tuple[Difference, ...]]:
     """Run what was written and compare again: with the models, and catalogue with catalogue."""
     arguments = {"config": str(config), "x_arguments": tuple(x_arguments)}
-    (found,) = isolated(f"{_CHILD}:compare", {**arguments, "upgrade": True}, scratch=database)
+    (found,) = answers(server, database, f"{_CHILD}:compare", {**arguments, "upgrade": True})
     return found.what, compared(config, x_arguments, server, database, history)
 
 
@@ -204,20 +205,22 @@ def proved(
         unproved = f"the trace stopped: {error}"
     progress(f"drilling {from_to}")
     try:
-        revised = dataclasses.replace(revised, proofs=drilled(config, x_arguments, from_to, scratch, rows))
+        revised = dataclasses.replace(revised, proofs=drilled(config, x_arguments, from_to, scratch))
     except AirlockError as error:
         unproved = " ".join(part for part in (unproved, f"the drill stopped: {error}") if part)
     return dataclasses.replace(revised, unproved=unproved)
 
 
-def drilled(
-    config: Path, x_arguments: Sequence[str], from_to: str | None, scratch: str, rows: int
-) -> tuple[Proof, ...]:
-    """Drill a range and give each revision's verdict. Raises NotExamined where there is no drill."""
+def drilled(config: Path, x_arguments: Sequence[str], from_to: str | None, scratch: str) -> tuple[Proof, ...]:
+    """Drill a range on as many rows as `airlock drill` would, and give each revision's verdict.
+
+    On as many as a trace wants, rows are told by their sums only: what changes meanwhile could not be told from what was
+    there. Raises NotExamined where there is no drill.
+    """
     if importlib.util.find_spec("airlock.operations.drill") is None:
         raise NotExamined("this airlock has no drill")
     drill = importlib.import_module("airlock.operations.drill").drill
-    report = drill(config, from_to=from_to, scratch=scratch, rows=rows, x_arguments=x_arguments)
+    report = drill(config, from_to=from_to, scratch=scratch, x_arguments=x_arguments)
     return tuple(Proof(one.revision, one.verdict, one.reason or "") for one in report.revisions)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted, refusing
 from airlock.operations.revision import ddl
-from airlock.operations.revision.changes import columns, constraints, enums, indexes, standalone
+from airlock.operations.revision.changes import columns, constraints, domains, enums, indexes, standalone
 from airlock.operations.revision.changes.dependents import lean
 from airlock.operations.revision.model_types import Words
 from airlock.operations.revision.parts import Part, Plan, Stage, sql
@@ -67,7 +67,7 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
         likely += changes.likely
     if gone:
         parts.append(_dropped_tables(letting_go, [_without(table, turning) for table in gone]))
-    parts += enums.dropped(letting_go, gone)
+    parts += [*enums.dropped(letting_go, gone), *domains.dropped(letting_go)]
     return Plan(
         tuple(parts),
         tuple(remarks),
@@ -211,6 +211,13 @@ def _table_remarks(live: Table, wanted: Table) -> Iterator[Remark]:
             live.label,
             f"the models want it {how.get(wanted.persistence)}, it is {how.get(live.persistence)}:"
             " the change rewrites the table under ACCESS EXCLUSIVE; write it by hand",
+        )
+    if wanted.tablespace not in {None, live.tablespace}:
+        yield Remark(
+            live.label,
+            f"the models want it in the tablespace {wanted.tablespace}, it is in {live.tablespace or 'the default one'}:"
+            f" ALTER TABLE {live.sql} SET TABLESPACE {quoted(wanted.tablespace)} copies it under ACCESS EXCLUSIVE, and nobody"
+            " reads or writes meanwhile; write it by hand, for an hour in which that may be",
         )
 
 

@@ -61,9 +61,19 @@ class Sides:
         live, wanted = self.live, self.wanted
         new = [create_enum(name, labels) for name, labels in wanted.enums.items() if name not in live.enums]
         new += [
-            create_domain(name, text) for name, text in wanted.domains.items() if name not in live.domains
+            create_domain(name, self.first_text(name)) for name in wanted.domains if name not in live.domains
         ]
         return [f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in self.missing if new] + new
+
+    def first_text(self, domain: str) -> str:
+        """Spell how a domain that only the models have is made: without CHECKs where a table that is there gets a column of it.
+
+        With them each row would be written again; they come behind the column, for new values first.
+        """
+        wanted = self.wanted.domains[domain]
+        there = [table for key, table in self.wanted.tables.items() if key in self.live.tables]
+        used = any(one.type == domain for table in there for one in table.columns.values())
+        return wanted.bare if used and not wanted.not_null else wanted.text
 
     def renamed(self, table: Table, names: Mapping[str, str], types: Mapping[str, str]) -> Table:
         """Spell a wanted table as if some of its columns, and of the models' types, had other names. Rolled back."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue import fingerprint
 from airlock.drivers import client
-from airlock.operations.drill.failures import missing_role
+from airlock.operations.drill.failures import missing_shared
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.older_release.release import Release
 from airlock.operations.trace.consequences import Consequences
@@ -18,7 +18,7 @@ from airlock.operations.trace.messages import Begin, Catalogue
 from airlock.operations.trace.safer import Planner
 from airlock.operations.trace.sample_rows import Samples
 from airlock.operations.trace.steps import Tracing
-from airlock.operations.trace.undoing import Failed, Stuck, WantsRole
+from airlock.operations.trace.undoing import Failed, Stuck, WantsShared
 from airlock.project import environment, offline
 from airlock.project.environment import Hooks
 from airlock.project.project import Project
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
 
     from airlock.operations.drill.missing_objects import Gap
+    from airlock.records.shared import Shared
     from airlock.records.trace import TracedRevision
     from airlock.scratch.servers import ScratchDatabase
 
@@ -71,10 +72,10 @@ def observe(
             try:
                 order, gaps = ordered(project, from_to, start, begin.beyond_help)
             except Exception as error:
-                role = missing_role(error)
-                if role is None or role in begin.beyond_help:
+                lacks = missing_shared(error)
+                if lacks is None or lacks in begin.beyond_help:
                     raise
-                yield Begin(role=role)
+                yield Begin(lacks=lacks)
                 return
         before = begin.before or (Look(connection) if bundle else None)
         recorder = Recorder(lambda: connect(database))
@@ -94,8 +95,8 @@ def observe(
                 onward = Begin(
                     met.position, met.order, before=before, fault=met.fault, extension=met.extension
                 )
-            except WantsRole as met:
-                onward = Begin(met.position, met.order, before=before, role=met.role)
+            except WantsShared as met:
+                onward = Begin(met.position, met.order, before=before, lacks=met.lacks)
         yield from tracing.untold()
         yield from samples.unfilled
         if onward is None and (tracing.fault or tracing.extension):
@@ -119,7 +120,7 @@ def build(
     order: tuple[str, ...],
     position: int,
     gaps: tuple[Gap, ...],
-    beyond_help: frozenset[str],
+    beyond_help: frozenset[Shared],
 ) -> Iterator[Gap]:
     """Bring this process's database from before `position` to the end of `order`, unseen; at 0, first what lies below the range.
 
@@ -158,7 +159,7 @@ class _Order(Hooks):
 
 
 def ordered(
-    project: Project, from_to: str | None, start: tuple[str, ...] | None, beyond_help: frozenset[str]
+    project: Project, from_to: str | None, start: tuple[str, ...] | None, beyond_help: frozenset[Shared]
 ) -> tuple[tuple[str, ...], tuple[Gap, ...]]:
     """Build what lies below the range; name its revisions in Alembic's order, and what below is missing."""
     low, _, high = (from_to or "").partition(":")
@@ -177,7 +178,7 @@ def ordered(
 
 
 def _built(
-    project: Project, revision: str, gaps: tuple[Gap, ...], beyond_help: frozenset[str]
+    project: Project, revision: str, gaps: tuple[Gap, ...], beyond_help: frozenset[Shared]
 ) -> tuple[Gap, ...]:
     """Apply one revision, as far as it goes; return what is missing of it."""
     try:

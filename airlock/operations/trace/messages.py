@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from airlock.operations.trace.look import Look
     from airlock.records.diagram import Diagram
     from airlock.records.difference import Difference
+    from airlock.records.shared import Shared
     from airlock.samples import Table
 
 
@@ -26,8 +27,8 @@ class Catalogue:
 class Begin:
     """Where a child goes on, in a database that stands before `position` of `order`; empty, it asks Alembic.
 
-    `fault` says how the revision below failed, `extension` what it lacked, `role` which role the server needs first;
-    `gaps` what lies below and could not be applied, `beyond_help` the roles that cannot be made.
+    `fault` says how the revision below failed, `extension` what it lacked, `lacks` what the server needs first;
+    `gaps` what lies below and could not be applied, `beyond_help` those that cannot be made.
     """
 
     position: int = 0
@@ -38,6 +39,6 @@ class Begin:
     downs: tuple[str, ...] = ()
     fault: str = ""
     extension: str = ""
-    role: str = ""
+    lacks: Shared | None = None
     gaps: tuple[Gap, ...] = ()
-    beyond_help: frozenset[str] = frozenset()
+    beyond_help: frozenset[Shared] = frozenset()

@@ -10,6 +10,7 @@ from airlock.database import missing
 from airlock.drivers import client
 from airlock.operations.trace.messages import Begin
 from airlock.records.errors import AirlockError, NotExamined, RevisionFailed
+from airlock.records.shared import ROLE
 from airlock.records.trace import TracedRevision, TraceReport, Unfilled
 from airlock.scratch import installations
 from airlock.scratch.isolation import ChildFailed, isolated, prepare
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airlock.operations.drill.missing_objects import Gap
+    from airlock.records.shared import Shared
     from airlock.scratch.servers import ScratchDatabase, ScratchServer
 
 _CHILD = "airlock.operations.trace.child"
@@ -81,8 +83,8 @@ class _Seen:
     def __init__(self, server: ScratchServer, rows: int) -> None:
         self.server = server
         self.rows = rows
-        self.roles: set[str] = set()
-        self.beyond_help: set[str] = set()
+        self.made: set[Shared] = set()
+        self.beyond_help: set[Shared] = set()
         self.gaps: tuple[Gap, ...] = ()
         # How the first revision fails that fails by itself.
         self.fault = ""
@@ -100,7 +102,7 @@ class _Seen:
             self.rows,
             tuple(self.revisions),
             unfilled,
-            tuple(sorted(self.roles)),
+            tuple(sorted(one.name for one in self.made if one.kind == ROLE)),
             self.blocker_s,
         )
 
@@ -119,7 +121,7 @@ class _Seen:
                 if onward is not None:
                     self.fault = self.fault or onward.fault
                     self.extension = self.extension or onward.extension
-                    self._make(onward.role)
+                    self._make(onward.lacks)
                     if not onward.order:
                         begin = Begin(beyond_help=frozenset(self.beyond_help))
                         continue
@@ -128,7 +130,7 @@ class _Seen:
                 downs = (
                     one.revision for one in self.revisions if one.direction == "down" and not one.refused
                 )
-                begin = replace(onward, downs=tuple(downs), fault="", extension="", role="")
+                begin = replace(onward, downs=tuple(downs), fault="", extension="", lacks=None)
                 if template is None or begin.position > stands:
                     kept = contextlib.ExitStack()
                     try:
@@ -145,9 +147,9 @@ class _Seen:
         self, arguments: dict[str, Any], kept: contextlib.ExitStack, template: ScratchDatabase | None, begin: Begin,
         stands: int,
     ) -> ScratchDatabase:  # fmt: skip
-        """Make the template that stands where `begin` goes on, kept until `kept` ends; with roles that turn out to be missing."""
+        """Make the template that stands where `begin` goes on, kept until `kept` ends; with what turns out to be missing."""
         while True:
-            roles = {*self.roles, *self.beyond_help}
+            known = {*self.made, *self.beyond_help}
             further = kept.enter_context(self.server.database(template))
             building = {
                 **arguments, "order": begin.order[: begin.position], "position": stands,
@@ -156,10 +158,10 @@ class _Seen:
             try:
                 self.gaps += tuple(isolated(f"{_CHILD}:build", building, scratch=further))
             except (AirlockError, ChildFailed) as error:
-                role = missing.role(str(error))
-                if role is None or role in roles:
+                lacks = missing.shared(str(error))
+                if lacks is None or lacks in known:
                     raise
-                self._make(role)
+                self._make(lacks)
                 continue
             return further
 
@@ -193,17 +195,15 @@ class _Seen:
         for name, why in unseen.items():
             self.revisions[ups[name]] = replace(self.revisions[ups[name]], load_unseen=why)
 
-    def _make(self, role: str) -> None:
-        """Make a role, or note that it cannot be made: what needs it is then not examined."""
-        if not role:
+    def _make(self, lacks: Shared | None) -> None:
+        """Make a role or a tablespace, or note that it cannot be made: what needs it is then not examined."""
+        if lacks is None:
             return
         try:
-            made = self.server.ensure_roles((role,))
+            made = self.server.ensure(lacks)
         except client.Error:
-            made = ()
-        self.roles |= {*made}
-        if not made:
-            self.beyond_help.add(role)
+            made = False
+        (self.made if made else self.beyond_help).add(lacks)
 
     def _child(self, arguments: dict[str, Any]) -> Begin | None:
         for message in isolated(f"{_CHILD}:observe", arguments, scratch=arguments["database"]):

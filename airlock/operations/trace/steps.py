@@ -12,7 +12,7 @@ from airlock.catalogue import fingerprint, publications
 from airlock.database import missing
 from airlock.drivers import raw
 from airlock.operations.downgrade import snapshot
-from airlock.operations.drill.failures import beyond_scratch, comes_of, is_about_rows, missing_role
+from airlock.operations.drill.failures import beyond_scratch, comes_of, is_about_rows, missing_shared
 from airlock.operations.drill.missing_objects import advice, needs
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.trace import rows_read
@@ -24,7 +24,7 @@ from airlock.operations.trace.undoing import (
     Stuck,
     Undo,
     Undone,
-    WantsRole,
+    WantsShared,
     said,
 )
 from airlock.operations.trace.waiting import holds_and_waits
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from airlock.operations.trace.consequences import Consequences
     from airlock.operations.trace.sample_rows import Samples
     from airlock.project.project import Project
+    from airlock.records.shared import Shared
     from airlock.samples import Table
 
 
@@ -87,9 +88,9 @@ class Tracing(Hooks):
     # What the upgrade at the first position asks of rows, learnt in another database; or why it meets none.
     required: dict[str, Table] | None = None
     empty: str = ""
-    # What lies below and could not be applied; roles that the scratch server does not take.
+    # What lies below and could not be applied; roles and tablespaces that the scratch server does not take.
     gaps: tuple[Gap, ...] = ()
-    beyond_help: frozenset[str] = frozenset()
+    beyond_help: frozenset[Shared] = frozenset()
     # How the first revision fails that fails by itself, and the first extension that scratch lacks.
     fault: str = ""
     extension: str = ""
@@ -107,7 +108,7 @@ class Tracing(Hooks):
         """Trace `order` from `position` on, yielding what is through; every revision is left applied.
 
         What the last one told when this raises is in `untold`. Raises Failed where one cannot be applied and half of it is
-        committed, WantsRole, Stuck where another database must go on.
+        committed, WantsShared, Stuck where another database must go on.
         """
         for now in range(position, len(order)):
             script = self.project.script.get_revision(order[now])
@@ -214,12 +215,12 @@ class Tracing(Hooks):
             self.samples.empty(except_for=self._named_version_table())
             gap = as_far_as_it_goes(self.project, facts, self.gaps, self.beyond_help, failed.error)
         except Exception as error:
-            role = missing_role(error)
-            if role is None or role in self.beyond_help:
+            lacks = missing_shared(error)
+            if lacks is None or lacks in self.beyond_help:
                 raise failed from error
-            # It is taken once more when the role is there, and told then.
+            # It is taken once more when that is there, and told then.
             self.traced = [one for one in self.traced if one.revision != facts.revision]
-            raise WantsRole(failed.position - 1, failed.order, role) from error
+            raise WantsShared(failed.position - 1, failed.order, lacks) from error
         self.gaps = (*self.gaps, gap)
         self.fault, self.extension = self.fault or failed.fault, self.extension or failed.extension
 
@@ -294,11 +295,11 @@ class Tracing(Hooks):
 
         `whole`: beside `statements` nothing of it has been sent that could be committed.
         """
-        role = missing_role(error)
-        if role is not None and role not in self.beyond_help:
-            return WantsRole(now, order, role)
+        lacks = missing_shared(error)
+        if lacks is not None and lacks not in self.beyond_help:
+            return WantsShared(now, order, lacks)
         lacking = needs(error, self.gaps) or beyond_scratch(error)
-        why = lacking or (f"the role {role} cannot be made on the scratch server" if role else None)
+        why = lacking or (lacks.beyond_help if lacks else None)
         self._action = _Action(script, up=True, recorded=True)
         if not any((one.revision, one.direction) == (script.revision, "up") for one in self.traced):
             self._keep(statements, unexamined=f"the upgrade fails: {why or said(error) + advice(error)}")

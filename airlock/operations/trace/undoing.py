@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
     from airlock.drivers import client
+    from airlock.records.shared import Shared
     from airlock.samples import Table
 
 
@@ -48,14 +49,14 @@ class Failed(Exception):
         self.fault = fault
 
 
-class WantsRole(Exception):
-    """The upgrade at `position` of `order` names a role that the scratch server lacks; nothing of it is applied."""
+class WantsShared(Exception):
+    """The upgrade at `position` of `order` names what the scratch server lacks; nothing of it is applied."""
 
-    def __init__(self, position: int, order: tuple[str, ...], role: str) -> None:
-        super().__init__(position, order, role)
+    def __init__(self, position: int, order: tuple[str, ...], lacks: Shared) -> None:
+        super().__init__(position, order, lacks)
         self.position = position
         self.order = order
-        self.role = role
+        self.lacks = lacks
 
 
 class RaisedByRevision(RuntimeError):

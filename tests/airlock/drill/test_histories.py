@@ -210,6 +210,15 @@ def test_a_missing_role_is_made_and_listed(run: Run, tmp_path: Path) -> None:
     assert (verdicts(report)["two"], report.roles) == (PROVED, (role,))
 
 
+def test_a_missing_tablespace_is_named(run: Run, tmp_path: Path) -> None:
+    """On a server that was there before, none is made: what needs it is not examined, and what helps is said."""
+    up = 'op.create_index("ix", "a", ["id"], postgresql_tablespace="Fast disk")'
+    ini = write_project(tmp_path, [make("one", "a"), Revision("two", up, 'op.drop_index("ix", "a")')])
+    report = run(ini)
+    assert verdicts(report) == {"one": PROVED, "two": NOT_EXAMINED}
+    assert "CREATE TABLESPACE there, or --scratch embedded" in str(report.revisions[1].reason)
+
+
 def test_an_extension_that_is_not_there_is_not_examined(run: Run, tmp_path: Path) -> None:
     """The reason names the extension and the way out."""
     ini = write_project(tmp_path, [Revision("one", 'op.execute("CREATE EXTENSION postgis")')])

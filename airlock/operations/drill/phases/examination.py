@@ -34,19 +34,20 @@ if TYPE_CHECKING:
     from airlock.operations.drill.step import StepTaken
     from airlock.operations.drill.subject import Subject
     from airlock.records.drill import Condition, Loss
+    from airlock.records.shared import Shared
 
 
 @dataclass(frozen=True)
 class Examined:
     """One revision's proof, and the state that its database is in: `fit` for the next revision, or not.
 
-    `wants_role` names a role that the scratch server lacks; then nothing was tried.
+    `wants` names a role or a tablespace that the scratch server lacks; then nothing was tried.
     """
 
     proof: RevisionProof
     state: State
     fit: bool
-    wants_role: str | None = None
+    wants: Shared | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
     upgrade = first_upgrade.go_up(subject, begin)
     if upgrade.step is None:
         proof = _proof(subject, upgrade.outcome, _Phases())
-        yield Examined(proof, begin, fit=False, wants_role=upgrade.wants_role)
+        yield Examined(proof, begin, fit=False, wants=upgrade.wants)
         return
     before, older = upgrade.before, dict(ledger.known)
     after = ledger.read(before, upgrade.step.touched)

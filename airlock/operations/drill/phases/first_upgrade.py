@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import Ledger, State
     from airlock.operations.drill.step import StepTaken
     from airlock.operations.drill.subject import Subject
+    from airlock.records.shared import Shared
     from airlock.samples import Table
 
 _MOST_LESSONS = 4
@@ -28,14 +29,14 @@ _MOST_LESSONS = 4
 class FirstUpgrade:
     """The step, None where it could not be taken, and the state `before` it: another one where rows were made anew.
 
-    `required` is what those rows had to fit; `wants_role` names the role without which nothing was tried.
+    `required` is what those rows had to fit; `wants` names the role or tablespace without which nothing was tried.
     """
 
     before: State
     step: StepTaken | None
     outcome: Outcome = NOTHING
     required: Mapping[str, Table] | None = None
-    wants_role: str | None = None
+    wants: Shared | None = None
 
 
 def go_up(subject: Subject, before: State) -> FirstUpgrade:
@@ -203,12 +204,12 @@ def emptied(ledger: Ledger, names: Collection[str]) -> set[str]:
 
 
 def _cannot_go_up(subject: Subject, before: State, error: Exception) -> FirstUpgrade:
-    role = failures.missing_role(error)
+    lacks = failures.missing_shared(error)
     needed = needs(error, subject.gaps) or failures.beyond_scratch(error)
     if needed is not None:
         outcome = not_examined(f"the upgrade fails: {needed}")
-    elif role is not None:
-        outcome = not_examined(f"the role {role} cannot be made on the scratch server; try --scratch URL")
+    elif lacks is not None:
+        outcome = not_examined(lacks.beyond_help)
     else:
         outcome = refused(f"the upgrade fails: {failures.one_line(error)}{advice(error)}")
-    return FirstUpgrade(before, None, outcome, wants_role=role if role not in subject.beyond_help else None)
+    return FirstUpgrade(before, None, outcome, wants=lacks if lacks not in subject.beyond_help else None)

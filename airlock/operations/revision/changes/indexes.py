@@ -31,7 +31,7 @@ def changes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
         return
     for name in sorted(old.keys() & new.keys()):
         before, after = old.pop(name), new.pop(name)
-        if body(before) != (after.unique, after.body):
+        if body(before) != (after.unique, after.body) or _moved(before, after):
             yield _replaced(live, before, after)
         elif not before.valid:
             yield Part(
@@ -43,7 +43,11 @@ def changes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
             yield _comment(live, before, after)
     for name, after in sorted(new.items()):
         same = next(
-            (one for _, one in sorted(old.items()) if body(one) == (after.unique, after.body) and one.valid),
+            (
+                one
+                for _, one in sorted(old.items())
+                if body(one) == (after.unique, after.body) and one.valid and not _moved(one, after)
+            ),
             None,
         )
         if same is not None:
@@ -70,6 +74,11 @@ def changes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
             ddl.index_again(live, one.text, one.name) + comment, ddl.index_away(live, one.name), own=True,
             locks=_building(live), undo="exact, without blocking; nothing is lost",
         )  # fmt: skip
+
+
+def _moved(before: Index, after: Index) -> bool:
+    """Tell whether the models say a tablespace that the index is not in; where they say none, it stays where it is."""
+    return after.tablespace not in {None, before.tablespace}
 
 
 def _partitioned(live: Table, old: dict[str, Index], new: dict[str, Index]) -> Iterator[Remark]:

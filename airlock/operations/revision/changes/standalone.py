@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from airlock.operations.revision import ddl
-from airlock.operations.revision.changes import enums
+from airlock.operations.revision.changes import domains, enums
 from airlock.operations.revision.parts import Part, Stage, sql
 from airlock.records.revision import Remark
 
@@ -20,12 +19,7 @@ def changes(sides: Sides) -> Iterator[Part]:
     """Plan the enums, domains and sequences that the models have."""
     live, wanted = sides.live, sides.wanted
     yield from enums.changes(sides)
-    for name, definition in wanted.domains.items():
-        if name not in live.domains:
-            yield Part(
-                Stage.EXPAND, f"create domain {name}", sql(ddl.create_domain(name, definition)), sql(f"DROP DOMAIN {name}"),
-                locks="none on what was there",
-            )  # fmt: skip
+    yield from domains.changes(sides)
     owned = {
         one.sequence.name for table in live.tables.values() for one in table.columns.values() if one.sequence
     }
@@ -57,16 +51,7 @@ def changes(sides: Sides) -> Iterator[Part]:
 def remarks(sides: Sides) -> Iterator[Remark]:
     """Say which enums, domains and sequences differ in a way that is not written."""
     yield from enums.remarks(sides)
-    for name, definition in sides.live.domains.items():
-        becomes = sides.wanted.domains.get(name)
-        if becomes is None:
-            yield Remark(f"domain {name}", "the models do not have this domain; it stays")
-        elif becomes != definition:
-            told = f"the models have it {becomes}, the database {definition}"
-            yield Remark(
-                f"domain {name}",
-                f"{told}: ALTER DOMAIN looks at every row of every table that it is used in; write it by hand",
-            )
+    yield from domains.remarks(sides)
     for name in sides.live.sequences:
         if name not in sides.wanted.sequences:
             yield Remark(f"sequence {name}", "the models do not have this sequence; it stays")

@@ -80,7 +80,7 @@ def _create_table(found: re.Match[str], words: Words) -> list[Call] | None:
     partition = python(found["partition"]) if found["partition"] else None
     made = call(
         "op.create_table", *members, schema=schema, prefixes=prefixes, postgresql_partition_by=partition,
-        postgresql_with=options,
+        postgresql_with=options, postgresql_tablespace=python(plain(found["space"])) if found["space"] else None,
     )  # fmt: skip
     return [made, *later]
 
@@ -292,7 +292,8 @@ _FORMS: list[tuple[re.Pattern[str], Callable[..., list[Call] | None]]] = [
     (re.compile(pattern, re.DOTALL), say)
     for say, pattern in {
         _create_table: rf"CREATE (?P<unlogged>UNLOGGED )?TABLE {_ON} \(\n(?P<body>.*)\n\)"
-        r"(?: PARTITION BY (?P<partition>.*?))?(?: WITH \((?P<options>[^()]*)\))?",
+        r"(?: PARTITION BY (?P<partition>.*?))?(?: WITH \((?P<options>[^()]*)\))?"
+        rf"(?: TABLESPACE (?P<space>{NAME}))?",
         _foreign_key: rf"ALTER TABLE {_ON} ADD CONSTRAINT (?P<name>{NAME}) FOREIGN KEY (?P<columns>\([^()]*\))"
         rf" REFERENCES (?P<other>{QUALIFIED})(?P<rest>\(.*)",
         _check: rf"ALTER TABLE {_ON} ADD CONSTRAINT (?P<name>{NAME}) CHECK (?P<condition>\(.*)",

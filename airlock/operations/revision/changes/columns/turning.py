@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from airlock.catalogue.structure import quoted
+from airlock.catalogue.structure import in_tablespace, listed, quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.changes.columns.numbering import moved, numbers
 from airlock.operations.revision.changes.columns.twin import not_null, sync, unsync
@@ -191,13 +191,14 @@ def _ready(turn: Turn) -> list[Sql]:
         if one.index is not None:
             made += ddl.index_again(turn.live, _behind(turn, one.index), beside_name(one.name))
     for index in turn.old_indexes:
-        made += ddl.index_again(turn.live, _behind(turn, index.text), beside_name(index.name))
+        text = in_tablespace(_behind(turn, index.definition), index.tablespace)
+        made += ddl.index_again(turn.live, text, beside_name(index.name))
     return made
 
 
 def _behind(turn: Turn, definition: str) -> str:
     head, _, body = definition.partition(" ON ")
-    return f"{head} ON {turn.behind.get(body, body)}"
+    return listed(f"{head} ON {turn.behind.get(body, body)}")
 
 
 def _untake(turn: Turn) -> list[str]:
