@@ -60,6 +60,8 @@ class Column:
     not_null_name: str | None = None
     # PostgreSQL 18: rows from before may hold NULL.
     not_null_valid: bool = True
+    # A table above has it too.
+    inherited: bool = False
 
     @property
     def spelt_type(self) -> str:
@@ -146,6 +148,8 @@ class Table:
     heirs: tuple[tuple[str, str], ...] = ()
     # None for the database's own.
     tablespace: str | None = None
+    # The tables that it inherits from, as SQL spells them.
+    parents: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

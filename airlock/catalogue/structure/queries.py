@@ -9,10 +9,10 @@ TABLES = f"""
 SELECT c.oid::bigint, n.nspname, c.relname, c.relpersistence::text, coalesce(c.reloptions, '{{}}'),
   CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END, obj_description(c.oid, 'pg_class'),
   (SELECT spcname::text FROM pg_tablespace s WHERE s.oid = c.reltablespace),
+  ARRAY(SELECT i.inhparent::regclass::text FROM pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno),
   c.relrowsecurity, c.relforcerowsecurity, c.relreplident::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname IN :schemas AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND NOT EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid)
   AND {_NO_EXTENSION.format("pg_class", "c.oid")}
 ORDER BY n.nspname, c.relname"""  # noqa: S608  no value of anybody's
 
@@ -23,7 +23,7 @@ SELECT a.attrelid::bigint, a.attname, format_type(a.atttypid, a.atttypmod),
     THEN (SELECT quote_ident(cn.nspname) || '.' || quote_ident(co.collname) FROM pg_collation co
           JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation) END,
   a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity::text, a.attgenerated::text,
-  col_description(a.attrelid, a.attnum), a.attnum::int
+  col_description(a.attrelid, a.attnum), a.attnum::int, a.attinhcount::int
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum

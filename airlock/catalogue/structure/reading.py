@@ -14,15 +14,21 @@ from airlock.catalogue.structure.model import Column, Constraint, Domain, Index,
 from airlock.catalogue.structure.names import Spelling, create_policy, quoted, trigger_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
 
-def read(connection: sa.Connection, schemas: Mapping[str, str], home: str = "public") -> Structure:
+def read(
+    connection: sa.Connection,
+    schemas: Mapping[str, str],
+    home: str = "public",
+    heirs: Container[tuple[str, str]] = (),
+) -> Structure:
     """Read the schemas that are keys of `schemas`; spell each as its value ("" leaves the name out: it is `home`).
 
+    Of tables that inherit from others only `heirs` are read.
     Sets search_path to pg_catalog for the reading, and back, so that every name comes out qualified.
     """
-    return _Reading(connection, schemas, home).structure()
+    return _Reading(connection, schemas, home, heirs).structure()
 
 
 @contextlib.contextmanager
@@ -38,7 +44,14 @@ def qualified(connection: sa.Connection) -> Iterator[None]:
 
 
 class _Reading:
-    def __init__(self, connection: sa.Connection, schemas: Mapping[str, str], home: str) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        schemas: Mapping[str, str],
+        home: str,
+        heirs: Container[tuple[str, str]],
+    ) -> None:
+        self.heirs = heirs
         self.home = home
         self.connection = connection
         self.schemas = schemas
@@ -77,7 +90,11 @@ class _Reading:
             indexes[table][name] = Index(
                 name, self.spell(definition), tuple(used), unique, valid, comment, tablespace=space
             )
-        rows = self.rows(queries.TABLES)
+        rows = [
+            row
+            for row in self.rows(queries.TABLES)
+            if not row[8] or (self.schemas[row[1]], row[2]) in self.heirs
+        ]
         sql = {row[0]: self.spell(f"{quoted(row[1])}.{quoted(row[2])}") for row in rows}
         extras = self._extras(sql, rows)
         heirs: dict[int, list[tuple[str, str]]] = defaultdict(list)
@@ -89,7 +106,7 @@ class _Reading:
             made = f"CREATE TABLE {self.spell(below)} PARTITION OF {self.spell(above)} {self.spell(bounds)}{within}"
             extras[root].append(made)
         tables = {}
-        for oid, schema, name, persistence, options, key, comment, space, *_ in rows:
+        for oid, schema, name, persistence, options, key, comment, space, parents, *_ in rows:
             shown = self.schemas[schema]
             own = {
                 column.name: dataclasses.replace(column, not_null_name=name_, not_null_valid=valid)
@@ -99,7 +116,7 @@ class _Reading:
             tables[shown, name] = Table(
                 shown, name, sql[oid], comment, persistence, tuple(options), key, own,
                 constraints[oid], indexes[oid], tuple(extras[oid]),
-                self.home, tuple(heirs[oid]), space,
+                self.home, tuple(heirs[oid]), space, tuple(map(self.spell, parents)),
             )  # fmt: skip
         enums = {self._name(schema, name): tuple(labels) for schema, name, labels in self.rows(queries.ENUMS)}
         domains = {
@@ -151,6 +168,7 @@ class _Reading:
             generated,
             comment,
             number,
+            inherited,
         ) in self.rows(queries.COLUMNS):
             found[table].append(
                 Column(
@@ -164,6 +182,7 @@ class _Reading:
                     comment,
                     tuple(privileges[table, name]),
                     owned.get((table, number)),
+                    inherited=bool(inherited),
                 )
             )
         return found

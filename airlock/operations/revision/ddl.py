@@ -124,9 +124,10 @@ def create_table(table: Table, *, foreign_keys: bool = True) -> tuple[Sql, ...]:
     partitioned = f" PARTITION BY {table.partition_key}" if table.partition_key else ""
     space = f" TABLESPACE {quoted(table.tablespace)}" if table.tablespace else ""
     unlogged = "UNLOGGED " if table.persistence == "u" else ""
+    parents = f" INHERITS ({', '.join(table.parents)})" if table.parents else ""
     body = ",\n    ".join(lines)
     made = [create_sequence(one.sequence) for one in own if one.sequence]
-    made += [f"CREATE {unlogged}TABLE {table.sql} (\n    {body}\n){partitioned}{options}{space}"]
+    made += [f"CREATE {unlogged}TABLE {table.sql} (\n    {body}\n){parents}{partitioned}{options}{space}"]
     made += [text for one in own for text in owned(table, one)]
     made += [
         grant.format(sequence=one.sequence.name)

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted, refusing
-from airlock.operations.revision import ddl
+from airlock.operations.revision import ddl, inheritance
 from airlock.operations.revision.changes import columns, constraints, domains, enums, indexes, standalone
 from airlock.operations.revision.changes.dependents import lean
 from airlock.operations.revision.model_types import Words
@@ -42,7 +42,6 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
     parts: list[Part] = [*map(_new_schema, sides.missing), *standalone.changes(sides)]
     remarks: list[Remark] = [
         *held,
-        *map(_inherits, sides.heirs),
         *map(_partitioned_otherwise, other),
         *standalone.remarks(letting_go),
     ]
@@ -114,6 +113,7 @@ def _new_schema(name: str) -> Part:
 
 
 def _new_tables(tables: list[Table]) -> Part:
+    tables = inheritance.parents_first(tables)
     up = [one for table in tables for one in ddl.create_table(table, foreign_keys=False)]
     up += sql(*(text for table in tables for text in ddl.foreign_key_statements(table)))
     names = [table.label for table in tables]
@@ -139,10 +139,10 @@ def _drops(tables: list[Table]) -> list[str]:
     made: list[str] = []
     while left:
         referred = {
-            one.references
+            name
             for table in left
-            for one in table.constraints.values()
-            if one.references != table.sql
+            for name in (*(one.references for one in table.constraints.values()), *table.parents)
+            if name != table.sql
         }
         free = [table for table in left if table.sql not in referred]
         if not free:
@@ -212,6 +212,12 @@ def _table_remarks(live: Table, wanted: Table) -> Iterator[Remark]:
             f"the models want it {how.get(wanted.persistence)}, it is {how.get(live.persistence)}:"
             " the change rewrites the table under ACCESS EXCLUSIVE; write it by hand",
         )
+    if wanted.parents and wanted.parents != live.parents:
+        yield Remark(
+            live.label,
+            f"it inherits from {', '.join(live.parents) or 'no table'}, in the models from {', '.join(wanted.parents)}:"
+            " ALTER TABLE … INHERIT or NO INHERIT, by hand",
+        )
     if wanted.tablespace not in {None, live.tablespace}:
         yield Remark(
             live.label,
@@ -219,13 +225,6 @@ def _table_remarks(live: Table, wanted: Table) -> Iterator[Remark]:
             f" ALTER TABLE {live.sql} SET TABLESPACE {quoted(wanted.tablespace)} copies it under ACCESS EXCLUSIVE, and nobody"
             " reads or writes meanwhile; write it by hand, for an hour in which that may be",
         )
-
-
-def _inherits(label: str) -> Remark:
-    return Remark(
-        label,
-        "in the models it inherits from another table: it is neither made nor compared; write it by hand",
-    )
 
 
 def _partitioned_otherwise(live: Table) -> Remark:

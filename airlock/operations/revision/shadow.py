@@ -18,10 +18,9 @@ from alembic.operations import Operations
 from sqlalchemy.dialects.postgresql import DOMAIN
 
 from airlock.catalogue import structure
-from airlock.catalogue.fingerprint.model import plain
 from airlock.catalogue.structure import Structure, Table, quoted
 from airlock.database import missing
-from airlock.operations.revision import borrowed_types, sources
+from airlock.operations.revision import borrowed_types, inheritance, sources
 from airlock.operations.revision.ddl import create_domain, create_enum, unqualified
 from airlock.operations.revision.model_types import model_types
 from airlock.operations.revision.probe import Probe, probed, rolled_back, run
@@ -46,8 +45,6 @@ class Sides:
     real: Mapping[str, str]
     missing: tuple[str, ...] = ()
     types: Mapping[tuple[str, str], ModelType] = dataclasses.field(default_factory=dict)
-    # Tables of the models that inherit from others: they are left out of both sides.
-    heirs: tuple[str, ...] = ()
 
     def probe(self, table: Table, *clauses: str, also: Sequence[str] = ()) -> Probe:
         """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
@@ -157,20 +154,17 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
         if "" in shadows:
             translated[default] = shadows[""]
         _create(connection, metadatas, translated, {shadow: real[key] for key, shadow in shadows.items()})
-        live = structure.read(connection, {name: key for key, name in real.items()}, default)
         wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()}, default)
         wanted = sources.given(wanted, metadatas, connection.dialect, default)
-        heirs = {(table.schema or "", table.name) for table in _inheriting(metadatas)}
-        wanted = dataclasses.replace(
-            wanted, tables={key: one for key, one in wanted.tables.items() if key not in heirs}
-        )
+        # Of what inherits, no more: children of a table that only SQL has made are not the models' to drop.
+        live = structure.read(connection, {name: key for key, name in real.items()}, default, wanted.tables)
+        live, wanted = inheritance.own(live, wanted, _inheriting(metadatas), default)
         live, wanted = _filtered(autogen, context, metadatas, live, wanted, default)
         there = set(run(connection, "SELECT nspname FROM pg_namespace").scalars())
         used = {schema for schema, _ in wanted.tables} | {"", *apart}
         missing = tuple(sorted(name for key, name in real.items() if key in used and name not in there))
         types = model_types(context, metadatas, wanted, default)
-        labels = tuple(sorted(f"{plain(schema or default)}.{plain(name)}" for schema, name in heirs))
-        yield Sides(connection, live, wanted, shadows, real, missing, types, labels)
+        yield Sides(connection, live, wanted, shadows, real, missing, types)
 
 
 def _others(connection: sa.Connection, autogen: AutogenContext, context: MigrationContext) -> Iterator[str]:
@@ -228,7 +222,7 @@ def _not_concurrently(metadatas: Sequence[sa.MetaData]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _not_inheriting(metadatas: Sequence[sa.MetaData]) -> Iterator[None]:
-    """Let tables that inherit be made by themselves: the one above may be in the models only, and they are left out after."""
+    """Let tables that inherit be made by themselves: the one above may be in the models only."""
     options: list[Any] = [table.dialect_options["postgresql"] for table in _inheriting(metadatas)]
     above = [one["inherits"] for one in options]
     for one in options:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from airlock.operations.revision.shadow import Sides
 
 _NOT_VALID = " NOT VALID"
+_VALIDATED = (
+    "its CHECK is validated under SHARE on each table that has a column of it, and writers wait meanwhile: new values"
+    " are held to it before, so the validation can wait for an hour in which that may be"
+)
 # Strings and quoted names stay as they are.
 _VALUE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\bVALUE\b""")
 
@@ -53,6 +57,9 @@ def dropped(sides: Sides) -> Iterator[Part]:
 def remarks(sides: Sides) -> Iterator[Remark]:
     """Say which domains differ in a way that is not written, and what to do."""
     gone = _orphans(sides)
+    for name, new in sides.wanted.domains.items():
+        if name not in sides.live.domains and sides.first_text(name) != new.text:
+            yield Remark(f"domain {name}", _VALIDATED)
     for name, live in sides.live.domains.items():
         wanted = sides.wanted.domains.get(name)
         if wanted is None and name not in gone:
@@ -79,8 +86,7 @@ def remarks(sides: Sides) -> Iterator[Remark]:
         if set(wanted.checks.items()) - set(live.checks.items()) and _users(sides.live, name):
             yield Remark(
                 f"domain {name}",
-                "its CHECK is validated under SHARE on each table that has a column of it, and writers wait meanwhile: new values"
-                " are held to it before, so the validation can wait for an hour in which that may be",
+                _VALIDATED,
             )
 
 

@@ -79,8 +79,9 @@ def _create_table(found: re.Match[str], words: Words) -> list[Call] | None:
     prefixes = listing(['"UNLOGGED"']) if found["unlogged"] else None
     partition = python(found["partition"]) if found["partition"] else None
     made = call(
-        "op.create_table", *members, schema=schema, prefixes=prefixes, postgresql_partition_by=partition,
-        postgresql_with=options, postgresql_tablespace=python(plain(found["space"])) if found["space"] else None,
+        "op.create_table", *members, schema=schema, prefixes=prefixes, postgresql_inherits=_names(found["parents"]),
+        postgresql_partition_by=partition, postgresql_with=options,
+        postgresql_tablespace=python(plain(found["space"])) if found["space"] else None,
     )  # fmt: skip
     return [made, *later]
 
@@ -88,6 +89,13 @@ def _create_table(found: re.Match[str], words: Words) -> list[Call] | None:
 def _primary(line: str) -> list[str]:
     found = re.match(rf"CONSTRAINT {NAME} PRIMARY KEY (\([^()]*\))", line)
     return [plain(one) for one in split(inside(found[1]), ",")] if found else []
+
+
+def _names(text: str | None) -> Call | str | None:
+    if not text:
+        return None
+    names = [python(plain(one)) for one in split(text, ",")]
+    return names[0] if len(names) == 1 else listing([*names])
 
 
 def _options(text: str | None) -> str | None:
@@ -292,6 +300,7 @@ _FORMS: list[tuple[re.Pattern[str], Callable[..., list[Call] | None]]] = [
     (re.compile(pattern, re.DOTALL), say)
     for say, pattern in {
         _create_table: rf"CREATE (?P<unlogged>UNLOGGED )?TABLE {_ON} \(\n(?P<body>.*)\n\)"
+        rf"(?: INHERITS \((?P<parents>{NAME}(?:, {NAME})*)\))?"
         r"(?: PARTITION BY (?P<partition>.*?))?(?: WITH \((?P<options>[^()]*)\))?"
         rf"(?: TABLESPACE (?P<space>{NAME}))?",
         _foreign_key: rf"ALTER TABLE {_ON} ADD CONSTRAINT (?P<name>{NAME}) FOREIGN KEY (?P<columns>\([^()]*\))"

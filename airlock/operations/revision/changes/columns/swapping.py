@@ -102,8 +102,9 @@ def swaps(sides: Sides, changes: Mapping[Key, Changes]) -> tuple[list[Part], set
     turns = {key: _turn(sides, one.swaps) for key, one in changes.items() if one.swaps}
     linked = _foreign_keys(sides, turns, changes)
     parts: list[Part] = []
+    defaults = {name for name, one in sides.wanted.domains.items() if one.default is not None}
     for turn in turns.values():
-        parts += _prepared(turn)
+        parts += _prepared(turn, defaults)
     for group in _groups(turns, linked):
         members = [turns[key] for key in group if key in turns]
         old = [(table, one) for home, _, table, one, live in linked if home in group and live]
@@ -113,7 +114,7 @@ def swaps(sides: Sides, changes: Mapping[Key, Changes]) -> tuple[list[Part], set
         parts += [dataclasses.replace(validated(table, one), stage=Stage.SETTLE) for table, one in new]
     parts += views(sides, [one for turn in turns.values() for one in turn.swaps])
     for turn in turns.values():
-        parts.append(retire(turn.live, turn.swaps))
+        parts.append(retire(turn.live, turn.swaps, sides.live.domains))
     return parts, {(key, one.name) for _, key, _, one, _ in linked}
 
 
@@ -173,13 +174,13 @@ def _turn(sides: Sides, swaps_: Iterable[Swap]) -> Turn:
     )  # fmt: skip
 
 
-def _prepared(turn: Turn) -> list[Part]:
+def _prepared(turn: Turn, defaults: set[str]) -> list[Part]:
     live = turn.live
     parts: list[Part] = []
     for fit in turn.fits:
         # What is too long is refused first, and looked for before anything is copied.
         parts += refused_first(live, fit)
-    parts += expand(live, turn.swaps)
+    parts += expand(live, turn.swaps, defaults)
     for index in turn.new_indexes:
         parts.append(index_beside(live, index.name, index.text))
     for key in turn.new:

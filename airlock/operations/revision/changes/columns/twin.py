@@ -16,9 +16,9 @@ from airlock.operations.revision.written.docstrings import joined
 from airlock.operations.revision.written.questions import FILL_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from airlock.catalogue.structure import Column, Table
+    from airlock.catalogue.structure import Column, Domain, Table
     from airlock.operations.revision.changes.columns.needs import Names, Swap
 
 
@@ -67,8 +67,8 @@ def unsync(live: Table, names: Names) -> tuple[Sql, ...]:
     return sql(f"DROP TRIGGER {names.trigger} ON {live.sql}", f"DROP FUNCTION {names.function}()")
 
 
-def expand(live: Table, swaps: Sequence[Swap]) -> list[Part]:
-    """Add the twins of a table with their triggers, then fill them."""
+def expand(live: Table, swaps: Sequence[Swap], defaults: Collection[str]) -> list[Part]:
+    """Add the twins of a table with their triggers, then fill them; `defaults` are the domains that have one."""
     up: list[Sql] = []
     down: list[Sql] = []
     for one in swaps:
@@ -80,7 +80,7 @@ def expand(live: Table, swaps: Sequence[Swap]) -> list[Part]:
                 dataclasses.replace(keeping[0], note=f"{FILL_IN}: {told} is a stand-in."),
                 *keeping[1:],
             )
-        up += (*sql(f"ALTER TABLE {live.sql} ADD COLUMN {quoted(names.new)} {after.spelt_type}"), *keeping)
+        up += (*sql(*_empty(live, names.new, after, defaults)), *keeping)
         down = [*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {quoted(names.new)}"), *down]
     twins = [live.label_of(one.names.new) for one in swaps]
     beside = " and ".join(
@@ -102,6 +102,14 @@ def expand(live: Table, swaps: Sequence[Swap]) -> list[Part]:
         loses=tuple((twin, f"a copy of {live.label_of(one.names.column)}") for twin, one in zip(twins, swaps, strict=True)),
     )  # fmt: skip
     return [added, filled]
+
+
+def _empty(live: Table, name: str, column: Column, defaults: Collection[str]) -> list[str]:
+    """Add a column that is NULL in every row: a domain's own default would be taken for a value that was copied."""
+    add = f"ALTER TABLE {live.sql} ADD COLUMN {quoted(name)} {column.spelt_type}"
+    if column.type not in defaults:
+        return [add]
+    return [f"{add} DEFAULT NULL", f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(name)} DROP DEFAULT"]
 
 
 def _filling(one: Swap) -> str:
@@ -159,15 +167,26 @@ def not_null(live: Table, column: str) -> Constraint:
     return Constraint(ddl.present(live, column), "c", definition, (column,), True, None)
 
 
-def retire(live: Table, swaps: Sequence[Swap]) -> Part:
-    """Drop the columns that twins have taken the place of; a downgrade fills them again from their successors."""
+def retire(live: Table, swaps: Sequence[Swap], domains: Mapping[str, Domain]) -> Part:
+    """Drop the columns that twins have taken the place of; a downgrade fills them again from their successors.
+
+    `domains` are the live ones: a column of one with a CHECK rewrites the table when it comes back.
+    """
     again: list[Sql] = []
     keeping: list[str] = []
     fits = ""
+    accepted: dict[str, str] = {}
     for one in swaps:
         names, before = one.names, one.before
         old = quoted(names.old)
-        again += alone(f"ALTER TABLE {live.sql} ADD COLUMN IF NOT EXISTS {old} {before.spelt_type}")
+        domain = domains.get(before.type)
+        empty = " DEFAULT NULL" if domain is not None and domain.default is not None else ""
+        again += alone(f"ALTER TABLE {live.sql} ADD COLUMN IF NOT EXISTS {old} {before.spelt_type}{empty}")
+        if empty:
+            again += alone(f"ALTER TABLE {live.sql} ALTER COLUMN {old} DROP DEFAULT")
+        if domain is not None and (domain.checks or domain.not_null):
+            why = f"only the downgrade: a column of domain {before.type}, with a CHECK or NOT NULL, has no other way to come"
+            accepted[f"rewrite {live.found_as}"] = why
         if before.comment:
             again += alone(f"COMMENT ON COLUMN {live.sql}.{old} IS {ddl.literal(before.comment)}")
         again += alone(
@@ -191,7 +210,8 @@ def retire(live: Table, swaps: Sequence[Swap]) -> Part:
     columns = " and ".join(one.names.column for one in swaps)
     return Part(
         Stage.DROP, f"drop {joined(labels)}", (*gone, *sql(f"ALTER TABLE {live.sql} {drops}")),
-        (*again, *alone(*keeping), filled), own=True, locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
+        (*again, *alone(*keeping), filled), own=True, accepted=tuple(accepted.items()),
+        locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan",
         undo=f"the structure exactly; the values come back from {columns}, converted to the old type",
         loses=tuple(
             (label, f"its values; a downgrade converts them back from {one.names.column}")
