@@ -74,8 +74,10 @@ def verdict(revised: Revised) -> str:
     if not revised.written and revised.instead_of:
         return f"Nothing to write: nothing dangerous in {revised.instead_of}, {where}."
     if not revised.written:
-        said = f"; {count(len(revised.remarks), 'difference')} cannot be written" if revised.remarks else ""
-        return f"Nothing to write: the history leads to the models, {where}{said}."
+        if revised.remarks:
+            left = count(len(revised.remarks), "difference")
+            return f"Nothing was written: {left} between the history and the models, {where}; what to do is said of each."
+        return f"Nothing to write: the history leads to the models, {where}."
     wrote = f"Wrote {count(len(revised.written), 'revision')}"
     if revised.sound and revised.unexamined:
         return f"{wrote}: nothing dangerous in what was seen, every downgrade proved, {where}; not examined to the end."

@@ -92,6 +92,9 @@ class Constraint:
     references: str | None = None
     source: str | None = None
     referred: tuple[str, ...] = ()
+    # What no two rows may have, each with its operator, and of which rows: of an exclusion, or WITHOUT OVERLAPS.
+    excludes: tuple[tuple[str, str], ...] = ()
+    predicate: str | None = None
 
     @property
     def bare(self) -> str:

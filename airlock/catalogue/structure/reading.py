@@ -72,7 +72,9 @@ class _Reading:
             (row[0], row[4][0]): (row[1], row[5]) for row in not_nulls if row[2] == "n" and len(row[4]) == 1
         }
         constraints: dict[int, dict[str, Constraint]] = defaultdict(dict)
-        for table, name, kind, definition, used, valid, comment, index, target, referred in not_nulls:
+        for (
+            table, name, kind, definition, used, valid, comment, index, target, referred, items, operators, predicate,
+        ) in not_nulls:  # fmt: skip
             if kind != "n":
                 constraints[table][name] = Constraint(
                     name,
@@ -84,6 +86,8 @@ class _Reading:
                     self.spell(index),
                     self.spell(target),
                     referred=tuple(referred),
+                    excludes=tuple(zip(map(self.spell, items), map(self.spell, operators), strict=True)),
+                    predicate=self.spell(predicate),
                 )
         indexes: dict[int, dict[str, Index]] = defaultdict(dict)
         for table, name, definition, space, unique, valid, comment, used in self.rows(queries.INDEXES):

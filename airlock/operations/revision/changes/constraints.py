@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.changes.breaking_rows import noted
 from airlock.operations.revision.changes.stepwise import validated
 from airlock.operations.revision.naming import beside_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
@@ -113,7 +114,7 @@ def _added(live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
     if one.kind in "cf":
         yield _not_valid(live, None, one)
         part = validated(live, one)
-        yield dataclasses.replace(part, up=_noted(part.up, live, one))
+        yield dataclasses.replace(part, up=noted(part.up, live, one))
         return
     if one.kind in "pu" and live.partition_key is not None:
         what = "is partitioned, and a key of it is not built CONCURRENTLY: make its indexes partition by partition, by hand"
@@ -134,8 +135,8 @@ def _added(live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
     )
     yield Part(
         Stage.KEY, f"add constraint {one.name} to {live.label}",
-        sql(f"ALTER TABLE {live.sql} ADD CONSTRAINT {quoted(one.name)} {one.text}",
-            *([ddl.comment_on_constraint(live, one)] if one.comment is not None else [])),
+        noted(sql(f"ALTER TABLE {live.sql} ADD CONSTRAINT {quoted(one.name)} {one.text}"), live, one)
+        + sql(*([ddl.comment_on_constraint(live, one)] if one.comment is not None else [])),
         sql(f"ALTER TABLE {live.sql} DROP CONSTRAINT {quoted(one.name)}"), own=True,
         locks=f"ACCESS EXCLUSIVE on {live.sql} while its index is built. Nobody reads or writes meanwhile",
     )  # fmt: skip
@@ -168,28 +169,6 @@ def _not_valid(live: Table, before: Constraint | None, after: Constraint) -> Par
     )  # fmt: skip
 
 
-def _noted(statements: tuple[Sql, ...], live: Table, one: Constraint) -> tuple[Sql, ...]:
-    """Say above the statement that looks at every row how to find the rows that would stop it."""
-    columns = [quoted(name) for name in one.columns]
-    if one.kind == "c":
-        found = f"SELECT * FROM {live.sql} WHERE NOT ({one.text.removeprefix('CHECK ').strip()})"
-    elif one.kind == "f" and one.references is not None and " PERIOD " not in one.definition:
-        there = " AND ".join(
-            f"there.{quoted(other)} = here.{name}" for name, other in zip(columns, one.referred, strict=True)
-        )
-        held = " AND ".join(f"here.{name} IS NOT NULL" for name in columns)
-        found = f"SELECT * FROM {live.sql} here WHERE {held} AND NOT EXISTS (SELECT FROM {one.references} there WHERE {there})"
-    elif one.kind == "u" and columns:
-        listed = ", ".join(columns)
-        held = " AND ".join(f"{name} IS NOT NULL" for name in columns)
-        where = "" if "NULLS NOT DISTINCT" in one.definition else f" WHERE {held}"
-        found = f"SELECT {listed} FROM {live.sql}{where} GROUP BY {listed} HAVING count(*) > 1"
-    else:
-        return statements
-    note = f"Rows that break it stop this: {' '.join(found.split())}"
-    return (*statements[:-1], dataclasses.replace(statements[-1], note=note))
-
-
 def _keyed(live: Table, before: Constraint | None, after: Constraint) -> Part:
     """Build a unique index while everybody works on, then make it the constraint's."""
     name = after.name if before is None else beside_name(after.name)
@@ -205,7 +184,7 @@ def _keyed(live: Table, before: Constraint | None, after: Constraint) -> Part:
         down = (*ddl.index_again(live, before.index, old), *down, *sql(*back))
     made = ddl.index_again(live, str(after.index), name)
     if before is None and after.kind == "u":
-        made = _noted(made, live, after)
+        made = noted(made, live, after)
     return Part(
         Stage.KEY if after.kind == "p" else Stage.INDEX,
         f"{'replace' if before else 'add'} {'primary key' if after.kind == 'p' else 'unique'} {after.name} of {live.label}",
