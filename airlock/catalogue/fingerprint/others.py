@@ -19,7 +19,7 @@ SELECT 'sequence', n.nspname, NULL, c.relname,
   pg_get_userbyid(c.relowner) AS "owner",
   d.description AS "comment",
   $privileges AS "privileges",
-  o.schema AS "=schema", o.relation AS "=table", o.attribute AS "=column"
+  o.schema AS "=schema", o.relation AS "=table", o.attribute AS "=column", c.oid::bigint AS "=relation"
 FROM pg_sequence q JOIN pg_class c ON c.oid = q.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
   SELECT p.refobjid::regclass || '.' || quote_ident(a.attname) AS owned,
@@ -30,7 +30,7 @@ LEFT JOIN LATERAL (
   WHERE p.classid = 'pg_class'::regclass AND p.objid = c.oid AND p.objsubid = 0
     AND p.refclassid = 'pg_class'::regclass AND p.deptype IN ('a', 'i') AND p.refobjsubid > 0) o ON true
 $comment
-WHERE c.relnamespace = ANY (%(schemas)s::oid[]) AND c.oid <> ALL (%(extension_relations)s::oid[])
+WHERE c.relnamespace = ANY (%(schemas)s::oid[]) AND c.oid <> ALL (%(extension_relations)s::oid[]) /*of c.oid*/
 """).safe_substitute(
     privileges=privileges("c.relacl", "s", "c.relowner"), comment=comment("c.oid", "pg_class")
 )

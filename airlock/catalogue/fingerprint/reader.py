@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airlock.catalogue.fingerprint import others, relations
+from airlock.catalogue.fingerprint import changes, others, relations
 from airlock.catalogue.fingerprint.model import CatalogueObject, Fingerprint, plain
+from airlock.drivers import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -36,6 +38,10 @@ _ARGUMENTS = {
     "extension_types": "oid[]",
     "everything": "boolean",
 }
+# The queries for what hangs on relations: all in relations.py, and that for sequences.
+_OF_RELATIONS = 6
+# Where so many of the relations have changed, all of it is read: it takes no longer.
+_MOST_CHANGED = 0.5
 _SCHEMAS = """
 SELECT n.oid, n.nspname, pg_get_userbyid(n.nspowner) AS "owner", d.description AS "comment",
   {privileges} AS "privileges"
@@ -70,11 +76,23 @@ def read(connection: client.Connection, *, schemas: Collection[str] | None = Non
     return Reader(connection, schemas=schemas, prepare=False).read()
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What was read last: by the relation that it hangs on, and who had written the rows that it was read from."""
+
+    fingerprint: Fingerprint
+    marks: dict[int, tuple[int, int]]
+    groups: dict[int, dict[str, CatalogueObject]]
+    arguments: dict[str, Any]
+
+
 class Reader:
     """Reads the same catalogue again and again over one connection.
 
     Planning these queries costs more than running them: with `prepare` the server plans them once (not behind a
-    transaction pooler, where the next statement may meet another server process).
+    transaction pooler, where the next statement may meet another server process). A superuser's reader then reads again only
+    what hangs on relations whose rows in the catalogue are others than at its last look (`changes.py`); `changed` names the
+    relations that it read the last time, None where that was all.
     """
 
     def __init__(
@@ -89,17 +107,24 @@ class Reader:
         version = connection.server_version
         self._queries = (*relations.queries(version), *others.queries(version, everything=schemas is None))
         self._prepare = prepare
-        self._prepared = False
+        self._follows: bool | None = None if prepare and schemas is None else False
+        self._standing: _Standing | None = None
+        self.changed: frozenset[str] | None = None
 
-    def read(self) -> Fingerprint:
-        """Read once. Same promises as the function of that name."""
+    @property
+    def follows(self) -> bool:
+        """Tell whether it reads only what has changed: so it was seen at the last look."""
+        return bool(self._follows)
+
+    def read(self, *, afresh: bool = False) -> Fingerprint:
+        """Read once; `afresh` all of it. Same promises as the function of that name."""
         opened = self.connection.info.transaction_status == 0
         with self.connection.cursor() as cursor:
             if opened and self.connection.autocommit:
                 cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
                 restore = _neutralise(cursor, _NEUTRAL)
-                objects = dict(self._objects(cursor))
+                found = self._read(cursor, afresh=afresh)
                 if not opened:
                     _neutralise(cursor, restore)
             finally:
@@ -108,52 +133,121 @@ class Reader:
                 elif opened:
                     # Sent as text it would leave a driver believing in a transaction, and the next SET LOCAL outside one.
                     self.connection.rollback()
-        return Fingerprint(_with_column_order(objects))
+        return found
 
-    def _statements(self, cursor: client.Cursor) -> tuple[str, ...]:
-        if not self._prepare:
-            return self._queries
-        if not self._prepared:
-            numbered = {name: f"${place}" for place, name in enumerate(_ARGUMENTS, 1)}
-            for place, query in enumerate(self._queries):
-                types = ", ".join(_ARGUMENTS.values())
-                cursor.execute(f"PREPARE airlock_fingerprint_{place} ({types}) AS {query % numbered}")
-            self._prepared = True
-        given = ", ".join(f"%({name})s" for name in _ARGUMENTS)
-        return tuple(f"EXECUTE airlock_fingerprint_{place} ({given})" for place in range(len(self._queries)))
+    def _read(self, cursor: client.Cursor, *, afresh: bool) -> Fingerprint:
+        standing, self._standing, self.changed = self._standing, None, None
+        marks = self._marks(cursor)
+        if standing is not None and marks is not None and not afresh:
+            some = self._concerned(cursor, standing, marks)
+            if some is not None:
+                self._standing = self._with(cursor, standing, marks, some)
+                return self._standing.fingerprint
+        arguments = self._arguments(cursor)
+        found = list(self._schemas_found)
+        found += self._objects(cursor, self._queries, arguments)
+        objects = _with_column_order({name: thing for _, name, thing in found})
+        fingerprint = Fingerprint(objects)
+        if marks is not None:
+            groups: dict[int, dict[str, CatalogueObject]] = {}
+            for relation, name, _ in found:
+                groups.setdefault(relation, {})[name] = objects[name]
+            self._standing = _Standing(fingerprint, marks, groups, arguments)
+        return fingerprint
 
-    def _objects(self, cursor: client.Cursor) -> Iterator[tuple[str, CatalogueObject]]:
+    def _marks(self, cursor: client.Cursor) -> dict[int, tuple[int, int]] | None:
+        """Read who has written the rows of the catalogue; None where that cannot be told."""
+        if self._follows is None:
+            cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+            self._follows = bool((cursor.fetchone() or (False,))[0])
+        if not self._follows:
+            return None
+        prepared.execute(self.connection, cursor, changes.marks(self.connection.server_version))
+        return {int(relation): (count, total) for relation, count, total in cursor.fetchall()}
+
+    def _concerned(
+        self, cursor: client.Cursor, standing: _Standing, marks: dict[int, tuple[int, int]]
+    ) -> list[int] | None:
+        """List the relations that must be read again; None where all must be."""
+        then = standing.marks
+        changed = {one for one in then.keys() | marks.keys() if then.get(one) != marks.get(one)}
+        if not changed:
+            return []
+        if changes.REST in changed or len(changed) > max(_MOST_CHANGED * len(marks), 2):
+            return None
+        given = {"relations": sorted(changed)}
+        prepared.execute(self.connection, cursor, changes.CONCERNED, {"relations": "oid[]"}, given)
+        changed |= {int(one) for (one,) in cursor.fetchall() if one is not None}
+        # A composite type and its columns are told together.
+        groups = (standing.groups.get(one, {}) for one in changed)
+        if changes.REST in changed or any(
+            (it.parent or "").startswith("type ") for one in groups for it in one.values()
+        ):
+            return None
+        return sorted(changed)
+
+    def _with(
+        self, cursor: client.Cursor, standing: _Standing, marks: dict[int, tuple[int, int]], some: list[int]
+    ) -> _Standing:
+        """Read what hangs on some relations, and put it in the place of what hung there."""
+        if not some:
+            self.changed = frozenset()
+            return standing
+        read: dict[int, dict[str, CatalogueObject]] = {}
+        queries = tuple(map(relations.of_some, self._queries[:_OF_RELATIONS]))
+        for relation, name, thing in self._objects(cursor, queries, {**standing.arguments, "some": some}):
+            read.setdefault(relation, {})[name] = thing
+        read = {relation: _with_column_order(group) for relation, group in read.items()}
+        gone = {name for one in some for name in standing.groups.get(one, ())}
+        objects = {name: it for name, it in standing.fingerprint.objects.items() if name not in gone}
+        for group in read.values():
+            objects |= group
+        self.changed = frozenset({*gone, *(name for group in read.values() for name in group)})
+        groups = {one: group for one, group in standing.groups.items() if one not in some}
+        return _Standing(Fingerprint(objects), marks, {**groups, **read}, standing.arguments)
+
+    def _arguments(self, cursor: client.Cursor) -> dict[str, Any]:
+        """Read what the queries are given, and the schemas."""
         cursor.execute(_EXTENSION_MEMBERS)
         members: dict[str, list[int]] = dict(cursor.fetchall())
         cursor.execute(_SCHEMAS, {"named": self.schemas})
         found = cursor.fetchall()
         of_extension = set(members.get("pg_namespace", ()))
+        self._schemas_found = []
         for oid, schema, owner, comment, privileges in found:
             if oid not in of_extension:
                 values = {"owner": owner, "comment": comment, "privileges": privileges}
-                yield (
-                    f"schema {plain(schema)}",
-                    CatalogueObject("schema", None, {k: v for k, v in values.items() if v}),
-                )
-        arguments = {
+                thing = CatalogueObject("schema", None, {k: v for k, v in values.items() if v})
+                self._schemas_found.append((changes.REST, f"schema {plain(schema)}", thing))
+        return {
             "schemas": [row[0] for row in found],
             "extension_relations": members.get("pg_class", []),
             "extension_functions": members.get("pg_proc", []),
             "extension_types": members.get("pg_type", []),
             "everything": self.schemas is None,
         }
-        for query in self._statements(cursor):
-            cursor.execute(query, arguments)
+
+    def _objects(
+        self, cursor: client.Cursor, queries: tuple[str, ...], arguments: dict[str, Any]
+    ) -> Iterator[tuple[int, str, CatalogueObject]]:
+        """Run queries; give what they find with the relation that it hangs on."""
+        types = {name: _ARGUMENTS.get(name, "oid[]") for name in arguments}
+        for query in queries:
+            if self._prepare:
+                prepared.execute(self.connection, cursor, query, types, arguments)
+            else:
+                cursor.execute(query, arguments)
             names = [sys.intern(column.name) for column in cursor.description or ()][4:]
             if names == ["jsonb_build_object"]:
                 for kind, schema, _, name, attributes in cursor:
-                    yield _rare(kind, schema, name, attributes)
+                    yield changes.REST, *_rare(kind, schema, name, attributes)
                 continue
             for row in cursor:
                 attributes = {key: value for key, value in zip(names, row[4:], strict=True) if value}
                 if attributes.get("comment", "").startswith(_MARK):
                     del attributes["comment"]
-                yield _named(row[0], row[1], row[2], row[3], attributes)
+                relation = int(attributes.pop("=relation", changes.REST))
+                yield relation, *_named(row[0], row[1], row[2], row[3], attributes)
 
 
 def _neutralise(cursor: client.Cursor, settings: dict[str, str]) -> dict[str, str]:

@@ -1,12 +1,16 @@
 """The queries for what hangs on a table: relations, columns, constraints, indexes, triggers, policies, rules.
 
-Every query yields kind, schema, relation, name, then attributes: a column's alias is the attribute's name.
-NULL and the empty text both mean "nothing said". Parameters: the schemas' oids, the extensions' relations.
+Every query yields kind, schema, relation, name, then attributes: a column's alias is the attribute's name; "=relation" is the
+oid of the table that all of it hangs on. NULL and the empty text both mean "nothing said". Parameters: the schemas' oids, the
+extensions' relations. `of_some` has them read what hangs on some relations only.
 """
 
 from __future__ import annotations
 
+import re
 from string import Template
+
+_SOME = re.compile(r"/\*of (\S+)\*/")
 
 # A NULL list and one that spells out the owner's default privileges mean the same.
 _PRIVILEGES = Template("""CASE WHEN $acl IS NOT NULL THEN nullif(
@@ -16,6 +20,11 @@ _PRIVILEGES = Template("""CASE WHEN $acl IS NOT NULL THEN nullif(
 _OPTIONS = Template("""(SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest($options) AS o)""")
 _COMMENT = Template("""LEFT JOIN pg_description $alias
     ON $alias.objoid = $oid AND $alias.classoid = '$catalogue'::regclass AND $alias.objsubid = $part""")
+
+
+def of_some(query: str) -> str:
+    """Give the query for what hangs on `%(some)s`, oids of relations."""
+    return _SOME.sub(r"AND \1 = ANY (%(some)s::oid[])", query)
 
 
 def privileges(acl: str, letter: str, owner: str) -> str:
@@ -63,13 +72,13 @@ SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WH
     FROM pg_foreign_table f JOIN pg_foreign_server r ON r.oid = f.ftserver
     WHERE f.ftrelid = c.oid) END AS "foreign server",
   d.description AS "comment",
-  $privileges AS "privileges"
+  $privileges AS "privileges", c.oid::bigint AS "=relation"
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_am m ON m.oid = c.relam
 LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace
 $comment
 WHERE c.relnamespace = ANY (%(schemas)s::oid[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-  AND c.oid <> ALL (%(extension_relations)s::oid[])
+  AND c.oid <> ALL (%(extension_relations)s::oid[]) /*of c.oid*/
 """).safe_substitute(
     options=options("c.reloptions"),
     toast_options=options("(SELECT t.reloptions FROM pg_class t WHERE t.oid = c.reltoastrelid)"),
@@ -99,7 +108,7 @@ SELECT 'column', n.nspname, c.relname, a.attname,
   CASE WHEN a.attinhcount > 0 THEN 'yes' || CASE WHEN a.attislocal THEN ', and of its own' ELSE '' END
   END AS "inherited",
   d.description AS "comment",
-  $privileges AS "privileges"
+  $privileges AS "privileges", c.oid::bigint AS "=relation"
 FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -108,7 +117,7 @@ LEFT JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
 $not_null_join
 $comment
 WHERE c.relnamespace = ANY (%(schemas)s::oid[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
-  AND c.oid <> ALL (%(extension_relations)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+  AND c.oid <> ALL (%(extension_relations)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped /*of c.oid*/
 ORDER BY a.attrelid, a.attnum
 """).safe_substitute(
     # A minor release may leave options of its own on columns (pg_attver...): nobody's revision wrote them.
@@ -135,14 +144,14 @@ SELECT 'constraint', n.nspname, coalesce(c.relname, t.typname), k.conname,
       AND i.indnkeyatts = cardinality(k.confkey) AND k.confkey @> (i.indkey::int2[])[0:i.indnkeyatts - 1]) > 1
     THEN k.conindid::regclass::text END AS "rests on the index",
   d.description AS "comment",
-  CASE WHEN k.contypid <> 0 THEN 'type' END AS "=of"
+  CASE WHEN k.contypid <> 0 THEN 'type' END AS "=of", k.conrelid::bigint AS "=relation"
 FROM pg_constraint k
 JOIN pg_namespace n ON n.oid = k.connamespace
 LEFT JOIN pg_class c ON c.oid = k.conrelid
 LEFT JOIN pg_type t ON t.oid = k.contypid
 $comment
 WHERE n.oid = ANY (%(schemas)s::oid[]) AND k.contype NOT IN ('t', 'n')
-  AND k.conrelid <> ALL (%(extension_relations)s::oid[])
+  AND k.conrelid <> ALL (%(extension_relations)s::oid[]) /*of k.conrelid*/
 """).safe_substitute(comment=comment("k.oid", "pg_constraint"))
 
 _INDEXES = Template("""
@@ -156,7 +165,7 @@ SELECT 'index', n.nspname, NULL, x.relname,
     FROM pg_attribute a WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0) END AS "statistics target",
   s.spcname AS "tablespace",
   d.description AS "comment",
-  c.relname AS "=table", k.conname AS "=constraint"
+  c.relname AS "=table", k.conname AS "=constraint", c.oid::bigint AS "=relation"
 FROM pg_index i
 JOIN pg_class x ON x.oid = i.indexrelid
 JOIN pg_class c ON c.oid = i.indrelid
@@ -164,24 +173,26 @@ JOIN pg_namespace n ON n.oid = x.relnamespace
 LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
 LEFT JOIN pg_tablespace s ON s.oid = x.reltablespace
 $comment
-WHERE x.relnamespace = ANY (%(schemas)s::oid[]) AND c.oid <> ALL (%(extension_relations)s::oid[])
+WHERE x.relnamespace = ANY (%(schemas)s::oid[]) AND c.oid <> ALL (%(extension_relations)s::oid[]) /*of c.oid*/
 """).safe_substitute(comment=comment("x.oid", "pg_class"))
 
 _ACTIONS = Template("""
 SELECT 'trigger', n.nspname, c.relname, g.tgname,
   pg_get_triggerdef(g.oid) AS "definition",
   CASE g.tgenabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'on replicas only' WHEN 'A' THEN 'always' END AS "enabled",
-  d.description AS "comment"
+  d.description AS "comment", c.oid::bigint AS "=relation"
 FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 $trigger_comment
 WHERE n.oid = ANY (%(schemas)s::oid[]) AND NOT g.tgisinternal AND c.oid <> ALL (%(extension_relations)s::oid[])
+  /*of c.oid*/
 UNION ALL
 SELECT 'rule', n.nspname, c.relname, r.rulename, pg_get_ruledef(r.oid),
-  CASE r.ev_enabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'on replicas only' WHEN 'A' THEN 'always' END, d.description
+  CASE r.ev_enabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'on replicas only' WHEN 'A' THEN 'always' END, d.description,
+  c.oid::bigint
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
 $rule_comment
 WHERE n.oid = ANY (%(schemas)s::oid[]) AND r.rulename <> '_RETURN'
-  AND c.oid <> ALL (%(extension_relations)s::oid[])
+  AND c.oid <> ALL (%(extension_relations)s::oid[]) /*of c.oid*/
 UNION ALL
 SELECT 'policy', n.nspname, c.relname, p.polname,
   CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END || ' for '
@@ -192,10 +203,10 @@ SELECT 'policy', n.nspname, c.relname, p.polname,
                 FROM unnest(p.polroles) AS u)
   || coalesce(' using (' || pg_get_expr(p.polqual, p.polrelid) || ')', '')
   || coalesce(' with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', ''),
-  NULL, d.description
+  NULL, d.description, c.oid::bigint
 FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 $policy_comment
-WHERE n.oid = ANY (%(schemas)s::oid[]) AND c.oid <> ALL (%(extension_relations)s::oid[])
+WHERE n.oid = ANY (%(schemas)s::oid[]) AND c.oid <> ALL (%(extension_relations)s::oid[]) /*of c.oid*/
 """).substitute(
     trigger_comment=comment("g.oid", "pg_trigger"),
     rule_comment=comment("r.oid", "pg_rewrite"),

@@ -116,7 +116,7 @@ class Ledger:
     fill_ms: float = 0.0
     rates: dict[str, Rate] = field(default_factory=dict)
     strangers: dict[str, Strangers] = field(default_factory=dict)
-    # The catalogue and tables as they were read since env.py ran last; `alone` where nobody else is at work.
+    # The catalogue as it was read since env.py ran last, tables as they still are; `alone` where nobody else is at work.
     last: Fingerprint | None = None
     fresh: dict[str, samples.Table] = field(default_factory=dict)
     read_at: int = -1
@@ -179,30 +179,39 @@ class Ledger:
     def tables(self, names: Collection[str]) -> tuple[samples.Table, ...]:
         """Read what must be known of some tables to write into them, and remember it in `known`.
 
-        What was read since env.py ran last is not read again, where only env.py changes the catalogue.
+        What was read once is not read again, as long as nothing of it has changed in the catalogue.
         """
-        if self._moved():
+        follows = self.alone and self.reader.follows
+        if follows:
+            self._catalogue()
+        elif self._moved():
             self.last, self.fresh = None, {}
-        there = self.fresh if self.last is not None else {}
-        unread = sorted(set(names) - there.keys())
-        found = {name: there[name] for name in set(names) & there.keys()}
+        there = self.fresh if follows or self.last is not None else {}
+        wanted = set(names) - {self.version_table}
+        unread = sorted(wanted - there.keys())
+        found = {name: there[name] for name in wanted & there.keys()}
         if unread:
             read = samples.read_tables(self.reading, names=unread, exclude=[self.version_table])
             found |= {table.label: self.shapes.alike(table) for table in read}
         self.known.update(found)
-        if self.last is not None:
+        if self.last is not None or (follows and not environment.running()):
             self.fresh.update(found)
         return tuple(sorted(found.values(), key=lambda table: (table.schema, table.name)))
 
     def _catalogue(self) -> Fingerprint:
         """Read the catalogue, or remember it, where nothing can have changed it since."""
         if self._moved():
-            self.last, self.fresh = None, {}
+            self.last = None
         if self.last is not None:
             return self.last
         now = environment.runs()
-        found = self.reader.read()
-        if self.alone and not environment.running() and not any(map(_acts, found.objects.items())):
+        steady = self.alone and not environment.running()
+        found, changed = self.reader.read(afresh=not self.alone), self.reader.changed
+        if changed is None or not steady:
+            self.fresh = {}
+        elif changed:
+            self.fresh = {name: table for name, table in self.fresh.items() if name not in changed}
+        if steady and not any(map(_acts, found.objects.items())):
             self.last, self.read_at = found, now
         return found
 

@@ -97,6 +97,7 @@ def test_a_mutation_shows_until_it_is_undone(mutated: Mutated, mutation: Mutatio
     assert fingerprint.differences(before, after) == ()
     assert after == before
     assert after.digest == before.digest
+    assert mutated.reader.read(afresh=True) == after
     mutated.standing = after
 
 

@@ -37,9 +37,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     read = fingerprint.Reader.read
 
-    def counted(self: fingerprint.Reader) -> Fingerprint:
+    def counted(self: fingerprint.Reader, *, afresh: bool = False) -> Fingerprint:
         found.append(1)
-        return read(self)
+        return read(self, afresh=afresh)
 
     monkeypatch.setattr(fingerprint.Reader, "read", counted)
     return found
