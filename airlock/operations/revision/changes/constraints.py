@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.changes import keys
 from airlock.operations.revision.changes.breaking_rows import noted
 from airlock.operations.revision.changes.stepwise import validated
 from airlock.operations.revision.naming import beside_name
@@ -51,15 +52,21 @@ def changes(sides: Sides, live: Table, wanted: Table, columns: Changes) -> Itera
         if after.valid and not before.valid:
             yield validated(live, dataclasses.replace(before, name=name))
     # A table has one primary key: another one, under another name, takes its place.
-    keys = [one for group in (old, new) for one in group.values() if one.kind == "p"]
-    if len(keys) == 2:
-        del old[keys[0].name], new[keys[1].name]
-        yield from _replaced(sides, live, keys[0], keys[1], columns)
+    primary = [one for group in (old, new) for one in group.values() if one.kind == "p"]
+    if len(primary) == 2:
+        del old[primary[0].name], new[primary[1].name]
+        yield from _replaced(sides, live, primary[0], primary[1], columns)
     going = {table.sql for key, table in sides.live.tables.items() if key not in sides.wanted.tables}
     for one in old.values():
-        yield _dropped(live, one, empty=one.references in going)
+        part = _dropped(live, one, empty=one.references in going)
+        held = keys.staying(sides, live, one) if one.kind in "pu" else []
+        if keys.loses_its_key(sides, one):
+            part = dataclasses.replace(part, stage=Stage.CLEAR)
+        yield dataclasses.replace(keys.around(part, held), stage=Stage.SWAP) if held else part
+        for table, key in held:
+            yield dataclasses.replace(validated(table, key), stage=Stage.SETTLE)
     for one in new.values():
-        yield from _added(live, one, columns)
+        yield from _added(sides, live, one, columns)
 
 
 def _same(before: Constraint, after: Constraint) -> bool:
@@ -110,18 +117,21 @@ def _unavoidable(live: Table, one: Constraint) -> tuple[tuple[str, str], ...]:
     return ((f"scan {live.found_as}", "only the downgrade scans: an exclusion constraint has no other form"),)
 
 
-def _added(live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
+def _added(sides: Sides, live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
     if one.kind in "cf":
-        yield _not_valid(live, None, one)
+        waits = keys.waits(sides, one)
+        required = _not_valid(live, None, one)
+        yield dataclasses.replace(required, stage=Stage.SWAP) if waits else required
         part = validated(live, one)
-        yield dataclasses.replace(part, up=noted(part.up, live, one))
+        part = dataclasses.replace(part, up=noted(part.up, live, one))
+        yield dataclasses.replace(part, stage=Stage.SETTLE) if waits else part
         return
     if one.kind in "pu" and live.partition_key is not None:
         what = "is partitioned, and a key of it is not built CONCURRENTLY: make its indexes partition by partition, by hand"
         columns.remarks.append(Remark(f"{one.name} of {live.label}", f"{live.label} {what}"))
         return
     if one.kind in "pu" and ddl.using_index(one) is not None:
-        part = _keyed(live, None, one)
+        part = keys.rebinding(_keyed(live, None, one), keys.bound(sides, live, one))
         # Behind the backfill: rows are indexed once, with their numbers.
         numbered = one.kind == "u" and not columns.numbered.isdisjoint(one.columns)
         yield dataclasses.replace(part, stage=Stage.TWIN) if numbered else part
@@ -198,29 +208,19 @@ def _replaced(
     sides: Sides, live: Table, before: Constraint, after: Constraint, columns: Changes
 ) -> Iterator[Part]:
     if before.kind in "cf" and after.kind in "cf":
+        if keys.waits(sides, after):
+            yield dataclasses.replace(_dropped(live, before), stage=Stage.CLEAR)
+            yield from _added(sides, live, after, columns)
+            return
         yield _not_valid(live, before, after)
         yield validated(live, after)
         return
     plain = before.kind in "pu" and after.kind in "pu"
     if plain and ddl.using_index(before) is not None and ddl.using_index(after) is not None:
-        leaning = _leaning(sides, live, before)
-        if leaning:
-            columns.remarks.append(
-                Remark(
-                    f"{before.name} of {live.label}",
-                    f"foreign keys lean on it ({', '.join(leaning)}): change it by hand",
-                )
-            )
-            return
-        yield _keyed(live, before, after)
+        staying = keys.staying(sides, live, before)
+        yield keys.around(_keyed(live, before, after), staying)
+        for table, one in staying:
+            yield dataclasses.replace(validated(table, one), stage=Stage.SETTLE)
         return
     yield dataclasses.replace(_dropped(live, before), stage=Stage.CLEAR)
-    yield from _added(live, after, columns)
-
-
-def _leaning(sides: Sides, live: Table, key: Constraint) -> list[str]:
-    wanted = f"REFERENCES {live.sql}({', '.join(quoted(name) for name in key.columns)})"
-    return [
-        one.name for table in sides.live.tables.values() for one in table.constraints.values()
-        if one.kind == "f" and wanted in one.definition
-    ]  # fmt: skip
+    yield from _added(sides, live, after, columns)

@@ -84,9 +84,12 @@ def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
             Remark(label, f"the models let it be NULL, and {named(held)} on it: set another one first")
         )
     elif before.not_null and not after.not_null:
+        keyed = live.key is not None and after.name in live.key.columns
         found.parts.append(
             Part(
-                Stage.EXPAND, f"let {label} be NULL", sql(f"{alter} DROP NOT NULL"), ddl.not_null_again(live, after.name),
+                # A column of the primary key has to leave it first.
+                Stage.SWAP if keyed else Stage.EXPAND, f"let {label} be NULL", sql(f"{alter} DROP NOT NULL"),
+                ddl.not_null_again(live, after.name),
                 locks=lock, undo="exact, without blocking; refused while a row holds NULL",
             )
         )  # fmt: skip

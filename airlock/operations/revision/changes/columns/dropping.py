@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.structure import FOLLOWING, quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.changes.dependents import leaning_on, made, named
+from airlock.operations.revision.changes.keys import loses_its_key
 from airlock.operations.revision.changes.stepwise import stand_in
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.operations.revision.written.docstrings import joined
@@ -26,11 +27,12 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
         return
     names = {one.name for one in gone}
     following = [one for one in leaning_on(sides, live, names) if one.kind in FOLLOWING]
-    # A foreign key to a table that goes as well is dropped first, by itself: the table may go before the column.
+    # A foreign key to a table or a key that goes as well is dropped first, by itself: it may go before the column.
     tables = {table.sql for key, table in sides.live.tables.items() if key not in sides.wanted.tables}
     with_them = [
         one for one in live.constraints.values()
         if names & set(one.columns) and (one.references not in tables or one.references == live.sql)
+        and not loses_its_key(sides, one)
     ]  # fmt: skip
     indexes = [one for one in live.indexes.values() if names & set(one.columns)]
     found.settled |= {one.name for one in with_them} | {one.name for one in indexes}
