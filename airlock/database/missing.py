@@ -1,4 +1,4 @@
-"""What a server's message says is missing on it: a role, a tablespace, an extension, a schema, a type."""
+"""What a server's message says is missing on it: a role, a tablespace, an extension, a schema, a type, a function."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ _SETTING = re.compile(r'unrecognized configuration parameter "\w+\.\w+"')
 _CREATED = re.compile(r'CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"([^"]+)"|(\w+))', re.IGNORECASE)
 _SCHEMA = re.compile(r'schema "((?:[^"]|"")+)" does not exist')
 _TABLESPACE = re.compile(r'tablespace "((?:[^"]|"")+)" does not exist')
+# Names stand there as SQL spells them.
+_FUNCTION = re.compile(
+    r'function ((?:(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)\.)?(?:"(?:[^"]|"")+"|[^\W\d][\w$]*))\(.*\) does not exist'
+)
 _TYPE = re.compile(r'type "((?:[^"]|"")+)" does not exist')
 
 
@@ -77,3 +81,9 @@ def type_name(text: str) -> tuple[str | None, str] | None:
     where, _, name = found[1].rpartition(".")
     # An array of it is missing with it.
     return where or None, name.removesuffix("[]")
+
+
+def function_name(text: str) -> str | None:
+    """Name the function that a database lacks, as SQL spells it."""
+    found = _FUNCTION.search(text)
+    return found[1] if found else None

@@ -245,7 +245,7 @@ class _Run:
             (found,) = answers(server, database, "airlock.operations.revision.child:compare", arguments)
             for what in found.what:
                 yield Fault(self.versions, 1, "models", f"the models want more: {what}: airlock revision")
-            for one in compared(self.config, self.x_arguments, server, database, history):
+            for one in compared(self.config, self.x_arguments, server, database, history, found.left_out):
                 if not one.is_note:
                     text = f"{one.object}: {one.kind}: the models make {one.before or 'none'}, the history {one.after or 'none'}"
                     yield Fault(self.versions, 1, "models", text)

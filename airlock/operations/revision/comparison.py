@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from airlock.catalogue import fingerprint
 from airlock.database import missing
 from airlock.drivers import client
-from airlock.drivers.spelling import quoted
+from airlock.drivers.spelling import literal, quoted
 from airlock.operations.revision import borrowed_types
 from airlock.records.errors import AirlockError
 from airlock.scratch.isolation import ChildFailed, isolated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from airlock.catalogue.fingerprint.model import CatalogueObject
@@ -34,12 +34,14 @@ _UNSAID = frozenset(
 
 
 def compared(
-    config: Path, x_arguments: Sequence[str], server: ScratchServer, database: ScratchDatabase, history: Built
-) -> tuple[Difference, ...]:
+    config: Path, x_arguments: Sequence[str], server: ScratchServer, database: ScratchDatabase, history: Built,
+    left_out: Collection[str] = (),
+) -> tuple[Difference, ...]:  # fmt: skip
     """Compare the catalogue that the history made with what the models alone make.
 
-    Left out are the version table and what only the history has and models have no words for: views, functions,
-    triggers, policies, publications, grants, partitions. Tables that they lack are the plan's to name.
+    Left out are the version table, what `left_out` names (env.py's filters do not want it), and what only the history has
+    and models have no words for: views, functions, triggers, policies, publications, grants, partitions. Tables that they
+    lack are the plan's to name.
     """
     arguments = {"config": str(config), "x_arguments": tuple(x_arguments)}
     types: list[str] = []
@@ -62,8 +64,15 @@ def compared(
     versions = {f"{schema}.{history.version_table}" for schema in schemas}
     return tuple(
         one for one in fingerprint.differences(made, sayable(migrated, made))
-        if one.object not in versions and not one.object.startswith(tuple(f"{name}." for name in versions))
+        if not _is_or_in(one.object, versions) and not _is_or_in(one.object, left_out)
     )  # fmt: skip
+
+
+def _is_or_in(name: str, of: Collection[str]) -> bool:
+    """Tell whether an object is one of these, or in one of them."""
+    kind, _, rest = name.partition(" ")
+    path = rest if kind in _SAYABLE else name
+    return path in of or path.startswith(tuple(f"{one}." for one in of))
 
 
 def sayable(migrated: fingerprint.Fingerprint, made: fingerprint.Fingerprint) -> fingerprint.Fingerprint:
@@ -110,10 +119,12 @@ def _bring_extensions(database: ScratchDatabase, models: ScratchDatabase) -> Non
 
 
 def _type_of(database: ScratchDatabase, text: str) -> str | None:
-    """Spell the CREATE of the type, or its schema, that models could not be created without; None where none is known."""
+    """Spell the CREATE of what models could not be created without: a type, its schema, a function; None where none is known."""
     schema = missing.schema(text)
     if schema is not None:
         return f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}"
+    if (function := missing.function_name(text)) is not None:
+        return _function(database, function)
     found = missing.type_name(text)
     if found is None:
         return None
@@ -122,6 +133,19 @@ def _type_of(database: ScratchDatabase, text: str) -> str | None:
     made = borrowed_types.statement(lambda query: _asked(database.url, query), schema, name, target)
     # Its schema may be one that only the models' own creation makes, which comes behind it.
     return f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}; {made}" if schema and made else made
+
+
+def _function(database: ScratchDatabase, name: str) -> str | None:
+    """Spell the CREATE of the functions of a name in the history's database; what their bodies read may come later."""
+    made = _asked(
+        database.url,
+        "SELECT quote_ident(n.nspname), pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+        " WHERE p.prokind IN ('f', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+        f" AND {literal(name)} IN (quote_ident(p.proname), quote_ident(n.nspname) || '.' || quote_ident(p.proname))"
+        " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY p.oid",
+    )
+    texts = [f"CREATE SCHEMA IF NOT EXISTS {schema};\n{text};" for schema, text in made]
+    return "\n".join(("SET check_function_bodies = off;", *texts)) if texts else None
 
 
 def _asked(url: str, query: str) -> list[Any]:

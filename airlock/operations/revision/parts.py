@@ -90,7 +90,7 @@ class Part:
 class Plan:
     """Everything that leads from the database to the models; `words` are what columns of both sides are said with.
 
-    `others` are operations that other extensions of Alembic have found.
+    `others` are operations that other extensions of Alembic have found; `left_out` names what env.py's filters leave out.
     """
 
     parts: tuple[Part, ...] = ()
@@ -98,6 +98,7 @@ class Plan:
     likely: tuple[Likely, ...] = ()
     words: Words = dataclasses.field(default_factory=Words)
     others: tuple[MigrateOperation, ...] = ()
+    left_out: frozenset[str] = frozenset()
 
 
 def sql(*texts: str) -> tuple[Sql, ...]:

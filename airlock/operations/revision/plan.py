@@ -72,6 +72,7 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
         tuple(remarks),
         tuple(likely),
         Words({**sides.live.enums, **sides.wanted.enums}, sides.types),
+        left_out=sides.left_out,
     )
 
 

@@ -22,6 +22,7 @@ from airlock.catalogue.structure import Structure, Table, quoted
 from airlock.database import missing
 from airlock.operations.revision import borrowed_types, inheritance, sources
 from airlock.operations.revision.ddl import create_domain, create_enum, unqualified
+from airlock.operations.revision.filters import filtered
 from airlock.operations.revision.model_types import model_types
 from airlock.operations.revision.probe import Probe, probed, rolled_back, run
 from airlock.operations.revision.registered import found_by_others
@@ -45,6 +46,8 @@ class Sides:
     real: Mapping[str, str]
     missing: tuple[str, ...] = ()
     types: Mapping[tuple[str, str], ModelType] = dataclasses.field(default_factory=dict)
+    # What env.py's filters leave out of both sides, by the names that differences have.
+    left_out: frozenset[str] = frozenset()
 
     def probe(self, table: Table, *clauses: str, also: Sequence[str] = ()) -> Probe:
         """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
@@ -136,11 +139,12 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
     default = str(connection.dialect.default_schema_name)
     keys: set[str | None] = {table.schema for metadata in metadatas for table in metadata.tables.values()}
     keys |= {metadata.schema for metadata in metadatas if metadata.schema is not None}
-    apart = set(_apart(metadatas))
-    keys |= apart
-    keys = {None if key == default and None in keys else key for key in keys} | (
-        {None} if not keys else set()
-    )
+    compared = not keys or bool(keys & {None, default}) or _default_too(autogen, context)
+    # What has no schema is spelt as the tables of the default one are.
+    home = default if default in keys and None not in keys else None
+    apart = {name or home for name in _apart(metadatas)}
+    keys |= apart | ({home} if compared else set())
+    keys = {None if key == default and None in keys else key for key in keys}
     mark = secrets.token_hex(4)
     shadows = {key or "": f"airlock_{mark}_{number}" for number, key in enumerate(sorted(keys, key=str))}
     real = {key: key or default for key in shadows}
@@ -153,18 +157,28 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
         translated: dict[str | None, str] = {key or None: shadow for key, shadow in shadows.items()}
         if "" in shadows:
             translated[default] = shadows[""]
+        elif default in shadows:
+            translated[None] = shadows[default]
         _create(connection, metadatas, translated, {shadow: real[key] for key, shadow in shadows.items()})
         wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()}, default)
         wanted = sources.given(wanted, metadatas, connection.dialect, default)
         # Of what inherits, no more: children of a table that only SQL has made are not the models' to drop.
         live = structure.read(connection, {name: key for key, name in real.items()}, default, wanted.tables)
+        if not compared:
+            # Only types of the models lie in the default schema: what tables it has are not theirs.
+            live = dataclasses.replace(live, tables={key: one for key, one in live.tables.items() if key[0]})
         live, wanted = inheritance.own(live, wanted, _inheriting(metadatas), default)
-        live, wanted = _filtered(autogen, context, metadatas, live, wanted, default)
+        live, wanted, left_out = filtered(autogen, context, metadatas, live, wanted, default)
         there = set(run(connection, "SELECT nspname FROM pg_namespace").scalars())
-        used = {schema for schema, _ in wanted.tables} | {"", *apart}
+        used = {schema for schema, _ in wanted.tables} | {key or "" for key in (None, *apart)}
         missing = tuple(sorted(name for key, name in real.items() if key in used and name not in there))
         types = model_types(context, metadatas, wanted, default)
-        yield Sides(connection, live, wanted, shadows, real, missing, types)
+        yield Sides(connection, live, wanted, shadows, real, missing, types, left_out)
+
+
+def _default_too(autogen: AutogenContext, context: MigrationContext) -> bool:
+    """Tell whether Alembic too would compare the default schema of models that all have another one."""
+    return bool(context.opts.get("include_schemas")) and autogen.run_name_filters(None, "schema", {})
 
 
 def _others(connection: sa.Connection, autogen: AutogenContext, context: MigrationContext) -> Iterator[str]:
@@ -271,7 +285,7 @@ def create(context: MigrationContext) -> tuple[str, ...]:
         )
         if name is not None
         or not metadata.tables
-        or None in {table.schema for table in metadata.tables.values()}
+        or None in {*_apart(metadatas), *(table.schema for table in metadata.tables.values())}
     }
     for name in sorted(schemas):
         run(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
@@ -285,7 +299,7 @@ def create(context: MigrationContext) -> tuple[str, ...]:
     return tuple(sorted(schemas))
 
 
-def _apart(metadatas: Sequence[sa.MetaData]) -> Iterator[str]:
+def _apart(metadatas: Sequence[sa.MetaData]) -> Iterator[str | None]:
     """Name the schemas that enums, domains and sequences of the models have, also where no table lies in them."""
     for metadata in metadatas:
         types: list[Any] = [column.type for table in metadata.tables.values() for column in table.columns]
@@ -293,8 +307,7 @@ def _apart(metadatas: Sequence[sa.MetaData]) -> Iterator[str]:
         native = [
             one for one in types if isinstance(one, (sa.Enum, DOMAIN)) and getattr(one, "native_enum", True)
         ]
-        schemas: list[str | None] = [one.schema for one in (*native, *metadata._sequences.values())]
-        yield from sorted({name for name in schemas if name is not None})
+        yield from dict.fromkeys(one.schema for one in (*native, *metadata._sequences.values()))
 
 
 def _metadatas(context: MigrationContext) -> list[sa.MetaData]:
@@ -302,53 +315,3 @@ def _metadatas(context: MigrationContext) -> list[sa.MetaData]:
     if target is None:
         return []
     return list(target) if isinstance(target, (list, tuple)) else [target]
-
-
-def _filtered(
-    autogen: AutogenContext,
-    context: MigrationContext,
-    metadatas: list[sa.MetaData],
-    live: Structure,
-    wanted: Structure,
-    default: str,
-) -> tuple[Structure, Structure]:
-    """Leave out what env.py's include_name and include_object leave out, and Alembic's own table."""
-    version = (context.version_table_schema or "", context.version_table)
-    models = {
-        (
-            ""
-            if table.schema in {None, default} and ("", table.name) in wanted.tables
-            else table.schema or "",
-            table.name,
-        ): table
-        for metadata in metadatas
-        for table in metadata.tables.values()
-    }
-
-    def included(key: tuple[str, str], *, reflected: bool) -> bool:
-        schema, name = key
-        if key == version or (
-            name == version[1] and schema in {version[0], ""} and version[0] in {"", default}
-        ):
-            return False
-        parents: Any = {"schema_name": schema or None}
-        if reflected and not autogen.run_name_filters(name, "table", parents):
-            return False
-        table = models.get(key)
-        if table is None:
-            table = sa.Table(name, sa.MetaData(), schema=schema or None)
-        compare_to = None
-        if reflected and key in models:
-            return True
-        return bool(autogen.run_object_filters(table, name, "table", reflected, compare_to))
-
-    kept = {key for key in wanted.tables if included(key, reflected=False)}
-    there = {
-        key
-        for key in live.tables
-        if (key in kept or key not in wanted.tables) and included(key, reflected=True)
-    }
-    return (
-        dataclasses.replace(live, tables={key: live.tables[key] for key in live.tables if key in there}),
-        dataclasses.replace(wanted, tables={key: wanted.tables[key] for key in wanted.tables if key in kept}),
-    )

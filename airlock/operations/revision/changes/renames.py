@@ -40,7 +40,7 @@ def rename_part(
             found |= {
                 f"{label}.{one}": (table, name) for name in table.columns for one in (name, quoted(name))
             }
-    labelled = _relabelled(text, live.enums)
+    labelled = _relabelled(text, live)
     if labelled is not None:
         return labelled, moved
     return _rename(text, found, missing, moved)
@@ -54,17 +54,27 @@ def _labels(table: Table | None) -> list[str]:
     return [table.label, f"{table.schema or table.home}.{table.name}", *bare]
 
 
-def _relabelled(text: str, enums: Mapping[str, tuple[str, ...]]) -> Part | None:
-    """Rename a label of an enum, `type.old:new`."""
-    old, _, new = text.partition(":")
-    for name, labels in enums.items():
-        label = old.removeprefix(f"{name}.")
-        if label != old and label in labels and new:
+def _relabelled(text: str, live: Structure) -> Part | None:
+    """Rename a label of an enum, `type.old:new`; the type is named as SQL spells it, or without quotes as tables are."""
+    home = next((table.home for table in live.tables.values()), "")
+    for name, labels in live.enums.items():
+        own = ddl.unqualified(name)
+        schema = ddl.unqualified(name.removesuffix(f".{quoted(own)}")) if name != quoted(own) else ""
+        ways = (name, f"{schema or home}.{own}", *(() if schema else (own,)))
+        label, new = next(
+            (
+                (label, text.removeprefix(f"{said}.{label}:"))
+                for said in ways for label in labels
+                if text.startswith(f"{said}.{label}:")
+            ), ("", ""),
+        )  # fmt: skip
+        if new:
             rename = f"ALTER TYPE {name} RENAME VALUE"
             return Part(
                 Stage.RENAME, f"rename {label} of type {name} to {new}",
                 sql(f"{rename} {ddl.literal(label)} TO {ddl.literal(new)}"),
                 sql(f"{rename} {ddl.literal(new)} TO {ddl.literal(label)}"), locks="none on tables", undo=_BESIDE,
+                relabels=name,
             )  # fmt: skip
     return None
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from airlock.operations.revision import ddl
 from airlock.operations.revision.probe import rolled_back, run
+from airlock.operations.revision.written.sqltypes import sqlalchemy_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,8 @@ _SAMPLES = {
     "interval": "'1 day'::interval", "time without time zone": "'12:00'::time", "inet": "'127.0.0.1'::inet",
     "bytea": "'x'::bytea",
 }  # fmt: skip
+# Types that SQLAlchemy knows and PostgreSQL has from extensions.
+_OF_EXTENSIONS = frozenset({"postgresql.CITEXT()", "postgresql.HSTORE()"})
 # Texts that are surely a value of the type; a text of another form may be one too, and is left where it is.
 _SPELLINGS = {
     "smallint": "^-?[0-9]{1,4}$", "integer": "^-?[0-9]{1,9}$", "bigint": "^-?[0-9]{1,18}$",
@@ -56,6 +59,18 @@ def cast(value: str, was: str, column: Column, labels: Mapping[str, str] | None 
     if column.type == "boolean" and (_WHOLE.fullmatch(was) or _FRACTION.match(was)):
         return f"({value} <> 0)"
     return f"{value}::text::{column.type}"
+
+
+def assigned(value: str, was: str, column: Column, labels: Mapping[str, str] | None = None) -> str:
+    """Spell a value of the type `was` as PL/pgSQL assigns it to the column, in whosever search_path a trigger runs.
+
+    A type that is none of PostgreSQL's own is not named: the assignment converts a text to it, wherever it lies.
+    """
+    spelt = cast(value, was, column, labels)
+    item = sqlalchemy_type(column.type.removesuffix("[]"), {})
+    return (
+        spelt if item is not None and item not in _OF_EXTENSIONS else spelt.removesuffix(f"::{column.type}")
+    )
 
 
 def never(sides: Sides, before: Column, after: Column) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.fingerprint.model import plain
 from airlock.catalogue.structure import Constraint, quoted
 from airlock.operations.revision import ddl
-from airlock.operations.revision.changes.columns.converting import cast
+from airlock.operations.revision.changes.columns.converting import assigned, cast
 from airlock.operations.revision.changes.stepwise import validated
 from airlock.operations.revision.naming import beside_name, made_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
@@ -52,7 +52,7 @@ def sync(
     labels: Mapping[str, str] | None = None,
 ) -> tuple[Sql, ...]:
     """Keep one column equal to another in every row that is written."""
-    body = f"NEW.{quoted(target)} := {cast(f'NEW.{quoted(source)}', was, column, labels)};"
+    body = f"NEW.{quoted(target)} := {assigned(f'NEW.{quoted(source)}', was, column, labels)};"
     return sql(
         # On one line: the catalogue keeps its text, indentation and all.
         f"CREATE OR REPLACE FUNCTION {names.function}() RETURNS trigger LANGUAGE plpgsql"
