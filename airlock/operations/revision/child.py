@@ -8,14 +8,17 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from alembic.autogenerate import RevisionContext
 from alembic.util.exc import CommandError
 
+from airlock.database import missing
 from airlock.operations.revision import directives
 from airlock.operations.revision.foreign import spoken_for
+from airlock.operations.revision.parts import Plan
 from airlock.operations.revision.registered import described, found_by_others
 from airlock.operations.revision.shadow import create
-from airlock.operations.revision.written.questions import open_questions
+from airlock.operations.revision.written.questions import NO_RENAME, open_questions
 from airlock.project import environment
 from airlock.project.project import Project
 from airlock.records.errors import NotExamined, Refused, Usage
@@ -24,9 +27,8 @@ from airlock.records.revision import Likely, Remark, WrittenRevision
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from alembic.operations.ops import MigrateOperation
     from alembic.runtime.migration import MigrationContext
-
-    from airlock.operations.revision.parts import Plan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Found:
     remarks: tuple[Remark, ...]
     likely: tuple[Likely, ...]
     schemas: tuple[str, ...]
+    left_out: frozenset[str] = frozenset()
 
 
 def write(
@@ -48,6 +51,7 @@ def write(
     ask: bool,
     sql_form: bool = False,
     reshaped: Sequence[str] = (),
+    behind: int = 0,
 ) -> Iterator[Any]:
     """Compare and write; yields Found, then each WrittenRevision. Writes files only where nothing is open.
 
@@ -61,13 +65,14 @@ def write(
         {"message": message},
         lambda context: _compared(context, tuple(renames), tuple(reshaped)),
         sql_form=sql_form,
+        behind=behind,
     ):
         yield one
         if isinstance(one, Found) and one.likely and not ask:
             raise Refused(
                 directives.perhaps_renamed(one.likely),
                 standing="Nothing was written.",
-                then=f"--rename {one.likely[0].option}, or --rename {directives.NO_RENAME}",
+                then=f"--rename {one.likely[0].option}, or --rename {NO_RENAME}",
             )
 
 
@@ -77,9 +82,11 @@ def written(
     compare: Callable[[MigrationContext], tuple[Plan, Found]],
     *,
     sql_form: bool,
+    behind: int = 0,
 ) -> Iterator[Any]:
     """Plan by `compare` and write the plan's revisions, as `alembic revision` would with the arguments `given`.
 
+    `behind` revisions of the same call come before them.
     Yields Found, then each WrittenRevision; none where a rename is likely. Raises Refused for a name that a file has.
     """
     plans: list[tuple[Plan, Found]] = []
@@ -94,7 +101,7 @@ def written(
         plans.append(found)
         if found[1].what and not found[1].likely:
             scripts[0].upgrade_ops_list[-1].ops[:] = found[0].others
-            directives.rewrite(context, scripts, found[0], sql_form=sql_form)
+            directives.rewrite(context, scripts, found[0], sql_form=sql_form, behind=behind)
 
     revision = RevisionContext(
         project.config, project.script, arguments, process_revision_directives=directed
@@ -152,7 +159,7 @@ def compare(config: str, x_arguments: Sequence[str], *, upgrade: bool) -> Iterat
     results: list[Found] = []
 
     def retrieve(_heads: Any, context: MigrationContext) -> list[Any]:
-        results.append(_compared(context, (directives.NO_RENAME,))[1])
+        results.append(_compared(context, (NO_RENAME,))[1])
         return []
 
     environment.autogenerate(project, retrieve)
@@ -173,14 +180,31 @@ def create_all(config: str, x_arguments: Sequence[str]) -> Iterator[tuple[str, .
     yield from schemas[-1:]
 
 
+def _of_others(context: MigrationContext, made: Plan) -> list[MigrateOperation]:
+    """Ask other extensions what they find; nothing yet where what they have stands on what is still to be made."""
+    try:
+        return found_by_others(context)
+    except sa.exc.DBAPIError:
+        if not made.parts:
+            raise
+        return []
+
+
 def _compared(
     context: MigrationContext, renames: tuple[str, ...], reshaped: tuple[str, ...] = ()
 ) -> tuple[Plan, Found]:
     if context.opts.get("target_metadata") is None:
         raise Usage("env.py gives no models.", then="target_metadata=… in context.configure of env.py")
     try:
-        made, schemas = directives.compare(context, renames, reshaped)
-        made = dataclasses.replace(made, others=tuple(found_by_others(context)))
+        try:
+            made, schemas = directives.compare(context, renames, reshaped)
+        except sa.exc.DBAPIError as error:
+            # Models may stand on a function that another extension has and the database lacks: that comes first.
+            others = found_by_others(context) if missing.function_name(str(error.orig)) is not None else []
+            if not others or reshaped or set(renames) - {NO_RENAME}:
+                raise
+            made, schemas = Plan(), ()
+        made = dataclasses.replace(made, others=tuple(_of_others(context, made)))
     except CommandError as error:
         raise Usage(str(error)) from error
     except Exception as error:
@@ -188,4 +212,4 @@ def _compared(
         raise NotExamined(f"The models cannot be created in scratch: {text}.".replace("..", ".")) from error
     others, parts = spoken_for(list(made.others), made.parts)
     what = (*(part.what for part in parts), *(described(one) for one in others))
-    return made, Found(what, made.remarks, made.likely, schemas)
+    return made, Found(what, made.remarks, made.likely, schemas, made.left_out)

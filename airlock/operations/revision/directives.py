@@ -16,6 +16,7 @@ from airlock.operations.revision.foreign import around, foreign, spoken_for
 from airlock.operations.revision.plan import plan
 from airlock.operations.revision.probe import run
 from airlock.operations.revision.shadow import sides
+from airlock.operations.revision.written.questions import NO_RENAME
 from airlock.operations.revision.written.scripts import scripts
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-NO_RENAME = "none"
 # Of a context whose revisions `airlock revision` writes itself: the hook of env.py then has nothing to say.
 PLANNED = "airlock_planned"
 
@@ -110,9 +110,17 @@ def _ups(parts: Sequence[Part]) -> tuple[str, ...]:
 
 
 def rewrite(
-    context: MigrationContext, directives: list[MigrationScript], made: Plan, *, sql_form: bool = False
+    context: MigrationContext,
+    directives: list[MigrationScript],
+    made: Plan,
+    *,
+    sql_form: bool = False,
+    behind: int = 0,
 ) -> None:
-    """Put one script per revision into `directives`; none where there is nothing to do. `sql_form`: all as SQL."""
+    """Put one script per revision into `directives`; none where there is nothing to do.
+
+    `sql_form`: all as SQL; `behind`: so many were written before, by the same call.
+    """
     first = directives[0]
     others, parts = spoken_for(foreign(first), made.parts)
     if not parts and others:
@@ -127,19 +135,19 @@ def rewrite(
             directives[:] = []
         return
     directives[:] = around(first, scripts(first, parts, None if sql_form else made.words), others)
-    _date_in_order(context)
+    _date_in_order(context, behind)
 
 
 def _x_arguments(context: MigrationContext) -> list[str]:
     return list(getattr(getattr(context.config, "cmd_opts", None), "x", None) or ())
 
 
-def _date_in_order(context: MigrationContext) -> None:
+def _date_in_order(context: MigrationContext, behind: int) -> None:
     """Date each revision of one call a second after the one before: file names then sort as the chain runs."""
     script: Any = getattr(context.environment_context, "script", None)
     if script is None or getattr(script, "_airlock_dates", False):
         return
-    make, number = script._generate_create_date, itertools.count()
+    make, number = script._generate_create_date, itertools.count(behind)
     start: list[dt.datetime] = []
 
     def dated() -> dt.datetime:

@@ -16,6 +16,7 @@ from airlock.operations.built import Built, answers, built
 from airlock.operations.revision.comparison import compared
 from airlock.operations.revision.written.docstrings import observed
 from airlock.operations.revision.written.files import remove, version_files
+from airlock.operations.revision.written.questions import NO_RENAME
 from airlock.records.errors import AirlockError, HistoryFault, NotExamined
 from airlock.records.revision import Likely, Proof, Remark, Revised, WrittenRevision
 from airlock.scratch.isolation import ChildFailed
@@ -143,10 +144,30 @@ def _revised(
         progress("looking again after what was written")
         left, differences = _again(config, x_arguments, server, database, history)
         remarks = found.remarks
+        while left and written:
+            # What had to wait for what stands there now: a type for a generated column that is gone, a view for its column.
+            more, behind = _write(
+                config, None, [NO_RENAME], x_arguments, server, database, None, sql_form=sql_form, reshaped=(),
+                behind=len(written),
+            )  # fmt: skip
+            written += behind
+            before = left
+            left, differences = _again(config, x_arguments, server, database, history)
+            remarks = _still_to_be_said(remarks, before, more.remarks)
+            if not behind or left == before:
+                break
     low = heads[0] if heads else "base"
     high = written[-1].revision
     revised = Revised(server.version, tuple(written), remarks, left, differences)
     return proved(config, x_arguments, f"{low}:{high}", scratch, rows, revised, progress)
+
+
+def _still_to_be_said(
+    before: Sequence[Remark], written: Sequence[str], after: Sequence[Remark]
+) -> tuple[Remark, ...]:
+    """Leave out what was said of an object that has been written of since, and put behind it what is new."""
+    kept = [one for one in before if not any(one.object in what for what in written)]
+    return (*kept, *(one for one in after if one not in kept))
 
 
 def _write(
@@ -160,11 +181,13 @@ def _write(
     *,
     sql_form: bool,
     reshaped: Sequence[str],
+    behind: int = 0,
 ) -> tuple[Found, list[WrittenRevision]]:
+    """Compare and write; `behind` how many revisions of this call, which is dated after them."""
     while True:
         arguments: dict[str, Any] = {
             "config": str(config), "message": message, "renames": renames, "x_arguments": tuple(x_arguments),
-            "ask": ask is not None, "sql_form": sql_form, "reshaped": tuple(reshaped),
+            "ask": ask is not None, "sql_form": sql_form, "reshaped": tuple(reshaped), "behind": behind,
         }  # fmt: skip
         found, *written = answers(server, database, f"{_CHILD}:write", arguments)
         if not found.likely or ask is None:
@@ -179,7 +202,7 @@ def _again(
     """Run what was written and compare again: with the models, and catalogue with catalogue."""
     arguments = {"config": str(config), "x_arguments": tuple(x_arguments)}
     (found,) = answers(server, database, f"{_CHILD}:compare", {**arguments, "upgrade": True})
-    return found.what, compared(config, x_arguments, server, database, history)
+    return found.what, compared(config, x_arguments, server, database, history, found.left_out)
 
 
 def proved(

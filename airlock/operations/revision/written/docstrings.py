@@ -98,11 +98,24 @@ def observed(path: Path, revision: str, report: TraceReport) -> None:
     text = path.read_text()
     if _UNUSED in text and not re.search(r"\bsa\.", text.replace(_UNUSED, "")):
         text = text.replace(_UNUSED, "", 1)
-    text = _COMMENTS.sub("", text)
+    text = _once(_COMMENTS.sub("", text))
     if step is not None:
         told = fill("Locks", locks(step, report))
         text = re.sub(_ANSWER.format("Locks"), lambda _: told, text, count=1, flags=re.DOTALL | re.MULTILINE)
     path.write_text(text)
+
+
+def _once(text: str) -> str:
+    """Leave out an import that stands there already: the project's template, or another operation, has brought it."""
+    head, separator, rest = text.partition("\nrevision")
+    seen: set[str] = set()
+    lines = []
+    for line in head.split("\n"):
+        if line.startswith(("import ", "from ")) and line in seen:
+            continue
+        seen.add(line)
+        lines.append(line)
+    return "\n".join(lines) + separator + rest
 
 
 def locks(step: TracedRevision, report: TraceReport) -> str:

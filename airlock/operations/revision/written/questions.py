@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 FILL_IN = "FILL IN"
+# What `--rename` says where nothing was renamed.
+NO_RENAME = "none"
 
 
 def open_questions(text: str) -> list[str]:
