@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 from airlock.commands import defaults
 from airlock.commands.arguments import add_common
 from airlock.project.place import working_directory
-from airlock.project.settings import BEFORE, SECTION, TAG
+from airlock.project.settings import BEFORE, CONFIGURE, SECTION, TAG
 from airlock.project.settings import read as read_settings
 from airlock.records.errors import AirlockError, Terminated, Usage
 from airlock.records.secrets import scrub
@@ -164,8 +164,10 @@ def _with_extensions(arguments: argparse.Namespace) -> str:
     """Take another embedded server where the usual one lacks extensions that the history creates; say so."""
     from airlock.project import layout
     from airlock.scratch import installations
+    from airlock.scratch.loading import unconnected
 
-    where = layout.directories(arguments.config)
+    with unconnected():
+        where = layout.directories(arguments.config)
     spec = installations.fitting("embedded", installations.asked_for(where)) if where else "embedded"
     if spec != "embedded":
         sys.stderr.write(
@@ -274,7 +276,9 @@ def _enter_project(arguments: argparse.Namespace) -> None:
         if not name.strip() or not equals:
             raise Usage("--env wants NAME=VALUE.")
         os.environ[name] = value
-    for name, said in ((SECTION, arguments.name), (TAG, arguments.tag)):
+    for name, said in (
+        (SECTION, arguments.name), (TAG, arguments.tag), (CONFIGURE, arguments.configure),
+    ):  # fmt: skip
         if said is not None:
             os.environ[name] = said
     for name in ("log", "out", "export", "journal", "baseline", "write_baseline", "before"):

@@ -83,6 +83,11 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--env", action="append", default=[], metavar="NAME=VALUE", help="set a variable that env.py reads"
     )
+    group.add_argument(
+        "--configure",
+        metavar="MODULE:FUNCTION",
+        help="call it with Alembic's Config before env.py runs: what only the project's own program sets there",
+    )
     group.add_argument("--url", help="the target (else DATABASE_URL_UNPOOLED, DATABASE_URL, the ini)")
     group.add_argument(
         "--scratch",

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import traceback
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import make_url
 
 from airlock.records.errors import Usage
 
@@ -13,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+_DRIVERS = ("psycopg2", "psycopg", "asyncpg")
+
 
 class MissingSetting(Usage):
-    """What the project reads from its environment is not there, or is not what it takes: no server can help."""
+    """What the project wants of the place where it runs is not there, or not what it takes: no server can help."""
 
 
 def missing_setting(error: BaseException) -> MissingSetting | None:
@@ -24,6 +30,8 @@ def missing_setting(error: BaseException) -> MissingSetting | None:
     None where the error is about anything else. Quotes no value: it may be the password.
     """
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    if isinstance(error, ModuleNotFoundError):
+        return _missing_driver(error, frames)
     if isinstance(error, KeyError) and frames and frames[-1][0].f_globals.get("__name__") == "os":
         name = str(error.args[0]) if error.args else ""
         return _told(f"{_place(frames)} wants the environment variable {name}", (name,)) if name else None
@@ -45,6 +53,23 @@ def missing_setting(error: BaseException) -> MissingSetting | None:
     )
     said += [f"does not take {'; '.join(wrong)}"] * bool(wrong)
     return _told(f"{type(settings).__name__} ({_place(frames)}) {' and '.join(said)}", missing)
+
+
+def _missing_driver(error: ModuleNotFoundError, frames: list[tuple[FrameType, int]]) -> MissingSetting | None:
+    """Say which driver a URL has asked SQLAlchemy for, and which is there; None for any other module."""
+    asker = frames[-1][0].f_globals.get("__name__", "") if frames else ""
+    if error.name not in _DRIVERS or not asker.startswith("sqlalchemy."):
+        return None
+    there = [name for name in _DRIVERS if find_spec(name)]
+    usual = make_url("postgresql://").get_dialect().driver
+    said = f"env.py's URL asks SQLAlchemy for the driver {error.name}"
+    if usual == error.name:
+        said += f" (so does postgresql:// without a driver, in SQLAlchemy {version('sqlalchemy')})"
+    spelled = [f"postgresql+{name}:// where env.py has its URL from" for name in there[:1]]
+    return MissingSetting(
+        f"{said}; installed is {' and '.join(there) or 'none'}.",
+        then=" or ".join([*spelled, f"pip install {error.name}"]),
+    )
 
 
 def _told(said: str, names: tuple[str, ...] | list[str]) -> MissingSetting:

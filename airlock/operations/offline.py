@@ -34,7 +34,7 @@ def write_sql(project: Project, target: str, direction: str) -> str:
             then="airlock upgrade heads",
         )
     try:
-        with flask_application.around(project):
+        with flask_application.around(project.script):
             (command.upgrade if direction == UP else command.downgrade)(project.config, target, sql=True)
     except CommandError as error:
         raise Usage(f"{first_line(error).rstrip('.')}.") from error

@@ -13,17 +13,19 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from alembic import command
 from alembic.runtime import migration
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 from sqlalchemy import String, bindparam
 
-from airlock.project import given_connection
+from airlock.project import flask_application, given_connection
 from airlock.project.ini import ini_url
 from airlock.project.output import to_standard_error
+from airlock.project.project import NO_DOWNGRADE
 from airlock.project.settings import TAG
-from airlock.records.errors import AirlockError, HistoryFault, RevisionFailed, Usage
+from airlock.records.errors import AirlockError, HistoryFault, Refused, RevisionFailed, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -115,6 +117,7 @@ def run(
             _commit_the_rest(context)
             hooks.after(step, context)
 
+    _name_command(project.config, target, direction)
     version_rows = contextlib.ExitStack()
     try:
         with version_rows:
@@ -130,6 +133,18 @@ def run(
     if ran.external_transaction and len({step.is_upgrade for step in taken}) == 1:
         _require_commit(project, ran, connection)
     return ran
+
+
+def _name_command(config: Any, target: str | None, direction: str) -> None:
+    """Say in the configuration which command of Alembic's own runs: an env.py may choose its database by that."""
+    asked = config.cmd_opts
+    if asked is None:
+        return
+    if target is None:
+        asked.cmd = (command.current, [], ["verbose"])
+        return
+    asked.cmd = (command.upgrade if direction == "up" else command.downgrade, ["revision"], ["sql", "tag"])
+    asked.revision = target
 
 
 @contextlib.contextmanager
@@ -221,6 +236,14 @@ def plan_steps(project: Project, heads: tuple[str, ...], target: str, direction:
         return list(take(target, heads))
     except CommandError as error:
         raise Usage(f"{str(error).rstrip('.')}.") from error
+    except AttributeError as error:
+        # A revision's file without the function; Alembic looks for it as it plans.
+        name = getattr(error.obj, "revision", None)
+        if name is None or error.name not in ("upgrade", "downgrade"):
+            raise
+        if direction == "up":
+            raise HistoryFault(f"{name} has no upgrade().") from error
+        raise Refused(f"{name} cannot be undone: {NO_DOWNGRADE}.", standing="Nothing changed.") from error
 
 
 def steps_of(project: Project, names: Sequence[str], direction: str) -> list[RevisionStep]:
@@ -281,7 +304,8 @@ def _execute(
     project: Project, steps: Any, begun: Callable[[], bool], *, destination: str, forced: bool
 ) -> None:
     config = project.config
-    with ini_url(project):
+    flask_application.load(project.script)
+    with ini_url(project.config, project.script):
         environment = EnvironmentContext(
             config,
             project.script,
@@ -350,13 +374,16 @@ def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
     env.py's models are then in `context.opts["target_metadata"]`. Raises Usage where env.py stops by itself.
     """
     begun: list[bool] = []
+    if project.config.cmd_opts is not None:
+        project.config.cmd_opts.cmd = (command.check, [], [])
 
     def look(heads: Any, context: Any) -> Any:
         begun.append(True)
         return retrieve(heads, context)
 
+    flask_application.load(project.script)
     environment = EnvironmentContext(project.config, project.script, fn=look, as_sql=False, **given)
-    with ini_url(project), environment, to_standard_error():
+    with ini_url(project.config, project.script), environment, to_standard_error():
         try:
             given_connection.run(project, lambda: bool(begun))
         except SystemExit as stopped:

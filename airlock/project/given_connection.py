@@ -35,16 +35,21 @@ def run(project: Project, begun: Callable[[], bool]) -> None:
     config = project.config
     with _standing_in(config) as asked:
         try:
-            run_env(project)
+            run_env(project.script)
         except AirlockError:
             raise
         except Exception as error:
             if begun():
                 raise
+            _explain(error, asked, config)
             if not asked & set(_NAMES):
-                _explain(error, asked)
                 raise
-            _run_with_one(project, begun)
+            try:
+                _run_with_one(project, begun)
+            except Exception as again:
+                if not begun():
+                    _explain(again, asked, config)
+                raise
 
 
 def _run_with_one(project: Project, begun: Callable[[], bool]) -> None:
@@ -55,12 +60,12 @@ def _run_with_one(project: Project, begun: Callable[[], bool]) -> None:
         with engine.connect() as connection:
             attributes.update(connection=connection, connectable=engine, engine=engine)
             try:
-                run_env(project)
+                run_env(project.script)
             except AttributeError as error:
                 if begun() or getattr(error, "obj", None) is not connection:
                     raise
                 attributes["connection"] = engine
-                run_env(project)
+                run_env(project.script)
     finally:
         for name in _NAMES:
             attributes.pop(name, None)
@@ -96,11 +101,15 @@ def _standing_in(config: Any) -> Iterator[set[str]]:
         config.attributes = before
 
 
-def _explain(error: Exception, missed: set[str]) -> None:
-    """Raise Usage for an attribute that nobody but the project's own program sets."""
-    name = error.args[0] if isinstance(error, KeyError) and error.args else None
-    if isinstance(name, str) and name in missed:
+def _explain(error: Exception, missed: set[str], config: Any) -> None:
+    """Raise Usage for an attribute that nobody but the project's own program sets, and airlock does not either."""
+    asked = ""
+    if isinstance(error, KeyError) and error.args and error.args[0] in missed - set(_NAMES):
+        asked = f"config.attributes[{error.args[0]!r}]"
+    elif isinstance(error, AttributeError) and error.obj is config:
+        asked = f"config.{error.name}"
+    if asked:
         raise Usage(
-            f"env.py asks for config.attributes[{name!r}], which only the program that calls Alembic puts there.",
-            then=f"config.attributes.get({name!r}) in env.py, and what `alembic` is to do without it",
+            f"env.py asks for {asked}, which only the program that calls Alembic puts there.",
+            then='configure = "module:function" in the settings: a function that does the same with the configuration',
         ) from error

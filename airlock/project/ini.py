@@ -12,7 +12,8 @@ from sqlalchemy.engine import make_url
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airlock.project.project import Project
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
 # What `alembic init` writes (driver://user:pass@localhost/dbname). No dialect is called so.
 _PLACEHOLDER = "driver://"
@@ -20,12 +21,11 @@ _ASYNCHRONOUS = ("async_engine_from_config", "create_async_engine")
 
 
 @contextlib.contextmanager
-def ini_url(project: Project) -> Iterator[None]:
+def ini_url(config: Config, script: ScriptDirectory) -> Iterator[None]:
     """Give an ini with a placeholder a URL of an installed driver while env.py runs; leave every other as it is.
 
     Where connections really lead is the redirect's business: a URL without a host will do in the placeholder's stead.
     """
-    config = project.config
     section = config.config_ini_section
     try:
         before = config.get_main_option("sqlalchemy.url")
@@ -34,7 +34,7 @@ def ini_url(project: Project) -> Iterator[None]:
     if before is None or not before.startswith(_PLACEHOLDER):
         yield
         return
-    config.set_section_option(section, "sqlalchemy.url", f"postgresql+{_installed_driver(project)}://")
+    config.set_section_option(section, "sqlalchemy.url", f"postgresql+{_installed_driver(script)}://")
     try:
         yield
     finally:
@@ -42,10 +42,10 @@ def ini_url(project: Project) -> Iterator[None]:
         config.set_section_option(section, "sqlalchemy.url", before.replace("%", "%%"))
 
 
-def _installed_driver(project: Project) -> str:
+def _installed_driver(script: ScriptDirectory) -> str:
     """Choose among the drivers that are there one of the kind that env.py makes engines for."""
     try:
-        source = Path(project.script.env_py_location).read_text()
+        source = Path(script.env_py_location).read_text()
     except OSError:
         source = ""
     if any(word in source for word in _ASYNCHRONOUS):

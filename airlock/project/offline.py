@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep
 
-from airlock.project.flask_application import run_env
+from airlock.project.flask_application import load, run_env
 from airlock.records.errors import AirlockError
 from airlock.records.secrets import scrub
 
@@ -66,6 +66,7 @@ def _run(project: Project, revisions: Sequence[str], direction: str) -> tuple[Wr
             yield step
             written.append(Written(name, direction, buffer.getvalue()[start:], "".join(failed)))
 
+    load(project.script)
     before = _before(project, revisions[0]) if direction == "up" else revisions[0]
     environment = EnvironmentContext(
         project.config,
@@ -90,7 +91,7 @@ def _run(project: Project, revisions: Sequence[str], direction: str) -> tuple[Wr
 
     setattr(environment, "configure", forced)  # noqa: B010  mypy forbids assigning to a method
     with environment:
-        run_env(project)
+        run_env(project.script)
     return tuple(written)
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import os
 import re
+import traceback
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
 from airlock.project.place import keeps_scripts_beside_itself, working_directory
-from airlock.project.settings import SECTION, TAG, Settings
+from airlock.project.settings import CONFIGURE, SECTION, TAG, Settings
 from airlock.project.settings import read as read_settings
 from airlock.records.errors import AirlockError, HistoryFault, Usage
 
@@ -57,7 +58,9 @@ class RevisionFacts:
 # What makes a file a revision for Alembic: the two names that it must have.
 _A_REVISION = re.compile(r"^revision\b[^=\n]*=[\s\S]*^down_revision\b[^=\n]*=", re.MULTILINE)
 # Why a revision cannot be undone whose author has left the function out, as some projects do in all of theirs.
-_NO_DOWNGRADE = "the file has no downgrade()"
+NO_DOWNGRADE = "the file has no downgrade()"
+# Sections of an ini that are about something else.
+_NO_SCRIPTS = ("logger", "handler", "formatter", "post_write_hooks")
 # Alembic reads these as places, wherever a revision may stand.
 _RESERVED = {"base", "head", "heads", "current"}
 
@@ -85,7 +88,10 @@ class Project:
 
     @classmethod
     def unloaded(cls, config_file: Path, x_arguments: Sequence[str] = ()) -> Project:
-        """Read the configuration alone: no file of the history is imported. Raises Usage as `open` does."""
+        """Read the configuration alone: no file of the history is imported. Raises Usage as `open` does.
+
+        Calls the function that the settings name as `configure`.
+        """
         if not config_file.is_file():
             raise Usage(
                 f"There is no Alembic configuration at {config_file}.",
@@ -93,6 +99,7 @@ class Project:
             )
         path = config_file.resolve()
         directory = working_directory(path)
+        settings = read_settings(path.parent, also=directory)
         # As Alembic does: each is read with the other beside it, where there is one.
         ini, toml = (
             (path.with_name("alembic.ini"), path)
@@ -109,20 +116,26 @@ class Project:
                 config.set_main_option("script_location", str(path.parent).replace("%", "%%"))
                 if not config.get_main_option("prepend_sys_path"):
                     config.set_main_option("prepend_sys_path", str(directory).replace("%", "%%"))
+            said = os.environ.get(CONFIGURE) or settings.configure
+            if said:
+                from airlock.project.configured import configure
+
+                configure(config, said, (path.parent, directory))
             script = ScriptDirectory.from_config(config)
         except Usage:
             raise
         except CommandError as error:
-            raise Usage(f"{path.name}: {error}") from error
+            raise Usage(f"{path.name}: {error}", then=_other_sections(config)) from error
         except AirlockError:
             raise
         except Exception as error:
             raise Usage(f"{path.name} cannot be read: {type(error).__name__}: {error}") from error
-        return cls(directory, config, script, read_settings(path.parent, also=directory))
+        return cls(directory, config, script, settings)
 
     def with_x_arguments(self, x_arguments: Sequence[str]) -> Project:
         """Let env.py read these `-x` arguments from now on; the history stays as it was loaded."""
-        self.config.cmd_opts = _options(x_arguments)
+        if self.config.cmd_opts is not None:  # as a program of the project's own leaves it
+            self.config.cmd_opts = _options(x_arguments)
         return self
 
     @property
@@ -187,20 +200,20 @@ class Project:
                 warnings.filterwarnings("error", message=r"Revision .* is present more than once")
                 warnings.filterwarnings("error", message=r"Revision .* referenced from .* is not present")
                 warnings.filterwarnings("ignore", category=DeprecationWarning)
-                self.script.revision_map.heads  # noqa: B018  loads every module, so that errors come here
+                self._import()
         except UserWarning as warning:
             raise HistoryFault(f"The history is broken: {warning}.") from warning
         except CommandError as error:
             raise HistoryFault(f"The history is broken: {error}") from error
-        except KeyError as error:
-            raise HistoryFault(
-                f"A revision revises or depends on {error}, which is not in {versions}."
-            ) from error
         except AirlockError:
             raise
         except SyntaxError as error:
             raise HistoryFault(f"{error.filename}:{error.lineno} does not parse: {error.msg}.") from error
         except Exception as error:
+            if isinstance(error, KeyError) and _is_of_alembic(error):
+                raise HistoryFault(
+                    f"A revision revises or depends on {error}, which is not in {versions}."
+                ) from error
             raise HistoryFault(
                 f"A revision in {versions} cannot be imported: {type(error).__name__}: {error}"
             ) from error
@@ -212,6 +225,19 @@ class Project:
                 raise HistoryFault(
                     f"Revision id {script.revision!r} has {len(script.revision)} characters; the version table holds 32."
                 )
+
+    def _import(self) -> None:
+        """Load every module of the history, so that errors come here; behind env.py where they want that."""
+        try:
+            self.script.revision_map.heads  # noqa: B018
+        except (Warning, CommandError, AirlockError, SyntaxError):
+            raise
+        except Exception as error:
+            if isinstance(error, KeyError) and _is_of_alembic(error):
+                raise
+            from airlock.project.behind_env import load_behind_env
+
+            load_behind_env(self.config, self.script, lambda: self.script.revision_map.heads)
 
     def _refuse_unread(self) -> None:
         """Raise HistoryFault where Alembic reads no revision, and files that are some stand where it does not look.
@@ -229,6 +255,12 @@ class Project:
                 f"but {os.path.relpath(found[0], self.directory)} is one, and {len(found) - 1} files more.",
                 then="version_locations in the ini with their directory, or recursive_version_locations = true",
             )
+
+
+def _is_of_alembic(error: Exception) -> bool:
+    """Tell whether Alembic itself has raised it, and no module of the history."""
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1]).startswith("alembic.")
 
 
 def locations(script: ScriptDirectory) -> list[str]:
@@ -251,7 +283,7 @@ def _facts(script: Script) -> RevisionFacts:
     irreversible = getattr(module, "irreversible", None)
     downgrades = hasattr(module, "downgrade")
     if not downgrades:
-        irreversible = irreversible or _NO_DOWNGRADE
+        irreversible = irreversible or NO_DOWNGRADE
     return RevisionFacts(
         revision=script.revision,
         down_revisions=_tuple(script.down_revision),
@@ -299,6 +331,20 @@ def _configuration(ini: Path, toml: Path) -> Config:
     return config
 
 
+def _other_sections(config: Config) -> str:
+    """Say which sections of the ini name scripts where the one that was asked for does not; nothing where none does."""
+    found = config.file_config
+    if found.has_option(config.config_ini_section, "script_location"):
+        return ""
+    # Every section has what [DEFAULT] says, those of logging too.
+    named = [
+        one
+        for one in found.sections()
+        if not one.startswith(_NO_SCRIPTS) and found.has_option(one, "script_location")
+    ]
+    return " or ".join(f"-n {name}" for name in named)
+
+
 def _options(x_arguments: Sequence[str]) -> Any:
     """Build what `context.get_x_argument()` and a few env.py files read from Alembic's own command line."""
     import argparse
@@ -307,6 +353,7 @@ def _options(x_arguments: Sequence[str]) -> Any:
         x=list(x_arguments),
         name=os.environ.get(SECTION) or "alembic",
         tag=os.environ.get(TAG),
+        sql=False,
         raiseerr=True,
         quiet=False,
     )

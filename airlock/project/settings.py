@@ -22,6 +22,8 @@ OWN_FILE = "airlock.toml"
 SECTION, TAG = "AIRLOCK_NAME", "AIRLOCK_TAG"
 # The same of the SQL that stands in scratch before the first revision.
 BEFORE = "AIRLOCK_BEFORE"
+# And of the function that sets in the configuration what the project's own program sets there.
+CONFIGURE = "AIRLOCK_CONFIGURE"
 # What is accepted under it is accepted of every revision. Alembic takes as few characters for an id.
 EVERY_REVISION = "*"
 _SHORTEST_ID = 4
@@ -37,6 +39,7 @@ class Settings:
 
     file: Path | None = None
     rules: Mapping[str, bool] = field(default_factory=lambda: dict(RULES))
+    configure: str | None = None
     since: str | None = None
     baseline: Path | None = None
     accepted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -98,6 +101,8 @@ def _settings(file: Path, table: Any, commands: frozenset[str] | None) -> Settin
             if not isinstance(reason, str) or not reason.strip():
                 raise Usage(f"{file.name}: accepted.{revision}.{finding!r} gives no reason.")
     since, baseline = (_text(file, name, rest.pop(name, None)) for name in ("since", "baseline"))
+    # An option of all commands, too; read here for whoever opens the project without a command line.
+    configure = _text(file, "configure", rest.get("configure"))
     if "before" in rest:
         rest["before"] = str(file.parent / str(_text(file, "before", rest["before"])))
     options: dict[str, dict[str, Any]] = {"": {}}
@@ -109,7 +114,13 @@ def _settings(file: Path, table: Any, commands: frozenset[str] | None) -> Settin
         else:
             options[""][name.replace("-", "_")] = value
     return Settings(
-        file, {**RULES, **spelt}, since, file.parent / baseline if baseline else None, accepted, options
+        file,
+        {**RULES, **spelt},
+        configure,
+        since,
+        file.parent / baseline if baseline else None,
+        accepted,
+        options,
     )
 
 

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import subprocess
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import make_url
@@ -33,7 +34,7 @@ NOWHERE = "postgresql://nobody:nothing@airlock.invalid:1/nowhere"
 def database_environment(environ: Mapping[str, str], url: str) -> dict[str, str]:
     """Copy an environment with every database variable pointing at `url`.
 
-    Replaced: `DATABASE_URL` and `DATABASE_URL_UNPOOLED`; every variable whose value is a PostgreSQL URL
+    Replaced: `DATABASE_URL` and `DATABASE_URL_UNPOOLED`, set or not; every variable whose value is a PostgreSQL URL
     (its scheme is kept: a project that wants `+asyncpg` still gets it); libpq's own `PG…` variables, so that psql or
     pg_dump in a revision reach scratch too. No password or service file is read.
     """
@@ -43,7 +44,9 @@ def database_environment(environ: Mapping[str, str], url: str) -> dict[str, str]
     for name, value in environ.items():
         if not name.startswith(PREFIX) and is_url(value):
             changed[name] = url.replace("postgresql", value.partition("://")[0], 1)
-    changed.update(dict.fromkeys(URLS, url))
+    for name in URLS:
+        if not is_url(environ.get(name, "")):
+            changed[name] = url.replace("postgresql", _scheme(), 1)
     host = parsed.query.get("host") or parsed.host or ""
     changed["PGHOST"] = host if isinstance(host, str) else host[0]
     changed["PGDATABASE"] = parsed.database or ""
@@ -57,6 +60,16 @@ def database_environment(environ: Mapping[str, str], url: str) -> dict[str, str]
     if isinstance(sslmode, str):
         changed["PGSSLMODE"] = sslmode
     return changed
+
+
+@functools.cache
+def _scheme() -> str:
+    """Spell the scheme of a URL that nobody has set: plain, unless SQLAlchemy would take it for a driver that is missing.
+
+    From 2.1 on a plain one means psycopg; a project that has psycopg2 alone names it.
+    """
+    usual = make_url("postgresql://").get_dialect().driver
+    return "postgresql+psycopg2" if not find_spec(usual) and find_spec("psycopg2") else "postgresql"
 
 
 def is_url(value: str) -> bool:

@@ -92,13 +92,19 @@ def test_flask_migrate_is_run_as_flask_db_runs_it(
     assert (tmp_path / "airlock.toml").is_file()
     ran = run(tmp_path, installed, "upgrade", "base:head", "--sql", url=None)
     assert "CREATE TABLE item" in ran.out, ran.err
-    (tmp_path / "app.py").rename(tmp_path / "shop.py")
+    (tmp_path / "app.py").unlink()
+    # One that migrates its database as it starts, which is airlock's business here.
+    itself = "    Migrate(app, db)\n    with app.app_context():\n        upgrade()\n"
+    app = APP.replace("    Migrate(app, db)\n", itself).replace("import Migrate", "import Migrate, upgrade")
+    (tmp_path / "shop.py").write_text(app)
     ran = run(tmp_path, installed, "upgrade", url=url)
     assert ran.code == 2, ran.err
     assert "env.py asks for the Flask application, which is not found" in ran.error
     assert "--env FLASK_APP=" in ran.error
     ran = run(tmp_path, installed, "upgrade", "--env", "FLASK_APP=shop:create_app", url=url)
     assert ran.code == 0, ran.err
+    ran = run(tmp_path, installed, "drill", "--rows", "10", "--env", "FLASK_APP=shop:create_app", url=None)
+    assert "proved: 1 revision" in ran.out, ran.out + ran.err
 
 
 def test_paths_count_from_where_the_scripts_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

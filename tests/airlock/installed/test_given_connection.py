@@ -90,11 +90,30 @@ def test_an_env_py_with_an_engine_of_its_own_is_given_none(tmp_path: Path, empty
     assert ran.code == 0, ran.err
 
 
-def test_another_attribute_is_named_in_one_line(tmp_path: Path, empty_database: Database) -> None:
-    """What only the project's program knows, and nobody can give in its place."""
+ATTRIBUTES = {
+    "in attributes": ('config.attributes["tenant"]', "config.attributes['tenant']"),
+    "behind a connection": ('config.attributes.get("connection") or config.tenant', "config.tenant"),
+}
+
+
+@pytest.mark.parametrize("way", ATTRIBUTES)
+def test_what_only_a_program_sets_is_named_or_set_by_a_function(
+    way: str, tmp_path: Path, empty_database: Database
+) -> None:
+    """In one line that says what to write; with that it goes up."""
     ini = write_shop(tmp_path)
     env = tmp_path / "migrations/env.py"
-    env.write_text(HEAD + 'tenant = config.attributes["tenant"]\n')
-    ran = forked.airlock(ini, "upgrade", url=empty_database.url.replace("%2F", "/"), timeout=170)
+    asked, named = ATTRIBUTES[way]
+    env.write_text(
+        env.read_text().replace("config = context.config\n", f"config = context.config\ntenant = {asked}\n")
+    )
+    url = empty_database.url.replace("%2F", "/")
+    ran = forked.airlock(ini, "upgrade", url=url, timeout=170)
     assert ran.code == 2, ran.err
-    assert "env.py asks for config.attributes['tenant']" in ran.error
+    assert f"env.py asks for {named}, which only the program" in ran.error
+    assert 'Try: configure = "module:function" in the settings' in ran.error
+    (tmp_path / "tenancy.py").write_text(
+        "def set_tenant(config):\n    config.attributes['tenant'] = config.tenant = 'acme'\n"
+    )
+    ran = forked.airlock(ini, "upgrade", "--configure", "tenancy:set_tenant", url=url, timeout=170)
+    assert ran.code == 0, ran.err

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import create_engine
 
+from airlock.database.missing_settings import missing_setting
+from airlock.records.errors import Usage
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 
@@ -67,3 +71,22 @@ def test_what_the_project_wants_is_named_by_every_command(
         assert then in ended.error, words
         assert "S3cr3tZZ" not in ended.out + ended.err
         assert "Traceback" not in ended.err
+
+
+def test_a_driver_that_is_missing_is_named_with_the_one_that_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A URL without a driver asks for psycopg from SQLAlchemy 2.1 on; many have psycopg2 alone."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        create_engine("postgresql+psycopg://")
+    said = str(missing_setting(caught.value))
+    assert said.startswith("env.py's URL asks SQLAlchemy for the driver psycopg"), said
+    assert "installed is psycopg2" in said, said
+    assert said.endswith(
+        "Try: postgresql+psycopg2:// where env.py has its URL from or pip install psycopg"
+    ), said
+    assert isinstance(missing_setting(caught.value), Usage)
+    with pytest.raises(ModuleNotFoundError) as another:
+        __import__("psycopg")
+    assert missing_setting(another.value) is None

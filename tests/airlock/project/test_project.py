@@ -12,7 +12,7 @@ import pytest
 from airlock.drivers.engine_events import listening
 from airlock.project import environment
 from airlock.project.project import Project
-from airlock.records.errors import AirlockError, HistoryFault, Usage
+from airlock.records.errors import AirlockError, HistoryFault, Refused, Usage
 from tests.airlock.histories import Revision, write_project
 
 if TYPE_CHECKING:
@@ -200,3 +200,120 @@ def test_the_statement_of_version_rows_is_compiled_once(
         for number in (1, 2, 3)
     ]
     assert known == [False, True, True]
+
+
+CONFIGURING = """\
+def configure(config):
+    config.shop_url = "postgresql://"
+    config.set_main_option("script_location", "alembic")
+    config.cmd_opts = None
+"""
+
+
+def test_what_a_program_sets_is_set_by_a_function_of_the_project(tmp_path: Path) -> None:
+    """Before the scripts are sought: the ini need not say where they are."""
+    ini = write_project(tmp_path, CHAIN)
+    ini.write_text("[alembic]\n")
+    (tmp_path / "airlock.toml").write_text('configure = "shop_setup:configure"\n')
+    (tmp_path / "shop_setup.py").write_text(CONFIGURING)
+    before = list(sys.path)
+    project = Project.open(ini).with_x_arguments(["a=b"])
+    assert project.heads == ("c3",)
+    assert (project.config.shop_url, project.config.cmd_opts) == ("postgresql://", None)  # type: ignore[attr-defined]
+    assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("shop", "is no MODULE:FUNCTION"),
+        ("nowhere_at_all:configure", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("os.path:configure", "the module os.path has no function configure"),
+        ("os.path:join", "TypeError"),
+    ],
+)
+def test_a_function_that_cannot_be_called_is_a_usage_error(tmp_path: Path, said: str, words: str) -> None:
+    """With what was said in the settings, and why."""
+    ini = write_project(tmp_path, CHAIN)
+    (tmp_path / "airlock.toml").write_text(f'configure = "{said}"\n')
+    with pytest.raises(Usage, match=f"^configure = '{said}'.*{words}"):
+        Project.open(ini)
+
+
+ENV_FIRST = """\
+import sys
+
+sys.path.append({place!r})
+from alembic import context
+from sqlalchemy import create_engine
+
+{middle}
+context.configure(url="postgresql://")
+with context.begin_transaction():
+    context.run_migrations()
+"""
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        "",
+        'create_engine("postgresql+psycopg2://nobody@airlock.invalid/none").connect()',
+        "raise KeyError('connection')",
+    ],
+    ids=["configures", "connects", "fails"],
+)
+def test_revisions_find_what_env_py_has_brought(tmp_path: Path, middle: str) -> None:
+    """As with Alembic, which runs env.py before it reads them; nothing is connected to."""
+    ini = write_project(tmp_path, [*CHAIN, Revision("d4", "pass", extra="import words_of_the_shop_alone")])
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/words_of_the_shop_alone.py").touch()
+    (tmp_path / "alembic/env.py").write_text(ENV_FIRST.format(place=str(tmp_path / "lib"), middle=middle))
+    try:
+        assert Project.open(ini).heads == ("d4",)
+    finally:
+        sys.modules.pop("words_of_the_shop_alone", None)
+
+
+def test_the_sections_that_name_scripts_are_named(tmp_path: Path) -> None:
+    """Where [alembic] does not, and others do: -n chooses."""
+    ini = write_project(tmp_path, CHAIN)
+    ini.write_text("[DEFAULT]\nscript_location = alembic\n[main]\n[archive]\n[logger_root]\nlevel = WARN\n")
+    with pytest.raises(Usage, match=r"Try: -n main or -n archive$"):
+        Project.open(ini)
+
+
+def test_env_py_reads_which_command_of_alembics_runs(
+    tmp_path: Path, empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`config.cmd_opts`: some choose their database by it."""
+    ini = write_project(tmp_path, CHAIN)
+    env = tmp_path / "alembic/env.py"
+    told = tmp_path / "told"
+    env.write_text(
+        f"from pathlib import Path\n{env.read_text()}\nasked = context.config.cmd_opts\n"
+        f"with Path({str(told)!r}).open('a') as file:\n"
+        "    print(asked.cmd[0].__name__, getattr(asked, 'revision', None), file=file)\n"
+    )
+    monkeypatch.setenv("DATABASE_URL", empty_database.url)
+    project = Project.open(ini)
+    environment.learn(project)
+    environment.run(project, "b2", "up")
+    environment.run(project, "a1", "down")
+    assert told.read_text().splitlines() == ["current None", "upgrade b2", "downgrade a1"]
+
+
+def test_a_revision_without_a_function_is_named(
+    tmp_path: Path, empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alembic looks for it as it plans, and dies of its absence."""
+    ini = write_project(tmp_path, CHAIN)
+    file = next((tmp_path / "alembic/versions").glob("*c3*"))
+    file.write_text(file.read_text().partition("def downgrade")[0])
+    monkeypatch.setenv("DATABASE_URL", empty_database.url)
+    project = Project.open(ini)
+    environment.run(project, "c3", "up")
+    with pytest.raises(
+        Refused, match=r"^c3 cannot be undone: the file has no downgrade\(\)\. Nothing changed\.$"
+    ):
+        environment.run(project, "b2", "down")

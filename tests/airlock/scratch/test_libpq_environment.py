@@ -12,7 +12,8 @@ from sqlalchemy.engine import make_url
 
 from airlock.drivers.libpq_environment import ABSENT_FILE, no_libpq_environment
 from airlock.records.errors import WrongTarget
-from airlock.scratch import embedded
+from airlock.scratch import embedded, programs
+from airlock.scratch.programs import database_environment
 from airlock.scratch.servers import Identity, scratch_server
 from tests.airlock import forked
 from tests.airlock.histories import Revision
@@ -134,3 +135,17 @@ def test_a_scratch_url_counts_alone(tmp_path: Path, elsewhere: Elsewhere) -> Non
         )
         assert ran.code == 0, ran.err
     assert elsewhere.lines() == []
+
+
+def test_a_url_keeps_the_scheme_that_it_was_set_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project whose variable spells its driver gets it; one that nobody has set gets a driver that is there."""
+    given = {"DATABASE_URL": "postgresql+asyncpg://me@far/shop", "OTHER": "postgresql+psycopg://me@far/shop"}
+    led = database_environment(given, "postgresql://u:p@127.0.0.1:1/x")
+    assert led["DATABASE_URL"] == "postgresql+asyncpg://u:p@127.0.0.1:1/x"
+    assert led["OTHER"] == "postgresql+psycopg://u:p@127.0.0.1:1/x"
+    assert led["DATABASE_URL_UNPOOLED"] == "postgresql://u:p@127.0.0.1:1/x"
+    monkeypatch.setattr(programs, "find_spec", lambda name: name == "psycopg2")
+    monkeypatch.setattr(
+        programs, "make_url", lambda url: make_url(url.replace("postgresql:", "postgresql+psycopg:"))
+    )
+    assert programs._scheme.__wrapped__() == "postgresql+psycopg2"
