@@ -342,10 +342,11 @@ def _configure_further(environment: EnvironmentContext, *, forced: bool) -> None
 
 # As SQLAlchemy asks whether a table is there, in a schema or in the search path.
 _IS_THERE = """
-SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relname = '{table}' AND c.relkind IN ('r', 'p', 'f', 'v', 'm') AND {where})
+SELECT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE {where} AND c.relkind IN ('r', 'p', 'f', 'v', 'm'))
 """
-_IN_SEARCH_PATH = "pg_catalog.pg_table_is_visible(c.oid) AND n.nspname <> 'pg_catalog'"
+_IN_SEARCH_PATH = """c.oid = pg_catalog.to_regclass('"{table}"') AND c.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace"""
+_IN_SCHEMA = """c.relname = '{table}'
+  AND c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = '{schema}')"""
 _BARE_NAME = re.compile(r"\w+")
 
 
@@ -359,8 +360,8 @@ def _seek_version_table_as_text(context: MigrationContext) -> None:
         return
     if not all(map(_BARE_NAME.fullmatch, (table, schema or table))):
         return  # would have to be spelled, for each driver another way
-    where = _IN_SEARCH_PATH if schema is None else f"n.nspname = '{schema}'"
-    query = _IS_THERE.format(table=table, where=where)
+    where = _IN_SEARCH_PATH if schema is None else _IN_SCHEMA
+    query = _IS_THERE.format(where=where.format(table=table, schema=schema))
 
     def is_there() -> bool:
         return bool(connection.exec_driver_sql(query).scalar())

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airlock.drivers import client
+from airlock.drivers import client, prepared
 from airlock.drivers.spelling import quoted
 from airlock.records.rows import RowDifference
 
@@ -73,7 +73,7 @@ def digests(
 def digest_large_objects(connection: client.Connection) -> Digests:
     """Digest the content of the large objects that the session's role owns or may read, as if they were a table's rows."""
     with connection.cursor() as cursor:
-        cursor.execute(_LARGE_OBJECTS)
+        prepared.execute(connection, cursor, _LARGE_OBJECTS)
         found = cursor.fetchall()
     rows = _by_key(found)
     return {"large objects": TableDigest(("oid",), ("oid", "content"), len(rows), rows=rows)} if rows else {}
@@ -88,7 +88,7 @@ def digest_extension_tables(connection: client.Connection) -> Digests:
     """
     found: Digests = {}
     with connection.cursor() as cursor:
-        cursor.execute(_EXTENSION_TABLES)
+        prepared.execute(connection, cursor, _EXTENSION_TABLES)
         for extension, table, condition in cursor.fetchall():
             cursor.execute(
                 f"SELECT t::text, t::text FROM {table} AS t {condition} ORDER BY 1".replace("%", "%%")

@@ -11,7 +11,7 @@ from airlock.drivers.spelling import quoted
 from airlock.records.difference import Difference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from airlock.drivers import client
 
@@ -53,21 +53,44 @@ class Next:
         return self.value < other.value if other.step > 0 else self.value > other.value
 
 
-def read_sequences(connection: client.Connection) -> dict[str, Next]:
-    """Read every sequence's next value, without taking one. Reads the served columns' furthest values."""
+def read_sequences(
+    connection: client.Connection, known: Mapping[str, Next] | None = None, steady: Collection[str] = ()
+) -> dict[str, Next]:
+    """Read every sequence's next value, without taking one. Reads the served columns' furthest values.
+
+    Those that are `known` and serve no column, or one of a table in `steady`, are not read again.
+    """
     found: dict[str, Next] = {}
     with connection.cursor() as cursor:
         prepared.execute(connection, cursor, _OWNED)
-        owned = cursor.fetchall()
+        owned = []
+        for row in cursor.fetchall():
+            label, column, table = _labels(*row[:2], *row[3:6])
+            now = (known or {}).get(label)
+            same = now is not None and (now.step, now.column) == (row[2], column)
+            if now is not None and same and (table is None or table in steady):
+                found[label] = now
+            else:
+                owned.append(row)
         for part in range(0, len(owned), 100):
             some = owned[part : part + 100]
             cursor.execute(" UNION ALL ".join(_one(place, *row) for place, row in enumerate(some)))
             for place, last, called, furthest in cursor.fetchall():
-                schema, name, step, table_schema, table, column, _ = some[place]
-                serves = f"{plain(table_schema)}.{plain(table)}.{plain(column)}" if table else None
-                label = f"sequence {plain(schema)}.{plain(name)}"
+                step = some[place][2]
+                label, serves, _ = _labels(*some[place][:2], *some[place][3:6])
                 found[label] = Next(last + step if called else last, step, serves, furthest)
     return found
+
+
+def _labels(
+    schema: str, name: str, table_schema: str | None, table: str | None, column: str | None
+) -> tuple[str, str | None, str | None]:
+    """Name a sequence, the column that it serves, and that one's table."""
+    label = f"sequence {plain(schema)}.{plain(name)}"
+    if table_schema is None or table is None or column is None:
+        return label, None, None
+    served = f"{plain(table_schema)}.{plain(table)}"
+    return label, f"{served}.{plain(column)}", served
 
 
 def set_sequences(connection: client.Connection, wanted: Mapping[str, Next]) -> None:

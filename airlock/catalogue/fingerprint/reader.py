@@ -61,6 +61,7 @@ GROUP BY 1
 """
 # A half-applied revision's mark on the version table is airlock's own; it says nothing of the schema.
 _MARK = "airlock: half applied"
+_TABLES = frozenset({"table", "partitioned table"})
 _BARE = frozenset({"table", "partitioned table", "view", "materialized view", "foreign table", "column"})
 _TYPES = frozenset({"enum", "domain", "composite type", "range type", "shell type", "base type"})
 
@@ -109,6 +110,7 @@ class Reader:
         self._prepare = prepare
         self._follows: bool | None = None if prepare and schemas is None else False
         self._standing: _Standing | None = None
+        self._columns: tuple[_Standing, frozenset[tuple[int, str]]] | None = None
         self.changed: frozenset[str] | None = None
 
     @property
@@ -134,6 +136,22 @@ class Reader:
                     # Sent as text it would leave a driver believing in a transaction, and the next SET LOCAL outside one.
                     self.connection.rollback()
         return found
+
+    def columns(self) -> frozenset[tuple[int, str]] | None:
+        """Give the columns of tables, by the table's oid, as they were at the last look; None where that cannot tell all."""
+        standing = self._standing
+        if standing is None or standing.arguments["extension_relations"]:
+            return None
+        if self._columns is None or self._columns[0] is not standing:
+            found = frozenset(
+                (relation, _bare(name.removeprefix(f"{thing.parent}.")))
+                for relation, group in standing.groups.items()
+                if any(one.kind in _TABLES for one in group.values())
+                for name, thing in group.items()
+                if thing.kind == "column"
+            )
+            self._columns = standing, found
+        return self._columns[1]
 
     def _read(self, cursor: client.Cursor, *, afresh: bool) -> Fingerprint:
         standing, self._standing, self.changed = self._standing, None, None
@@ -248,6 +266,11 @@ class Reader:
                     del attributes["comment"]
                 relation = int(attributes.pop("=relation", changes.REST))
                 yield relation, *_named(row[0], row[1], row[2], row[3], attributes)
+
+
+def _bare(name: str) -> str:
+    """Take an identifier's quotes away."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _neutralise(cursor: client.Cursor, settings: dict[str, str]) -> dict[str, str]:

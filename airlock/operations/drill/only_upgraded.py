@@ -58,7 +58,7 @@ def ascend(
             raise
         above = ledger.read()
     else:
-        above = ledger.read(state, taken.touched)
+        above = ledger.read(state, taken.touched, locked=True)
     return settle(ledger, state, above), gap
 
 

@@ -138,10 +138,13 @@ class Ledger:
         before: State | None = None,
         touched: Collection[str] | None = None,
         compared_with: State | None = None,
+        *,
+        locked: bool = False,
     ) -> State:
         """Read the state; rows only of tables in `touched` (None: of all), the rest as it was `before`.
 
-        Digests take the form of those in `compared_with`, else of those `before`.
+        Digests take the form of those in `compared_with`, else of those `before`. `locked` where those are all relations that
+        a step has locked: whoever takes a sequence's next value locks it.
         """
         catalogue = self._catalogue()
         names = State(catalogue, {}, {}).tables() - {self.version_table}
@@ -157,7 +160,15 @@ class Ledger:
         digests = {**kept, **self.digest(unread, form.digests if form is not None else None)}
         digests |= samples.digest_large_objects(self.reading)
         digests |= samples.digest_extension_tables(self.reading)
-        now = State(catalogue, digests, samples.read_sequences(self.reading))
+        known: Mapping[str, samples.Next] = {}
+        if locked and kept and before is not None and touched is not None and self.alone:
+            # A table that inherits is in sight of what looks through the one above.
+            objects = catalogue.objects
+            if not any("inherits" in objects[one].attributes for one in touched if one in objects):
+                known = {
+                    name: it for name, it in before.sequences.items() if name.partition(" ")[2] not in touched
+                }
+        now = State(catalogue, digests, samples.read_sequences(self.reading, known, kept.keys()))
         return replace(now, empty=self._empty(sorted(now.partitions())))
 
     def _empty(self, partitions: list[str]) -> frozenset[str]:
@@ -197,6 +208,13 @@ class Ledger:
         if self.last is not None or (follows and not environment.running()):
             self.fresh.update(found)
         return tuple(sorted(found.values(), key=lambda table: (table.schema, table.name)))
+
+    def columns(self) -> frozenset[tuple[int, str]] | None:
+        """Give the columns of tables, by the table's oid; None where the last look at the catalogue does not tell them."""
+        if not self.alone or not self.reader.follows:
+            return None
+        self._catalogue()
+        return self.reader.columns()
 
     def _catalogue(self) -> Fingerprint:
         """Read the catalogue, or remember it, where nothing can have changed it since."""

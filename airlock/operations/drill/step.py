@@ -84,6 +84,7 @@ class _Look(Hooks):
     at_end: Callable[[MigrationContext], None] | None = None
     around: Callable[[MigrationContext], None] | None = None
     reach: Reach | None = None
+    below: frozenset[tuple[int, str]] | None = None
     taken: StepTaken = field(default_factory=StepTaken)
     began: float = 0.0
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -104,7 +105,9 @@ class _Look(Hooks):
         if self.around is not None:
             self.around(context)
         if self.reach is not None:
-            below = frozenset((int(oid), str(name)) for oid, name in _rows(context, _COLUMNS))
+            below = self.below
+            if below is None:
+                below = frozenset((int(oid), str(name)) for oid, name in _rows(context, _COLUMNS))
             self.reach.begin(self.project.revision(self.revision).path, below)
         self.began = time.perf_counter()
 
@@ -149,13 +152,14 @@ def take(
     at_end: Callable[[MigrationContext], None] | None = None,
     around: Callable[[MigrationContext], None] | None = None,
     counting: bool = False,
+    below: frozenset[tuple[int, str]] | None = None,
 ) -> StepTaken:
     """Run env.py for one step of one revision, `direction` "up" or "down"; raise whatever it raises.
 
     `around` is called inside the step before the revision's function, `at_end` after it, before the commit. `counting`
-    has the rows counted that its data statements meet.
+    has the rows counted that its data statements meet; `below` are the columns that are there, where that is known.
     """
-    look = _Look(project, revision, direction, at_end, around)
+    look = _Look(project, revision, direction, at_end, around, below=below)
     with watching() if counting else contextlib.nullcontext() as look.reach:
         environment.run(project, revision, "up", look)
     return look.taken
@@ -174,7 +178,8 @@ def take_seen(
         nonlocal ended
         ended = ledger.transactions()
 
-    taken = take(project, revision, direction, at_end=look, counting=counting)
+    below = ledger.columns() if counting else None
+    taken = take(project, revision, direction, at_end=look, counting=counting, below=below)
     if ended != began:
         taken.touched = None
     if taken.search_path is not None:

@@ -89,7 +89,7 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
         yield Examined(proof, begin, fit=False, wants=upgrade.wants)
         return
     before, older = upgrade.before, dict(ledger.known)
-    after = ledger.read(before, upgrade.step.touched)
+    after = ledger.read(before, upgrade.step.touched, locked=True)
     touched = touched_tables(upgrade.step, before, after)
     concerned = tuple(sorted(Touched(it, before.digests[it].count) for it in touched & before.digests.keys()))
     yield "writing"

@@ -36,7 +36,7 @@ def go_up_again(subject: Subject, first: Upgraded, below: State) -> SecondUpgrad
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         why = f"the upgrade fails after its own downgrade: {failures.one_line(error)}"
         return SecondUpgrade(None, None, refused(why) if comparisons.AGAIN else NOTHING)
-    above = subject.ledger.read(below, step.touched, first.after)
+    above = subject.ledger.read(below, step.touched, first.after, locked=True)
     if not comparisons.AGAIN:
         return SecondUpgrade(step, above)
     found, _ = compare.structure(first.after, above)

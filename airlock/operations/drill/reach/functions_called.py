@@ -94,9 +94,7 @@ class Known:
     def called(self, statement: str) -> tuple[Function, ...]:
         """List the functions that a statement may get to."""
         kind = command(statement)
-        if not self.functions:
-            return ()
-        if kind == "CREATE" and not _FILLING.match(statement):
+        if not self.functions or not calls(statement):
             return ()
         named = set(identifiers(statement))
         writes = kind in _WRITING
@@ -152,6 +150,11 @@ class Functions:
 def defines(statement: str) -> bool:
     """Tell whether a statement may make, change or drop a function, a trigger or a rule."""
     return command(statement) in _DEFINING
+
+
+def calls(statement: str) -> bool:
+    """Tell whether a statement may call functions at all: most definitions call none."""
+    return command(statement) != "CREATE" or _FILLING.match(statement) is not None
 
 
 def converts(statement: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import command, literal
+from airlock.operations.drill.reach import functions_called
 from airlock.operations.drill.reach.asking import Counted, asked, run, tried
 from airlock.operations.drill.reach.bodies_probed import (
     bodies_of,
@@ -64,9 +65,11 @@ def look(
     """
     if not _may_enter(statement):
         return Inside()
+    blocks = row_changes.bodies(statement)
+    if not plain and not blocks and not functions_called.calls(statement):
+        return Inside()
     known = functions.known(lambda question: asked(own, question, outside=outside))
     called = known.called(statement)[:_MOST]
-    blocks = row_changes.bodies(statement)
     rules = tuple(
         data
         for one in plain

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ _WRITING = frozenset({
     "bulk_save_objects", "bulk_insert_mappings", "bulk_update_mappings", "update", "copy_expert", "copy_from",
 })  # fmt: skip
 _SENDING = frozenset({"execute", "exec_driver_sql", "scalar", "scalars", "query"})
+
+# Without these words nothing is passed by: most revisions have none, and need not be walked through.
+_DECIDING = re.compile(r"\b(?:for|while|if|elif)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ def conditional_writes(path: str) -> tuple[Write, ...]:
     """List the writes inside loops, and those under an `if` whose condition rests on a query's answer."""
     source, tree = parsed(path)
     found: list[Write] = []
+    if not _DECIDING.search(source):
+        return ()
     for function in ast.walk(tree):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             lines = (function.lineno, function.end_lineno or function.lineno)
@@ -96,14 +102,15 @@ def conditional_writes(path: str) -> tuple[Write, ...]:
 def answers_of(function: ast.AST) -> set[str]:
     """Name the variables that hold what queries answered, and what is made of those."""
     names: set[str] = set()
+    assigned = [
+        (node.value, node.targets if isinstance(node, ast.Assign) else [node.target])
+        for node in ast.walk(function)
+        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and node.value is not None
+    ]
     for _ in range(3):
-        for node in ast.walk(function):
-            if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                if asks(node.value, names):
-                    names |= {
-                        it.id for target in targets for it in ast.walk(target) if isinstance(it, ast.Name)
-                    }
+        for value, targets in assigned:
+            if asks(value, names):
+                names |= {it.id for target in targets for it in ast.walk(target) if isinstance(it, ast.Name)}
     return names
 
 
