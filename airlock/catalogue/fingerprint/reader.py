@@ -137,6 +137,13 @@ class Reader:
                     self.connection.rollback()
         return found
 
+    def mark(self) -> Fingerprint | None:
+        """Read what has changed: the same object again where nothing has. None where only all can be read."""
+        if self._follows is False:
+            return None
+        found = self.read()
+        return found if self._follows else None
+
     def columns(self) -> frozenset[tuple[int, str]] | None:
         """Give the columns of tables, by the table's oid, as they were at the last look; None where that cannot tell all."""
         standing = self._standing

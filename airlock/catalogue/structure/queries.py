@@ -42,10 +42,11 @@ SELECT k.conrelid::bigint, k.conname, k.contype::text, pg_get_constraintdef(k.oi
         JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY u.place),
   ARRAY(SELECT pg_get_indexdef(k.conindid, u.place::int, false) FROM unnest(k.conexclop) WITH ORDINALITY AS u(num, place)
         ORDER BY u.place),
-  ARRAY(SELECT CASE WHEN m.nspname = 'pg_catalog' THEN o.oprname::text
-               ELSE 'OPERATOR(' || quote_ident(m.nspname) || '.' || o.oprname || ')' END
-        FROM unnest(k.conexclop) WITH ORDINALITY AS u(num, place) JOIN pg_operator o ON o.oid = u.num
-        JOIN pg_namespace m ON m.oid = o.oprnamespace ORDER BY u.place),
+  CASE WHEN k.contype = 'x' THEN ARRAY(
+    SELECT CASE WHEN m.nspname = 'pg_catalog' THEN o.oprname::text
+                ELSE 'OPERATOR(' || quote_ident(m.nspname) || '.' || o.oprname || ')' END
+    FROM unnest(k.conexclop) WITH ORDINALITY AS u(num, place) JOIN pg_operator o ON o.oid = u.num
+    JOIN pg_namespace m ON m.oid = o.oprnamespace ORDER BY u.place) ELSE '{}' END,
   (SELECT pg_get_expr(i.indpred, i.indrelid) FROM pg_index i WHERE i.indexrelid = k.conindid AND k.contype = 'x')
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname IN :schemas AND k.contype IN ('p', 'u', 'f', 'c', 'x', 'n') AND k.conparentid = 0 AND k.conislocal

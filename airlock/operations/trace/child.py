@@ -80,8 +80,10 @@ def observe(
         before = begin.before or (Look(connection) if bundle else None)
         recorder = Recorder(lambda: connect(database))
         samples = Samples(connection, rows)
+        reader = fingerprint.Reader(connection)
+        planner.mark = reader.mark
         tracing = Tracing(
-            project, recorder, samples, fingerprint.Reader(connection),
+            project, recorder, samples, reader,
             connection if bundle else None, Consequences(Release(older), planner), begin.required, begin.empty, gaps,
             begin.beyond_help,
         )  # fmt: skip

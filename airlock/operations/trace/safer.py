@@ -33,12 +33,15 @@ class Planner:
 
     connect: Callable[[], Any]
     url: str = field(repr=False)
+    # Gives the same object as long as nothing of the catalogue has changed, None where that cannot be told.
+    mark: Callable[[], object | None] = lambda: None
     _engine: sa.Engine | None = None
     _before: Structure | None = None
+    _last: tuple[object, Structure] | None = None
 
     def look(self) -> None:
         """Keep the structure below a step."""
-        self._before = self._asked(read)
+        self._before = self._now()
 
     def safer(self, tables: Collection[str]) -> tuple[Safer, ...]:
         """Plan for these tables what leads from the structure of the last look to that of now."""
@@ -55,10 +58,20 @@ class Planner:
         if before is None or not tables:
             return ()
         try:
-            return self._asked(lambda connection: instead(connection, *way(before, read(connection)), tables))
+            now = self._now()
+            return self._asked(lambda connection: instead(connection, *way(before, now), tables))
         except sa.exc.DBAPIError:
             # A type that only one side has, say: then there is no form to show, and the finding stands as it is.
             return ()
+
+    def _now(self) -> Structure:
+        """Read the structure, or remember it, where nothing of the catalogue has changed since."""
+        mark = self.mark()
+        if mark is None:
+            return self._asked(read)
+        if self._last is None or self._last[0] is not mark:
+            self._last = mark, self._asked(read)
+        return self._last[1]
 
     def close(self) -> None:
         """Disconnect."""
