@@ -38,6 +38,7 @@ _CHILDREN = (
     "airlock.operations.revision.child",
 )
 _ANSWERS = ("Why", "Locks", "Undo")
+_OF_THE_HISTORY = ("heads", "models")
 _ALLOWED = sys.stdlib_module_names | {"alembic", "sqlalchemy"}
 
 
@@ -63,14 +64,15 @@ def check(
     every = project.revisions()
     known = known_revisions(project, settings)
     rules = tuple(name for name, wanted in settings.rules.items() if wanted)
+    if every and len(known) == len(every):
+        # No revision is left to ask the others of: what nobody asked has not been shown.
+        rules = tuple(name for name in rules if name in _OF_THE_HISTORY)
     faults = [*_heads(project)] if settings.rules["heads"] else []
     for facts in every:
         if facts.revision not in known:
             faults += [one for one in read(facts) if settings.rules[one.question]]
     run = _Run(config, scratch, rows, tuple(x_arguments), project, progress, _span(every, known), known)
-    asked = [(name, ask) for name, rule, ask in run.questions() if settings.rules[rule]]
-    if every and len(known) == len(every):
-        asked = [one for one in asked if one[0] == "models"]
+    asked = [(name, ask) for name, rule, ask in run.questions() if rule in rules]
     if len(project.heads) <= 1 or not settings.rules["heads"]:
         # Two cores: the trace and the drill wait for their servers most of the time.
         with serving_on(), concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -97,7 +99,10 @@ def known_revisions(project: Project, settings: Settings) -> frozenset[str]:
         try:
             known |= {one.revision for one in project.revisions(f"base:{settings.since}")}
         except AirlockError as error:
-            raise Usage(f"since names no revision of this history: {settings.since}.") from error
+            raise Usage(
+                f"since names no revision of this history: {settings.since}.",
+                then="--since with one that `alembic history` lists, or take the line out of the settings",
+            ) from error
     if settings.baseline is not None:
         listed = _baseline(settings.baseline)
         known |= {

@@ -52,7 +52,9 @@ def lines(report: CheckReport) -> Iterator[str]:
 
 def verdict(report: CheckReport) -> str:
     """Say in one sentence how the history stands."""
-    what = count(report.revisions, "revision")
+    judged = report.revisions - report.left_out
+    known = f" ({count(report.left_out, 'revision')} known before)" if report.left_out else ""
+    what = f"{count(judged, 'revision')}{known}"
     where = f"on PostgreSQL {report.server_version}, " if report.server_version else ""
     took = f"{where}in {duration(report.elapsed_ms)}"
     if report.faults:
@@ -65,5 +67,6 @@ def verdict(report: CheckReport) -> str:
         if held
         else "nothing was asked"
     )
-    left = f" ({count(report.left_out, 'revision')} known before)" if report.left_out else ""
-    return f"proved: {what}{left}: {told}, {took}."
+    if report.left_out and not judged:
+        what = f"no new revision{known}"
+    return f"proved: {what}: {told}, {took}."

@@ -127,7 +127,7 @@ def isolated(
             raise Ended
         if not finished:
             code = child.wait()
-            ended = f"the child process of {function} ended with {code} before it was done"
+            ended = f"the process that ran env.py and the revisions ended with {code} before it was done"
             raise ChildFailed(ended, ended)
     finally:
         leash.let_go(child)
@@ -247,7 +247,7 @@ def _child(descriptor: int) -> int:
         del os.environ[name]
     os.environ.update(environment)
     os.chdir(directory)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(_kept_from_input(),), daemon=True).start()
     # Unbuffered: what is left in a buffer would be written once more at its end, to a reader that is gone.
     with os.fdopen(descriptor, "wb", buffering=0) as records:
         try:
@@ -280,9 +280,20 @@ def _gist(error: BaseException) -> str:
     return text if sqlstate(error) or text == name else f"{name}: {text}"
 
 
-def _end_with_parent() -> None:
-    # Past sys.stdin: the interpreter cannot end while a thread holds its lock.
-    while os.read(0, 1):
+def _kept_from_input() -> int:
+    """Give standard input an end, and return the parent's pipe under another number.
+
+    A revision that asks a question (`input()`, psql without a file) would wait on that pipe for ever, and so would we.
+    """
+    pipe = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return pipe
+
+
+def _end_with_parent(pipe: int) -> None:
+    while os.read(pipe, 1):
         pass
     os._exit(1)
 

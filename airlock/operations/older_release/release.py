@@ -198,7 +198,9 @@ def _table_statements(table: Table, given: dict[str, str]) -> Iterator[tuple[str
         )
     yield _shown_insert(table, dict.fromkeys(given, "…")), _insert(table, given)
     key = ", ".join(quoted(name) for name in table.key)
-    where = f"({key}) IN (SELECT {key} FROM {table.sql} LIMIT 1)" if key else "false"
+    # The same row before the step and after it, also where the step's UPDATE has put another one first in the file: one
+    # that others refer to cannot be deleted, and that is not the step's doing.
+    where = f"({key}) IN (SELECT {key} FROM {table.sql} ORDER BY {key} LIMIT 1)" if key else "false"
     referring = {name for one in table.foreign_keys for name in one.columns}
     calm = [
         one.name

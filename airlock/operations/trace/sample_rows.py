@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers.spelling import mentions
+from airlock.operations.drill.rows import extremes
 from airlock.records.trace import JUDGED_FROM_ROWS, Unfilled
 from airlock.samples import Table, fill, read_tables
 
@@ -52,6 +54,12 @@ class Samples:
     def demands(self, *, except_for: str) -> dict[str, Table]:
         """Read what every table asks of its rows as it is now."""
         return {table.label: table for table in read_tables(self.connection, exclude=(except_for,))}
+
+    def tame(self, source: str, *, texts: bool, except_for: str) -> bool:
+        """Replace values at the edge of their type, long `texts` instead, in tables that `source` names; False for none."""
+        tables = read_tables(self.connection, exclude=(except_for,))
+        named = [table for table in tables if mentions(source, table.name)]
+        return bool(extremes.tame(self.connection, named, texts=texts))
 
     def few(self) -> dict[str, int]:
         """Count the rows of every table that has too few for a scan to show, but for those that never hold many."""

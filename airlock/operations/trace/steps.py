@@ -14,6 +14,7 @@ from airlock.drivers import raw
 from airlock.operations.downgrade import snapshot
 from airlock.operations.drill.failures import beyond_scratch, comes_of, is_about_rows, missing_shared
 from airlock.operations.drill.missing_objects import advice, needs
+from airlock.operations.drill.rows import extremes
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.trace import rows_read
 from airlock.operations.trace.judging import judged, with_losses
@@ -157,10 +158,13 @@ class Tracing(Hooks):
                 raise RaisedByRevision(said(error)) from error
             raise
 
-    def _up(self, script: Any, now: int, order: tuple[str, ...], more: int = _MORE_TRIES) -> None:
+    def _up(
+        self, script: Any, now: int, order: tuple[str, ...], more: int = _MORE_TRIES, *, tamed: bool = False
+    ) -> None:
         """Upgrade on sample rows; where they are what it refuses, on others that fit, else on none, unexamined.
 
-        The others meet what the tables ask above the upgrade, then, up to `more` times, what its own code was seen to ask.
+        The others meet what the tables ask above the upgrade, then, up to `more` times, what its own code was seen to ask;
+        at last they are `tamed`: no value at the edge of its type, where it computes past one.
         """
         required, empty, self.required, self.empty = self.required, self.empty, None, ""
         if not empty:
@@ -184,7 +188,11 @@ class Tracing(Hooks):
                     self.required = rows_read.fitting(below, required, error, Path(script.path).read_text())
                 if self.required is not None:
                     self.samples.empty(except_for=self._named_version_table())
-                    self._up(script, now, order, more - 1)
+                    self._up(script, now, order, more - 1, tamed=tamed)
+                    return
+                if whole and not tamed and self._tame(script, error):
+                    self.required = required
+                    self._up(script, now, order, more, tamed=True)
                     return
                 empty = said(error)
                 if not whole:
@@ -205,6 +213,12 @@ class Tracing(Hooks):
         except Exception as error:
             raise self._fails(script, now, order, error, whole=False) from error
         self._tell_broken()
+
+    def _tame(self, script: Any, error: Exception) -> bool:
+        texts = extremes.is_too_long(error)
+        return (texts or extremes.is_past_the_edge(error)) and self.samples.tame(
+            Path(script.path).read_text(), texts=texts, except_for=self._named_version_table()
+        )
 
     def _go_over(self, failed: Failed) -> None:
         """Apply a revision that failed as far as it goes, where nothing of it is committed; raise `failed` where some is."""

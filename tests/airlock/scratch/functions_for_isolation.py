@@ -53,6 +53,14 @@ def tell_of_itself() -> Iterator[object]:
     }  # fmt: skip
 
 
+def ask() -> Iterator[object]:
+    """Yield what a program reads that a revision starts; then ask a question, as a revision may that somebody runs by hand."""
+    import subprocess
+
+    yield subprocess.run(["cat"], check=True, capture_output=True).stdout
+    input("sure? ")
+
+
 WORKED_S = 3.0
 
 

@@ -234,6 +234,14 @@ def test_a_child_that_ends_before_it_is_done_is_a_failure(
     assert capfd.readouterr().err == ""
 
 
+def test_a_revision_that_asks_a_question_gets_no_answer(scratch: ScratchDatabase) -> None:
+    """It fails at once, as in a pipeline: nobody sits there, and its standard input is none of ours."""
+    records = isolated(f"{HERE}:ask", {}, scratch=scratch)
+    assert next(records) == b""
+    with pytest.raises(ChildFailed, match="EOFError"):
+        next(records)
+
+
 def test_a_child_that_cannot_even_start_is_a_failure(scratch: ScratchDatabase) -> None:
     """A BrokenPipeError would look like a reader of standard output that went away: exit code 0."""
     nowhere = {**os.environ, "PYTHONHOME": "/nowhere"}

@@ -235,6 +235,20 @@ def test_what_breaks_is_told_in_postgresqls_words(
         assert any(said in it.words for it in broken if it.object == one)
 
 
+def test_a_row_that_others_refer_to_is_no_break(scratch: ScratchServer) -> None:
+    """An UPDATE puts a row that nobody refers to behind one that cannot be deleted, before the step as after it."""
+    tables = (
+        "CREATE TABLE a (id int PRIMARY KEY, n int); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a)"
+    )
+    with scratch.database() as made, contextlib.closing(_connect(made)) as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"{tables}; INSERT INTO a VALUES (1, 1), (2, 2); INSERT INTO b VALUES (1, 2)")
+        release = Release(connection)
+        release.look(except_for="public.nothing")
+        cursor.execute("UPDATE a SET n = 3 WHERE id = 1; ALTER TABLE a RENAME n TO m")
+        assert not [one for one in release.broken(except_for="public.nothing") if "DELETE" in one.sql]
+
+
 @pytest.mark.parametrize("env", [None, HEADER + BEGIN.format(driver="psycopg2", options="")])
 def test_a_trace_tells_whom_each_upgrade_breaks(
     env: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server

@@ -56,6 +56,24 @@ def _body(sql: str) -> str:
     return "\n".join(f"op.execute({one!r})" for one in sql.split("; "))
 
 
+def test_values_at_the_edge_of_their_type_hide_no_danger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """An amount turned into cents has no room for the largest ones: it is seen on ordinary ones, not called unexamined."""
+    base = Revision(
+        "r1", _body("CREATE TABLE paid (id serial PRIMARY KEY, amount numeric(10, 2) NOT NULL, note text)")
+    )
+    cents = "ALTER TABLE paid ADD cents int; UPDATE paid SET cents = (amount * 100)::int"
+    short = "ALTER TABLE paid ADD short varchar(60); UPDATE paid SET short = note || note"
+    ini = write_project(
+        tmp_path, [base, Revision("r2", _body(cents), "pass"), Revision("r3", _body(short), "pass")]
+    )
+    monkeypatch.chdir(ini.parent)
+    report = trace(ini, from_to="r1:r3", rows=1000, scratch=server.admin_url)
+    assert not report.unexamined
+    assert [step.revision for step, _ in report.dangerous] == ["r2", "r3"]
+
+
 @pytest.mark.proof
 def test_each_is_called_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
     """One revision each, on tables of its own."""

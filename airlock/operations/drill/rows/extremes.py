@@ -14,10 +14,9 @@ from airlock.drivers.spelling import mentions, quoted
 from airlock.samples.plan import LARGE_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterable
 
-    from airlock.operations.drill.state import Ledger
-    from airlock.samples.tables import Column
+    from airlock.samples.tables import Column, Table
 
 # numeric_value_out_of_range, datetime_field_overflow, interval_field_overflow, and check_violation: a bound of the
 # project's own (PostgreSQL manual, "Error Codes").
@@ -51,7 +50,9 @@ def is_too_long(error: BaseException) -> bool:
     return sqlstate(error) == _TOO_LONG
 
 
-def tame(ledger: Ledger, names: Collection[str], *, texts: bool = False, source: str = "") -> tuple[str, ...]:
+def tame(
+    connection: client.Connection, tables: Iterable[Table], *, texts: bool = False, source: str = ""
+) -> tuple[str, ...]:
     """Replace values near the edge of their type in some tables; commit, and return the columns that were changed.
 
     `texts` are shortened, in place of all others. Columns are spared that a revision's `source` may give another type by an
@@ -60,7 +61,7 @@ def tame(ledger: Ledger, names: Collection[str], *, texts: bool = False, source:
     ordinary value.
     """
     changed = []
-    for table in ledger.tables(names):
+    for table in tables:
         referring = {name for key in table.foreign_keys for name in key.columns}
         kept = {name for unique in table.uniques for name in unique.columns} | referring
         numbers = {one.columns[0] for one in table.uniques if len(one.columns) == 1} - referring
@@ -79,7 +80,7 @@ def tame(ledger: Ledger, names: Collection[str], *, texts: bool = False, source:
                 f"WHERE {condition}) AS x WHERE t.ctid = x.place"
             )
             try:
-                with ledger.writing.cursor() as cursor:
+                with connection.cursor() as cursor:
                     cursor.execute(statement)
                     if cursor.rowcount:
                         changed.append(f"{table.label}.{column.name}")

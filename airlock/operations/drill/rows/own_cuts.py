@@ -54,7 +54,7 @@ def go_up(
         ledger.empty(names)
         ledger.fill(names, required=asked)
         if ordinary:
-            extremes.tame(ledger, names, texts=True, source=source if left else "")
+            extremes.tame(ledger.writing, ledger.tables(names), texts=True, source=source if left else "")
         before = ledger.read()
         return before, subject.take("up"), asked
 
