@@ -132,7 +132,8 @@ class Rollback(pytest.Item):
         """Fail unless this revision's rollback is proved. The first test of a run drills them all."""
         verdict, said = _verdicts(self)[self.facts.revision]
         if verdict != "proved":
-            raise NotProved("\n".join((f"{verdict}: {said[0]}" if said else verdict, *said[1:])))
+            first = said[0].removeprefix(f"{verdict}: ") if said else ""
+            raise NotProved("\n".join((f"{verdict}: {first}" if said else verdict, *said[1:])))
         if said:
             self.add_report_section("call", "airlock", "\n".join(said))
 

@@ -68,7 +68,7 @@ def _write(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise Usage(f"--write-baseline cannot write its file: {error.strerror}.") from error
     sys.stdout.write(
-        f"{len(lines)} revisions written; airlock check --baseline judges those that come or change.\n"
+        f"{len(lines)} revisions written; airlock check --baseline {arguments.write_baseline} judges those that come or change.\n"
     )
     return 0
 

@@ -38,10 +38,11 @@ _CONNECT_ERRORS: tuple[tuple[str, Callable[[str], AirlockError], str], ...] = (
     ),
     (r"SSL SYSCALL|EOF detected", Unreachable, "The connection was closed."),
     (
-        r"password authentication failed|no password supplied|password is required",
+        r"no password supplied|password is required",
         Denied,
-        "The password was refused.",
+        "The server wants a password, and none was given.",
     ),
+    (r"password authentication failed", Denied, "The password was refused."),
     (
         r"no such user|role .* (?:does not exist|is not permitted to log in)",
         Denied,

@@ -196,6 +196,7 @@ class _Run:
         self.rows = rows
         self.x_arguments = x_arguments
         self.paths = {facts.revision: str(facts.path) for facts in project.revisions()}
+        self.below = {facts.revision: facts.down_revisions for facts in project.revisions()}
         self.versions = str(project.script.versions)
         self.heads = project.heads
         self.progress = progress
@@ -292,11 +293,12 @@ class _Run:
         self.server_version = report.server_version
         for proof in report.revisions:
             if proof.verdict == REFUSED:
+                below = (*self.below.get(proof.revision, ()), "base")[0]
                 yield Fault(
                     self.paths.get(proof.revision, ""),
                     1,
                     "proof",
-                    f"its downgrade is refused: {proof.reason}",
+                    f"its downgrade is refused: {proof.reason} (airlock drill {below}:{proof.revision})",
                 )
             elif proof.verdict != PROVED and proof.revision not in self.known:
                 self.unseen.append(f"drill of {proof.revision}: {proof.reason}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock.operations.downgrade import count_on, rehearsed
-from airlock.records.errors import AirlockError
+from airlock.records.errors import AirlockError, Refused
 from airlock.records.status import InTheWay, WayBack
 from airlock.records.upgrade import DOWN, Request
 
@@ -30,7 +30,9 @@ def way_back(
     request = Request(to, DOWN, config=config, x_arguments=x_arguments, scratch=scratch)
     try:
         rehearsal = rehearsed(request, heads, major)
-    except AirlockError as error:  # a step that says itself that there is no way back
+    except Refused as error:  # a step that says itself that there is no way back
+        return WayBack(to, refused=error.message)
+    except AirlockError as error:
         return WayBack(to, unknown=(error.message,))
     found = count_on(target, request, rehearsal, version_table)
     rows = {(loss.object, loss.why): loss.rows for loss in found.losses}

@@ -235,7 +235,7 @@ def plan_steps(project: Project, heads: tuple[str, ...], target: str, direction:
     try:
         return list(take(target, heads))
     except CommandError as error:
-        raise Usage(f"{str(error).rstrip('.')}.") from error
+        raise Usage(f"{str(error).rstrip('.')}.", then="alembic history, which lists them") from error
     except AttributeError as error:
         # A revision's file without the function; Alembic looks for it as it plans.
         name = getattr(error.obj, "revision", None)

@@ -177,15 +177,28 @@ class Project:
         if from_to is not None:
             low, colon, high = from_to.partition(":")
             if not colon:
-                raise Usage(f"{from_to!r} is no range.", then="FROM:TO, both revisions, base or head")
+                raise Usage(f"{from_to!r} is no range.", then=self._only(from_to))
             low, high = low or "base", high or "heads"
         try:
             scripts = list(self.script.iterate_revisions(high, low, implicit_base=True))
         except (CommandError, RevisionError) as error:
             raise Usage(f"{low}:{high} is no range of this history: {error}") from error
         if not scripts and low != high and self.script.get_revisions(low) != self.script.get_revisions(high):
-            raise Usage(f"{low}:{high} runs downwards or across branches; a range runs from base to head.")
+            raise Usage(
+                f"{low}:{high} runs downwards or across branches; a range runs from base to head.",
+                then=f"{high}:{low}, or alembic history, which lists them",
+            )
         return tuple(self._facts(script) for script in reversed(scripts))
+
+    def _only(self, name: str) -> str:
+        """Spell the range that holds one revision alone; FROM:TO where none is called so."""
+        try:
+            found = self.script.get_revision(name)
+        except (CommandError, RevisionError):
+            found = None
+        if found is None:
+            return "FROM:TO, both revisions, base or head"
+        return f"{(*_tuple(found.down_revision), 'base')[0]}:{found.revision} for that revision alone"
 
     def _facts(self, script: Script) -> RevisionFacts:
         """Read what a revision says of itself; what the settings accept of it stands beside that."""
@@ -207,6 +220,8 @@ class Project:
             raise HistoryFault(f"The history is broken: {error}") from error
         except AirlockError:
             raise
+        except RevisionError as error:  # a cycle
+            raise HistoryFault(f"The history is broken: {error}.") from error
         except SyntaxError as error:
             raise HistoryFault(f"{error.filename}:{error.lineno} does not parse: {error.msg}.") from error
         except Exception as error:
@@ -215,7 +230,7 @@ class Project:
                     f"A revision revises or depends on {error}, which is not in {versions}."
                 ) from error
             raise HistoryFault(
-                f"A revision in {versions} cannot be imported: {type(error).__name__}: {error}"
+                f"{_place_in(versions, error)} cannot be imported: {type(error).__name__}: {error}"
             ) from error
         for name in _RESERVED & self.script.revision_map._revision_map.keys():
             raise HistoryFault(f"A revision is called {name!r}, which Alembic keeps for itself.")
@@ -267,6 +282,16 @@ def locations(script: ScriptDirectory) -> list[str]:
     """List the directories that Alembic reads revisions from, under the names that its releases have for them."""
     listed = getattr(script, "_version_locations", None) or script.version_locations or [script.versions]
     return [str(one) for one in listed]
+
+
+def _place_in(versions: str, error: Exception) -> str:
+    """Name the file and line of the history that raised; the directory where none of its files did."""
+    root = Path(versions).resolve()
+    found = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if Path(frame.filename).resolve().is_relative_to(root):
+            found = f"{os.path.relpath(frame.filename)}:{frame.lineno}"
+    return found or f"A revision in {versions}"
 
 
 def _is_revision(file: Path) -> bool:

@@ -39,11 +39,12 @@ class InTheWay:
 
 @dataclass(frozen=True)
 class WayBack:
-    """What a way down would meet now; `unknown` is what no query tells."""
+    """What a way down would meet now; `unknown` is what no query tells, `refused` why there is no way at all."""
 
     to: str
     conditions: tuple[InTheWay, ...] = ()
     unknown: tuple[str, ...] = ()
+    refused: str = ""
 
 
 @dataclass(frozen=True)

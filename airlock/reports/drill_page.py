@@ -147,6 +147,7 @@ def _overview(report: DrillReport) -> Safe:
     return table(
         ["revision", "title", "verdict", "up / down / again"],
         rows,
+        whole=[3],
         bad=[proof.verdict == REFUSED for proof in report.revisions],
     )
 

@@ -80,8 +80,9 @@ def _navigation(review: Review) -> Safe:
     items += [link("not-examined", "Not examined")] if review.unfilled or review.unexamined else []
     for one in review.revisions:
         word = phrases.waits(one.up)
-        if any(statement.dangerous for statement in one.up.statements):
-            word = f"dangerous, {word}"
+        ways = {danger.direction for danger in review.dangers if danger.revision == one.revision}
+        if ways:
+            word = f"{word}, dangerous" if "up" in ways else f"{word}, its downgrade is dangerous"
         title = f"{one.revision} {phrases.title(one.title)}"
         items.append(
             join(link(anchor("r", one.revision), title), Safe(" "), tag("span", f"({word})", class_="soft"))

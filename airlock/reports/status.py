@@ -57,6 +57,8 @@ def text(status: Status) -> str:
 
 def _way_back(way: WayBack) -> list[str]:
     """Say which rows a way down would meet; queries that count none are there to be asked again."""
+    if way.refused:
+        return [f"way back   to {way.to}: none: {way.refused}"]
     there = [one for one in way.conditions if one.rows != 0]
     rows = sum(one.rows or 0 for one in there)
     lines = [

@@ -30,5 +30,9 @@ def destination(project: Project, target: str, direction: str) -> tuple[str, ...
     try:
         found = project.script.get_revisions(target)
     except CommandError as error:
-        raise Usage(f"{str(error).rstrip('.')}.", standing="Nothing changed.") from error
+        raise Usage(
+            f"{str(error).rstrip('.')}.",
+            standing="Nothing changed.",
+            then="alembic history, which lists them",
+        ) from error
     return tuple(sorted(one.revision for one in found if one is not None))

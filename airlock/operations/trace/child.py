@@ -164,6 +164,9 @@ def ordered(
     project: Project, from_to: str | None, start: tuple[str, ...] | None, beyond_help: frozenset[Shared]
 ) -> tuple[tuple[str, ...], tuple[Gap, ...]]:
     """Build what lies below the range; name its revisions in Alembic's order, and what below is missing."""
+    if from_to is not None:
+        # One revision's name, a range that runs downwards: env.py would be asked for something else.
+        project.revisions(from_to)
     low, _, high = (from_to or "").partition(":")
     gaps: tuple[Gap, ...] = ()
     for head in start if start is not None else () if low in ("", "base") else (low,):

@@ -53,7 +53,11 @@ def check_arguments(project: Project, target: str, direction: str) -> None:
     try:
         found = project.script.get_revision(target)
     except CommandError as error:
-        raise Usage(f"{str(error).rstrip('.')}.", standing="Nothing changed.") from error
+        raise Usage(
+            f"{str(error).rstrip('.')}.",
+            standing="Nothing changed.",
+            then="alembic history, which lists them",
+        ) from error
     if found is None:
         raise Usage(f"No revision is called {target!r}.", standing="Nothing changed.")
 

@@ -104,7 +104,11 @@ def break_history(tmp_path: Path, text: str, name: str = "b2.py") -> Path:
     ("text", "words"),
     [
         ("def upgrade(:\n", "does not parse"),
-        ("import nowhere_to_be_found\nrevision='b2'\ndown_revision='a1'\n", "cannot be imported"),
+        (
+            "import nowhere_to_be_found\nrevision='b2'\ndown_revision='a1'\n",
+            "b2.py:1 cannot be imported: ModuleNotFoundError",
+        ),
+        ("revision='b2'\ndown_revision='b2'\ndef upgrade(): pass\n", "The history is broken: "),
         ("revision='b2'\ndown_revision='gone'\ndef upgrade(): pass\n", "gone"),
         ("revision='a1'\ndown_revision=None\ndef upgrade(): pass\n", "more than once"),
         (f"revision='{'b' * 40}'\ndown_revision='a1'\ndef upgrade(): pass\n", "32"),
@@ -122,6 +126,14 @@ def test_a_broken_history_is_said_in_one_line(tmp_path: Path, text: str, words: 
     with pytest.raises(HistoryFault, match=words) as caught:
         Project.open(ini)
     assert "\n" not in str(caught.value)
+
+
+def test_one_revision_is_no_range_and_the_range_that_holds_it_is_said(tmp_path: Path) -> None:
+    """Read as FROM, it would name all others."""
+    project = Project.open(write_project(tmp_path, CHAIN))
+    for name, said in [("b2", "Try: a1:b2 for"), ("a1", "Try: base:a1 for"), ("zz", "Try: FROM:TO")]:
+        with pytest.raises(Usage, match=said):
+            project.revisions(name)
 
 
 @pytest.mark.parametrize("line", ["", "version_locations = alembic/version\n"])
