@@ -72,6 +72,8 @@ class Check:
     name: str
     columns: tuple[str, ...]
     expression: str
+    # False where older rows may break it.
+    valid: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ SELECT k.conrelid, k.conname, k.contype,
   k.confrelid,
   (SELECT array_agg(a.attname ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u (m, n)
    JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.m),
-  k.condeferrable, k.confmatchtype = 'f', pg_get_expr(k.conbin, k.conrelid)
+  k.condeferrable, k.confmatchtype = 'f', pg_get_expr(k.conbin, k.conrelid), k.convalidated
 FROM pg_constraint k
 WHERE k.conrelid = ANY (%(oids)s::oid[]) AND k.contype IN ('c', 'f') AND k.conparentid = 0
 ORDER BY k.conrelid, k.conname
@@ -318,9 +320,20 @@ def _read(
         for number, condition in enumerate(conditions):
             checks[row[0]].append(_domain_check(column, number, condition))
     prepared.execute(connection, cursor, _CONSTRAINTS, _OIDS, oids)
-    for oid, name, kind, names_here, target, names_there, deferrable, full, expression in cursor.fetchall():
+    for (
+        oid,
+        name,
+        kind,
+        names_here,
+        target,
+        names_there,
+        deferrable,
+        full,
+        expression,
+        valid,
+    ) in cursor.fetchall():
         if kind == "c":
-            checks[oid].append(Check(name, tuple(names_here or ()), expression))
+            checks[oid].append(Check(name, tuple(names_here or ()), expression, valid))
         else:
             keys[oid].append(
                 ForeignKey(name, tuple(names_here), target, tuple(names_there), deferrable, full)

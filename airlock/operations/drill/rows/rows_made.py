@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airlock import samples
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
+from airlock.operations.drill.rows import rows_before_a_check
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN, COMPUTED, WRITTEN
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.rows_chosen import at_places, chosen, is_called, wanted
@@ -94,6 +95,7 @@ def _make(
     turning: bool,
 ) -> list[Row]:
     text = data.whole
+    table = rows_before_a_check.mended_by(table, data)
     named = constants(text)
     named = Constants(
         (*named.strings, *more.strings),
@@ -129,7 +131,9 @@ def _make(
         if strength == CERTAIN:
             plain = {name: set(values) for name, values in offered.items()}
             together = _whole_keys(table, few, words, others)
-            tries: Iterable[dict[str, str]] = itertools.chain(together, _combined(columns, offered))
+            tries: Iterable[dict[str, str]] = itertools.chain(
+                rows_before_a_check.without_a_value(table), together, _combined(columns, offered)
+            )
         else:
             tries = (
                 {name: one} for name, values in offered.items() for one in values if one not in plain[name]
@@ -256,7 +260,8 @@ def _kept_of(
             one = _turned(cursor, table, want)
         if one is not None:
             keys[one[0]] = one[1]
-    kept = set(chosen(cursor, table, data, list(keys), most))
+    mended = [place for place, values in held.items() if rows_before_a_check.broken(table, values)]
+    kept = {*chosen(cursor, table, data, list(keys), most), *mended[:2]}
     gone = [place for place in keys if place not in kept]
     if gone:
         cursor.execute(f"DELETE FROM {table.sql} AS t WHERE {at_places('t', gone)}")
@@ -329,7 +334,9 @@ def insert(
     }
     listed = ", ".join(f"{spelled[name]} AS {quoted(name)}" for name in names)
     checks = " AND ".join(
-        f"({one.expression}) IS NOT FALSE" for one in table.checks if set(one.columns) <= set(names)
+        f"({one.expression}) IS NOT FALSE"
+        for one in table.checks
+        if one.valid and set(one.columns) <= set(names)
     )
     wanting = {column.name for column in table.columns if not column.nullable}
     if not names or any(name in wanting and values[name].startswith("NULL") for name in values):
@@ -349,9 +356,14 @@ def insert(
         f"OFFSET {place} LIMIT 1) AS o) AS c WHERE {checks or 'true'}{free} RETURNING tableoid::text || ctid::text, {key}"
     )
 
+    broken = rows_before_a_check.broken(table, values)
+
     def send() -> Any:
+        again = [rows_before_a_check.away(cursor, table, one.name) for one in broken]
         cursor.execute(statement)
         row = cursor.fetchone()
+        for text in again:
+            cursor.execute(text)
         if row and same:
             alike = ", ".join(f"{quoted(name)} = {quoted(other)}" for name, other in same.items())
             where = at_places("t", [str(row[0])])
