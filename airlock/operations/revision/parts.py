@@ -33,15 +33,16 @@ class Stage(enum.IntEnum):
     SETTLE = 62
     RETIRE = 65
     DROP = 70
-    REQUIRE_TURNED = 71
-    REFILL_TURNED = 72
-    VALIDATE_TURNED = 73
+    FILL_TURNED = 71
+    REQUIRE_TURNED = 72
+    REFILL_TURNED = 73
+    VALIDATE_TURNED = 74
     LAST = 75
 
     @property
     def phase(self) -> str:
         """Name the phase for a title."""
-        if self in (Stage.BACKFILL, Stage.REFILL, Stage.REFILL_TURNED):
+        if self in (Stage.BACKFILL, Stage.REFILL, Stage.FILL_TURNED, Stage.REFILL_TURNED):
             return "backfill"
         if self is Stage.RENAME:
             return "contract"

@@ -37,10 +37,12 @@ def required(live: Table, column: str) -> Iterator[Part]:
 
 
 def required_at_last(live: Table, one: Column, value: str, note: str | None) -> Iterator[Part]:
-    """Require the values of a column that has just turned: of new rows, then what is missing filled, then of every row."""
+    """Require the values of a column that has just turned: as of one that stays, behind the others."""
     of_new_rows, of_every_row = required(live, one.name)
+    first, again = filled_around(live, one, value, note)
+    yield dataclasses.replace(first, stage=Stage.FILL_TURNED)
     yield dataclasses.replace(of_new_rows, stage=Stage.REQUIRE_TURNED)
-    yield dataclasses.replace(filled(live, one, value, note), stage=Stage.REFILL_TURNED)
+    yield dataclasses.replace(again, stage=Stage.REFILL_TURNED)
     yield dataclasses.replace(of_every_row, stage=Stage.VALIDATE_TURNED)
 
 
@@ -55,6 +57,17 @@ def filled(live: Table, one: Column, value: str, note: str | None) -> Part:
         undo="the structure is untouched; the values stay, for nobody can tell filled-in ones from chosen ones",
         loses=tuple((told, "NULL in rows that had no value") for told in live.labels_of(one.name)),
     )  # fmt: skip
+
+
+def filled_around(live: Table, one: Column, value: str, note: str | None) -> tuple[Part, Part]:
+    """Fill a column before its values are required of new rows, and again behind that.
+
+    Before, for a CHECK that is NOT VALID refuses each UPDATE of a row that breaks it, whatever column that is about; behind,
+    for old code goes on writing rows without a value until then.
+    """
+    first = filled(live, one, value, note)
+    what = f"fill {live.label_of(one.name)} of rows that were written without a value meanwhile"
+    return first, dataclasses.replace(first, stage=Stage.REFILL, what=what)
 
 
 def value_for(sides: Sides, wanted: Table, one: Column) -> tuple[str, str | None]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
-from airlock.operations.revision.changes.stepwise import filled, required, value_for
+from airlock.operations.revision.changes.stepwise import filled, filled_around, required, value_for
 from airlock.operations.revision.naming import made_name, postgresql_name
 from airlock.operations.revision.parts import Part, Stage, sql
 from airlock.records.revision import Remark
@@ -63,11 +62,12 @@ def added(sides: Sides, live: Table, wanted: Table, one: Column, found: Changes)
         )
     if one.default is None and not one.not_null:
         return
-    fill = filled(live, one, *value_for(sides, wanted, one))
+    value, note = value_for(sides, wanted, one)
     if one.default is None:
-        # Old code goes on writing rows without a value: what is filled stays filled once new rows must have one.
-        fill = dataclasses.replace(fill, stage=Stage.REFILL)
-    found.parts.append(fill)
+        # Old code goes on writing rows without a value.
+        found.parts += filled_around(live, one, value, note)
+    else:
+        found.parts.append(filled(live, one, value, note))
     if one.not_null:
         found.parts += required(live, one.name)
 

@@ -11,7 +11,13 @@ from airlock.operations.revision.changes.columns.generating import generated
 from airlock.operations.revision.changes.columns.numbering import numbers, renumbered
 from airlock.operations.revision.changes.columns.retyping import retyped
 from airlock.operations.revision.changes.dependents import leaning_on, named
-from airlock.operations.revision.changes.stepwise import filled, name_not_null, required, value_for
+from airlock.operations.revision.changes.stepwise import (
+    filled,
+    filled_around,
+    name_not_null,
+    required,
+    value_for,
+)
 from airlock.operations.revision.parts import Part, Stage, sql
 from airlock.records.revision import Remark
 
@@ -63,8 +69,7 @@ def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
     if after.not_null and not before.not_null:
         value, note = value_for(sides, wanted, after)
         if value != "NULL":
-            # New rows have a value by then, so what is filled stays filled.
-            found.parts.append(dataclasses.replace(filled(live, after, value, note), stage=Stage.REFILL))
+            found.parts += filled_around(live, after, value, note)
         found.parts += required(live, after.name)
     elif before.not_null and after.not_null and not before.not_null_valid:
         value, note = value_for(sides, wanted, after)
