@@ -25,6 +25,7 @@ _WHOLE = frozenset({"smallint", "integer", "bigint", "oid"})
 _TIMES = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
 _JSON = frozenset({"json", "jsonb"})
 _LONGEST_TIME = 40
+_TEXT_DEFAULT = re.compile(r"'(?:[^']|'')*'(?=::|$)")
 # What takes a part of a text by its place.
 _CUTTING = frozenset({"left", "right", "substr", "substring", "overlay"})
 _MATCHING = frozenset({"~", "regexp_replace", "regexp_match", "regexp_matches", "regexp_like"})
@@ -52,7 +53,11 @@ class Constants:
 def candidates(column: Column, named: Constants) -> tuple[str, ...]:
     """Give SQL literals that a row may hold in a column, the likeliest first; the server may refuse any of them."""
     cast = {"character": "bpchar"}.get(column.type, column.type)
-    spelled = [f"{one}::{cast}" for one in dict.fromkeys(_spelled(column, named))][:_MOST]
+    found = list(_spelled(column, named))
+    if column.category == "S" and (text := _TEXT_DEFAULT.match(column.default or "")):
+        # What most rows hold, mostly: behind the likeliest of what is named.
+        found.insert(min(len(found), 3), text[0])
+    spelled = [f"{one}::{cast}" for one in dict.fromkeys(found)][:_MOST]
     return (*spelled, *([null_of(column)] if column.nullable else []))
 
 

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
-from airlock.drivers.spelling import mentions, quoted
+from airlock.drivers.spelling import literal, mentions, quoted
 from airlock.samples.builtin_types import Generator
 from airlock.samples.patterns import samples
 from airlock.samples.plan import MOST_EDGES
@@ -29,6 +29,8 @@ _MOST_COMBINATIONS = 600
 _MOST_INSIDE = 12
 _STRING = re.compile(r"'((?:[^']|'')*)'")
 _NUMBER = re.compile(r"(?<![\w.'])\d+(?:\.\d+)?(?![\w'])")
+_CALLED = re.compile(r"([A-Za-z_][\w$]*)\"?\(")
+_LISTED = re.compile(r"\{[^{}\"\\]+\}")
 _PATTERN = re.compile(r"~\*?\s*'((?:[^']|'')*)'")
 _BOUND = re.compile(r"FROM \((.*?)\) TO \((.*?)\)|IN \((.*?)\)")
 
@@ -221,7 +223,7 @@ def _passes(cursor: Any, plan: Plan, column: Column, edge: str, condition: str) 
 
 def _options(cursor: Any, plan: Plan, column: Column, check: Check) -> list[Generator]:
     """List what a column may be given for the sake of one CHECK: its own values, and what the CHECK spells out."""
-    constants = _constants(column, check.expression)
+    constants = _constants(column, _spelled_out(cursor, check.expression))
     accepted = constants
     if constants and set(check.columns) == {column.name}:
         condition = f"({check.expression}) IS NOT FALSE"
@@ -253,10 +255,29 @@ def _options(cursor: Any, plan: Plan, column: Column, check: Check) -> list[Gene
     return list(dict.fromkeys(found))
 
 
+def _spelled_out(cursor: Any, expression: str) -> str:
+    """Add the bodies of the project's own functions that an expression calls: what they compare with stands there."""
+    names = sorted(set(_CALLED.findall(expression)))
+    if not names:
+        return expression
+    listed = ", ".join(literal(one) for one in names)
+    row = _ask(
+        cursor,
+        "SELECT string_agg(p.prosrc, ' ') FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang "
+        f"WHERE p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql') AND p.proname IN ({listed})",
+    )
+    return f"{expression} {row[0]}" if row and row[0] else expression
+
+
 def _constants(column: Column, expression: str) -> tuple[str, ...]:
-    """Take the literals of an expression that could be values of this column."""
+    """Take the literals of an expression that could be values of this column, and its default where that is one."""
     if column.category == "N":
-        numbers = sorted({float(text) if "." in text else int(text) for text in _NUMBER.findall(expression)})
+        numbers = sorted(
+            {
+                float(text) if "." in text else int(text)
+                for text in _NUMBER.findall(f"{expression} {column.default or ''}")
+            }
+        )
         around = sorted({number + step for number in numbers for step in (-1, 0, 1)})
         return tuple(str(number) for number in around[:60])
     found: dict[str, None] = {}
@@ -265,7 +286,10 @@ def _constants(column: Column, expression: str) -> tuple[str, ...]:
             doubled = sample.replace("'", "''")
             found[f"'{doubled}'"] = None
     if column.category in {"S", "E", "D", "T", "U"}:
-        for text in _STRING.findall(expression):
+        texts = [*_STRING.findall(column.default or ""), *_STRING.findall(expression)]
+        # Of an array that is spelled as one text, its members.
+        texts += [one for text in texts if _LISTED.fullmatch(text) for one in text[1:-1].split(",")]
+        for text in texts:
             if column.category != "E" or text.replace("''", "'") in column.labels:
                 found[f"'{text}'"] = None
     return tuple(found)[:60]

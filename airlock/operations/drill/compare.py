@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,16 +21,23 @@ if TYPE_CHECKING:
     from airlock.records.drill import Broken, Cut
     from airlock.records.rows import RowDifference
 
+_NUMBER = re.compile(r"(?:\('?)?'?(?P<number>-?\d+(?:\.\d+)?)'?\)?(?:::[a-z ]+(?:\(\d+(?:,\d+)?\))?)?")
+
 
 def structure(before: State, after: State) -> tuple[list[Difference], list[str]]:
     """Compare catalogues; return differences, and notes of what no statement can tell."""
     found = comparisons.catalogue(fingerprint.differences(before.catalogue, after.catalogue))
-    notes = [
-        f"the {it.kind} of {it.object} is another: {it.after} (was: {it.before})"
-        for it in found
-        if it.is_note
-    ]
-    return [it for it in found if not it.is_note], notes
+    notes = [it for it in found if it.is_note or _is_same_number(it)]
+    said = [f"the {it.kind} of {it.object} is another: {it.after} (was: {it.before})" for it in notes]
+    return [it for it in found if it not in notes], said
+
+
+def _is_same_number(one: Difference) -> bool:
+    """Tell whether a default is the same number as before, quoted or not: 1 and '1'::smallint."""
+    if one.kind != "column default" or one.before is None or one.after is None:
+        return False
+    numbers = [_NUMBER.fullmatch(text) for text in (one.before, one.after)]
+    return None not in numbers and len({it["number"] for it in numbers if it}) == 1
 
 
 def sequences(before: State, after: State) -> list[Difference]:

@@ -78,6 +78,15 @@ def comes_of(error: BaseException, path: str) -> bool:
     return False
 
 
+def is_its_own(error: BaseException, path: Path) -> bool:
+    """Tell whether a revision raises by itself: in its file, or by a RAISE of what it sends."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    raised = place is not None and place.tb_frame.f_code.co_filename == str(path)
+    return raised or sqlstate(error) == "P0001"
+
+
 def missing_shared(error: BaseException) -> Shared | None:
     """Name the role or the tablespace that the scratch server lacks."""
     found = origin(error)

@@ -121,6 +121,8 @@ class Ledger:
     fresh: dict[str, samples.Table] = field(default_factory=dict)
     read_at: int = -1
     alone: bool = True
+    # What the step that was counted last has sent, up to where it ended or raised.
+    asked: list[str] = field(default_factory=list)
 
     @classmethod
     def open(cls, database: ScratchDatabase, version_table: str, wanted: int) -> Ledger:

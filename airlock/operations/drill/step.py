@@ -153,15 +153,21 @@ def take(
     around: Callable[[MigrationContext], None] | None = None,
     counting: bool = False,
     below: frozenset[tuple[int, str]] | None = None,
+    asked: list[str] | None = None,
 ) -> StepTaken:
     """Run env.py for one step of one revision, `direction` "up" or "down"; raise whatever it raises.
 
     `around` is called inside the step before the revision's function, `at_end` after it, before the commit. `counting`
-    has the rows counted that its data statements meet; `below` are the columns that are there, where that is known.
+    has the rows counted that its data statements meet, `below` are the columns that are there, where that is known; then
+    `asked` is filled with what it sent, also where it raises.
     """
     look = _Look(project, revision, direction, at_end, around, below=below)
     with watching() if counting else contextlib.nullcontext() as look.reach:
-        environment.run(project, revision, "up", look)
+        try:
+            environment.run(project, revision, "up", look)
+        finally:
+            if asked is not None and look.reach is not None:
+                asked[:] = look.reach.queries
     return look.taken
 
 
@@ -179,7 +185,7 @@ def take_seen(
         ended = ledger.transactions()
 
     below = ledger.columns() if counting else None
-    taken = take(project, revision, direction, at_end=look, counting=counting, below=below)
+    taken = take(project, revision, direction, at_end=look, counting=counting, below=below, asked=ledger.asked)
     if ended != began:
         taken.touched = None
     if taken.search_path is not None:

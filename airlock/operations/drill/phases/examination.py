@@ -98,9 +98,7 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
         if upgrade.step.data_statements
         else {}
     )
-    written = interim_writes.write(
-        ledger, before, after, touched, subject.turn, older, upgrade.step.data_statements
-    )
+    written = interim_writes.write(subject, before, after, touched, subject.turn, older, upgrade.step)
     yield "down"
     first = way = downgrade.go_down(
         subject, downgrade.upgraded(subject, upgrade.step, before, after, written)

@@ -11,7 +11,14 @@ from airlock.operations.drill import compare, failures
 from airlock.operations.drill.missing_objects import advice, needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted, refused
 from airlock.operations.drill.phases.downgrade import no_way_down
-from airlock.operations.drill.rows import cast_demands, extremes, own_cuts, rarer_values, spellings
+from airlock.operations.drill.rows import (
+    cast_demands,
+    extremes,
+    own_cuts,
+    rarer_values,
+    rows_refused,
+    spellings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -54,6 +61,7 @@ def go_up(subject: Subject, before: State) -> FirstUpgrade:
             _on_values_that_fit(subject, before, error)
             or _off_the_edge(subject, before, error)
             or _on_usual_values(subject, before, error)
+            or _without_refused_rows(subject, before, error)
         )
     return fitted or _on_fitting_rows(subject, before, first)
 
@@ -140,6 +148,15 @@ def _on_usual_values(subject: Subject, before: State, error: Exception) -> First
         "usual ones took their place"
     )
     return FirstUpgrade(now, taken, noted([why]))
+
+
+def _without_refused_rows(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
+    """Upgrade without rows that the upgrade looks for itself, and raises for."""
+    try:
+        now, taken, said = rows_refused.go_up(subject, _filled(subject, before), error)
+    except Exception:  # noqa: BLE001  a revision may raise anything; the caller has another way
+        return None
+    return FirstUpgrade(now, taken, noted([f"the upgrade refuses rows that it looks for: {said}"]))
 
 
 def _filled(subject: Subject, state: State) -> set[str]:

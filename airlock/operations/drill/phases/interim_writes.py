@@ -12,20 +12,24 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import bare
 from airlock.operations.drill import compare
 from airlock.operations.drill.phases import triggers_made
+from airlock.operations.drill.reach.unreached_writes import conditional_writes
 from airlock.recorder.row_changes import INSERT
 from airlock.records.drill import Loss
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
     from airlock.operations.drill.reach.asking import Counted
     from airlock.operations.drill.state import Ledger, State
-    from airlock.recorder.row_changes import DataStatement
+    from airlock.operations.drill.step import StepTaken
+    from airlock.operations.drill.subject import Subject
 
 # Why a loss is one, beside columns and tables that go.
 GONE, CHANGED = "the rows go", "the values change"
 _ROWS = 3
 _COPIES = re.compile(r"\s*CREATE\b", re.IGNORECASE)
+_INTO = re.compile(r"\bINSERT\s+INTO\s+([\w.]+)", re.IGNORECASE)
 _CHANGED = """SELECT format('%I.%I', schemaname, relname), n_tup_upd + n_tup_del + n_tup_hot_upd > 0
 FROM pg_stat_xact_user_tables WHERE n_tup_ins + n_tup_upd + n_tup_del + n_tup_hot_upd > 0"""
 
@@ -47,13 +51,13 @@ class Meanwhile:
 
 
 def write(
-    ledger: Ledger,
+    subject: Subject,
     before: State,
     after: State,
     touched: Collection[str],
     turn: int,
     older: Mapping[str, samples.Table],
-    data_statements: Collection[DataStatement] = (),
+    step: StepTaken | None = None,
 ) -> Meanwhile:
     """Write into the tables that the step made or touched: copies of rows, sample rows where there are none.
 
@@ -61,17 +65,13 @@ def write(
     key is gone makes the key's return impossible, and that is no fault of the downgrade. Commits. Returns the state
     afterwards, with the digests of what was written.
     """
+    ledger = subject.ledger
     # A partition that the step detaches is neither: nobody writes what its bounds would not let in again.
     new = after.tables() - before.catalogue.objects.keys() - {ledger.version_table}
     old = sorted((set(touched) & after.tables() & before.tables()) - {ledger.version_table})
     # Beside rows that the upgrade put there others would be children of its own parents, or have no like.
     filled = {name for name in new if (digest := after.digests.get(name)) is not None and digest.count}
-    # What a step copies rows into is written by the step alone: its columns take anything, its downgrade does not.
-    copies = {
-        one.relation
-        for one in data_statements
-        if one.kind == INSERT and (_COPIES.match(one.text) or one.scope is not None)
-    }
+    copies = _copied_into(step, subject.facts.path) if step is not None else set()
     filled |= {name for name in new if bare(name) in copies}
     ledger.fill(new - filled, min(ledger.wanted, 5))
     # Their triggers may have written anywhere.
@@ -155,6 +155,21 @@ def write(
         told_by,
         tuple(counted),
     )
+
+
+def _copied_into(step: StepTaken, path: Path) -> set[str]:
+    """Name what a step copies rows into, also where no row led to it: the step alone writes there.
+
+    Its columns take anything, its downgrade does not.
+    """
+    copies = {
+        one.relation
+        for one in step.data_statements
+        if one.kind == INSERT and (_COPIES.match(one.text) or one.scope is not None)
+    }
+    passed_by = {one.place for one in step.met if one.passed_by}
+    texts = [one.text for one in conditional_writes(str(path)) if f"{path.name}:{one.start}" in passed_by]
+    return copies | {bare(name) for text in texts for name in _INTO.findall(text)}
 
 
 def withdrawn(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock import samples
+from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
 from airlock.operations.drill import comparisons
@@ -115,9 +116,10 @@ def _copies(
             yield Older(table.label, str(row[0]), key)
 
 
-def lost(written: Iterable[Older], over: State, below: State) -> tuple[Difference, ...]:
+def lost(written: Sequence[Older], over: State, below: State) -> tuple[Difference, ...]:
     """Name what the downgrade lost of them: rows, and values that it did not turn back as those of the old rows."""
     found: dict[str, list[tuple[str | None, str | None, str]]] = {}
+    copies = {(one.table, one.key) for one in written}
     for one in written:
         then, now = over.digests.get(one.table), below.digests.get(one.table)
         if then is None or now is None or then.rows is None or now.rows is None or then.key != now.key:
@@ -135,8 +137,20 @@ def lost(written: Iterable[Older], over: State, below: State) -> tuple[Differenc
             model, turned = then.rows[one.copied][place], now.rows[one.copied][there]
             alike = wrote == model
             if got != wrote and ((alike and got != turned) or (not alike and model == turned)):
+                if _is_retyped(over, below, f"{one.table}.{plain(name)}") and any(
+                    row[place] == wrote and now.rows[key][there] == got
+                    for key, row in then.rows.items()
+                    if key in now.rows and (one.table, key) not in copies
+                ):
+                    continue  # what the type below has for it: old rows that held the same above came out so
                 found.setdefault(f"{one.table}.{name}", []).append((wrote, got, one.key))
     return tuple(_in_words(name, rows) for name, rows in sorted(found.items()) if comparisons.ROWS)
+
+
+def _is_retyped(over: State, below: State, column: str) -> bool:
+    """Tell whether a column has another type below: its values are spelled otherwise there."""
+    there = [one.catalogue.objects.get(column) for one in (over, below)]
+    return len({one.attributes.get("type") for one in there if one is not None}) > 1
 
 
 def _in_words(name: str, rows: Sequence[tuple[str | None, str | None, str]]) -> Difference:

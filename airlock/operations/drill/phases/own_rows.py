@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airlock.database.server_errors import sqlstate
 from airlock.operations.drill import compare, failures
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted
 from airlock.operations.drill.phases import interim_writes
 from airlock.operations.drill.phases.downgrade import Way, go_down, upgraded
 from airlock.operations.drill.reach.coverage import met_by_either
-from airlock.operations.drill.rows import rows_of_statements
+from airlock.operations.drill.rows import rows_of_statements, rows_refused
 from airlock.operations.drill.rows.constants_of_statements import all_certain, named
 from airlock.operations.drill.rows.constants_read import names_any, python_constants
 from airlock.operations.drill.step import StepTaken, touched_tables
@@ -74,7 +73,15 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     sure = named(up, down)
     for fitting, childless in ((None, True), (later, True), (later, False)):
         made = rows_of_statements.seek(
-            subject.ledger, (*up, *down), tables, python, subject.turn, sure, fitting, childless=childless
+            subject.ledger,
+            (*up, *down),
+            tables,
+            python,
+            subject.turn,
+            sure,
+            fitting,
+            childless=childless,
+            parents=any(one.passed_by for it in taken for one in it.met),
         )
         if not made.count:
             continue
@@ -84,10 +91,13 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
             step = subject.take("up")
         except Exception as error:  # noqa: BLE001  a revision may raise anything
             guards = _refusal(subject, error) or guards
-            if not made.remove(subject.ledger):
-                stays = not_examined("rows that were made for it cannot be taken back")
-                return OwnRows(stays, guards=guards, rows_stay=True)
-            continue
+            others = _without_refused(subject, tables, error, start)
+            if others is None:
+                if not made.remove(subject.ledger):
+                    stays = not_examined("rows that were made for it cannot be taken back")
+                    return OwnRows(stays, guards=guards, rows_stay=True)
+                continue
+            before, step = others
         way = _down_again(subject, step, before, first, python, older, made.unsure)
         return OwnRows(way.outcome, way, made, guards)
     return OwnRows(guards=guards)
@@ -117,9 +127,7 @@ def _down_again(
         beside=False,
         turning=False,
     )
-    written = interim_writes.write(
-        ledger, before, after, touched, subject.turn + _FARTHER, older, step.data_statements
-    )
+    written = interim_writes.write(subject, before, after, touched, subject.turn + _FARTHER, older, step)
     up = upgraded(subject, step, before, after, written)
     up = replace(up, step=replace(up.step, met=met_by_either(first.up.step.met, up.step.met)))
     way = go_down(subject, up, unsure)
@@ -132,10 +140,17 @@ def _down_again(
     return way
 
 
+def _without_refused(
+    subject: Subject, names: set[str], error: Exception, start: State
+) -> tuple[State, StepTaken] | None:
+    """Go up on those of the rows that the upgrade does not refuse; None where it does not go so."""
+    try:
+        before, step, _ = rows_refused.go_up(subject, names, error, start)
+    except Exception:  # noqa: BLE001  a revision may raise anything
+        return None
+    return before, step
+
+
 def _refusal(subject: Subject, error: Exception) -> str:
     """Say with what the upgrade refuses rows that it looks for itself: then its query need not find any."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    raised = place is not None and place.tb_frame.f_code.co_filename == str(subject.facts.path)
-    return failures.one_line(error) if raised or sqlstate(error) == "P0001" else ""
+    return failures.one_line(error) if failures.is_its_own(error, subject.facts.path) else ""

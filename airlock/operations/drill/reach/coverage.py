@@ -85,8 +85,9 @@ class Reach:
         self._functions = Functions()
         self._below: Columns = frozenset()
         self._sought: dict[str, DataStatement] = {}
-        # Statements that change the type of a column, as sent.
+        # As sent: what changes the type of a column, and what may have been asked of rows.
         self.retypings: list[str] = []
+        self.queries: list[str] = []
         # What looking has cost the step, in milliseconds.
         self.spent_ms = 0.0
         self._undo = contextlib.ExitStack()
@@ -98,7 +99,7 @@ class Reach:
         self._path, self._seen, self.active, self._busy = path, {}, True, False
         self._told.clear()
         self._functions.forget()
-        self._sought, self.retypings = {}, []
+        self._sought, self.retypings, self.queries = {}, [], []
         self.spent_ms = 0.0
         self._lines = self._undo.enter_context(unreached_writes.lines_of(path))
 
@@ -139,6 +140,7 @@ class Reach:
             if self._told[place] > _MOST_OF_A_LINE:
                 return None
             pieces = statements(_bound(sql, bound))
+            self.queries += pieces
             sent = statements(sql)
             if len(sent) != len(pieces):
                 sent = tuple(masked(piece, numbers=True) for piece in pieces)
@@ -183,8 +185,9 @@ class Reach:
 
     def _add(self, place: tuple[str, int], number: int, one: Counted) -> None:
         file, line = place
-        # Rounds of one loop that ends when nothing is left are one statement; those of a loop over values are not.
-        text = masked(one.data.text) if self._in_batches(line) else one.data.text
+        # Rounds of a loop over rows, or until nothing is left, are one statement; those of a loop over values are not.
+        text = rows_not_taken.one_of_rounds(str(self._path), line, one.data.text)
+        self._sought.setdefault(one.data.text, one.data)
         seen = self._seen.setdefault((file, line, text, number), _Seen(one.data))
         seen.times += 1
         seen.empty += one.changed == 0

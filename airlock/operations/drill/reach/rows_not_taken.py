@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill.reach.unreached_writes import answers_of, asks, parsed
+from airlock.recorder.tokens import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,3 +123,23 @@ def batches(path: str) -> tuple[tuple[int, int], ...]:
         if isinstance(node, ast.While)
         or (isinstance(node, ast.For) and any(isinstance(it, ast.Break) for it in ast.walk(node)))
     )
+
+
+@functools.cache
+def rounds(path: str) -> tuple[tuple[int, int], ...]:
+    """List the lines of `for` loops over what a query answered: not each of its rows need have others that go with it."""
+    _, tree = parsed(path)
+    return tuple(
+        (node.lineno, node.end_lineno or node.lineno)
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for node in ast.walk(function)
+        if isinstance(node, ast.For) and asks(node.iter, answers_of(function))
+    )
+
+
+def one_of_rounds(path: str, line: int, text: str) -> str:
+    """Give a statement the text that is the same in each round of the loop that sends it; others keep their own."""
+    if any(start <= line <= end for start, end in rounds(path)):
+        return masked(text, numbers=True)
+    return masked(text) if any(start <= line <= end for start, end in batches(path)) else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from airlock.operations.drill.rows import python_paths
 from airlock.recorder.tokens import NUMBER, STRING, WORD, Token, tokens, value
 from airlock.samples.constants import CASTS, Constants
 
@@ -104,6 +105,6 @@ def python_constants(source: str) -> Constants:
     return Constants(
         tuple(dict.fromkeys(strings))[:16],
         tuple(dict.fromkeys([*numbers, *cut]))[:8],
-        tuple((key,) for key in dict.fromkeys(keys)),
+        (*python_paths.nested(source), *((key,) for key in dict.fromkeys(keys))),
         frozenset([*re.findall(r"\b(int|loads)\(", source), *(["cardinality"] if cut else [])]),
     )

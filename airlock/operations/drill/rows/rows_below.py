@@ -15,19 +15,24 @@ if TYPE_CHECKING:
     from airlock.samples.tables import ForeignKey
 
 _MOST_ROWS, _MOST_LEVELS = 6, 3
-_TAKING_ALONG = """
+_REFERRING = """
 SELECT k.conrelid::bigint, k.conname::text FROM pg_constraint k
-WHERE k.contype = 'f' AND k.confrelid = %s AND k.confdeltype IN ('c', 'n', 'd')
+WHERE k.contype = 'f' AND k.confrelid = %s AND k.confdeltype = ANY (%s)
 """
+_TAKING_ALONG, _ANY = list("cnd"), list("cndar")
 
 
 def made(
-    cursor: Any, table: Table, rows: Sequence[Row], known: Mapping[str, Table], number: Iterator[int], level: int = 1
+    cursor: Any, table: Table, rows: Sequence[Row], known: Mapping[str, Table], number: Iterator[int], level: int = 1,
+    *, staying: bool = False,
 ) -> Iterator[tuple[Table, Row]]:  # fmt: skip
-    """Insert a child of each of the first rows, wherever a key of another table goes with it; and their children."""
+    """Insert a child of each of the first rows, wherever a key of another table goes with it; and their children.
+
+    `staying` has children made of the rows themselves also where they would keep them from being deleted.
+    """
     if not rows or level > _MOST_LEVELS:
         return
-    cursor.execute(_TAKING_ALONG, (table.oid,))
+    cursor.execute(_REFERRING, (table.oid, _ANY if staying else _TAKING_ALONG))
     keys = {(int(oid), str(name)) for oid, name in cursor.fetchall()}
     for child in known.values():
         for key in child.foreign_keys:

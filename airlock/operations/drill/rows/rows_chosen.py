@@ -29,7 +29,7 @@ def conditions(data: DataStatement, table: Table) -> Iterator[tuple[Scope, str, 
         [*(one for one in (data.inner, data.scope) if one), *(one.scope for one in data.branches)]
     )
     for scope in scopes:
-        alias = _alias_in(scope, table)
+        alias = alias_in(scope, table)
         if alias is not None:
             whole = scope.condition or "true"
             yield scope, alias, whole
@@ -153,7 +153,7 @@ def is_called(table: Table, name: str) -> bool:
     return name == own or (bool(table.bounds) and name.startswith(f"{own}_"))
 
 
-def _alias_in(scope: Scope, table: Table) -> str | None:
+def alias_in(scope: Scope, table: Table) -> str | None:
     """Find what a table is called in a FROM: its alias, or its name as written there."""
     some = tokens(scope.source)
     for at, token in enumerate(some):

@@ -41,6 +41,8 @@ _ROOM, _LARGEST = 4_317, 1_000_000_000
 _ALONE = 3
 _FOLDING = frozenset({"lower", "upper", "ilike", "citext", "initcap"})
 _COUNTING = frozenset({"having", "row_number", "rank", "dense_rank"})
+# Rows of another table, counted for each row: `(SELECT count(*) FROM … ) >= 3`.
+_COUNTED_FOR_EACH = re.compile(r"\(\s*SELECT\s+count\s*\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def _make(
         # As they are: nothing refers to them, until a row does that is made for another table.
         fresh = [insert(cursor, table, {}, next(number)) for _ in range(_ALONE)]
         found += [Row(*one, CERTAIN) for one in fresh if one is not None]
-    if words & _COUNTING:
+    if words & _COUNTING or _COUNTED_FOR_EACH.search(text):
         # So many alike, of one row: groups are counted.
         wanted = max([2, *(int(one) for one in named.numbers if one.isdigit() and int(one) < 10)]) + 1
         alike = [insert(cursor, table, {}, next(number), 0) for _ in range(wanted)]

@@ -137,11 +137,13 @@ def seek(
     beside: bool = True,
     childless: bool = True,
     turning: bool = True,
+    parents: bool = False,
 ) -> Sought:
     """Make rows for some data statements in tables among `names`; `sure` tells how surely a row may hold a constant.
 
     Also in tables that an act only reads, where `beside` says so: their rows may change what becomes of others; `childless`
-    has rows made that no other refers to, `turning` rows changed that are there.
+    has rows made that no other refers to, `turning` rows changed that are there, `parents` rows that others refer to where a
+    query chooses them: what the revision writes for each of those, it may write to their children.
 
     `later`, where given, is what those tables demand after the upgrade: of the rows only those stay that fit it and that a
     condition tells apart. `more` are constants that the revision compares rows with in Python. Commits.
@@ -175,8 +177,9 @@ def seek(
                         rows = [Row(*alone, CERTAIN)] if alone is not None else []
                     for row in rows:
                         sought.add(table, row)
-                    if data.kind == reading.DELETE and table.name.lower() == data.relation.lower():
-                        for child, row in rows_below.made(cursor, table, rows, known, number):
+                    asked = parents and data.kind == reading.READ
+                    if asked or (data.kind == reading.DELETE and table.name.lower() == data.relation.lower()):
+                        for child, row in rows_below.made(cursor, table, rows, known, number, staying=asked):
                             sought.add(child, row)
     except client.Error:  # a constraint that is looked at when all is written
         return Sought()
