@@ -8,13 +8,14 @@ import pytest
 
 from airlock.operations.drill import drill
 from airlock.operations.drill.json_shapes import Shapes
-from airlock.operations.drill.reach.rows_not_taken import cuts
+from airlock.operations.drill.reach.rows_not_taken import cuts, one_of_rounds
+from airlock.operations.drill.rows.python_paths import nested
 from airlock.recorder import plpgsql, plpgsql_probes, probes
 from airlock.recorder.row_changes import data_statements
 from airlock.recorder.tokens import statements
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
 from airlock.samples.tables import Column, Table
-from tests.airlock.drill import reached_far, reached_inside, reached_json, reached_wide
+from tests.airlock.drill import reached_far, reached_inside, reached_json, reached_kept, reached_wide
 from tests.airlock.drill.reached import FAULTY, SOUND, write
 from tests.airlock.histories import Revision, write_project
 
@@ -94,8 +95,9 @@ def test_no_change_is_proved_that_a_body_makes_behind_a_branch_no_row_took(tmp_p
 
 @pytest.mark.proof
 def test_sound_bodies_are_proved_on_rows_that_take_their_branches(tmp_path: Path) -> None:
-    """Branches that the catalogue, the operation or constants decide hold no verdict back."""
-    report = drill(write(tmp_path, (*reached_inside.SOUND, *reached_wide.SOUND, *reached_json.SOUND)))
+    """Branches that the catalogue, the operation or constants decide hold no verdict back; nor do guards, copies put aside."""
+    sound = (*reached_inside.SOUND, *reached_wide.SOUND, *reached_json.SOUND, *reached_kept.SOUND)
+    report = drill(write(tmp_path, sound))
     assert [(one.revision, one.reason) for one in report.revisions[1:] if one.verdict != PROVED] == []
 
 
@@ -262,3 +264,35 @@ def upgrade():
             break
 """)
     assert [(one.line, one.rows) for one in cuts(str(file))] == [(5, 1000), (7, 500), (14, 100000)]
+
+
+def test_rounds_over_rows_are_one_statement(tmp_path: Path) -> None:
+    """Not each row that a query finds need have others that go with it; each value that a loop itself names must."""
+    file = tmp_path / "r.py"
+    file.write_text("""
+def upgrade():
+    for row in connection.execute(query).all():
+        connection.execute(move, {"id": row.id})
+    for state in ("new", "old"):
+        connection.execute(change, {"state": state})
+""")
+    assert one_of_rounds(str(file), 4, "DELETE FROM t WHERE id = 1") == one_of_rounds(
+        str(file), 4, "DELETE FROM t WHERE id = 22"
+    )
+    assert one_of_rounds(str(file), 6, "UPDATE t SET a = 'old'") == "UPDATE t SET a = 'old'"
+
+
+def test_paths_into_documents_are_read_of_python() -> None:
+    """Through variables, defaults, loops and membership; what is no key says nothing."""
+    source = """
+def upgrade():
+    for key, doc in rows:
+        remind = doc.get("remind") or {}
+        if "days" not in remind:
+            continue
+        for item in doc["items"]:
+            if item["price"] > 3 or doc.get("a", {}).get("b") or doc[key][0]:
+                pass
+"""
+    assert set(nested(source)) == {("remind", "days"), ("items", "*", "price"), ("a", "b")}
+    assert nested("def upgrade(:") == ()

@@ -1,0 +1,75 @@
+"""Sound data migrations as careful teams write them: guards, copies put aside, documents and duplicates in Python."""
+
+from __future__ import annotations
+
+from tests.airlock.drill.reached import Case, sql
+
+SOUND = (
+    # A guard raises for rows that a query finds: the others go on.
+    Case("guarded_in_python", "views varchar(20)",
+         "bad = op.get_bind().execute(sa.text(\"SELECT count(*) FROM $t WHERE views !~ '^(0|[1-9][0-9]{0,8})$'\")).scalar()\n"
+         "if bad: raise RuntimeError(f'{bad} are no plain numbers')\n"
+         + sql("ALTER TABLE $t ALTER views TYPE integer USING views::integer"),
+         sql("ALTER TABLE $t ALTER views TYPE varchar(20)")),
+    Case("guarded_in_a_block", "doc jsonb NOT NULL CHECK (jsonb_typeof(doc) = 'object')",
+         sql("DO $$ BEGIN IF EXISTS (SELECT FROM $t WHERE doc ? 'template') THEN RAISE EXCEPTION 'there already'; END IF; END $$",
+             "UPDATE $t SET doc = (doc - 'layout') || jsonb_build_object('template', doc->'layout') WHERE doc ? 'layout'",
+             "ALTER TABLE $t ADD CONSTRAINT no_layout CHECK (NOT doc ? 'layout')"),
+         sql("ALTER TABLE $t DROP CONSTRAINT no_layout",
+             "UPDATE $t SET doc = (doc - 'template') || jsonb_build_object('layout', doc->'template') WHERE doc ? 'template'")),
+    # What another type does not hold is put aside, by key.
+    Case("numbers_aside", "active integer NOT NULL",
+         sql("CREATE TABLE k_$t AS SELECT id, active FROM $t WHERE active NOT IN (0, 1)",
+             "ALTER TABLE $t ALTER active TYPE boolean USING active <> 0"),
+         sql("ALTER TABLE $t ALTER active TYPE integer USING active::integer",
+             "UPDATE $t SET active = k.active FROM k_$t k WHERE k.id = $t.id", "DROP TABLE k_$t")),
+    # The same default, spelled otherwise.
+    Case("year_of_a_date", "year smallint NOT NULL DEFAULT '2024' CHECK (year BETWEEN 1900 AND 2100)",
+         sql("ALTER TABLE $t ADD day date CHECK (day BETWEEN '1900-01-01' AND '2100-12-31')",
+             "UPDATE $t SET day = make_date(year, 1, 1)", "ALTER TABLE $t DROP year"),
+         sql("ALTER TABLE $t ADD year smallint NOT NULL DEFAULT 2024", "UPDATE $t SET year = extract(year FROM day)",
+             "ALTER TABLE $t DROP day, ADD CONSTRAINT t_year_of_a_date_year_check CHECK (year BETWEEN 1900 AND 2100)")),
+    Case("children_counted", "name text",
+         sql("ALTER TABLE $t ADD tier text",
+             "UPDATE $t SET tier = CASE WHEN (SELECT count(*) FROM c_$t c WHERE c.p = $t.id) >= 3 THEN 'many' ELSE 'few' END"),
+         sql("ALTER TABLE $t DROP tier"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t ON DELETE CASCADE)"),
+    # Values that only a DEFAULT, or the body of a function, says.
+    Case("zones_by_default", "due timestamp, zone text NOT NULL DEFAULT 'UTC'",
+         sql("ALTER TABLE $t ADD due_at timestamptz",
+             "UPDATE $t SET due_at = due AT TIME ZONE zone WHERE due IS NOT NULL "
+             "AND EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = zone)"),
+         sql("ALTER TABLE $t DROP due_at")),
+    Case("known_by_a_function", "state text NOT NULL",
+         sql("ALTER TABLE $t ADD mark boolean", "UPDATE $t SET mark = true WHERE state = 'won'"),
+         sql("ALTER TABLE $t DROP mark"),
+         beside="CREATE FUNCTION known_$t(text) RETURNS boolean LANGUAGE sql IMMUTABLE "
+                "AS 'SELECT $1 = ANY (''{new,won}''::text[])'\n"
+                "ALTER TABLE $t ADD CHECK (known_$t(state))"),
+    # Python that looks into documents, and goes through groups of rows and what refers to them.
+    Case("documents_in_python", "doc jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(doc) = 'object')",
+         sql("CREATE TABLE k_$t (id integer PRIMARY KEY, doc jsonb NOT NULL)")
+         + "\nfor key, doc in op.get_bind().execute(sa.text('SELECT id, doc FROM $t')).all():\n"
+         "    remind = doc.get('remind')\n"
+         "    if not isinstance(remind, dict) or 'days' not in remind:\n        continue\n"
+         "    op.get_bind().execute(sa.text('INSERT INTO k_$t SELECT id, doc FROM $t WHERE id = :id'), {'id': key})\n"
+         "    changed = {**doc, 'remind_days': remind['days']}\n    del changed['remind']\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET doc = CAST(:doc AS jsonb) WHERE id = :id'), "
+         "{'doc': json.dumps(changed), 'id': key})",
+         sql("UPDATE $t SET doc = k.doc FROM k_$t k WHERE k.id = $t.id", "DROP TABLE k_$t"), extra="import json\n"),
+    Case("duplicates_in_python", "mail text",
+         sql("CREATE TABLE k_$t (id integer PRIMARY KEY, mail text)", "CREATE TABLE m_$t (id integer PRIMARY KEY, p integer)")
+         + "\ndef send(text, **values): op.get_bind().execute(sa.text(text), values)\n"
+         "for group in op.get_bind().execute(sa.text('SELECT lower(mail), array_agg(id ORDER BY id) AS ids FROM $t '\n"
+         "        'WHERE mail IS NOT NULL GROUP BY 1 HAVING count(*) > 1')).all():\n"
+         "    kept, *gone = group.ids\n"
+         "    for one in gone:\n"
+         "        send('INSERT INTO k_$t SELECT id, mail FROM $t WHERE id = :gone', gone=one)\n"
+         "        send('INSERT INTO m_$t SELECT id, p FROM c_$t WHERE p = :gone', gone=one)\n"
+         "        send('UPDATE c_$t SET p = :kept WHERE p = :gone', kept=kept, gone=one)\n"
+         "        send('DELETE FROM $t WHERE id = :gone', gone=one)\n"
+         + sql("CREATE UNIQUE INDEX u_$t ON $t (lower(mail))"),
+         sql("DROP INDEX u_$t", "INSERT INTO $t SELECT id, mail FROM k_$t",
+             "UPDATE c_$t SET p = m.p FROM m_$t m WHERE m.id = c_$t.id", "DROP TABLE k_$t, m_$t"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t ON DELETE CASCADE)"),
+)  # fmt: skip
