@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from airlock.records.drill import Broken, Cut
     from airlock.records.rows import RowDifference
 
-_NUMBER = re.compile(r"(?:\('?)?'?(?P<number>-?\d+(?:\.\d+)?)'?\)?(?:::[a-z ]+(?:\(\d+(?:,\d+)?\))?)?")
+_DIGITS = r"-?\d+(?:\.\d+)?"
+# Numbers of types that hold what is written, as PostgreSQL spells them.
+_NUMBER = re.compile(rf"({_DIGITS})|\(({_DIGITS})\)|'({_DIGITS})'::(?:smallint|integer|bigint|numeric)")
 
 
 def structure(before: State, after: State) -> tuple[list[Difference], list[str]]:
@@ -37,7 +39,7 @@ def _is_same_number(one: Difference) -> bool:
     if one.kind != "column default" or one.before is None or one.after is None:
         return False
     numbers = [_NUMBER.fullmatch(text) for text in (one.before, one.after)]
-    return None not in numbers and len({it["number"] for it in numbers if it}) == 1
+    return None not in numbers and len({it[it.lastindex or 0] for it in numbers if it}) == 1
 
 
 def sequences(before: State, after: State) -> list[Difference]:

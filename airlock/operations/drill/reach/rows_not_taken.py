@@ -126,20 +126,42 @@ def batches(path: str) -> tuple[tuple[int, int], ...]:
 
 
 @functools.cache
-def rounds(path: str) -> tuple[tuple[int, int], ...]:
-    """List the lines of `for` loops over what a query answered: not each of its rows need have others that go with it."""
+def loops(path: str) -> tuple[tuple[int, int, bool], ...]:
+    """List the lines of `for` loops, and whether they go over what a query answered."""
     _, tree = parsed(path)
-    return tuple(
-        (node.lineno, node.end_lineno or node.lineno)
-        for function in ast.walk(tree)
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
-        for node in ast.walk(function)
-        if isinstance(node, ast.For) and asks(node.iter, answers_of(function))
-    )
+    found = []
+    for function in ast.walk(tree):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            names = _of_rows(function)
+            found += [
+                (node.lineno, node.end_lineno or node.lineno, asks(node.iter, names))
+                for node in ast.walk(function)
+                if isinstance(node, ast.For)
+            ]
+    return tuple(found)
+
+
+def _of_rows(function: ast.AST) -> set[str]:
+    """Name the variables that hold what queries answered, one of its rows, or a part of one."""
+    names = answers_of(function)
+    for _ in range(3):
+        for node in ast.walk(function):
+            if isinstance(node, ast.For) and asks(node.iter, names):
+                targets = [node.target]
+            elif isinstance(node, ast.Assign) and asks(node.value, names):
+                targets = node.targets
+            else:
+                continue
+            names |= {it.id for target in targets for it in ast.walk(target) if isinstance(it, ast.Name)}
+    return names
 
 
 def one_of_rounds(path: str, line: int, text: str) -> str:
-    """Give a statement the text that is the same in each round of the loop that sends it; others keep their own."""
-    if any(start <= line <= end for start, end in rounds(path)):
+    """Give a statement the text that is the same in each round of the loop that sends it; others keep their own.
+
+    Not each row that a query found need have others that go with it; each value that a loop names itself must.
+    """
+    around = [one for one in loops(path) if one[0] <= line <= one[1]]
+    if around and max(around)[2]:
         return masked(text, numbers=True)
     return masked(text) if any(start <= line <= end for start, end in batches(path)) else text
