@@ -185,7 +185,9 @@ def take_seen(
         ended = ledger.transactions()
 
     below = ledger.columns() if counting else None
-    taken = take(project, revision, direction, at_end=look, counting=counting, below=below, asked=ledger.asked)
+    taken = take(
+        project, revision, direction, at_end=look, counting=counting, below=below, asked=ledger.asked
+    )
     if ended != began:
         taken.touched = None
     if taken.search_path is not None:

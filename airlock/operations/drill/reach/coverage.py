@@ -99,8 +99,7 @@ class Reach:
         self._path, self._seen, self.active, self._busy = path, {}, True, False
         self._told.clear()
         self._functions.forget()
-        self._sought, self.retypings, self.queries = {}, [], []
-        self.spent_ms = 0.0
+        self._sought, self.retypings, self.queries, self.spent_ms = {}, [], [], 0.0
         self._lines = self._undo.enter_context(unreached_writes.lines_of(path))
 
     def end(self) -> None:
@@ -198,7 +197,7 @@ class Reach:
         if not seen.ways:
             seen.data, seen.ways = one.data, list(one.branches)
             return
-        # A body's branches are told where rows must take them, or have: not of every call the same ones.
+        # A body's branches are told where rows must take them, or have: not of each call the same.
         ways = dict(zip((it.label for it in seen.data.branches), seen.ways, strict=False))
         known = dict(zip((it.label for it in one.data.branches), one.branches, strict=False))
         if ways.keys() != known.keys():
