@@ -43,6 +43,7 @@ def fill(
     analyze: bool = False,
     edges: Mapping[str, tuple[str, ...]] | None = None,
     shaped: Callable[[Table], Table] | None = None,
+    reading: client.Connection | None = None,
 ) -> tuple[Fill, ...]:
     """Bring tables to at least `rows` rows each; report each table, with the reason where there are fewer.
 
@@ -51,10 +52,13 @@ def fill(
     the project wrote to fill it. `required` gives tables as they will be after a revision that refused other rows:
     their CHECKs, uniques and NOT NULLs are satisfied as well, and small keys are left to the revision. `edges` gives SQL
     of more values at the edge of a type, by its name. `shaped` describes a table with what is known of its JSON columns.
+    `reading` is another connection of the same role, over which the catalogue is read: one that has read it before knows it.
     Every table is one transaction, committed; a table that refuses
     its rows is reported, not raised. Triggers fire as for anybody.
     """
-    known = read_tables(connection, names=tables, exclude=exclude, targets=True)
+    if reading is None or connection.info.transaction_status != 0:
+        reading = connection
+    known = read_tables(reading, names=tables, exclude=exclude, targets=True)
     if shaped is not None:
         known = tuple(shaped(table) for table in known)
     return Filler(

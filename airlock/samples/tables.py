@@ -252,11 +252,13 @@ def read_tables(
     """
     with connection.cursor() as cursor:
         opened = connection.info.transaction_status == 0
+        begin, settings = "", None
         if opened and connection.autocommit:
-            cursor.execute("BEGIN READ ONLY")
-        cursor.execute("SELECT current_setting('search_path'), current_setting('plan_cache_mode')")
-        settings = cursor.fetchone()
-        cursor.execute(f"{NEUTRAL}, {prepared.GENERIC}")
+            begin = "BEGIN READ ONLY; "
+        else:
+            cursor.execute("SELECT current_setting('search_path'), current_setting('plan_cache_mode')")
+            settings = cursor.fetchone()
+        cursor.execute(f"{begin}{NEUTRAL}, {prepared.GENERIC}")
         try:
             return _read(connection, cursor, names, exclude, targets=targets)
         finally:

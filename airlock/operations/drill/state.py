@@ -264,6 +264,7 @@ class Ledger:
             analyze=self.wanted >= _WORTH_STATISTICS,
             edges=self.edges,
             shaped=self.shapes.at_first,
+            reading=self.reading,
         )
         self.fill_ms += (time.perf_counter() - began) * 1000
         self.rows_made += sum(one.made for one in done)
@@ -275,7 +276,7 @@ class Ledger:
         """Bring a table that has sample rows to more of them, where it takes more."""
         done = samples.fill(
             self.writing, count, tables=[name], exclude=[self.version_table], search_path=self.search_path,
-            required=required, edges=self.edges, shaped=self.shapes.at_first,
+            required=required, edges=self.edges, shaped=self.shapes.at_first, reading=self.reading,
         )  # fmt: skip
         self.rows_made += sum(one.made for one in done)
 
