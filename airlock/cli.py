@@ -103,6 +103,9 @@ def main(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
+        if not _stands_somewhere():
+            _complain("The current directory is no longer there. Try: cd to one that is")
+            return Usage.exit_code
         if error.errno not in _NO_ROOM:
             return _fault(error, debug=debug)
         _complain(f"Standard output or a file could not be written: {error.strerror}.")
@@ -115,6 +118,14 @@ def main(argv: Sequence[str]) -> int:
         return 128 + stopped.signal
     except Exception as error:  # noqa: BLE001  the last line of defence: one line, no secret
         return _fault(error, debug=debug)
+
+
+def _stands_somewhere() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return False
+    return True
 
 
 def _run(argv: Sequence[str]) -> int:

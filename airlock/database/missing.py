@@ -6,6 +6,8 @@ import re
 
 from airlock.records.shared import ROLE, TABLESPACE, Shared
 
+# What helps where env.py or a revision imports what is not there.
+MODULE = "pip install it beside airlock; for a module of the project's own, prepend_sys_path in the ini"
 _ROLE = re.compile(r'role "([^"]+)" does not exist')
 # Where PL/pgSQL tells which of its statements failed; names that are not quoted are in small letters.
 _ROLE_OF_BLOCK = re.compile(

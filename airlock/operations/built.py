@@ -133,6 +133,10 @@ def answers(
 
 def _advice(said: str) -> str:
     """Say what helps: what the project's own code raises (`Class: words`) it raises on every server."""
+    if said.startswith("env.py "):
+        return ""
+    if said.startswith("ModuleNotFoundError"):
+        return missing.MODULE
     if said.partition(": ")[0].isidentifier():
         return "airlock trace, which names the revision and takes the others"
     if _UNMADE.match(said) and not os.environ.get(BEFORE):

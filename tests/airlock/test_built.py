@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     ("up", "helps"),
     [
         ("raise LookupError('no instance is set')", "airlock trace, which names the revision"),
+        ("import no_such_module", "prepend_sys_path in the ini"),
         ("op.execute('SELECT no_such_function()')", "--scratch with the URL of a server like the target"),
     ],
 )

@@ -60,6 +60,22 @@ def test_what_is_printed_and_logged_has_no_password(
     assert "hunter22" not in log.read_text() + printed
 
 
+def test_a_directory_that_is_gone_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A branch that was checked out takes the directory away under a shell that stands in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").mkdir()
+    os.chdir("gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["status", "--no-drift"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "airlock: The current directory is no longer there. Try: cd to one that is\n"
+    )
+    os.chdir(tmp_path)
+
+
 def test_a_log_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
     """A directory in its place is said before anything is printed."""
     with pytest.raises(Usage, match="--log cannot be written"):

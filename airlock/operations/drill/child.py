@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
+from airlock.database.missing import MODULE
 from airlock.database.missing_settings import missing_setting
 from airlock.operations.drill import failures
 from airlock.operations.drill.json_shapes import Shapes
@@ -214,7 +215,8 @@ def _opened(
         lacks = failures.missing_shared(error)
         if lacks is None:
             said = f"{failures.one_line(error)}{advice(error)}"
-            raise NotExamined(f"The history does not build in scratch: {said}") from error
+            then = MODULE if isinstance(error, ModuleNotFoundError) else ""
+            raise NotExamined(f"The history does not build in scratch: {said}", then=then) from error
         raise MissingShared(lacks) from error
 
 

@@ -225,7 +225,10 @@ def _told(error: AirlockError | ChildFailed, version: str) -> AirlockError:
         return _lacks(extension, version)
     if isinstance(error, AirlockError):
         return error
-    return NotExamined(f"env.py failed in scratch: {error.line}", then="the same with --debug")
+    lacks = error.line.startswith("ModuleNotFoundError")
+    return NotExamined(
+        f"env.py failed in scratch: {error.line}", then=missing.MODULE if lacks else "the same with --debug"
+    )
 
 
 def _lacks(extension: str, version: str) -> NotExamined:
