@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import importlib
+import logging
 import os
 import pickle
 import signal
@@ -248,6 +249,7 @@ def _child(descriptor: int) -> int:
     os.environ.update(environment)
     os.chdir(directory)
     threading.Thread(target=_end_with_parent, args=(_kept_from_input(),), daemon=True).start()
+    _leave_refusals_to_the_verdict()
     # Unbuffered: what is left in a buffer would be written once more at its end, to a reader that is gone.
     with os.fdopen(descriptor, "wb", buffering=0) as records:
         try:
@@ -269,6 +271,20 @@ def _child(descriptor: int) -> int:
             else:
                 _send(records, ("failed", (scrub(traceback.format_exc()), _gist(error))))
     return 0
+
+
+def _leave_refusals_to_the_verdict() -> None:
+    """Drop what a library logs of a server's refusal (oslo.db: with its traceback): steps are tried there that must fail."""
+    from airlock.database.server_errors import sqlstate
+
+    handle = logging.Logger.handle
+
+    def handled(self: logging.Logger, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        if error is None or sqlstate(error) is None:
+            handle(self, record)
+
+    setattr(logging.Logger, "handle", handled)  # noqa: B010  mypy forbids assigning to a method
 
 
 def _gist(error: BaseException) -> str:

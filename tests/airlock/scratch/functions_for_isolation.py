@@ -61,6 +61,24 @@ def ask() -> Iterator[object]:
     input("sure? ")
 
 
+def log_exceptions() -> Iterator[object]:
+    """Log what the server refuses, as oslo.db does, and what Python refuses."""
+    import logging
+
+    import psycopg2
+
+    log = logging.getLogger("shop")
+    try:
+        psycopg2.connect("").cursor().execute("SELECT 1 / 0")
+    except psycopg2.DataError:
+        log.exception("caught DivisionByZero")
+    try:
+        ACTS[100]
+    except IndexError:
+        log.exception("caught IndexError")
+    yield "done"
+
+
 WORKED_S = 3.0
 
 

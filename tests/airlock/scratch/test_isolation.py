@@ -77,6 +77,16 @@ def test_the_history_runs_in_scratch_under_any_driver(
     assert (seen[6].steps, seen[6].version_table) == (("r1", "r2"), "alembic_version")
 
 
+def test_what_is_logged_of_a_refusal_is_left_to_the_verdict(
+    scratch: ScratchDatabase, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Steps are tried that must fail; a traceback of each would look like a fault. Other exceptions are the project's."""
+    assert list(isolated(f"{HERE}:log_exceptions", {}, scratch=scratch)) == ["done"]
+    said = capfd.readouterr().err
+    assert "caught IndexError" in said
+    assert "DivisionByZero" not in said
+
+
 def hard_coded(text: str, precious: ScratchDatabase, driver: str) -> str:
     return (HEADER + text.format(driver=driver, options="")).replace(
         'os.environ["DATABASE_URL"]', repr(precious.url)
