@@ -74,7 +74,9 @@ def _way_back(way: WayBack) -> list[str]:
 
 def _drift(status: Status) -> list[str]:
     if status.drift is None:
-        return [f"drift      not examined: {status.drift_reason}"]
+        # A fault is said in full above.
+        why = "the fault above" if status.drift_reason == status.fault else status.drift_reason
+        return [f"drift      not examined: {why}"]
     if not status.drift:
         return ["drift      none: the catalogue is what the history makes"]
     lines = [f"drift      {count(len(status.drift), 'difference')}"]

@@ -159,7 +159,7 @@ def verdict(report: TraceReport) -> str:
         else ""
     )
     if not found and unseen:
-        return f"Not examined: {report.unexamined[0]}{_others(report)}; nothing dangerous in what was seen, {where}."
+        return f"Not examined: {report.unexamined[0].rstrip('.')}{_others(report)}; nothing dangerous in what was seen, {where}."
     if not found:
         doubt = "; tables that could not be filled were not judged" if report.unfilled else ""
         if report.rows < JUDGED_FROM_ROWS:
