@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airlock.database import missing
 from airlock.database.server_errors import sqlstate
+from airlock.drivers.spelling import command
 from airlock.records.errors import AirlockError
 from airlock.records.secrets import scrub
 from airlock.scratch import installations
@@ -29,6 +30,8 @@ _INTERNAL = "XX000"
 # Of ICU, TLS; of lz4, zstd and libxml, in the error's detail.
 _OF_THE_BUILD = re.compile(r"not supported (?:in|by) this build|requires the server to be built with")
 _NEVER_OF_ROWS = (CommandError, ImportError, NotImplementedError)
+# Samples are a few dozen rows: a line that sends as often goes through windows of keys up to one far off, or has no end.
+_MOST_ROUNDS = 10_000
 _BUGS = (AttributeError, KeyError, TypeError, NameError, ImportError, IndexError, RecursionError)
 
 
@@ -54,6 +57,16 @@ def one_line(error: BaseException) -> str:
     ):
         return f"{type(error).__name__}: {first}" if first else type(error).__name__
     return first or type(error).__name__
+
+
+class TooManyRounds(RuntimeError):
+    """A line of a revision sends its statement once more and once more: in windows, say, up to the largest key."""
+
+
+def end_of_rounds(place: tuple[str, int], times: int, sql: str) -> None:
+    """Raise TooManyRounds where a line has sent a statement too often; rows that a revision brings with it may be more."""
+    if times > _MOST_ROUNDS and command(sql) != "INSERT":
+        raise TooManyRounds(f"{place[0]}:{place[1]} sends its statement more than {_MOST_ROUNDS:,} times")
 
 
 def is_about_rows(error: BaseException) -> bool:

@@ -37,6 +37,8 @@ def kept_apart(name: str, columns: str, kept: str, deleted: str, beside: str = "
     return Case(name, columns, up, sql(_KEEP, "DROP TABLE k_$t"), beside=beside)
 
 
+_PARTNERS = "CREATE TABLE c_$t (p integer PRIMARY KEY REFERENCES $t, bio text)"
+
 FAULTY = (
     # Numbers of a key: cut, shifted into those that are there, counted anew.
     Case("cuts_a_key", "ext bigint NOT NULL UNIQUE",
@@ -107,6 +109,23 @@ FAULTY = (
          sql("DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM $t LOOP IF r.n IS NULL OR r.n > 0 THEN "
              "UPDATE $t SET n = n # 1 WHERE id = r.id; END IF; END LOOP; END $$"),
          sql("UPDATE $t SET n = n # 1 WHERE n > 1 OR n = 0")),
+    # A partner for each row, also for those that had none; two columns alike; a document that is written anew.
+    Case("partner_for_all", "name text NOT NULL",
+         sql("ALTER TABLE $t ADD bio text", "UPDATE $t SET bio = c.bio FROM c_$t c WHERE c.p = $t.id", "DROP TABLE c_$t"),
+         sql(_PARTNERS, "INSERT INTO c_$t SELECT id, bio FROM $t", "ALTER TABLE $t DROP bio"), beside=_PARTNERS),
+    Case("bounds_alike", "low integer, high integer, CHECK (low <= high)",
+         sql("ALTER TABLE $t ADD r int4range", "UPDATE $t SET r = int4range(low, high)", "ALTER TABLE $t DROP low, DROP high"),
+         sql("ALTER TABLE $t ADD low integer, ADD high integer", "UPDATE $t SET low = lower(r), high = upper(r)",
+             "ALTER TABLE $t ADD CHECK (low <= high), DROP r")),
+    Case("document_anew", "doc text NOT NULL",
+         "import json\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, doc FROM $t')).all():\n"
+         "    doc = json.dumps({**json.loads(row.doc), 'version': 2})\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET doc = :d WHERE id = :i'), {'d': doc, 'i': row.id})",
+         "import json\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, doc FROM $t')).all():\n"
+         "    doc = {key: one for key, one in json.loads(row.doc).items() if key != 'version'}\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET doc = :d WHERE id = :i'), {'d': json.dumps(doc), 'i': row.id})"),
 )  # fmt: skip
 
 SOUND = (
@@ -121,4 +140,16 @@ SOUND = (
     Case("read_only_below", "doc jsonb NOT NULL DEFAULT '{}'", sql("ALTER TABLE $t ADD m integer"),
          sql("UPDATE $t SET m = (doc ->> 'n')::integer WHERE doc ? 'n'", "ALTER TABLE $t DROP m")),
     kept_apart("digits", "sku text NOT NULL", "sku ~ '^[A-Z]{2}-[0-9]+$'", "sku ~ '^[A-Z]{2}-[0-9]+$'"),
+    Case("partner_of_some", "name text NOT NULL",
+         sql("ALTER TABLE $t ADD bio text, ADD has_bio boolean NOT NULL DEFAULT false",
+             "UPDATE $t SET bio = c.bio, has_bio = true FROM c_$t c WHERE c.p = $t.id", "DROP TABLE c_$t"),
+         sql(_PARTNERS, "INSERT INTO c_$t SELECT id, bio FROM $t WHERE has_bio", "ALTER TABLE $t DROP bio, DROP has_bio"),
+         beside=_PARTNERS),
+    # While no array has two dimensions.
+    Case("one_by_one", "cells integer[] NOT NULL",
+         sql("CREATE TABLE c_$t AS SELECT t.id AS p, c.i, c.n FROM $t t, unnest(t.cells) WITH ORDINALITY AS c (n, i)",
+             "ALTER TABLE $t DROP cells"),
+         sql("ALTER TABLE $t ADD cells integer[]",
+             "UPDATE $t SET cells = ARRAY(SELECT n FROM c_$t WHERE p = $t.id ORDER BY i)",
+             "ALTER TABLE $t ALTER cells SET NOT NULL", "DROP TABLE c_$t")),
 )  # fmt: skip

@@ -109,6 +109,8 @@ def test_no_change_is_proved_whose_telling_rows_are_rare(tmp_path: Path) -> None
     assert [one.name for one in reached_far.FAULTY if proofs[one.name].verdict == PROVED] == []
     sound = [proofs[one.name] for one in reached_far.SOUND]
     assert [(one.revision, one.reason) for one in sound if one.verdict != PROVED] == []
+    (dimensions,) = proofs["one_by_one"].conditions
+    assert 'array_ndims("cells") > 1' in dimensions.sql
 
 
 @pytest.mark.proof

@@ -10,9 +10,9 @@ from airlock.operations.downgrade import snapshot
 from airlock.operations.drill import compare, failures
 from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, irreversible, not_examined, noted, refused
-from airlock.operations.drill.phases import freedoms, interim_writes, trigger_rows
+from airlock.operations.drill.phases import freedoms, interim_writes, rows_made_up, trigger_rows
 from airlock.operations.drill.reach.coverage import met_meanwhile
-from airlock.operations.drill.rows import cast_demands, rare_rows, spelled_back
+from airlock.operations.drill.rows import cast_demands, dimensions, rare_rows, spelled_back
 from airlock.operations.drill.step import StepTaken, touched_tables
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     found += compare.sequences(before, below)
     values, judged, left_out = _values(subject, before, below, written, unsure or {})
     stayed = trigger_rows.stayed(before, after, written, below, up.step.data_statements)
-    found, kept = compare.keep([*found, *values, *stayed.differences], subject.facts.kept)
+    made_up = rows_made_up.made_up(subject.ledger, before, written, below, (unsure or {}).values())
+    found, kept = compare.keep([*found, *values, *stayed.differences, *made_up], subject.facts.kept)
     unsaid, more_kept = compare.keep(list(stayed.unsaid), subject.facts.kept)
     notes += stayed.notes
     outcome = noted(lessons).then(
@@ -122,7 +123,8 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
         *_unfilled(subject, (up.step, step), before, after, below),
     )
     losses = interim_writes.losses(written, below)
-    return Way(up, step, below, outcome, losses, narrows, left_out, spelled.conditions)
+    conditions = (*spelled.conditions, *dimensions.taken_apart(subject.ledger, up.step, before, after))
+    return Way(up, step, below, outcome, losses, narrows, left_out, conditions)
 
 
 def no_way_down(subject: Subject, error: Exception) -> Outcome:

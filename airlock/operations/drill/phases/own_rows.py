@@ -13,6 +13,7 @@ from airlock.operations.drill.reach.coverage import met_by_either
 from airlock.operations.drill.rows import rows_of_statements, rows_refused
 from airlock.operations.drill.rows.constants_of_statements import all_certain, named
 from airlock.operations.drill.rows.constants_read import names_any, python_constants
+from airlock.operations.drill.rows.telling_calls import joins, told_apart
 from airlock.operations.drill.step import StepTaken, touched_tables
 from airlock.recorder.branches import ANOTHER_VALUE
 
@@ -47,6 +48,7 @@ def sends_data(way: Way) -> bool:
     taken = way.taken()
     return any(one.problem for it in taken for one in it.met) or any(
         data.chooses or any(one.label != ANOTHER_VALUE for one in data.branches) or names_any(data.text)
+        or told_apart(data) or joins(data)
         for it in taken for data in it.data_statements
     )  # fmt: skip
 
@@ -71,7 +73,8 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     python = python_constants(subject.facts.path.read_text())
     guards = ""
     sure = named(up, down)
-    for fitting, childless in ((None, True), (later, True), (later, False)):
+    attempts = ((None, True, True), (None, True, False), (later, True, False), (later, False, False))
+    for fitting, childless, calls in attempts:
         made = rows_of_statements.seek(
             subject.ledger,
             (*up, *down),
@@ -82,6 +85,7 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
             fitting,
             childless=childless,
             parents=any(one.passed_by for it in taken for one in it.met),
+            calls=calls,
         )
         if not made.count:
             continue
@@ -126,6 +130,7 @@ def _down_again(
         all_certain(data_statements),
         beside=False,
         turning=False,
+        calls=False,
     )
     written = interim_writes.write(subject, before, after, touched, subject.turn + _FARTHER, older, step)
     up = upgraded(subject, step, before, after, written)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers.spelling import command
+from airlock.operations.drill.failures import end_of_rounds
 from airlock.operations.drill.reach import functions_called, rows_met, rows_not_taken, unreached_writes
 from airlock.operations.drill.reach.asking import Counted
 from airlock.operations.drill.reach.functions_called import Functions
@@ -136,6 +137,7 @@ class Reach:
         try:
             place = self._place()
             self._told[place] += 1
+            end_of_rounds(place, self._told[place], sql)
             if self._told[place] > _MOST_OF_A_LINE:
                 return None
             pieces = statements(_bound(sql, bound))
@@ -212,7 +214,8 @@ class Reach:
 
     def _place(self) -> tuple[str, int]:
         """Find the innermost line of the revision's file, else the innermost of the project's own files."""
-        frame: FrameType | None = sys._getframe(2)
+        # In a greenlet of its own a driver tells of a statement with nothing further up.
+        frame: FrameType | None = sys._getframe(1)
         other: tuple[str, int] | None = None
         while frame is not None:
             name = frame.f_code.co_filename

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
 from airlock.drivers.spelling import mentions, quoted
+from airlock.operations.drill.failures import TooManyRounds
 from airlock.samples.plan import LARGE_KEYS
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ _TAMED = {
 
 
 def is_past_the_edge(error: BaseException) -> bool:
-    """Tell whether an upgrade failed because a value left the range of its type."""
-    return sqlstate(error) in _PAST_THE_EDGE
+    """Tell whether an upgrade failed because a value left the range of its type, or a loop went on up to the largest key."""
+    return sqlstate(error) in _PAST_THE_EDGE or isinstance(error, TooManyRounds)
 
 
 def is_too_long(error: BaseException) -> bool:

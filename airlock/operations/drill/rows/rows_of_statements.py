@@ -6,19 +6,21 @@ kind stay: those that a condition chooses, those it leaves, and those of every b
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airlock import samples
 from airlock.drivers import client
-from airlock.drivers.spelling import bare
+from airlock.drivers.spelling import bare, quoted
 from airlock.operations.drill.rows import rows_below
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.rows_chosen import at_places, is_called
 from airlock.operations.drill.rows.rows_made import MOST_KEPT, Row, insert, made, tables_of
+from airlock.operations.drill.rows.telling_calls import told_apart
 from airlock.recorder import row_changes as reading
 from airlock.recorder.branches import Branch
 from airlock.samples.constants import Constants
@@ -125,6 +127,54 @@ class Sought:
         return True
 
 
+def _unmet(cursor: Any, data: DataStatement) -> DataStatement | None:
+    """Give the statement with what its calls tell apart and no row meets yet; None where there is nothing of that."""
+    unmet = []
+    for one in told_apart(data):
+        query = one.scope.counting([one.condition])
+        # What cannot be asked where its rows come from is left out.
+        counted = client.in_savepoint(cursor, functools.partial(client.rows, cursor, query))
+        if counted and counted[0][0] is not None and not counted[0][1]:
+            unmet.append(one)
+    return replace(data, branches=tuple(unmet)) if unmet else None
+
+
+def _all_have_partners(cursor: Any, table: Table, child: Table) -> bool:
+    """Tell whether rows of `child` refer to each row of the table: to what reads both, none is new."""
+    for key in child.foreign_keys:
+        if child is table or key.target != table.oid:
+            continue
+        pairs = " AND ".join(
+            f"c.{quoted(here)} = p.{quoted(there)}"
+            for here, there in zip(key.columns, key.target_columns, strict=True)
+        )
+        query = f"SELECT EXISTS (SELECT FROM {table.sql} AS p WHERE NOT EXISTS (SELECT FROM {child.sql} AS c WHERE {pairs}))"
+        if not client.rows(cursor, query)[0][0]:
+            return True
+    return False
+
+
+def _of_calls(
+    cursor: Any, data: DataStatement, number: Iterator[int], sure: Named, known: Collection[Table], *, beside: bool
+) -> Iterator[tuple[Table, Row]]:  # fmt: skip
+    """Make rows that the calls and queries of a data statement treat otherwise than those that are there."""
+    named = list(tables_of(data, known, beside=True))
+    for table in named if beside else ():
+        if any(_all_have_partners(cursor, table, one) for one in named):
+            alone = insert(cursor, table, {}, next(number))
+            yield from ((table, Row(*it, CERTAIN)) for it in (alone,) if it is not None)
+    unmet = _unmet(cursor, data)
+    if unmet is None:
+        return
+    for table in tables_of(unmet, known, beside=beside):
+        rows = made(cursor, table, unmet, Constants(), number, 0, sure, known)
+        if not rows and is_called(table, bare(data.scope.mine if data.scope else "").lower()):
+            # As the others are, but for the partners that those have.
+            alone = insert(cursor, table, {}, next(number))
+            rows = [Row(*alone, CERTAIN)] if alone is not None else []
+        yield from ((table, row) for row in rows)
+
+
 def seek(
     ledger: Ledger,
     data_statements: Sequence[DataStatement],
@@ -138,12 +188,14 @@ def seek(
     childless: bool = True,
     turning: bool = True,
     parents: bool = False,
+    calls: bool = True,
 ) -> Sought:
     """Make rows for some data statements in tables among `names`; `sure` tells how surely a row may hold a constant.
 
     Also in tables that an act only reads, where `beside` says so: their rows may change what becomes of others; `childless`
     has rows made that no other refers to, `turning` rows changed that are there, `parents` rows that others refer to where a
-    query chooses them: what the revision writes for each of those, it may write to their children.
+    query chooses them: what the revision writes for each of those, it may write to their children. `calls` has rows made
+    that expressions and joins treat otherwise than the others.
 
     `later`, where given, is what those tables demand after the upgrade: of the rows only those stay that fit it and that a
     condition tells apart. `more` are constants that the revision compares rows with in Python. Commits.
@@ -181,6 +233,10 @@ def seek(
                     if asked or (data.kind == reading.DELETE and table.name.lower() == data.relation.lower()):
                         for child, row in rows_below.made(cursor, table, rows, known, number, staying=asked):
                             sought.add(child, row)
+            # Last, since another statement's rows may be the partner that one was to lack.
+            for data in dict.fromkeys(data_statements) if calls else ():
+                for table, row in _of_calls(cursor, data, number, sure, known.values(), beside=beside):
+                    sought.add(table, row)
     except client.Error:  # a constraint that is looked at when all is written
         return Sought()
     return sought

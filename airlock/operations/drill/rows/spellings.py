@@ -40,6 +40,9 @@ class Respelled:
 def respell(ledger: Ledger, columns: Collection[str], type_: str) -> tuple[Respelled, ...]:
     """Spell one value of each column (`public.item.code`) otherwise, which the type reads as the same. Commits."""
     found = []
+    if type_.startswith("json "):
+        # A document that Python reads, of which it writes another text.
+        type_ = "jsonb"
     forms = (_OF_NUMBERS, *_ANY) if type_ in _NUMBERS else _ANY
     for table in ledger.tables({name.rpartition(".")[0] for name in columns}):
         for column in table.columns:
