@@ -77,7 +77,12 @@ def blocks(mode: LockMode) -> Blocks:
 
 def blocks_at_most(modes: Iterable[LockMode]) -> Blocks:
     """Say what others cannot do while all these are held; "nothing" where none is."""
-    return max((blocks(mode) for mode in modes), key=_WORDS.index, default="nothing")
+    return most(blocks(mode) for mode in modes)
+
+
+def most(found: Iterable[Blocks]) -> Blocks:
+    """Give the worst of these words; "nothing" where there is none."""
+    return max(found, key=_WORDS.index, default="nothing")
 
 
 def harms(mode: LockMode) -> bool:

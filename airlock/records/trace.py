@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airlock.records.findings import Finding, Id
-from airlock.records.locks import Blocks, LockMode, blocks_at_most, harms
+from airlock.records.locks import Blocks, LockMode, blocks, most
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +24,18 @@ class Lock:
 
     object: str
     mode: LockMode
+
+    @property
+    def blocks(self) -> Blocks:
+        """Say what others cannot do meanwhile. Nobody writes into a materialized view but by what locks it as DDL does."""
+        found = blocks(self.mode)
+        written = not self.object.startswith("materialized view ")
+        return "DDL only" if found == "writes" and not written else found
+
+    @property
+    def harms(self) -> bool:
+        """Tell whether reads or writes wait for it."""
+        return self.blocks in ("reads and writes", "writes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +78,12 @@ class Observation:
     @property
     def blocks(self) -> Blocks:
         """Say what others cannot do while this statement runs."""
-        return blocks_at_most(lock.mode for lock in (*self.locks, *self.held))
+        return most(lock.blocks for lock in (*self.locks, *self.held))
 
     @property
     def dangerous(self) -> bool:
         """Judge: work that grows with the table while an older table is locked against reads or writes."""
-        return bool(self.rewrites or self.scans) and any(
-            harms(lock.mode) for lock in (*self.locks, *self.held)
-        )
+        return bool(self.rewrites or self.scans) and any(lock.harms for lock in (*self.locks, *self.held))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airlock.records.locks import blocks, harms
+from airlock.records.locks import most
 from airlock.reports.text import count, duration, enumeration, number, size
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def circumstances(review: Review) -> str:
 
 def held_mode(statement: StatementRecord) -> str:
     """Name the strongest lock that makes reads or writes wait while the statement works."""
-    harmful = [lock for lock in (*statement.locks, *statement.held) if harms(lock.mode)]
+    harmful = [lock for lock in (*statement.locks, *statement.held) if lock.harms]
     strongest = max(harmful, key=lambda lock: lock.mode.strength)
     return f"{strongest.mode} on {strongest.object}"
 
@@ -151,10 +151,8 @@ def loss(one: Loss) -> str:
 
 def waits(step: TracedRevision) -> str:
     """Say who waits during a step, at most."""
-    from airlock.records.locks import blocks_at_most
-
-    blocked = blocks_at_most(
-        lock.mode for statement in step.statements for lock in (*statement.locks, *statement.held)
+    blocked = most(
+        lock.blocks for statement in step.statements for lock in (*statement.locks, *statement.held)
     )
     return (
         "nobody waits"
@@ -206,9 +204,9 @@ def timeline(step: TracedRevision) -> list[tuple[str, str, float, float]]:
     open_: dict[str, tuple[str, float]] = {}
     for statement in step.statements:
         for lock in sorted(statement.locks, key=lambda lock: lock.object):
-            if not harms(lock.mode):
+            if not lock.harms:
                 continue
-            word = blocks(lock.mode)
+            word = lock.blocks
             if not statement.transactional:
                 spans.append((lock.object, word, now, now + statement.ms))
             elif lock.object not in open_:

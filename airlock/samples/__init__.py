@@ -18,12 +18,15 @@ from airlock.samples.digests import (
     digest_extension_tables,
     digest_large_objects,
     digests,
+    empty_tables,
 )
 from airlock.samples.fill import fill, with_requirements
 from airlock.samples.hours import odd_hours, zones_named
 from airlock.samples.lengths import longer_than
+from airlock.samples.model import Table
 from airlock.samples.sequences import Next, compare_sequences, read_sequences, set_sequences
-from airlock.samples.tables import Table, read_tables
+from airlock.samples.tables import read_tables
+from airlock.samples.values import hard_to_fill
 
 __all__ = [
     "GONE",
@@ -39,8 +42,10 @@ __all__ = [
     "digest_extension_tables",
     "digest_large_objects",
     "digests",
+    "empty_tables",
     "fill",
     "fresh_values",
+    "hard_to_fill",
     "longer_than",
     "odd_hours",
     "read_sequences",

@@ -87,7 +87,7 @@ BY_TYPE: dict[str, Values] = {
         (Generator("($i) + 0.5"), Generator("(($i) % 100) / 100.0", 100)),
         ("0", "-1.5", "1.7e308", "1e-307", "0.1", "'-0'", "0.30000000000000004"),
     ),
-    "money": Values((Generator("($i)"),), ("0", "-1.5")),
+    "money": Values((Generator("($i)"),), ("0", "-1.5", "12.34")),
     "boolean": Values((Generator("($i) % 2 = 0", 2), Generator("true", 1), Generator("false", 1))),
     "uuid": Values(
         (Generator("md5('$salt' || ($i))"),),
@@ -166,5 +166,15 @@ BY_TYPE: dict[str, Values] = {
     ),
     "tsquery": Values((Generator("to_tsquery('simple', 's' || ($i))"),), ("'a & !b | c <-> d:*A'",)),
     "pg_snapshot": Values((Generator("'1:' || (1 + $i) || ':'"),)),
+    # A text that is no name of a relation is refused.
+    "regclass": Values(
+        (
+            Generator(
+                "(ARRAY['pg_class', 'pg_type', 'pg_proc', 'pg_index', 'pg_am', 'pg_settings'])[1 + ($i) % 6]",
+                6,
+            ),
+        ),
+        ("'information_schema.tables'",),
+    ),
     "pg_lsn": Values((Generator("pg_lsn '0/0' + ($i)::numeric"),)),
 }

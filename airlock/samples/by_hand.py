@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
-from airlock.samples.tables import NEUTRAL, Table
+from airlock.samples.tables import NEUTRAL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from airlock.samples.tables import Column, ForeignKey
+    from airlock.samples.model import Column, ForeignKey, Table
 
 _CLONE = "airlock_by_hand"
 _TRIAL = 100

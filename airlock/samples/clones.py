@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from airlock.samples.builtin_types import Generator
-    from airlock.samples.tables import Column, Table
+    from airlock.samples.model import Column, Table
 
 # Far from the numbers that sample rows were made of; farther still where nothing would refuse one that is taken.
 _FAR = 700_000

@@ -15,7 +15,7 @@ from airlock.samples.values import document, null_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airlock.samples.tables import Column
+    from airlock.samples.model import Column
 
 _MOST = 40
 _MOST_STRINGS, _MOST_NUMBERS = 24, 16

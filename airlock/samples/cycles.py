@@ -18,8 +18,8 @@ from airlock.samples.values import values_for
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airlock.samples.model import Column, Table
     from airlock.samples.plan import Plan
-    from airlock.samples.tables import Column, Table
 
 
 def forced_cycle(table: Table, tables: Mapping[int, Table], counts: Mapping[int, int]) -> tuple[Table, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from airlock.records.rows import Strangers
-    from airlock.samples.tables import Table
+    from airlock.samples.model import Table
 
 # Tables of up to so many rows are remembered row by row, so that a difference can be shown and not just counted.
 DETAIL = 2_000
@@ -133,6 +134,27 @@ def delete_rows(
                 f"DELETE FROM {table.rows_sql.replace('%', '%%')} WHERE {condition} = ANY (%s)",
                 (sorted(values),),
             )
+
+
+def empty_tables(cursor: client.Cursor, tables: Iterable[Table], *, restart: bool = False) -> None:
+    """Remove all rows of some tables, and of those that refer to them; `restart` their sequences too.
+
+    A superuser's session fires none of their triggers: one that truncates another table (a history's, say) would be refused
+    what this statement truncates already, and one that raises would keep the rows.
+    """
+    how = " RESTART IDENTITY" if restart else ""
+    statement = f"TRUNCATE {', '.join(table.sql for table in tables)}{how} CASCADE"
+    ((superuser,),) = client.rows(cursor, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    if not superuser:
+        cursor.execute(statement)
+        return
+    cursor.execute("SET session_replication_role = replica")
+    try:
+        cursor.execute(statement)
+    finally:
+        # In a transaction that has failed, the rollback takes it back.
+        with contextlib.suppress(client.Error):
+            cursor.execute("RESET session_replication_role")
 
 
 def _readable(

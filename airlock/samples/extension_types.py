@@ -112,7 +112,13 @@ RARER: dict[str, tuple[str, ...]] = {
     "sellipse": ("'<{20d, 5d}, (1d, 2d), 30d>'",),
     "vector": ("'[$thirds]'",),
     "halfvec": ("'[$thirds]'",),
-    "sparsevec": ("'{1:0.333333,$dimensions:2}/$dimensions'",),
+    "sparsevec": ("'{1:-0.333333,$dimensions:2}/$dimensions'",),
+}
+# What a type holds besides where no modifier says how many dimensions its values have.
+_OF_ANY_DIMENSIONS: dict[str, tuple[str, ...]] = {
+    "vector": ("'[0.5]'", "'[1.5, 2, -3, 4.25]'"),
+    "halfvec": ("'[0.5]'", "'[1.5, 2, -3, 4.25]'"),
+    "sparsevec": ("'{1:0.5}/1'", "'{2:-1.5,7:4.25}/9'"),
 }
 _SHAPED = frozenset({"geometry", "geography"})
 # What a type may read that is not in the table: the first forms that its input function takes are its values.
@@ -134,7 +140,8 @@ FORMS = (
     "(timestamp '2020-01-01' + ($i) * interval '1 day')::text",
     "'$.k' || ($i)",
     "($i) || ' ' || ($i)",
-    "($i) || ':' || (($i) + 2) || ':'",
+    "(($i) + 1) || ':' || (($i) + 3) || ':'",
+    "(($i) + 1)::text",
 )
 
 
@@ -147,7 +154,8 @@ def values_of(full: str) -> tuple[str, ...]:
 def rarer_values_of(full: str) -> tuple[str, ...]:
     """Give literals of values that have what the usual ones lack, which a change of the type may lose."""
     _, name, modifier = _parts(full)
-    return rarer_shapes(modifier) if name in _SHAPED else _meant(full, RARER.get(name, ()))
+    more = () if modifier else _OF_ANY_DIMENSIONS.get(name, ())
+    return rarer_shapes(modifier) if name in _SHAPED else (*_meant(full, RARER.get(name, ())), *more)
 
 
 def _meant(full: str, forms: tuple[str, ...]) -> tuple[str, ...]:
@@ -156,7 +164,7 @@ def _meant(full: str, forms: tuple[str, ...]) -> tuple[str, ...]:
     meant = {
         "$schema": schema,
         "$ones": f" || '{', 1' * (dimensions - 1)}'",
-        "$thirds": ", ".join(f"{number + 1 / 3:.6f}" for number in range(dimensions)),
+        "$thirds": ", ".join(f"{(number + 1 / 3) * (-1) ** number:.6f}" for number in range(dimensions)),
         "$dimensions": str(dimensions),
     }
     found = []

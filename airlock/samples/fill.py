@@ -11,15 +11,17 @@ from airlock.drivers import client
 from airlock.drivers.spelling import quoted
 from airlock.records.rows import Fill
 from airlock.samples.cycles import forced_cycle, insert_cycle
-from airlock.samples.fit import fit
+from airlock.samples.fit import fit, leave_out_refused
+from airlock.samples.model import Check, Table
 from airlock.samples.order import can_be_null, fill_order, points_back
 from airlock.samples.plan import insert_sql, make_plan
-from airlock.samples.tables import Check, Table, read_tables
+from airlock.samples.tables import read_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from airlock.samples.tables import Column
+    from airlock.samples.model import Column
+    from airlock.samples.plan import Plan
 
 
 # A table that takes rows one by one only: no more than so many.
@@ -217,9 +219,33 @@ class Filler:
                 self.reasons[table.oid] = f"its unique key ({plan.room_of}) has room for {plan.room}"
                 return
         skip = skip and not table.has_rules and not any(one.deferrable for one in table.uniques)
+        inserted = self._inserted(table, plan, start, missing, skip=skip, one_by_one=one_by_one, fits=False)
+        if inserted is None and self._leave_out_refused(plan):
+            inserted = self._inserted(
+                table, plan, start, missing, skip=skip, one_by_one=one_by_one, fits=True
+            )
+        if inserted is None:
+            return
+        self.counts[table.oid] += inserted
+        if inserted >= missing and plan.room is None:
+            self.reasons.pop(table.oid, None)
+        elif plan.room is not None:
+            self.reasons[table.oid] = f"its unique key ({plan.room_of}) has room for {plan.room}"
+
+    def _leave_out_refused(self, plan: Plan) -> bool:
+        with self.connection.cursor() as cursor:
+            found = leave_out_refused(cursor, plan)
+        self.connection.commit()
+        return found
+
+    def _inserted(
+        self, table: Table, plan: Plan, start: int, missing: int, *, skip: bool, one_by_one: bool, fits: bool
+    ) -> int | None:  # fmt: skip
+        """Insert rows, counted; None where the server refuses them, which is noted. `fits`: the CHECKs were asked before."""
         try:
             with self.connection.cursor() as cursor:
-                fit(cursor, plan)
+                if not fits:
+                    fit(cursor, plan)
                 self._settle(cursor)
                 if any(key.deferrable for key in table.foreign_keys):
                     cursor.execute("SET CONSTRAINTS ALL DEFERRED")
@@ -233,12 +259,8 @@ class Filler:
         except client.Error as error:
             self.connection.rollback()
             self.reasons[table.oid] = _first_line(error)
-            return
-        self.counts[table.oid] += inserted
-        if inserted >= missing and plan.room is None:
-            self.reasons.pop(table.oid, None)
-        elif plan.room is not None:
-            self.reasons[table.oid] = f"its unique key ({plan.room_of}) has room for {plan.room}"
+            return None
+        return inserted
 
     def _enough(self, table: Table, rows: int) -> int:
         """Ask for more rows than there are to refer to, where several may refer to one: not every parent has one child."""

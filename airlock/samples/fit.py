@@ -13,25 +13,21 @@ from typing import TYPE_CHECKING, Any
 from airlock.drivers import client
 from airlock.drivers.spelling import literal, mentions, quoted
 from airlock.samples.builtin_types import Generator
-from airlock.samples.patterns import samples
+from airlock.samples.literals import NUMBER, literals
 from airlock.samples.plan import MOST_EDGES
 from airlock.samples.values import null_of, pool, values_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airlock.samples.model import Check, Column
     from airlock.samples.plan import Plan
-    from airlock.samples.tables import Check, Column
 
 _TRIAL = 160
 _SMALL_TRIAL = 40
 _MOST_COMBINATIONS = 600
 _MOST_INSIDE = 12
-_STRING = re.compile(r"'((?:[^']|'')*)'")
-_NUMBER = re.compile(r"(?<![\w.'])\d+(?:\.\d+)?(?![\w'])")
 _CALLED = re.compile(r"([A-Za-z_][\w$]*)\"?\(")
-_LISTED = re.compile(r"\{[^{}\"\\]+\}")
-_PATTERN = re.compile(r"~\*?\s*'((?:[^']|'')*)'")
 _BOUND = re.compile(r"FROM \((.*?)\) TO \((.*?)\)|IN \((.*?)\)")
 
 
@@ -56,6 +52,28 @@ def fit(cursor: Any, plan: Plan) -> None:
         plan.filters.append(f"({check.expression}) IS NOT FALSE")
 
 
+def leave_out_refused(cursor: Any, plan: Plan) -> bool:
+    """Leave out the values that the columns' own types refuse, a usual one for NULL; False where they refuse none.
+
+    One of them would end the whole INSERT, and with it the values of all other columns.
+    """
+    refused = False
+    for column in plan.table.columns:
+        edges = plan.edges.get(column.name, ())
+        if edges and not _taken(cursor, edges):
+            plan.edges[column.name] = tuple(edge for edge in edges if _taken(cursor, (edge,)))
+            refused = True
+        usual = plan.usual.get(column.name)
+        if usual is not None and column.nullable and not _taken(cursor, (usual.at("3"),)):
+            plan.usual[column.name] = Generator(null_of(column), 1)
+            refused = True
+    return refused
+
+
+def _taken(cursor: Any, values: Sequence[str]) -> bool:
+    return _ask(cursor, f"SELECT {', '.join(f'({value})::text' for value in values)}") is not None
+
+
 def _can_be_tried(plan: Plan, check: Check) -> bool:
     """Leave alone a CHECK that only reads columns which get their values elsewhere."""
     generated = plan.table.generated
@@ -68,7 +86,7 @@ def _is_of_keys(plan: Plan, check: Check) -> bool:
 
 
 def _partition_check(plan: Plan) -> Check:
-    from airlock.samples.tables import Check as NewCheck
+    from airlock.samples.model import Check as NewCheck
 
     expression = plan.table.partition_check or "true"
     columns = tuple(one.name for one in plan.table.columns if mentions(expression, one.name))
@@ -223,7 +241,7 @@ def _passes(cursor: Any, plan: Plan, column: Column, edge: str, condition: str) 
 
 def _options(cursor: Any, plan: Plan, column: Column, check: Check) -> list[Generator]:
     """List what a column may be given for the sake of one CHECK: its own values, and what the CHECK spells out."""
-    constants = _constants(column, _spelled_out(cursor, check.expression))
+    constants = literals(column, _spelled_out(cursor, check.expression))
     accepted = constants
     if constants and set(check.columns) == {column.name}:
         condition = f"({check.expression}) IS NOT FALSE"
@@ -246,7 +264,7 @@ def _options(cursor: Any, plan: Plan, column: Column, check: Check) -> list[Gene
         if len(check.columns) > 1:
             found += [pool((literal,), column) for literal in accepted[:8]]
     if column.category == "S":
-        for text in _NUMBER.findall(check.expression):
+        for text in NUMBER.findall(check.expression):
             if text.isdigit() and 0 < int(text) <= 5000:
                 found.append(Generator(f"lpad(to_hex($i), {text}, '0')"))
                 found.append(Generator(f"rpad('s' || ($i), {text}, 'x')"))
@@ -267,29 +285,3 @@ def _spelled_out(cursor: Any, expression: str) -> str:
         f"WHERE p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql') AND p.proname IN ({listed})",
     )
     return f"{expression} {row[0]}" if row and row[0] else expression
-
-
-def _constants(column: Column, expression: str) -> tuple[str, ...]:
-    """Take the literals of an expression that could be values of this column, and its default where that is one."""
-    if column.category == "N":
-        numbers = sorted(
-            {
-                float(text) if "." in text else int(text)
-                for text in _NUMBER.findall(f"{expression} {column.default or ''}")
-            }
-        )
-        around = sorted({number + step for number in numbers for step in (-1, 0, 1)})
-        return tuple(str(number) for number in around[:60])
-    found: dict[str, None] = {}
-    for pattern in _PATTERN.findall(expression):
-        for sample in samples(pattern.replace("''", "'")):
-            doubled = sample.replace("'", "''")
-            found[f"'{doubled}'"] = None
-    if column.category in {"S", "E", "D", "T", "U"}:
-        texts = [*_STRING.findall(column.default or ""), *_STRING.findall(expression)]
-        # Of an array that is spelled as one text, its members.
-        texts += [one for text in texts if _LISTED.fullmatch(text) for one in text[1:-1].split(",")]
-        for text in texts:
-            if column.category != "E" or text.replace("''", "'") in column.labels:
-                found[f"'{text}'"] = None
-    return tuple(found)[:60]

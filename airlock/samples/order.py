@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airlock.samples.tables import ForeignKey, Table
+    from airlock.samples.model import ForeignKey, Table
 
 
 def fill_order(tables: Sequence[Table]) -> tuple[Table, ...]:

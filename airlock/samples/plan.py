@@ -14,7 +14,7 @@ from airlock.samples.values import null_of, values_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airlock.samples.tables import Column, ForeignKey, Table
+    from airlock.samples.model import Column, ForeignKey, Table
 
 # A foreign key takes turns with so many rows over there; more would only make the join slower.
 POOL = 10_000

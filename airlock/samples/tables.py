@@ -1,148 +1,21 @@
-"""What must be known of a table to write rows into it: read from the catalogue in four queries."""
+"""What must be known of tables to write rows into them: read from the catalogue in four queries."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import prepared
 from airlock.drivers.spelling import quoted
-from airlock.samples.extension_types import values_of
-from airlock.samples.input_forms import forms_taken
+from airlock.samples.input_forms import forms_of
+from airlock.samples.model import Check, Column, ForeignKey, Table, Unique
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from airlock.drivers import client
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column that a statement may write; `type` is the domain's base type where it has one.
-
-    `full` is that type with its modifier; `forms` are expressions that its input function was seen to take, for a type
-    of which nothing else is known.
-    """
-
-    name: str
-    number: int
-    type: str
-    kind: str
-    category: str
-    is_array: bool
-    nullable: bool
-    length: int | None
-    scale: int | None
-    default: str | None
-    sequence: str | None
-    identity: str
-    labels: tuple[str, ...] = ()
-    subtype: str | None = None
-    domain: str | None = None
-    full: str = ""
-    forms: tuple[str, ...] = ()
-    # Of a text: the column whose type it must be read as.
-    fits: Column | None = None
-    # Of JSON: "object", "object with KEY", "array" or "array of objects", where nothing else will do.
-    shape: str = ""
-    # Of an array: its elements' kind, and what their range or domain is over. Of a composite, or an array of them: its parts.
-    element: str = ""
-    over: str | None = None
-    parts: tuple[Column, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignKey:
-    """Columns here that must be found together over there."""
-
-    name: str
-    columns: tuple[str, ...]
-    target: int
-    target_columns: tuple[str, ...]
-    deferrable: bool
-    full: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A condition on a row, as qualified SQL over its columns."""
-
-    name: str
-    columns: tuple[str, ...]
-    expression: str
-    # False where older rows may break it.
-    valid: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Unique:
-    """Columns that are unique together; `expressions` where the index computes something of them."""
-
-    name: str
-    columns: tuple[str, ...]
-    primary: bool
-    deferrable: bool
-    expressions: bool
-    partial: bool
-    exclusion: bool
-    not_null: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table (or the root of a partitioned one) and everything that a new row must satisfy."""
-
-    oid: int
-    schema: str
-    name: str
-    columns: tuple[Column, ...]
-    foreign_keys: tuple[ForeignKey, ...] = ()
-    checks: tuple[Check, ...] = ()
-    uniques: tuple[Unique, ...] = ()
-    bounds: tuple[str, ...] = ()
-    partition_check: str | None = None
-    has_triggers: bool = False
-    has_rules: bool = False
-    generated: frozenset[str] = field(default_factory=frozenset)
-
-    @property
-    def label(self) -> str:
-        """The name for people."""
-        return f"{plain(self.schema)}.{plain(self.name)}"
-
-    @property
-    def sql(self) -> str:
-        """The name for statements."""
-        return f"{quoted(self.schema)}.{quoted(self.name)}"
-
-    @property
-    def rows_sql(self) -> str:
-        """The name for statements about its own rows: not those of tables that inherit from it."""
-        return self.sql if self.partition_check else f"ONLY {self.sql}"
-
-    @property
-    def every_column(self) -> tuple[str, ...]:
-        """The names of all columns, the generated ones last."""
-        return (*(column.name for column in self.columns), *sorted(self.generated))
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The columns that tell a row: the primary key, else a unique key without NULLs, else none."""
-        return next(iter(self.keys), ())
-
-    @property
-    def keys(self) -> tuple[tuple[str, ...], ...]:
-        """All that tell a row, the best first."""
-        plain_keys = [one for one in self.uniques if not (one.expressions or one.partial or one.exclusion)]
-        ordered = sorted(plain_keys, key=lambda it: (not it.primary, len(it.columns), it.name))
-        return tuple(one.columns for one in ordered if one.primary or one.not_null)
-
-    @property
-    def tied(self) -> frozenset[str]:
-        """The columns that tell rows, or refer to others: another value there makes another row of it."""
-        return frozenset(it for one in (*self.keys, *(it.columns for it in self.foreign_keys)) for it in one)
 
 
 _TABLES = """
@@ -168,8 +41,8 @@ ORDER BY n.nspname, c.relname
 _COLUMNS = """
 SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL),
   coalesce(b.typtype, t.typtype), coalesce(b.typcategory, t.typcategory),
-  NOT (a.attnotnull OR t.typnotnull),
-  CASE WHEN coalesce(nullif(t.typtypmod, -1), a.atttypmod) >= 0 THEN coalesce(nullif(t.typtypmod, -1), a.atttypmod) END,
+  NOT (a.attnotnull OR coalesce(w.notnull, false)),
+  CASE WHEN coalesce(nullif(w.modifier, -1), a.atttypmod) >= 0 THEN coalesce(nullif(w.modifier, -1), a.atttypmod) END,
   CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault) END,
   pg_get_serial_sequence(a.attrelid::regclass::text, a.attname), a.attidentity, a.attgenerated,
   (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = coalesce(x.oid, b.oid, t.oid)),
@@ -177,8 +50,8 @@ SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL
            format_type(x.oid, NULL)),
   CASE WHEN t.typtype = 'd' THEN t.oid END,
   (SELECT array_agg(pg_get_expr(k.conbin, 0) ORDER BY k.conname) FROM pg_constraint k
-   WHERE k.contypid = t.oid AND k.contype = 'c'),
-  format_type(coalesce(b.oid, t.oid), coalesce(nullif(t.typtypmod, -1), a.atttypmod)), coalesce(x.oid, b.oid, t.oid) >= 16384
+   WHERE k.contypid = ANY (w.domains) AND k.contype = 'c'),
+  format_type(coalesce(b.oid, t.oid), coalesce(nullif(w.modifier, -1), a.atttypmod)), coalesce(x.oid, b.oid, t.oid) >= 16384
     OR coalesce(x.oid, b.oid, t.oid)::regtype::text = ANY (%(rare)s),
   x.typtype, coalesce(
     (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE x.oid IN (r.rngtypid, r.rngmultitypid)),
@@ -187,11 +60,12 @@ SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL
   coalesce(x.typrelid, b.typrelid, t.typrelid)
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN LATERAL (
-  WITH RECURSIVE base (oid, typtype, typbasetype) AS (
-    SELECT y.oid, y.typtype, y.typbasetype FROM pg_type y WHERE y.oid = t.typbasetype AND t.typtype = 'd'
-    UNION ALL SELECT y.oid, y.typtype, y.typbasetype FROM base, pg_type y
-    WHERE y.oid = base.typbasetype AND base.typtype = 'd')
-  SELECT y.* FROM base JOIN pg_type y ON y.oid = base.oid WHERE base.typtype <> 'd') b ON t.typtype = 'd'
+  WITH RECURSIVE chain AS (
+    SELECT t.oid, t.typbasetype, t.typtypmod, t.typnotnull WHERE t.typtype = 'd'
+    UNION ALL SELECT y.oid, y.typbasetype, y.typtypmod, y.typnotnull FROM chain JOIN pg_type y ON y.oid = chain.typbasetype)
+  SELECT array_agg(oid) FILTER (WHERE typbasetype <> 0) AS domains, max(oid::bigint) FILTER (WHERE typbasetype = 0) AS base,
+    max(typtypmod) AS modifier, bool_or(typnotnull) AS notnull FROM chain) w ON true
+LEFT JOIN pg_type b ON b.oid = w.base
 LEFT JOIN pg_type x ON x.oid = coalesce(b.typelem, t.typelem) AND coalesce(b.typcategory, t.typcategory) = 'A'
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
@@ -200,10 +74,10 @@ ORDER BY a.attrelid, a.attnum
 # Built-in types of which hardly a table has a column: their input functions are asked, as those of unknown extensions.
 _RARE = (
     "jsonpath", "xid", "xid8", "cid", "tid", "txid_snapshot", "refcursor", "regclass", "regtype", "regproc", "regprocedure",
-    "regrole", "regnamespace", "regconfig", "regdictionary", "regcollation", "int2vector", "oidvector", "gtsvector",
+    "regrole", "regnamespace", "regconfig", "regdictionary", "regcollation", "regoper", "regoperator", "int2vector",
+    "oidvector", "gtsvector",
 )  # fmt: skip
-# Where a row of `_COLUMNS` says that its type is one of those.
-_RARE_ONE = -4
+_RARE_ONE = -4  # where a row of `_COLUMNS` says that its type is one of those
 _CONSTRAINTS = """
 SELECT k.conrelid, k.conname, k.contype,
   (SELECT array_agg(a.attname ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u (m, n)
@@ -313,8 +187,9 @@ def _read(
         column, is_generated, conditions = _column(row)
         if row[-1]:
             column = replace(column, parts=_parts(cursor, row[-1]))
+        column = _let_in(cursor, column)
         if row[_RARE_ONE] and not is_generated and column.kind == "b":
-            column = replace(column, forms=_forms(cursor, column, asked))
+            column = replace(column, forms=forms_of(cursor, column, asked))
         if is_generated:
             generated[row[0]].add(column.name)
             continue
@@ -378,9 +253,7 @@ def _column(row: Any) -> tuple[Column, bool, list[str]]:
      labels, subtype, domain, conditions, full, _, element, over, _) = row  # fmt: skip
     length = scale = None
     if modifier is not None:
-        if type_ in {"character varying", "character"} or type_.startswith(
-            ("character varying", "character")
-        ):
+        if type_.startswith("character") or type_.rpartition(".")[2] in {"varchar2", "nvarchar2"}:
             length = modifier - 4
         elif type_ in {"numeric", "numeric[]"}:
             length, scale = (modifier - 4) >> 16, ((modifier - 4) & 0x7FF ^ 0x400) - 0x400
@@ -389,8 +262,7 @@ def _column(row: Any) -> tuple[Column, bool, list[str]]:
     if default is not None and sequence is None and default.startswith("nextval("):
         sequence = default.split("'")[1]
     if default is None and not identity:
-        # Still owned by the column, and no longer asked by it.
-        sequence = None
+        sequence = None  # still owned by the column, and no longer asked by it
     return (
         Column(
             name, number, type_, kind, category, category == "A", nullable, length, scale, default, sequence,
@@ -405,17 +277,21 @@ def _parts(cursor: Any, relation: int) -> tuple[Column, ...]:
     """Read the parts of a composite type, and of the composites in it; at whatever depth."""
     cursor.execute(_COLUMNS, {"oids": [relation], "rare": []})
     rows = cursor.fetchall()
-    return tuple(replace(_column(row)[0], parts=_parts(cursor, row[-1]) if row[-1] else ()) for row in rows)
+    parts = []
+    for row in rows:
+        part, _, conditions = _column(row)
+        part = replace(part, parts=_parts(cursor, row[-1]) if row[-1] else ())
+        parts.append(_let_in(cursor, part, conditions))
+    return tuple(parts)
 
 
-def _forms(cursor: Any, column: Column, asked: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Ask once per type what it reads, unless it is known."""
-    element = column.full.removesuffix("[]")
-    if values_of(element) or column.category == "S":
-        return ()
-    if element not in asked:
-        asked[element] = forms_taken(cursor, element)
-    return asked[element]
+def _let_in(cursor: Any, column: Column, conditions: Sequence[str] = ()) -> Column:
+    """Have a domain choose the values where it is no column's own; what that takes is loaded then only."""
+    if not conditions and (column.element != "d" or column.over is not None):
+        return column
+    from airlock.samples.domains import of_element, of_part
+
+    return of_element(cursor, of_part(cursor, column, conditions))
 
 
 def _domain_check(column: Column, number: int, condition: str) -> Check:

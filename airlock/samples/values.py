@@ -14,7 +14,7 @@ from airlock.samples import extension_types
 from airlock.samples.builtin_types import BY_TYPE, RANGE_BOUNDS, TEXTS, Generator, Values
 
 if TYPE_CHECKING:
-    from airlock.samples.tables import Column
+    from airlock.samples.model import Column, Table
 
 _TEXT_TYPES = frozenset({"text", "character varying", "character", "name", "citext", '"char"'})
 _LONG_TYPES = frozenset({"text", "character varying"})
@@ -25,6 +25,8 @@ _LONG, _LONGEST = 10_400, 100_000
 _MOST_EDGES_OF_A_PART = 2
 _MOST_OTHER_FORMS = 4
 _MOST_EDGES_OF_AN_ELEMENT = 5
+# Numbers that no row has.
+_BEYOND, _FURTHER = "900001", "900002"
 _FRACTIONS = frozenset({"real", "double precision"})
 # Of elements that are no plain types: enums, composites, ranges, multiranges.
 _KINDS = frozenset({"e", "c", "r", "m"})
@@ -37,6 +39,8 @@ def values_for(column: Column, salt: str = "") -> Values | None:
 
     `salt` (the table's name) keeps the keys of two tables apart, so that one never fits where the other belongs.
     """
+    if column.chosen is not None and not column.is_array:
+        return column.chosen
     found = _values(column)
     if found is None:
         return None
@@ -45,6 +49,24 @@ def values_for(column: Column, salt: str = "") -> Values | None:
         tuple(replace(one, sql=f"({one.sql.replace('$salt', salt)})::{cast}") for one in found.generators),
         tuple(f"({edge})::{cast}" for edge in found.edges),
     )
+
+
+def hard_to_fill(table: Table) -> list[Column]:
+    """List the columns of whose type the server may take no value that is known.
+
+    Those of no known type, those made of other types, and xml, where the server is built without libxml.
+    """
+    keys = {name for key in table.foreign_keys for name in key.columns}
+    return [
+        column
+        for column in table.columns
+        if column.name not in keys
+        and (
+            values_for(column) is None
+            or "c" in (column.kind, column.element)
+            or column.full.startswith("xml")
+        )
+    ]
 
 
 def _cast(column: Column) -> str:
@@ -234,7 +256,7 @@ def _array(column: Column) -> Values | None:
         kind=column.element if column.element in _KINDS else "b", category="E" if column.labels else "",
         subtype=None if domain else column.over,
     )  # fmt: skip
-    found = values_for(inner)
+    found = column.chosen or values_for(inner)
     if found is None:
         return Values((Generator("'{}'", 1),))
     element = found.generators[0]
@@ -271,7 +293,9 @@ def _range(column: Column) -> Values | None:
         if bound is None:
             return None
         one = f"{column.type}({bound.sql}, {bound.sql}, '[]')"
-        return Values((Generator(one, bound.cardinality),), ("'empty'",))
+        # Where its order is not the type's own, this one is refused, and left out.
+        ends = ", ".join(f"{of}({bound.at(_BEYOND)}, {bound.at(_FURTHER)})" for of in ("least", "greatest"))
+        return Values((Generator(one, bound.cardinality),), ("'empty'", f"{column.type}({ends}, '[]')"))
     first, second = low.replace("$n", "(2 * ($i))"), low.replace("$n", "(2 * ($i) + 1)")
     # Disjoint, so that an EXCLUDE with && lets them all in.
     edges = ["'empty'", f"{column.type}(NULL, NULL)"]
@@ -302,9 +326,15 @@ def _multirange(column: Column) -> Values | None:
         bound = _bound(column)
         if bound is None:
             return Values((Generator("'{}'", 1),))
-        return Values((Generator(f"format('{{[%1$I,%1$I]}}', {bound.sql})", bound.cardinality),), ("'{}'",))
+        two = f"format('{{[%1$I,%1$I],[%2$I,%2$I]}}', {bound.at(_BEYOND)}, {bound.at(_FURTHER)})"
+        return Values(
+            (Generator(f"format('{{[%1$I,%1$I]}}', {bound.sql})", bound.cardinality),), ("'{}'", two)
+        )
     first, second = (low.replace("$n", f"(2 * ($i) + {more})") for more in (0, 1))
-    return Values((Generator(f"format('{{[%s,%s)}}', {first}, {second})"),), ("'{}'",))
+    usual = Generator(f"format('{{[%s,%s)}}', {first}, {second})")
+    # A gap between two members; as far below the others as no row is above.
+    ends = ", ".join(end.replace("$i", number) for number in ("-7", "-3") for end in (first, second))
+    return Values((usual,), ("'{}'", f"format('{{[%s,%s),[%s,%s)}}', {ends})"))
 
 
 def _composite(column: Column) -> Values | None:

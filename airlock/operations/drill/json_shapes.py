@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from airlock.samples import Table
-    from airlock.samples.tables import Column
+    from airlock.samples.model import Column
 
 _JSON = frozenset({"json", "jsonb"})
 _OBJECT, _ARRAY, _ARRAY_OF_OBJECTS = "object", "array", "array of objects"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airlock import samples
 from airlock.catalogue import fingerprint
 from airlock.drivers import client
-from airlock.drivers.spelling import literal
+from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill.json_shapes import Shapes
 from airlock.operations.drill.messages import WORTH_COMPARING
 from airlock.project import environment
@@ -218,6 +218,18 @@ class Ledger:
         self._catalogue()
         return self.reader.columns()
 
+    def without_values(self, name: str) -> list[tuple[str, str]]:
+        """List the columns of a table that hold only NULLs because no value is known of their type, with that type."""
+        found = []
+        for table in self.tables({name}):
+            for column in samples.hard_to_fill(table):
+                with self.reading.cursor() as cursor:
+                    held = f"SELECT FROM {table.rows_sql} WHERE {quoted(column.name)} IS NOT NULL LIMIT 1"
+                    cursor.execute(held.replace("%", "%%"), ())
+                    if cursor.fetchone() is None:
+                        found.append((column.name, f"its type, {column.full or column.type}"))
+        return found
+
     def _catalogue(self) -> Fingerprint:
         """Read the catalogue, or remember it, where nothing can have changed it since."""
         if self._moved():
@@ -340,6 +352,5 @@ class Ledger:
         """Remove all rows of some tables, and of those that refer to them; `restart` their sequences too."""
         found = self.tables(set(names))
         if found:
-            how = " RESTART IDENTITY" if restart else ""
             with self.writing.cursor() as cursor:
-                cursor.execute(f"TRUNCATE {', '.join(table.sql for table in found)}{how} CASCADE")
+                samples.empty_tables(cursor, found, restart=restart)

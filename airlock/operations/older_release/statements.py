@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airlock.samples import Table
-    from airlock.samples.tables import Column
+    from airlock.samples.model import Column
 
 # Numbers for fresh keys: above sample rows and clones, below the end of integer for a hundred clients.
 FIRST_NUMBER = 1_000_000_000

@@ -12,7 +12,7 @@ from airlock.samples.values import values_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airlock.samples.tables import Column, Table
+    from airlock.samples.model import Column, Table
 
 _NOT_NULL, _CHECK, _UNIQUE, _FOREIGN_KEY = ("23502",), ("23514",), ("23505", "23P01"), ("23503",)
 # Data that the type does not hold or read; no cast to it.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from airlock.drivers.spelling import command
 from airlock.operations.downgrade import rehearse
 from airlock.operations.downgrade.items import items, unknowns
-from airlock.records.locks import harms
 from airlock.records.trace import JUDGED_FROM_ROWS, Met
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def judged(statement: StatementRecord, few: Mapping[str, int], kin: Kin) -> Stat
     `few` are the tables of too few rows, with how many; `kin` are the partitions.
     """
     locks = (*statement.locks, *statement.held)
-    if not any(harms(lock.mode) for lock in locks):
+    if not any(lock.harms for lock in locks):
         return statement
     spared: set[str] = set()
     scans = set(statement.scans)
@@ -67,7 +66,7 @@ def placed(finding: Finding, step: TracedRevision) -> Finding:
     """Put a finding to the statement that locked its table or view against everybody, else to the revision."""
     name = finding.object
     for one in step.statements:
-        if any(lock.object.rpartition(" ")[2] == name and harms(lock.mode) for lock in one.locks):
+        if any(lock.object.rpartition(" ")[2] == name and lock.harms for lock in one.locks):
             return replace(finding, file=one.file, line=one.line)
     return replace(finding, file=step.path)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airlock.operations.drill.rows.cast_demands import Demand
     from airlock.samples import Table
-    from airlock.samples.tables import Column
+    from airlock.samples.model import Column
 
 _NOT_NULL = "23502"
 

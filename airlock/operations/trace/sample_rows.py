@@ -9,14 +9,17 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import mentions
 from airlock.operations.drill.rows import extremes
 from airlock.records.trace import JUDGED_FROM_ROWS, Unfilled
-from airlock.samples import Table, fill, read_tables
+from airlock.samples import Table, empty_tables, fill, read_tables
 
-# Tables that were made, emptied or rebuilt empty since they were last looked at.
+# Tables that were made, emptied or rebuilt empty since they were last looked at. An extension's own hold what it keeps of
+# the database's objects: they do not grow with its rows.
 _WANTING = """
 SELECT c.oid::bigint, c.relfilenode::bigint, n.nspname, c.relname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384 AND c.reltuples < %s
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%%'
+  AND NOT EXISTS (
+    SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 3, 4
 """
 
@@ -46,10 +49,10 @@ class Samples:
 
     def empty(self, *, except_for: str) -> None:
         """Remove every row that was made, so that all tables want rows again."""
-        found = [table.sql for table in read_tables(self.connection, exclude=(except_for,))]
+        found = read_tables(self.connection, exclude=(except_for,))
         if found:
             with self.connection.cursor() as cursor:
-                cursor.execute(f"TRUNCATE {', '.join(found)} CASCADE")
+                empty_tables(cursor, found)
 
     def demands(self, *, except_for: str) -> dict[str, Table]:
         """Read what every table asks of its rows as it is now."""

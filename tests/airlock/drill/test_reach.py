@@ -14,7 +14,7 @@ from airlock.recorder import plpgsql, plpgsql_probes, probes
 from airlock.recorder.row_changes import data_statements
 from airlock.recorder.tokens import statements
 from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
-from airlock.samples.tables import Column, Table
+from airlock.samples.model import Column, Table
 from tests.airlock.drill import reached_far, reached_inside, reached_json, reached_kept, reached_wide
 from tests.airlock.drill.reached import FAULTY, SOUND, write
 from tests.airlock.histories import Revision, write_project

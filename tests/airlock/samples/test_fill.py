@@ -23,6 +23,35 @@ OTHERS = sorted(set(embedded.available()) - {NEWEST})
 
 # name -> the tables, and a condition that the filled tables must meet
 CASES = {
+    "a value that one type refuses leaves the edges of the others": (
+        "CREATE TABLE a (id serial PRIMARY KEY, v int2vector, t text, i interval)",
+        "SELECT count(v) > 9 AND bool_or(t = '') AND bool_or(i::text = '1 mon 1 day') FROM a",
+    ),
+    "a multirange has a gap, a range over a type of one's own two ends, money its cents": (
+        ("CREATE TYPE hours AS RANGE (subtype = time, multirange_type_name = spans);"
+        "CREATE TABLE a (id serial PRIMARY KEY, r hours, s spans, n nummultirange, d datemultirange, m money, x txid_snapshot)"),
+        ("SELECT bool_or(lower(r) < upper(r)) AND bool_or(range_merge(s)::spans <> s) AND bool_or(range_merge(n)::nummultirange <> n)"
+        " AND bool_or(range_merge(d)::datemultirange <> d) AND bool_or(m::numeric % 0.1 <> 0) AND count(x) > 30 FROM a"),
+    ),
+    "a domain over a domain has the conditions of both, and the length and NOT NULL of the lower": (
+        ("CREATE DOMAIN code AS varchar(6) NOT NULL CHECK (VALUE ~ '^[a-z]+$'); CREATE DOMAIN kind AS code CHECK (length(VALUE) > 2);"
+        "CREATE TABLE a (id serial PRIMARY KEY, v kind)"),
+        "SELECT count(v) = 40 FROM a",
+    ),
+    "a composite whose part no value fits is NULL": (
+        ("CREATE DOMAIN odd AS text CHECK (md5(VALUE) = 'x'); CREATE TYPE held AS (n int, o odd);"
+        "CREATE TABLE a (id serial PRIMARY KEY, v held)"),
+        "SELECT count(*) = 40 AND count(v) = 0 FROM a",
+    ),
+    "a domain's conditions hold in a composite and in an array": (
+        ("CREATE DOMAIN code AS text CHECK (VALUE ~ '^[A-Z]{3}$'); CREATE DOMAIN mail AS text CHECK (VALUE ~ '@');"
+        "CREATE TYPE held AS (n int, c code, m mail); CREATE TABLE a (id serial PRIMARY KEY, v held, w mail[], x held[])"),
+        "SELECT count((v).c) > 30 AND count((v).m) > 30 AND bool_or(array_length(w, 1) = 2) AND bool_or((x[2]).c <> '') FROM a",
+    ),
+    "a relation's name is one that is there": (
+        "CREATE TABLE a (id serial PRIMARY KEY, v regclass)",
+        "SELECT count(v) > 30 AND bool_and(v::text::regclass = v OR v IS NULL) FROM a",
+    ),
     "a foreign key follows its target": (
         ("CREATE TABLE b (id int PRIMARY KEY, a_id int NOT NULL); CREATE TABLE z (id uuid PRIMARY KEY, v text);"
         "CREATE TABLE a (id int PRIMARY KEY, z_id uuid NOT NULL REFERENCES z);"

@@ -165,6 +165,42 @@ KEEPING: Ways = {
     "cube_text": ("cube", "text USING v::text", "cube USING v::cube"),
     "mpz_numeric": ("mpz", "numeric USING v::numeric", "mpz USING v::mpz"),
 }
+VECTORS_LOSING: Ways = {
+    "half": ("vector(3)", "halfvec(3)", "vector(3)"),
+    "whole": ("vector(3)", "int[] USING v::real[]::int[]", "vector(3) USING v::vector"),
+    "sign": ("vector(3)", "vector(3) USING abs_of(v)", "vector(3)"),
+    "last": (
+        "vector(4)",
+        "vector(3) USING subvector(v, 1, 3)",
+        "vector(4) USING v || '[1]'::vector",
+    ),
+    "fourth": (
+        "vector",
+        "vector USING subvector(v, 1, least(vector_dims(v), 3))",
+        "vector",
+    ),
+    "halves": ("halfvec(4)", "int[] USING v::vector::real[]::int[]", "halfvec(4) USING v::vector::halfvec"),
+    "second": (
+        "sparsevec(5)",
+        "real USING (v::vector::real[])[1]",
+        "sparsevec(5) USING ('{1:' || v || '}/5')::sparsevec",
+    ),
+    "sparse": (
+        "sparsevec",
+        "sparsevec(5) USING ('{1:' || (v::vector::real[])[1] || '}/5')::sparsevec",
+        "sparsevec",
+    ),
+    "bits": ("bit(8)", "bit(4) USING substring(v FROM 5)", "bit(8) USING B'0000' || v"),
+}
+VECTORS_KEEPING: Ways = {
+    "array": ("vector(3)", "real[]", "vector(3) USING v::vector"),
+    "untyped": ("vector(3)", "vector", "vector(3)"),
+    "any": ("vector", "text USING v::text", "vector USING v::vector"),
+    "half": ("halfvec(4)", "vector(4)", "halfvec(4)"),
+    "sparse": ("sparsevec(5)", "vector(5)", "sparsevec(5)"),
+    "longer": ("vector(3)", "vector(4) USING v || '[0]'::vector", "vector(3) USING subvector(v, 1, 3)"),
+    "bits": ("bit(8)", "int USING v::int", "bit(8) USING v::bit(8)"),
+}
 EXTENSIONS = (
     "postgis", "postgis_raster", "hstore", "ltree", "citext", "isn", "cube", "seg", "semver", "ip4r", "prefix", "unit",
     "debversion", "pg_rational", "pgmp", "pg_sphere", "asn1oid", "hll", "tdigest",
@@ -221,6 +257,27 @@ def test_what_only_some_values_have_is_seen_to_be_lost(tmp_path: Path) -> None:
     assert losing.notes == keeping.notes == ()
     lost = {one.object.removeprefix("public.losing.c_") for one in losing.differences}
     assert set(LOSING) - lost == set()
+
+
+def test_what_only_some_vectors_have_is_seen_to_be_lost(tmp_path: Path) -> None:
+    """A fraction, a sign, a fourth dimension, a second place of a sparse one: each loss is refused, on the wheel's pgvector."""
+    absolute = (
+        "(SELECT array_agg(abs(x) ORDER BY n)::vector FROM unnest(v::real[]) WITH ORDINALITY AS t (x, n))"
+    )
+    revisions = history(
+        {"losing": VECTORS_LOSING, "keeping": VECTORS_KEEPING},
+        [
+            "CREATE EXTENSION vector",
+            f"CREATE FUNCTION abs_of(v vector) RETURNS vector LANGUAGE sql IMMUTABLE AS $$ SELECT {absolute} $$",
+        ],
+    )
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    report = airlock.drill(ini, scratch="embedded:18")
+    assert [fill for fill in report.fills if fill.reason] == []
+    _, losing, keeping = report.revisions
+    assert (losing.verdict, keeping.verdict) == ("refused", "proved"), (losing, keeping)
+    lost = {one.object.removeprefix("public.losing.c_") for one in losing.differences}
+    assert set(VECTORS_LOSING) - lost == set()
 
 
 @pytest.mark.skipif(

@@ -24,6 +24,11 @@ BASES = {
     "partitions": f"CREATE TABLE part (id serial, at date NOT NULL, x int) PARTITION BY RANGE (at); {MONTHS}",
     "schema": "CREATE SCHEMA shop; CREATE TABLE shop.orders (id serial PRIMARY KEY, note text)",
     "heirs": "CREATE TABLE root (a int, b text); CREATE TABLE heir () INHERITS (root)",
+    "view": "CREATE TABLE looked (id serial PRIMARY KEY, note text); CREATE MATERIALIZED VIEW seen AS SELECT * FROM looked;"
+    " CREATE UNIQUE INDEX ON seen (id)",
+    "kept": "CREATE TABLE kept (id serial PRIMARY KEY, note text); CREATE FUNCTION stays() RETURNS trigger LANGUAGE plpgsql"
+    " AS 'BEGIN RAISE EXCEPTION ''rows stay here''; END';"
+    " CREATE TRIGGER stays BEFORE TRUNCATE ON kept EXECUTE FUNCTION stays()",
     "serial": "CREATE TABLE customer (id serial PRIMARY KEY, note text)",
 }
 AUTOCOMMIT = "with op.get_context().autocommit_block():\n    op.execute({!r})"
@@ -42,8 +47,13 @@ CASES = [
     ("schema", "ALTER TABLE shop.orders ADD y int; SELECT count(*) FROM shop.orders", "dangerous"),
     ("heirs", "ALTER TABLE root ALTER a SET NOT NULL", "dangerous"),
     ("serial", "ALTER TABLE customer ALTER id DROP DEFAULT", "harmless"),
+    # Nobody but REFRESH writes into a materialized view.
+    ("view", "|REFRESH MATERIALIZED VIEW CONCURRENTLY seen", "harmless"),
+    ("view", "REFRESH MATERIALIZED VIEW seen", "dangerous"),
+    # Rows that the type refuses are taken away, whatever a trigger says of that.
+    ("kept", "ALTER TABLE kept ALTER note TYPE int USING note::int", "dangerous"),
 ]  # fmt: skip
-OBJECTS = re.compile(r"\b(part|shop|root|heir|customer|f)(?=\b|_\d)")
+OBJECTS = re.compile(r"\b(part|shop|root|heir|customer|looked|seen|kept|stays|f)(?=\b|_\d)")
 
 
 def _own(sql: str, number: int) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import State
     from airlock.operations.drill.subject import Subject
     from airlock.samples import Table
-    from airlock.samples.tables import Column
+    from airlock.samples.model import Column
 
 _MOST_ROWS, _MOST_TRIED, _MOST_CONDITIONS, _NUMBER = 20_000, 60, 12, 987_654
 

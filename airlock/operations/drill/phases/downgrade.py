@@ -218,9 +218,9 @@ def _unfilled(
     """Nothing is proved about the rows of a table, or of a partition, that has none."""
     up, down = taken
     concerned = touched_tables(up, before, over) | touched_tables(down, over, below)
+    source = subject.facts.path.read_text()
     if up.touched is None:
         # Without its locks a step that finds no row leaves no trace of where it looked.
-        source = subject.facts.path.read_text()
         concerned |= {name for name in before.tables() if mentions(source, bare(name))}
     found = []
     for name in sorted(concerned & before.digests.keys()):
@@ -228,6 +228,14 @@ def _unfilled(
             filled = subject.ledger.fills.get(name)
             why = filled.reason if filled is not None and filled.reason else "the history leaves it empty"
             found.append(not_examined(f"{name} could not be filled: {why}"))
+        else:
+            found += [
+                not_examined(
+                    f"{name}.{column} holds no value in any row: the server takes none that is known of {type_}"
+                )
+                for column, type_ in subject.ledger.without_values(name)
+                if mentions(source, column)
+            ]
     above = {name for name in before.empty if name not in over.partitions()}
     found += [
         not_examined(f"{name} is no partition after the upgrade, and held no row") for name in sorted(above)

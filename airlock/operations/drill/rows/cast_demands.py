@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airlock.operations.drill.state import Ledger
     from airlock.samples import Table
-    from airlock.samples.tables import Column
+    from airlock.samples.model import Column
 
 _JSON = frozenset({"json", "jsonb"})
 _OBJECT, _ARRAY = "json object", "json array"

@@ -17,7 +17,7 @@ from airlock.samples.plan import LARGE_KEYS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airlock.samples.tables import Column, Table
+    from airlock.samples.model import Column, Table
 
 # numeric_value_out_of_range, datetime_field_overflow, interval_field_overflow, and check_violation: a bound of the
 # project's own (PostgreSQL manual, "Error Codes").

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.step import StepTaken
     from airlock.operations.drill.subject import Subject
     from airlock.samples import Table
-    from airlock.samples.tables import Column
+    from airlock.samples.model import Column
 
 _ROOM, _NOT_NULL, _CHECK = "room", "NOT NULL", "CHECK"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from airlock.operations.drill.state import Ledger
-    from airlock.samples.tables import Column
+    from airlock.samples.model import Column
 
 # Tried by themselves; of more it is not told which of them it was.
 _MOST_ALONE = 12

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
-    from airlock.samples.tables import Check
+    from airlock.samples.model import Check
 
 _SET = re.compile(r"\bSET\b(.*?)(?:\bWHERE\b|\Z)", re.DOTALL | re.IGNORECASE)
 

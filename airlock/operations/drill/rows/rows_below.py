@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from airlock.samples import Table
-    from airlock.samples.tables import ForeignKey
+    from airlock.samples.model import ForeignKey
 
 _MOST_ROWS, _MOST_LEVELS = 6, 3
 _REFERRING = """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.rows.rows_chosen import Wanted
     from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
-    from airlock.samples.tables import Column
+    from airlock.samples.model import Column
 
 MOST_KEPT = 24
 _MOST_TRIED, _MOST_COLUMNS = 120, 4
