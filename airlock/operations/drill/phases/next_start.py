@@ -6,7 +6,7 @@ database only where that is as the first upgrade left it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill.phases import interim_writes
@@ -99,7 +99,12 @@ def settle(ledger: Ledger, before: State, above: State) -> State:
     filled = {*wanting, *added}
     if filled:
         above = ledger.read(above, None if ledger.stirs(filled) else filled)
-    return above
+    # A step and its way back are told by the key from before; the next starts with the key that there is.
+    other = {
+        name for name, it in above.digests.items()
+        if name in ledger.known and ledger.known[name].key and tuple(it.key) != tuple(ledger.known[name].key)
+    }  # fmt: skip
+    return replace(above, digests={**above.digests, **ledger.digest(other)}) if other else above
 
 
 def uniform(before: State, above: State) -> set[str]:

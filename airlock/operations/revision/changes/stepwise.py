@@ -83,6 +83,8 @@ def stand_in(sides: Sides, table: Table, one: Column) -> str:
     for key in table.constraints.values():
         if key.kind == "f" and key.columns == (one.name,) and key.references in _there(sides):
             referred = quoted(key.referred[0])
+            if (same := _same_row(sides, table, key)) is not None:
+                return f"(SELECT there.{referred} FROM {key.references} there WHERE {same})"
             return f"(SELECT {referred} FROM {key.references} ORDER BY {referred} LIMIT 1)"
     if (different := _different(table, one)) is not None:
         return different
@@ -104,6 +106,18 @@ def stand_in(sides: Sides, table: Table, one: Column) -> str:
         if sides.accepts(table, one.name, candidate):
             return candidate
     return "NULL"
+
+
+def _same_row(sides: Sides, table: Table, key: Constraint) -> str | None:
+    """Spell which row of the other table another foreign key leads to already; None where there is none."""
+    live = sides.live.tables.get((table.schema, table.name))
+    for other in live.constraints.values() if live is not None else ():
+        if other.kind == "f" and other.references == key.references and other.columns != key.columns:
+            pairs = zip(other.referred, other.columns, strict=True)
+            return " AND ".join(
+                f"there.{quoted(there)} = {table.sql}.{quoted(here)}" for there, here in pairs
+            )
+    return None
 
 
 def _there(sides: Sides) -> set[str]:

@@ -52,5 +52,5 @@ def changes(
         if name in live.columns and live.columns[name] != after:
             altered(sides, live, wanted, live.columns[name], after, found)
     if gone:
-        dropped(sides, live, gone, found)
+        dropped(sides, live, wanted, gone, found)
     return found

@@ -10,17 +10,20 @@ from airlock.operations.revision import ddl
 from airlock.operations.revision.changes.dependents import leaning_on, made, named
 from airlock.operations.revision.changes.keys import loses_its_key
 from airlock.operations.revision.changes.stepwise import stand_in
+from airlock.operations.revision.naming import made_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.operations.revision.written.docstrings import joined
 from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airlock.catalogue.structure import Column, Table
     from airlock.operations.revision.changes.columns.needs import Changes
     from airlock.operations.revision.shadow import Sides
 
 
-def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> None:
+def dropped(sides: Sides, live: Table, wanted: Table, gone: list[Column], found: Changes) -> None:
     """Plan the columns that the models no longer have; say what leans on one and holds it."""
     gone = [one for one in gone if not held(sides, live, one, {it.name for it in gone}, found)]
     if not gone:
@@ -33,8 +36,12 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
         one for one in live.constraints.values()
         if names & set(one.columns) and (one.references not in tables or one.references == live.sql)
         and not loses_its_key(sides, one)
+        # Another one takes the place of the primary key, and of what keeps its name: that comes before.
+        and one.name not in wanted.constraints and not (one.kind == "p" and wanted.key is not None)
     ]  # fmt: skip
-    indexes = [one for one in live.indexes.values() if names & set(one.columns)]
+    indexes = [
+        one for one in live.indexes.values() if names & set(one.columns) and one.name not in wanted.indexes
+    ]
     found.settled |= {one.name for one in with_them} | {one.name for one in indexes}
     lock = f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan"
     freed: list[Column] = []
@@ -58,7 +65,10 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
     # What is generated from others goes before them.
     going = sorted(gone, key=lambda one: not one.generated)
     up = sql(f"ALTER TABLE {live.sql} {', '.join(f'DROP COLUMN {quoted(one.name)}' for one in going)}")
-    down: list[Sql] = list(alone(*(_again(live, one) for one in freed)))
+    down: list[Sql] = []
+    for one in freed:
+        numbered = one.not_null and one.sequence is not None and bool(one.identity or one.serial)
+        down += _numbered_again(live, wanted, one) if numbered else alone(_again(live, one))
     down += alone(*(ddl.comment_on_column(live, one) for one in gone if one.comment is not None))
     down += alone(*(grant.format(table=live.sql) for one in gone for grant in one.privileges))
     for constraint in with_them:
@@ -82,6 +92,37 @@ def dropped(sides: Sides, live: Table, gone: list[Column], found: Changes) -> No
             accepted=((f"rewrite {live.found_as}", why),) if rewrites else (),
         )
     )  # fmt: skip
+
+
+def _numbered_again(live: Table, wanted: Table, one: Column) -> Iterator[Sql]:
+    """Make a numbered column again, as one is added: rows get their numbers batch by batch, not in one rewrite."""
+    if one.sequence is None:
+        return
+    name, own = quoted(one.name), one.sequence.name
+    sequence = ddl.in_schema(live, made_name(live.name, one.name, "number")) if one.identity else own
+    alter = f"ALTER TABLE {live.sql} ALTER COLUMN {name}"
+    yield from alone(
+        f"ALTER TABLE {live.sql} ADD COLUMN IF NOT EXISTS {name} {one.spelt_type}",
+        f"CREATE SEQUENCE IF NOT EXISTS {sequence} AS {one.sequence.type} {one.sequence.options()}"
+        f" OWNED BY {live.sql}.{name}",
+        f"{alter} SET DEFAULT nextval({ddl.literal(sequence)}::regclass)",
+    )
+    # The primary key that there is when this runs: the column may have been the one before.
+    now = dataclasses.replace(live, constraints=wanted.constraints)
+    yield ddl.backfill(now, f"{name} = DEFAULT", f"{name} IS NULL")
+    yield from ddl.not_null_again(live, one.name)
+    if not one.identity:
+        yield from alone(*ddl.owned(live, one)[1:])
+        return
+    number = f"pg_get_serial_sequence({ddl.literal(live.sql)}, {ddl.literal(one.name)})"
+    yield from sql(
+        f"{alter} DROP DEFAULT",
+        f"ALTER SEQUENCE {sequence} OWNED BY NONE",
+        f"{alter} ADD {ddl.identity(one)}",
+        f"SELECT setval({number}, nextval({ddl.literal(sequence)}), false)",
+        f"DROP SEQUENCE {sequence}",
+        *(grant.format(sequence=own) for grant in one.sequence.privileges),
+    )
 
 
 def held(sides: Sides, live: Table, one: Column, going: set[str], found: Changes) -> bool:

@@ -85,7 +85,11 @@ def stands_in_the_way(sides: Sides, swap: Swap) -> str | None:
     if before.generated or after.generated:
         return "it is a generated column: write it by hand"
     if not swap.enums and (why := never(sides, before, after)):
-        return f"{why}: add a column beside it, fill it, and move to it what refers to this one, by hand"
+        return (
+            f"{why}. Three edits of the models lead there: a column of the new type beside it, and beside what refers to it one"
+            " that refers to that, NOT NULL (its backfill is written, with a line to FILL IN); then the key, or what else"
+            " stands on this one, on the new one, and the old columns gone; then --rename"
+        )
     if bool(numbers(before)) != bool(numbers(after)):
         return "it is numbered on one side only: change its type first, its numbering in a second revision"
     if live.partition_key is not None:
