@@ -103,14 +103,24 @@ class Target:
 
     @property
     def url(self) -> str:
-        """Spell the libpq URL, every part percent-encoded. A secret."""
+        """Spell the libpq URL, every part percent-encoded. A secret.
+
+        One host stands where every reader of URLs looks for it: a project's settings refuse one without (PostgresDsn).
+        """
         rest = dict(self.parameters)
+        place, port = rest.get("host", ""), rest.get("port", "")
+        if place and not place.startswith(("/", "@")) and "," not in place + port:
+            del rest["host"]
+            place = f"[{place}]" if ":" in place else quote(place, safe="")
+            place += f":{port}" if rest.pop("port", "") else ""
+        else:
+            place = ""
         user = quote(rest.pop("user", ""), safe="")
         password = rest.pop("password", None)
         database = quote(rest.pop("dbname", ""), safe="")
         login = f"{user}:{quote(password, safe='')}@" if password is not None else f"{user}@" if user else ""
         options = "&".join(f"{name}={quote(value, safe='/')}" for name, value in sorted(rest.items()))
-        return f"postgresql://{login}/{database}" + (f"?{options}" if options else "")
+        return f"postgresql://{login}{place}/{database}" + (f"?{options}" if options else "")
 
 
 def parse(url: str, source: str = "The URL") -> Target:

@@ -47,6 +47,22 @@ def test_the_url_survives_being_spelt_again() -> None:
     assert (known["user"], known["password"], known["dbname"]) == ("a@b", "/?#[%", "d b")
 
 
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql://u:p@db.example:6432/d", "@db.example:6432/d"),
+        ("postgresql+asyncpg://u@/d?host=db.example", "@db.example/d"),
+        ("postgresql://[::1]:5433/d", "//[::1]:5433/d"),
+        ("postgresql://u@/d?host=one,two&port=1,2", "@/d?host=one%2Ctwo&port=1%2C2"),
+    ],
+)
+def test_one_host_stands_in_the_authority(url: str, place: str) -> None:
+    """A project's settings look for it there; several, and a socket's directory, are libpq's to read."""
+    found = parse(url)
+    assert place in found.url
+    assert parse(found.url).parameters == found.parameters
+
+
 def test_the_order_of_places_and_empty_is_missing() -> None:
     """--url, then the unpooled variable, then the other, then the ini; an empty one is not there."""
     both = {"DATABASE_URL_UNPOOLED": "postgresql://h/direct", "DATABASE_URL": "postgresql://h/pooled"}
