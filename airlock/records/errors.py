@@ -38,7 +38,7 @@ class AirlockError(Exception):
         parts = [self.message, self.standing, f"Try: {self.then}" if self.then else ""]
         said = [" ".join(part.split()) for part in parts if part.strip()]
         # A server's or a driver's message ends without a full stop, Python's often with a bracket or a quotation mark.
-        ended = [f"{part}." if part[-1].isalnum() or part[-1] in ")'\"" else part for part in said[:-1]]
+        ended = [f"{part}." if part[-1].isalnum() or part[-1] in ")]}'\"" else part for part in said[:-1]]
         return " ".join(ended + said[-1:])
 
 

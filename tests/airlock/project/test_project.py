@@ -329,3 +329,11 @@ def test_a_revision_without_a_function_is_named(
         Refused, match=r"^c3 cannot be undone: the file has no downgrade\(\)\. Nothing changed\.$"
     ):
         environment.run(project, "b2", "down")
+
+
+def test_a_message_that_ends_with_a_bracket_has_its_full_stop() -> None:
+    """As oslo.config's: what follows is a sentence of its own."""
+    said = str(
+        Usage("env.py failed: value required for option url in group [indexer]", standing="Nothing changed.")
+    )
+    assert said == "env.py failed: value required for option url in group [indexer]. Nothing changed."
