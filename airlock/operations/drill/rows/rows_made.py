@@ -174,7 +174,8 @@ def _of_others(
                 f"WHERE y.{quoted(column.name)} = x.{its}) ORDER BY x.ctid DESC LIMIT 1)"
             )
     for other in others:
-        if other.label == table.label:
+        # Of tables that it does not name there are many in a long history, with columns of the same names.
+        if other.label == table.label or not any(is_called(other, word) for word in words):
             continue
         alike = [one for one in other.columns if one.type == column.type and one.name.lower() in words]
         if document(column):
