@@ -42,7 +42,7 @@ SELECT k.conrelid::bigint, k.conname, k.contype::text, pg_get_constraintdef(k.oi
         JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY u.place),
   ARRAY(SELECT pg_get_indexdef(k.conindid, u.place::int, false) FROM unnest(k.conexclop) WITH ORDINALITY AS u(num, place)
         ORDER BY u.place),
-  CASE WHEN k.contype = 'x' THEN ARRAY(
+  CASE WHEN k.conexclop IS NOT NULL THEN ARRAY(
     SELECT CASE WHEN m.nspname = 'pg_catalog' THEN o.oprname::text
                 ELSE 'OPERATOR(' || quote_ident(m.nspname) || '.' || o.oprname || ')' END
     FROM unnest(k.conexclop) WITH ORDINALITY AS u(num, place) JOIN pg_operator o ON o.oid = u.num
