@@ -62,10 +62,9 @@ class Sql:
 class Part:
     """What one change does in one stage, and how that is undone.
 
-    `last` and `undo_last` run after every part's `up` and `down` of the same revision: what locks a table against
-    everybody comes after what scans it. `loses` is what the upgrade destroys, by object; `accepted` the findings
-    that nothing can be done about, with the reason. `types` are the enums that it makes or drops, `relabels` the one
-    whose labels it changes.
+    `last` runs after every part's `up` of the same revision: what locks a table against everybody comes after what scans
+    it. `loses` is what the upgrade destroys, by object; `accepted` the findings that nothing can be done about, with the
+    reason. `types` are the enums that it makes or drops, `relabels` the one whose labels it changes.
     """
 
     stage: Stage

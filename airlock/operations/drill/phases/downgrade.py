@@ -106,7 +106,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     made_up = rows_made_up.made_up(subject.ledger, before, written, below, (unsure or {}).values())
     found, kept = compare.keep([*found, *values, *stayed.differences, *made_up], subject.facts.kept)
     unsaid, more_kept = compare.keep(list(stayed.unsaid), subject.facts.kept)
-    notes += stayed.notes
+    notes += [*stayed.notes, *trigger_rows.set_beside(subject.ledger, found)]
     outcome = noted(lessons).then(
         judged,
         *(

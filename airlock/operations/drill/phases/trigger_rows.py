@@ -1,4 +1,4 @@
-"""Rows that a revision leaves behind, its own and those of triggers and rules, an audit trail say: what is said of them.
+"""What triggers and rules write beside a revision, an audit trail or `updated_at` say: what is said of it.
 
 What the upgrade brought itself, or by a trigger that comes with it, must go with it. A trail that the history kept before
 goes on growing; that it should, only the revision can say.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airlock.catalogue.touched import touched
 from airlock.drivers.spelling import bare, mentions
 from airlock.operations.drill import comparisons
 from airlock.operations.drill.phases import interim_writes
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from airlock.catalogue.fingerprint import Fingerprint
     from airlock.operations.drill.phases.interim_writes import Meanwhile
-    from airlock.operations.drill.state import State
+    from airlock.operations.drill.state import Ledger, State
     from airlock.recorder.row_changes import DataStatement
 
 _LOOKS = re.compile(r"\bCONFLICT\b|\bEXISTS\b|\bNOT\s+IN\b|\bEXCEPT\b|\bIS\s+NULL\b", re.IGNORECASE)
@@ -81,6 +82,25 @@ def _finds_again(table: str, sent: Collection[DataStatement]) -> bool:
     inserts = [one for one in sent if one.kind in (INSERT, MERGE) and one.relation.lower() == name]
     reads = any(one.kind == READ and mentions(one.text.lower(), name) for one in sent)
     return bool(inserts) and (reads or all(one.kind == MERGE or _LOOKS.search(one.text) for one in inserts))
+
+
+def set_beside(ledger: Ledger, differences: Collection[Difference]) -> list[str]:
+    """Say of values which a table's own trigger has changed what to do where that is meant. Reads the catalogue."""
+    values = [one.object for one in differences if one.kind.startswith("value")]
+    if not values:
+        return []
+
+    def ask(query: str) -> list[Any]:
+        with ledger.reading.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    functions = touched(ask)
+    return [
+        f"{functions[name]}() sets {name} at each UPDATE: where that may be, say kept = {{{name!r}: 'why'}} in the revision"
+        for name in values
+        if name in functions
+    ]
 
 
 def writers(catalogue: Fingerprint, table: str) -> Iterator[str]:
