@@ -30,6 +30,8 @@ _INTERNAL = "XX000"
 # Of ICU, TLS; of lz4, zstd and libxml, in the error's detail.
 _OF_THE_BUILD = re.compile(r"not supported (?:in|by) this build|requires the server to be built with")
 _NEVER_OF_ROWS = (CommandError, ImportError, NotImplementedError)
+# A name that a revision has put together of what a sample row holds: no such table is there.
+_NAMED_BY_ROWS = re.compile(r"\bsample \d+")
 # Samples are a few dozen rows: a line that sends as often goes through windows of keys up to one far off, or has no end.
 _MOST_ROUNDS = 10_000
 _BUGS = (AttributeError, KeyError, TypeError, NameError, ImportError, IndexError, RecursionError)
@@ -77,7 +79,8 @@ def is_about_rows(error: BaseException) -> bool:
     state = sqlstate(error)
     if state is None:
         return isinstance(error, Exception) and not isinstance(error, (SQLAlchemyError, *_NEVER_OF_ROWS))
-    return state[:2] in _OF_ROWS or state == _INTERNAL
+    named = state[:2] == "42" and _NAMED_BY_ROWS.search(str(origin(error)).partition("\n")[0]) is not None
+    return state[:2] in _OF_ROWS or state == _INTERNAL or named
 
 
 def comes_of(error: BaseException, path: str) -> bool:

@@ -84,6 +84,29 @@ def test_values_at_the_edge_of_their_type_hide_no_danger(
     assert [step.revision for step, _ in report.dangerous] == ["r2", "r3"]
 
 
+def test_a_name_that_a_row_gives_is_no_fault_of_the_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """It renames a table for each row: no row names one here, so it is not examined, and the range goes on."""
+    renames = (
+        "for (name,) in op.get_bind().exec_driver_sql('SELECT name FROM listed').fetchall():\n"
+        '    op.execute(f\'ALTER TABLE "{name}_history" RENAME TO "{name}_past"\')'
+    )
+    ini = write_project(
+        tmp_path,
+        [
+            Revision("r1", _body("CREATE TABLE listed (id serial PRIMARY KEY, name text NOT NULL)")),
+            Revision("r2", renames, "pass"),
+            Revision("r3", _body("ALTER TABLE listed ADD note text"), "pass"),
+        ],
+    )
+    monkeypatch.chdir(ini.parent)
+    report = trace(ini, scratch=server.admin_url)
+    told = {step.revision: step.unexamined for step in report.revisions if step.direction == "up"}
+    assert told["r2"].startswith("no sample rows fit what it demands")
+    assert (told["r1"], told["r3"]) == ("", "")
+
+
 @pytest.mark.proof
 def test_each_is_called_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
     """One revision each, on tables of its own."""
