@@ -71,7 +71,7 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     down = first.step.data_statements if first.step is not None else ()
     tables = {name for name, one in start.digests.items() if one.rows is not None and one.count}
     python = python_constants(subject.facts.path.read_text())
-    guards = ""
+    guards = endless = ""
     sure = named(up, down)
     attempts = ((None, True, True), (None, True, False), (later, True, False), (later, False, False))
     for fitting, childless, calls in attempts:
@@ -94,7 +94,10 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
         try:
             step = subject.take("up")
         except Exception as error:  # noqa: BLE001  a revision may raise anything
-            guards = _refusal(subject, error) or guards
+            if isinstance(error, failures.TooManyRounds):
+                endless = failures.one_line(error)
+            else:
+                guards = _refusal(subject, error) or guards
             others = _without_refused(subject, tables, error, start)
             if others is None:
                 if not made.remove(subject.ledger):
@@ -104,6 +107,9 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
             before, step = others
         way = _down_again(subject, step, before, first, python, older, made.unsure)
         return OwnRows(way.outcome, way, made, guards)
+    if endless:
+        # Rows before the first window, say, were not met, and nothing tells that there are none.
+        return OwnRows(not_examined(f"{endless}, up to the key of rows that were made for it"), guards=guards)
     return OwnRows(guards=guards)
 
 
