@@ -55,7 +55,9 @@ def statements(connection: Any, name: str) -> TableStatements:
 
 def prepare(cursor: Any, one: TableStatements) -> None:
     """Prepare all of them, as clients do."""
-    cursor.execute("DEALLOCATE ALL")
+    cursor.execute("SELECT name FROM pg_prepared_statements WHERE name NOT LIKE 'airlock%'")
+    for (name,) in cursor.fetchall():
+        cursor.execute(f'DEALLOCATE "{name}"')
     for name, sql in one.named().items():
         word = name.partition(" ")[0]
         cursor.execute(f'PREPARE "{word}" {"(text, bigint)" if word == "insert" else "(text)"} AS {sql}')
