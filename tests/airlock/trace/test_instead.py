@@ -30,9 +30,9 @@ CREATE TABLE plain (id int PRIMARY KEY, a int);
 """
 # The statement; what each draft's title says, in order.
 CASES: dict[str, tuple[str, str, list[str]]] = {
-    "not null": ("s.task", "ALTER TABLE s.task ALTER note SET NOT NULL", ["of new rows", "fill", "of every row"]),
+    "not null": ("s.task", "ALTER TABLE s.task ALTER note SET NOT NULL", ["fill", "of new rows", "meanwhile", "of every row"]),
     "not null, a name that is quoted": (
-        "s.task", 'ALTER TABLE s.task ALTER "Odd name" SET NOT NULL', ["of new rows", "fill", "of every row"],
+        "s.task", 'ALTER TABLE s.task ALTER "Odd name" SET NOT NULL', ["fill", "of new rows", "meanwhile", "of every row"],
     ),
     "check": ("s.task", "ALTER TABLE s.task ADD CONSTRAINT c CHECK (size > 0)", ["for new rows", "validate c"]),
     "foreign key": (
