@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airlock.catalogue import fingerprint
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
@@ -18,7 +19,7 @@ from airlock.samples import Table, read_tables
 from airlock.samples.values import values_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 _UNSUPPORTED = "0A000"
 _STALE = "cached plan must not change result type"
@@ -65,9 +66,14 @@ class Release:
     """
 
     connection: Any
+    _reader: fingerprint.Reader = field(init=False)
     _known: dict[str, _Known] = field(default_factory=dict)
     _rights: dict[int, Rights] = field(default_factory=dict)
     _numbers: int = 0
+
+    def __post_init__(self) -> None:
+        """Follow the catalogue on the same connection."""
+        self._reader = fingerprint.Reader(self.connection)
 
     def look(self, *, except_for: str) -> None:
         """Prepare the statements of every table and view that is new or another since the last look."""
@@ -82,17 +88,26 @@ class Release:
             for name, source in found.items():
                 if name not in self._known:
                     self._known[name] = self._prepared(cursor, source)
+        self._reader.read()
         self._hand_in()
 
-    def broken(self, *, except_for: str) -> tuple[Finding, ...]:
-        """Run them all on what stands now, and tell which fail that did not fail before, sorted."""
+    def broken(self, *, except_for: str, locked: Collection[str] | None = None) -> tuple[Finding, ...]:
+        """Run them on what stands now, and tell which fail that did not fail before, sorted.
+
+        Those about tables that are as they were at the last look, and that are not among the `locked` of the step, cannot.
+        None, or a catalogue of which not only some tables have changed: all are run.
+        """
         now = {one.label: one for one in read_tables(self.connection, exclude=(except_for,))}
+        self._reader.read()
+        changed = self._reader.changed
+        concerned = None if changed is None or locked is None else {*changed, *locked}
         found: list[Finding] = []
         with self.connection.cursor() as cursor:
             cursor.execute(_BEGIN)
             rights = read_rights(cursor)
             for name, known in self._known.items():
-                found += self._fails(cursor, name, known)
+                if concerned is None or name in concerned or not isinstance(known.source, Table):
+                    found += self._fails(cursor, name, known)
                 found += self._denied(cursor, name, known, rights)
                 new = now.get(name)
                 if new is not None and isinstance(known.source, Table) and new != known.source:

@@ -27,7 +27,7 @@ class Consequences:
 
     def of_upgrade(self, step: TracedRevision, *, except_for: str) -> TracedRevision:
         """Put to an upgrade what it breaks of the release below, and the safe form; it is committed by now."""
-        broken = self.release.broken(except_for=except_for)
+        broken = self.release.broken(except_for=except_for, locked=_locked(step))
         found = tuple(placed(one, step) for one in broken)
         step = replace(step, findings=(*found, *step.findings))
         return replace(step, safer=self.planner.safer(wanting(step)))
@@ -35,3 +35,10 @@ class Consequences:
     def of_downgrade(self, step: TracedRevision) -> TracedRevision:
         """Put the safe form to a downgrade; its revision stands applied again."""
         return replace(step, safer=self.planner.back(wanting(step)))
+
+
+def _locked(step: TracedRevision) -> set[str] | None:
+    """Name what a step locked; None where not all of that was seen: outside its transaction, or nothing of it."""
+    if not step.statements or not step.transactional:
+        return None
+    return {lock.object for one in step.statements for lock in (*one.locks, *one.held)}
