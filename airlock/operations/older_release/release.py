@@ -67,6 +67,7 @@ class Release:
 
     connection: Any
     _reader: fingerprint.Reader = field(init=False)
+    _tables: dict[str, Table] | None = None
     _known: dict[str, _Known] = field(default_factory=dict)
     _rights: dict[int, Rights] = field(default_factory=dict)
     _numbers: int = 0
@@ -77,8 +78,7 @@ class Release:
 
     def look(self, *, except_for: str) -> None:
         """Prepare the statements of every table and view that is new or another since the last look."""
-        tables = read_tables(self.connection, exclude=(except_for,))
-        found: dict[str, Table | View | Other] = {one.label: one for one in tables}
+        found: dict[str, Table | View | Other] = {**self._now(except_for)[0]}
         with self.connection.cursor() as cursor:
             found |= {one.label: one for one in read_views(cursor)}
             found |= {one.label: one for one in read_others(cursor)}
@@ -88,7 +88,6 @@ class Release:
             for name, source in found.items():
                 if name not in self._known:
                     self._known[name] = self._prepared(cursor, source)
-        self._reader.read()
         self._hand_in()
 
     def broken(self, *, except_for: str, locked: Collection[str] | None = None) -> tuple[Finding, ...]:
@@ -97,9 +96,7 @@ class Release:
         Those about tables that are as they were at the last look, and that are not among the `locked` of the step, cannot.
         None, or a catalogue of which not only some tables have changed: all are run.
         """
-        now = {one.label: one for one in read_tables(self.connection, exclude=(except_for,))}
-        self._reader.read()
-        changed = self._reader.changed
+        now, changed = self._now(except_for)
         concerned = None if changed is None or locked is None else {*changed, *locked}
         found: list[Finding] = []
         with self.connection.cursor() as cursor:
@@ -117,6 +114,17 @@ class Release:
                 self._forget(cursor, name)
         self._hand_in()
         return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.id, one.object, one.sql)))
+
+    def _now(self, except_for: str) -> tuple[dict[str, Table], frozenset[str] | None]:
+        """Read the tables, of those that are known what has changed; give also what has, None where that may be anything."""
+        there = self._reader.read().objects
+        changed, names, kept = self._reader.changed, None, {}
+        if self._tables is not None and changed is not None:
+            names = {name for name in changed if name in there and there[name].kind.endswith("table")}
+            kept = {name: one for name, one in self._tables.items() if name not in changed}
+        read = read_tables(self.connection, names=names, exclude=(except_for,)) if names != set() else ()
+        self._tables = {**kept, **{one.label: one for one in read}}
+        return self._tables, changed
 
     def _prepared(self, cursor: Any, source: Table | View | Other) -> _Known:
         known = _Known(source, {})
