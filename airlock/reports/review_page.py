@@ -10,7 +10,7 @@ from airlock.reports.text import count, duration
 from airlock.reports.trace import effects, told_locks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from airlock.records.findings import Safer
     from airlock.records.review import Danger, Review, ReviewedRevision
@@ -36,10 +36,10 @@ def html(review: Review) -> str:
     found = list(phrases.told(review))
     if found:
         body.append(tag("h2", "Found besides", id="found"))
-        body.append(table(("where", "finding", "taken on"), [list(row) for row in found]))
+        body.append(table(("where", "finding", "taken on"), _placed(found)))
     if review.blocker_s:
         body.append(tag("h2", "Behind a reader", id="behind"))
-        body.append(table(("where", "statement", "seen"), [list(row) for row in load.told(review)]))
+        body.append(table(("where", "statement", "seen"), _placed(load.told(review))))
     if review.unexamined or review.unfilled:
         body.append(tag("h2", "Not examined", id="not-examined"))
         body += (
@@ -71,6 +71,11 @@ def html(review: Review) -> str:
         body += [tag("p", left_out, class_="soft")] if left_out else []
     body += [tag("h2", "What this cannot see", id="cannot-see"), _list(list(phrases.CANNOT_SEE))]
     return page(f"{review.verdict}: airlock review", *body)
+
+
+def _placed(rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Let the path in a row's first cell be broken: its file's name may be longer than what there is to say of it."""
+    return [[tag("code", where), *others] for where, *others in rows]
 
 
 def _navigation(review: Review) -> Safe:
