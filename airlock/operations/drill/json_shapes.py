@@ -74,6 +74,11 @@ _ELEMENTS = (
     r"\bfor\s+(\w+)\s+in\s+@<",
 )
 
+_MADE = re.compile(
+    r"""\bCREATE\s+(?:\w+\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?([\w"$.]+)\s*\(|\bcreate_table\(\s*["']([^"']+)["']""",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Shapes:
@@ -114,7 +119,8 @@ class Shapes:
     def _told(self, table: str, column: str) -> Iterator[str]:
         """Give what each revision that names both takes values for, empty for what may be either; nothing where one asks."""
         naming = [one for one in self.sources if mentions(one, table) and mentions(one, column)]
-        read = [(source, _spelled(source, column)) for source in naming]
+        about = [_without_others(one, table) for one in naming]
+        read = [(source, _spelled(source, column)) for source in about]
         if any(_finds(_GUARDS, source, names) for source, names in read):
             return
         for source, names in read:
@@ -126,6 +132,27 @@ class Shapes:
             else:
                 if _finds(_OF_EITHER, source, names):
                     yield ""
+
+
+def _without_others(source: str, table: str) -> str:
+    """Leave out what makes other tables: their CHECKs and defaults may say something of a column of the same name."""
+    kept, place = [], 0
+    for made in _MADE.finditer(source):
+        if made.start() >= place and bare(made[1] or made[2]).strip('"') != table:
+            end = _closed(source, made.end())
+            kept.append(source[place : made.start()])
+            place = end
+    return "".join([*kept, source[place:]])
+
+
+def _closed(source: str, place: int) -> int:
+    """Find the end of what was opened just before a place; that place itself where it is not closed."""
+    depth = 1
+    for found in re.finditer(r"[()]", source[place:]):
+        depth += 1 if found[0] == "(" else -1
+        if not depth:
+            return place + found.end()
+    return place
 
 
 def _spelled(source: str, column: str) -> str:

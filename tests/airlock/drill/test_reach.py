@@ -136,6 +136,15 @@ def test_no_change_is_proved_that_met_no_row_on_some_way(tmp_path: Path) -> None
         (["item SET x = data -> 0", "item SET x = data -> 'k'"], ""),
         (["item SET x = data ->> 'k' WHERE jsonb_typeof(data) = 'object'", "item SET x = data ->> 'k'"], ""),
         (["items SET x = data -> 'k'"], ""),
+        # What another table's CHECK says.
+        (
+            [
+                "CREATE TABLE item (data jsonb); CREATE TABLE s.other (data jsonb CHECK (jsonb_typeof(data) = 'array'))",
+                "item SET x = data ->> 'k'",
+            ],
+            "object",
+        ),
+        (["op.create_table('other', sa.CheckConstraint(\"(data ->> 'k') > ''\")); item; data"], ""),
         (["item; metadata['k']; sa.Column('data', JSONB)"], ""),
     ],
 )

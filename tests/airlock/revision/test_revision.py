@@ -63,7 +63,7 @@ def test_what_was_written_is_traced_drilled_and_told(
     assert main(["revision", "-m", "Add product.color", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["sound"] is True
-    assert [one["verdict"] for one in told["verdicts"]] == ["proved"] * 4
+    assert [one["verdict"] for one in told["verdicts"]] == ["proved"] * 5
     assert told["dangerous"] == told["left"] == told["differences"] == []
     texts = [Path(one["path"]).read_text() for one in told["written"]]
     assert "Locks: ACCESS EXCLUSIVE on shop.product; no scan, no rewrite. Seen on PostgreSQL 18" in texts[0]
@@ -71,11 +71,12 @@ def test_what_was_written_is_traced_drilled_and_told(
         "SHARE UPDATE EXCLUSIVE on shop.product; scans shop.product, while reads and writes go on"
         not in texts[0]
     )
-    assert [one["fill_in"] != [] for one in told["written"]] == [False, False, True, False]
+    # Filled before the CHECK, and again behind it.
+    assert [one["fill_in"] != [] for one in told["written"]] == [False, True, False, True, False]
     assert "# ###" not in "".join(texts)
     # A second call finds nothing.
     assert main(["revision", "-m", "Again"]) == 0
-    assert len(files(project)) == 5
+    assert len(files(project)) == 6
 
 
 @pytest.mark.proof
