@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.touched import touched
+from airlock.drivers import client
 from airlock.drivers.spelling import bare, mentions
 from airlock.operations.drill import comparisons
 from airlock.operations.drill.phases import interim_writes
@@ -92,8 +93,7 @@ def set_beside(ledger: Ledger, differences: Collection[Difference]) -> list[str]
 
     def ask(query: str) -> list[Any]:
         with ledger.reading.cursor() as cursor:
-            cursor.execute(query)
-            return list(cursor.fetchall())
+            return client.rows(cursor, query)
 
     functions = touched(ask)
     return [

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from airlock.catalogue.structure import quoted, refusing
+from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.changes.enums import orphaned
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.operations.revision.probe import rolled_back, run
 from airlock.records.revision import Remark
@@ -47,7 +48,7 @@ def changes(sides: Sides) -> Iterator[Part]:
 
 def dropped(sides: Sides) -> Iterator[Part]:
     """Plan the domains that no column is of any longer, and that the models do not have: dropped last of all."""
-    for name in reversed(_orphans(sides)):
+    for name in reversed(orphaned(sides, sides.live.domains, sides.wanted.domains)):
         yield Part(
             Stage.LAST, f"drop domain {name}", sql(f"DROP DOMAIN {name}"),
             sql(ddl.create_domain(name, sides.live.domains[name].text)), locks="none on tables",
@@ -56,7 +57,7 @@ def dropped(sides: Sides) -> Iterator[Part]:
 
 def remarks(sides: Sides) -> Iterator[Remark]:
     """Say which domains differ in a way that is not written, and what to do."""
-    gone = _orphans(sides)
+    gone = orphaned(sides, sides.live.domains, sides.wanted.domains)
     for name, new in sides.wanted.domains.items():
         if name not in sides.live.domains and sides.first_text(name) != new.text:
             yield Remark(f"domain {name}", _VALIDATED)
@@ -210,22 +211,3 @@ def _refused(sides: Sides, name: str) -> str | None:
     except sa.exc.DBAPIError as error:
         return str(error.orig).splitlines()[0].strip()
     return None
-
-
-def _orphans(sides: Sides) -> list[str]:
-    """List the domains that only columns that go are of; those that were of no use before stay."""
-    found = [
-        name for name in sides.live.domains
-        if name not in sides.wanted.domains and _used(sides.live, name) and not _used(sides.wanted, name)
-    ]  # fmt: skip
-    tables = [table.sql for table in sides.live.tables.values()]
-    held = refusing(sides.connection, types=found, beside=tables) if found else {}
-    return [name for name in found if name not in held]
-
-
-def _used(structure: Structure, name: str) -> bool:
-    return any(
-        one.type.removesuffix("[]") == name
-        for table in structure.tables.values()
-        for one in table.columns.values()
-    )

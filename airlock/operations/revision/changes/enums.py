@@ -11,7 +11,7 @@ from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.records.revision import Likely, Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from airlock.catalogue.structure import Structure, Table
     from airlock.operations.revision.shadow import Sides
@@ -95,10 +95,16 @@ def dropped(sides: Sides, gone: list[Table]) -> list[Part]:
 
 def orphans(sides: Sides) -> list[str]:
     """List the enums that only columns that go are of; those that were of no use before stay."""
+    return orphaned(sides, sides.live.enums, sides.wanted.enums)
+
+
+def orphaned(sides: Sides, live: Iterable[str], wanted: Container[str]) -> list[str]:
+    """List the `live` types, none of them `wanted`, that only columns that go are of; those of no use before stay."""
     found = [
-        name for name in sides.live.enums
-        if name not in sides.wanted.enums and _used(sides.live, name) and not _used(sides.wanted, name)
-    ]  # fmt: skip
+        name
+        for name in live
+        if name not in wanted and _used(sides.live, name) and not _used(sides.wanted, name)
+    ]
     tables = [table.sql for table in sides.live.tables.values()]
     held = refusing(sides.connection, types=found, beside=tables) if found else {}
     return [name for name in found if name not in held]
