@@ -2,7 +2,9 @@
 
 Hosted PostgreSQL lets an ordinary role create the extensions of a list; airlock's own servers let it create any that
 their files hold. While `CREATE EXTENSION` runs, and only then, its role is a superuser: two event triggers set that and
-take it back in the same transaction, so that no other session ever sees it, and a failure undoes it. The functions and
+take it back in the same transaction, so that no other session ever sees it, and a failure undoes it. What an extension's
+script says to extensions itself (cube's updates say ALTER EXTENSION) is part of the statement that runs it: they count how deep
+they are. The functions and
 languages that come with the extension go to the server's administrator, as they do for an extension that is marked
 trusted (PostgreSQL manual, "Extension files", `trusted`). Extensions that lead out of the server are refused as ever: those
 with a foreign-data wrapper or an untrusted language, and the few that are named here.
@@ -23,7 +25,12 @@ CREATE OR REPLACE FUNCTION pg_catalog.airlock_extension_begins() RETURNS event_t
 SECURITY DEFINER SET search_path = pg_catalog AS $body$
 DECLARE
   creator text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+  within int := coalesce(nullif(current_setting('airlock.within', true), ''), '0');
 BEGIN
+  PERFORM set_config('airlock.within', (within + 1)::text, true);
+  IF within > 0 THEN
+    RETURN;
+  END IF;
   PERFORM set_config('airlock.creator', '', true);
   IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = creator) THEN
     PERFORM set_config('airlock.creator', creator, true);
@@ -37,9 +44,11 @@ CREATE OR REPLACE FUNCTION pg_catalog.airlock_extension_ends() RETURNS event_tri
 SECURITY DEFINER SET search_path = pg_catalog AS $body$
 DECLARE
   creator text := current_setting('airlock.creator', true);
+  within int := current_setting('airlock.within', true)::int - 1;
   member record;
 BEGIN
-  IF creator = '' THEN
+  PERFORM set_config('airlock.within', within::text, true);
+  IF within > 0 OR creator = '' THEN
     RETURN;
   END IF;
   FOR member IN
