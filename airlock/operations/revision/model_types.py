@@ -86,6 +86,9 @@ def _said(autogen: AutogenContext, kind: Any) -> tuple[str, tuple[str, ...]] | N
         # Its index is one of the catalogue's, and written as such: the type would make it once more.
         kind = copy.copy(kind)
         kind.spatial_index = False
+        if getattr(kind, "use_N_D_index", False):
+            # GeoAlchemy2 takes it only beside the other one.
+            kind.use_N_D_index = False
     autogen.imports = set()
     try:
         own = render._user_defined_render("type", kind, autogen)

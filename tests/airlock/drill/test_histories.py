@@ -161,6 +161,23 @@ def test_a_revision_that_leaves_a_mess_does_not_spoil_the_next(run: Run, tmp_pat
     assert verdicts(run(ini)) == {"one": PROVED, "two": REFUSED, "three": PROVED}
 
 
+def test_values_that_each_upgrade_computes_anew_are_no_difference_of_the_next(tmp_path: Path) -> None:
+    """A column came with `gen_random_uuid()`, by a second upgrade the last time: the next revision starts with those values."""
+    steps = {
+        "adds": ("ADD u uuid DEFAULT gen_random_uuid()", "DROP u"),
+        "leaves": ("ALTER u DROP DEFAULT", "ALTER u SET DEFAULT gen_random_uuid()"),
+    }
+    ini = write_project(tmp_path, [
+        Revision("makes", "op.execute('CREATE TABLE thing (id serial PRIMARY KEY, t text)')", "op.drop_table('thing')"),
+        *(
+            Revision(name, *(f"op.execute('ALTER TABLE thing {one}')" for one in both))
+            for name, both in steps.items()
+        ),
+    ])  # fmt: skip
+    report = drill(ini)
+    assert [one.verdict for one in report.revisions] == [PROVED] * 3, report.revisions
+
+
 def test_what_cannot_be_applied_hides_nothing(run: Run, tmp_path: Path) -> None:
     """Behind an upgrade that fails the rest is examined; what needs it is not, and says so."""
     ini = write_project(

@@ -60,6 +60,7 @@ sa.Table("place", metadata, sa.Column("id", sa.Integer, primary_key=True), {colu
 SPELLED = {
     "geometry(Point,4326)": 'Geometry("POINT", srid=4326, spatial_index=False)',
     "geography(Polygon,4326)": 'Geography("POLYGON", srid=4326, spatial_index=False)',
+    "geometry(PointZ,4326)": 'Geometry("POINTZ", srid=4326, dimension=3, use_N_D_index=True)',
     "ip4r": "IP4R()",
     "citext": "CITEXT()",
     "vector(3)": "VECTOR(3)",
@@ -102,7 +103,7 @@ def write(directory: Path, revisions: list[Revision]) -> Path:
     [
         pytest.param(
             f"embedded:{max(SYSTEM, default=0)}", ["postgis", "citext", "ip4r"], ["geometry(Point,4326)", "citext"],
-            ["geography(Polygon,4326)", "ip4r", "citext"],
+            ["geography(Polygon,4326)", "ip4r", "citext", "geometry(PointZ,4326)"],
             marks=pytest.mark.skipif(bool(MISSING), reason="needs Debian's PostgreSQL with its packages"),
         ),
         ("embedded:18", ["vector"], ["vector(3)", "varchar(255)"], ["halfvec(4)", "vector(5)", "varchar(255)", "varchar(1)"]),

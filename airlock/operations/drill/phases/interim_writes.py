@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock import samples
@@ -174,26 +174,26 @@ def _copied_into(step: StepTaken, path: Path) -> set[str]:
 
 def withdrawn(
     ledger: Ledger, written: Meanwhile, before: State, after: State, now: State, *, exactly: bool
-) -> bool:
-    """Delete what was written meanwhile; tell whether the database is then as the first upgrade left it (`after`).
+) -> State | None:
+    """Delete what was written meanwhile; give the state, where it is then as the first upgrade left it (`after`), else None.
 
-    What an upgrade computes anew each time may differ, where not `exactly` the same is asked for. Commits. Where the
-    answer is no, the database may be left half way.
+    What an upgrade computes anew each time may differ (a default of gen_random_uuid()), where not `exactly` the same is
+    asked for. Commits. Where the answer is None, the database may be left half way.
     """
     ledger.strangers = {}
     if now.catalogue != after.catalogue or now.digests.keys() != after.digests.keys():
-        return False
+        return None
     keys = {name: found for name, found in written.written.items() if found}
     if not ledger.delete({
         name: (written.told_by.get(name) or written.state.digests[name].key, found) for name, found in keys.items()
     }):  # fmt: skip
-        return False
+        return None
     doubtful = keys.keys() | {name for name, it in now.digests.items() if it != after.digests[name]}
     known = dict(now.digests) | ledger.digest(doubtful - {"large objects"}, after.digests)
     if not compare.alike(before, after, known, exactly=exactly):
-        return False
+        return None
     ledger.set_sequences(after.sequences)
-    return True
+    return replace(after, digests={name: known[name] for name in after.digests})
 
 
 def _changed(

@@ -45,14 +45,17 @@ def leave(
     if fit and made is not None:
         fit = _took_back(subject, made, last.written)
         now = ledger.read() if fit else now
-    if not fit or not interim_writes.withdrawn(
-        ledger, first.written, first.before, first.after, now, exactly=exactly
-    ):
+    above = (
+        interim_writes.withdrawn(ledger, first.written, first.before, first.after, now, exactly=exactly)
+        if fit
+        else None
+    )
+    if above is None:
         state = last.before
         if subject.options.crash:
             state = settle(ledger, state, ledger.read())
         return Start(state, fit=False)
-    state = settle(ledger, first.before, first.after)
+    state = settle(ledger, first.before, above)
     if last.step.data_statements:
         # What it inserts may have got other keys the last time.
         state = ledger.read()
