@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
+from airlock.operations.downgrade import implied
 from airlock.records.review import COLUMN_DROPPED, TABLE_DROPPED
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Item:
     condition_at_start: str | None = None
     # The server itself refuses the step while such rows are there, if the step does not change them.
     enforced: bool = False
+    # The column's number in its table, where it is about one.
+    identity: type_identity | None = None
 
     def count_sql(self, *, at_step: bool) -> str:
         """Spell the query that counts."""
@@ -113,14 +116,17 @@ def _of_column(
             f"values that {now.type} does not have",
             f"{{column}} IS NOT NULL AND {{column}}::text NOT IN ({labels})",
         )
-    elif not _castable(now, start) or (now.type in _ANY_TEXT and column.custom_type is None):
+    elif not _castable(now, start) or (
+        implied.holds(column.base or column.type, now.type)
+        or (column.custom_type is None and now.type in _ANY_TEXT)
+    ):
         return
     else:
         why, condition = f"values that {now.type} does not hold", _changed_by_cast(column.type, now.type)
     yield Item(
         step.revision, column.full_name, why,
         (known.schema, known.table) if known is not None else None, (column.schema, column.table),
-        known.name if known is not None else None, column.name, condition,
+        known.name if known is not None else None, column.name, condition, identity=identity,
     )  # fmt: skip
 
 
@@ -148,8 +154,11 @@ def forbidden(step: Rehearsed, start: Snapshot | None) -> Iterator[Item]:
             known.name if known is not None else None, column.name, "{column} IS NULL", enforced=True,
         )  # fmt: skip
     for rule in sorted(step.after.restrictions - step.before.restrictions, key=repr):
-        condition = _breaking(rule, step.before)
-        if condition is not None:
+        named = implied.named_as(rule, step.after, step.before)
+        if named is None or named in step.before.restrictions:
+            continue
+        condition = _breaking(named, step.before)
+        if condition is not None and not implied.follows(named, step.before):
             yield _of_rule(step, rule, condition, start)
 
 
@@ -167,7 +176,8 @@ def _of_rule(step: Rehearsed, rule: Restriction, condition: str, start: Snapshot
     named = ", ".join(plain(column.name) for column in columns) or ", ".join(rule.keys)
     target = step.before.tables.get(rule.target, ("", ""))
     why = _WHY[rule.kind].format(columns=named, target=".".join(map(plain, target)), text=rule.text)
-    at_start = _breaking(rule, start) if start is not None else None
+    then = implied.named_as(rule, step.after, start) if start is not None else None
+    at_start = _breaking(then, start) if start is not None and then is not None else None
     name = ".".join(map(plain, table)) if len(columns) != 1 else columns[0].full_name
     known = start.tables.get(rule.table) if start is not None and at_start is not None else None
     return Item(
@@ -179,6 +189,7 @@ def _of_rule(step: Rehearsed, rule: Restriction, condition: str, start: Snapshot
         condition=condition,
         condition_at_start=at_start,
         enforced=True,
+        identity=(rule.table, rule.columns[0]) if rule.kind == "check" and len(rule.columns) == 1 else None,
     )
 
 

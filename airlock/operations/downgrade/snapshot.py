@@ -22,7 +22,8 @@ SELECT c.oid::bigint, n.nspname, c.relname, a.attnum, a.attname, format_type(a.a
   CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.attgenerated <> '',
   CASE WHEN t.typtype = 'e' THEN
     (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) END,
-  CASE WHEN a.atttypid >= 16384 AND t.typtype <> 'e' THEN t.oid::bigint END, a.attnotnull
+  CASE WHEN a.atttypid >= 16384 AND t.typtype <> 'e' THEN t.oid::bigint END, a.attnotnull,
+  CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
@@ -57,6 +58,8 @@ class Column:
     # The number of a type that is neither PostgreSQL's own nor an enum: a domain, an extension's, a range.
     custom_type: int | None
     not_null: bool = False
+    # What a domain is made of.
+    base: str | None = None
 
     @property
     def table_name(self) -> str:
@@ -101,9 +104,9 @@ def take(connection: type_connection) -> Snapshot:
                 generated,
                 tuple(labels) if labels else None,
                 custom,
-                not_null,
+                *more,
             )
-            for oid, schema, table, number, name, kind, default, generated, labels, custom, not_null in cursor.fetchall()
+            for oid, schema, table, number, name, kind, default, generated, labels, custom, *more in cursor.fetchall()
         }
         cursor.execute("SELECT oid::bigint FROM pg_type WHERE oid >= 16384")
         types = frozenset(row[0] for row in cursor.fetchall())

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill import failures
+from airlock.operations.drill.phases.freedoms import open_still
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.step import take
 from airlock.project import environment
@@ -47,7 +48,9 @@ def try_out(subject: Subject, way: Way, above: State | None) -> tuple[Condition,
 
     The database must stand there. Runs env.py, commits nothing; raises nothing that the revision does.
     """
-    items = way.narrows
+    items = tuple(one.item for one in way.narrows)
+    if items and above is not None:
+        items = open_still(subject.ledger.reading, way.narrows)
     if not items:
         return ()
     if above is None or way.step is None or way.step.touched is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from airlock.drivers import client
 from airlock.drivers.spelling import bare, mentions
 from airlock.operations.downgrade import snapshot
 from airlock.operations.drill import compare, failures
@@ -18,7 +19,6 @@ from airlock.operations.drill.step import StepTaken, touched_tables
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from airlock.operations.downgrade.items import Item
     from airlock.operations.drill.phases.interim_writes import Meanwhile
     from airlock.operations.drill.state import State
     from airlock.operations.drill.subject import Subject
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Unsure = Mapping[str, Mapping[str, Collection[str]]]
 
 _MOST_LESSONS = 3
+_EXCLUDED, _COULD_NOT_CREATE = "23P01", "could not create exclusion constraint"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Way:
     below: State | None = None
     outcome: Outcome = NOTHING
     losses: tuple[Loss, ...] = ()
-    narrows: tuple[Item, ...] = ()
+    narrows: tuple[freedoms.Narrow, ...] = ()
     left_out: Unsure = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
 
@@ -88,17 +89,20 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     up = replace(up, written=written)
     if step is None:
         return Way(up, outcome=noted(lessons).then(no_way_down(subject, error)))
-    narrows: tuple[Item, ...] = ()
+    narrows: tuple[freedoms.Narrow, ...] = ()
     below = subject.ledger.read(written.state, step.touched, before, locked=True)
     spelled = spelled_back.SpelledBack()
     if over is not None:
         under = snapshot.take(subject.ledger.reading)
-        narrows = freedoms.narrows(subject.facts.revision, over, under)
+        narrows = freedoms.narrows(subject.facts.revision, over, under, (up.step.retypings, step.retypings))
         spelled = spelled_back.spelled_back(
             subject.ledger, (up.step, step), (before, below), (over, under), written.changed
         )
         written = replace(written, changed=frozenset({*written.changed, *spelled.values}))
         up = replace(up, written=written)
+    if _excluded(error) and not any("place_beside" in one.item.condition for one in narrows):
+        # No condition tells which rows must not be there.
+        return Way(up, outcome=noted(lessons).then(no_way_down(subject, error)))
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
     values, judged, left_out = _values(subject, before, below, written, unsure or {})
@@ -151,11 +155,46 @@ def _downgrade(
         except Exception as another:  # noqa: BLE001  a revision may raise anything
             error = another
         rewritten = _rewritten(subject, error, written)
-        if rewritten is None:
+        if rewritten is not None:
+            written, changed = rewritten
+            notes.append(f"{', '.join(changed)}, written meanwhile, got values that the downgrade can read")
+            continue
+        fewer = _without_excluding(subject, error, written)
+        if fewer is None:
             break
-        written, changed = rewritten
-        notes.append(f"{', '.join(changed)}, written meanwhile, got values that the downgrade can read")
+        written, table = fewer
+        notes.append(
+            f"rows written meanwhile into {table} exclude each other below: it goes down without them"
+        )
     return None, written, notes, error
+
+
+def _without_excluding(
+    subject: Subject, error: Exception, written: Meanwhile
+) -> tuple[Meanwhile, str] | None:
+    """Take back rows written meanwhile that an exclusion below does not let in: the upgrade lifted it, a condition counts such.
+
+    Values that are far apart do not tell whether two rows exclude each other, as they do for a unique key. Commits.
+    """
+    cause, ledger = failures.origin(error), subject.ledger
+    if not _excluded(error):
+        return None
+    if ledger.read().catalogue != written.state.catalogue:
+        return None
+    place = client.told(cause, "schema_name"), client.told(cause, "table_name")
+    for table in ledger.tables({name for name, keys in written.written.items() if keys}):
+        if (table.schema, table.name) == place:
+            key = written.told_by.get(table.label) or written.state.digests[table.label].key
+            if ledger.delete({table.label: (key, written.written[table.label])}):
+                left = {name: keys for name, keys in written.written.items() if name != table.label}
+                state = ledger.read(written.state, {table.label})
+                return replace(written, state=state, written=left), table.label
+    return None
+
+
+def _excluded(error: Exception) -> bool:
+    cause = failures.origin(error)
+    return client.told(cause, "sqlstate") == _EXCLUDED and str(cause).startswith(_COULD_NOT_CREATE)
 
 
 def _rewritten(

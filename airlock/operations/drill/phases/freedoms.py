@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.operations.downgrade.items import narrowed
 from airlock.operations.downgrade.rehearse import Rehearsed
+from airlock.operations.drill.rows.computed_back import checked, exactly
+from airlock.operations.drill.rows.spelled_back import expressions
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airlock.operations.downgrade.items import Item
-    from airlock.operations.downgrade.snapshot import Snapshot
+    from airlock.operations.downgrade.snapshot import Column, Snapshot
     from airlock.operations.drill.state import State
 
+_TIMES = {"timestamp with time zone", "timestamp without time zone"}
+# One time of the clock for each moment.
+_EVEN = frozenset({"UTC", "ETC/UTC", "GMT", "ETC/GMT", "Z", "ZULU", "UCT"})
+_AT_ZONE = re.compile(
+    r"""(?is)\(?\s*(?:("?\w+"?)\s+AT\s+TIME\s+ZONE\s+'([^']+)'|timezone\(\s*'([^']+)'\s*,\s*("?\w+"?)\s*\))\s*\)?"""
+)
 _RULES = ("constraint ", "index ")
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """Rows that may be there above a step and not below it.
+
+    `exact` is their condition by what the two ways compute, `few` all values of their column above, where those are few.
+    """
+
+    item: Item
+    exact: str | None = None
+    few: str | None = None
 
 
 def grants(before: State, after: State) -> bool:
@@ -24,7 +50,89 @@ def grants(before: State, after: State) -> bool:
     )
 
 
-def narrows(revision: str, above: Snapshot, below: Snapshot) -> tuple[Item, ...]:
-    """Say which rows must not be there above a step for it to go down as it was seen to."""
+def narrows(
+    revision: str, above: Snapshot, below: Snapshot, ways: tuple[Collection[str], Collection[str]]
+) -> tuple[Narrow, ...]:
+    """Say which rows must not be there above a step for it to go down as it was seen to.
+
+    `ways` are the statements by which the upgrade and the downgrade change types.
+    """
     step = Rehearsed(revision, above, below, (), reads_rows=False, recast=())
-    return tuple(narrowed(step, above))
+    found = []
+    for item in narrowed(step, above):
+        exact = few = None
+        if item.identity is not None:
+            column, then = above.columns[item.identity], below.columns[item.identity]
+            if not item.enforced and _keeps_the_clock(column, then, ways[1]):
+                continue
+            check = item.enforced
+            exact = checked(item.condition, column, then, ways[1]) if check else exactly(column, then, *ways)
+            few = _few(column)
+        found.append(Narrow(item, exact, few))
+    return tuple(found)
+
+
+def _keeps_the_clock(column: Column, then: Column, retypings: Collection[str]) -> bool:
+    """Tell whether a downgrade turns moments into times of a clock that is never put back, or those into moments."""
+    if {column.type, then.type} != _TIMES:
+        return False
+    spelled = [one for name in {column.name, then.name} for one in expressions(name, retypings)]
+    found = _AT_ZONE.fullmatch(spelled[0].strip()) if len(spelled) == 1 else None
+    return found is not None and (found[2] or found[3]).upper() in _EVEN
+
+
+def open_still(connection: client.Connection, narrows: Collection[Narrow]) -> tuple[Item, ...]:
+    """Leave out what no row can be above: what CHECKs keep out, by the server's own proof, and labels that all come back.
+
+    The database must stand above the step. Conditions are those that the ways compute, where the server takes them.
+    Plans and asks of no table's rows; leaves no lock.
+    """
+    found: list[Item] = []
+    with connection.cursor() as cursor:
+        cursor.execute("SET constraint_exclusion = on")
+        try:
+            for one in narrows:
+                item = one.item
+                if one.exact is not None:
+                    exact = replace(item, condition=one.exact)
+                    item = exact if _plan(cursor, exact) is not None else item
+                if not (_kept_out(cursor, item) or _none_of_few(cursor, item, one.few)):
+                    found.append(item)
+        finally:
+            cursor.execute("RESET constraint_exclusion")
+    return tuple(found)
+
+
+def _kept_out(cursor: client.Cursor, item: Item) -> bool:
+    if "SELECT" in item.condition:
+        return False  # of several rows: a CHECK tells of one
+    plan = _plan(cursor, item)
+    return plan is not None and any(line.strip() == "One-Time Filter: false" for line in plan)
+
+
+def _few(column: Column) -> str | None:
+    """Spell all values of a flag's or an enum's column, under its name."""
+    name, null = quoted(column.name), "" if column.not_null else " UNION ALL SELECT NULL"
+    if column.labels is not None:
+        return f"(SELECT unnest(enum_range(NULL::{column.type})){null}) AS few ({name})"
+    return f"(SELECT unnest(ARRAY[true, false]){null}) AS few ({name})" if column.type == "boolean" else None
+
+
+def _none_of_few(cursor: client.Cursor, item: Item, few: str | None) -> bool:
+    """Ask a condition of each value that its column can have; one that names other columns is not told by those."""
+    if few is None:
+        return False
+    try:
+        cursor.execute(f"SELECT count(*) FROM {few} WHERE {item.where(at_step=True)}")
+    except client.Error:
+        return False
+    return bool(cursor.fetchone()[0] == 0)
+
+
+def _plan(cursor: client.Cursor, item: Item) -> list[str] | None:
+    """Have the server plan an item's query; None where it does not take it."""
+    try:
+        cursor.execute(f"EXPLAIN (COSTS off) {item.count_sql(at_step=True)}")
+    except client.Error:
+        return None
+    return [str(row[0]) for row in cursor.fetchall()]

@@ -87,16 +87,25 @@ def _is_cast_both_ways(column: Column, then: Column, steps: tuple[StepTaken, Ste
     """Tell whether each way changes the column's type once, by a cast of the column and nothing else."""
     if not _TEXTS.fullmatch(column.type) or column.name != then.name:
         return False
-    name = rf"(?:{re.escape(quoted(column.name))}|(?<!\w){re.escape(column.name)}(?!\w))"
-    changed = re.compile(_CHANGE.format(name=name))
+    name = _either(column.name)
     cast = re.compile(
         rf"(?is)\(*\s*(?:[\w\".]+\.)?{name}\s*\)*\s*::{_TYPE_OF}|CAST\s*\(\s*(?:[\w\".]+\.)?{name}\s+AS\s+{_TYPE_OF}\)"
     )
     for step in steps:
-        found = [one for statement in step.retypings for one in changed.findall(statement)]
-        if len(found) != 1 or (found[0][1] and not cast.fullmatch(found[0][1])):
+        found = expressions(column.name, step.retypings)
+        if len(found) != 1 or (found[0] and not cast.fullmatch(found[0])):
             return False
     return True
+
+
+def expressions(column: str, retypings: Collection[str]) -> list[str]:
+    """List what statements that change types compute a column's new values by: nothing where they only cast."""
+    changed = re.compile(_CHANGE.format(name=_either(column)))
+    return [one[1] for statement in retypings for one in changed.findall(statement)]
+
+
+def _either(column: str) -> str:
+    return rf"(?:{re.escape(quoted(column))}|(?<!\w){re.escape(column)}(?!\w))"
 
 
 def _changed(

@@ -1,0 +1,129 @@
+"""Values that a column may take above a step, as the step computes them back: by the expressions of both ways.
+
+Where each way changes the type once, what the downgrade computes of a value, and the upgrade of that again, is the value
+or another. A query that asks exactly that takes the place of one that goes by the types alone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from airlock.drivers.spelling import literal, quoted
+from airlock.operations.drill.rows.spelled_back import expressions
+from airlock.recorder.tokens import NAME, OTHER, WORD, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airlock.operations.downgrade.snapshot import Column
+
+_BOUNDS = {
+    "smallint": "-32768 AND 32767",
+    "integer": "-2147483648 AND 2147483647",
+    "bigint": "-9223372036854775808 AND 9223372036854775807",
+}
+_WHOLE = {
+    "smallint": "smallint", "int2": "smallint", "integer": "integer", "int": "integer", "int4": "integer",
+    "bigint": "bigint", "int8": "bigint",
+}  # fmt: skip
+_TO_WHOLE = re.compile(rf"(?is)(.+?)::({'|'.join(_WHOLE)})")
+# A cast to a type of the project: its labels are not the same below.
+_TO_OWN = r'(?i)(::|\bAS)\s*(?:"?\w+"?\s*\.\s*)?"?{name}"?(?!\w|\.)'
+
+
+def exactly(column: Column, below: Column, up: Collection[str], down: Collection[str]) -> str | None:
+    """Spell the condition of a value that the two ways do not give back; None where they do not tell it.
+
+    `column` is above the step, `below` the same one below it; `up` and `down` are the statements that change types.
+    """
+    there, back = _expression(below.name, column.name, up), _expression(column.name, below.name, down)
+    names = (column.name, below.name)
+    if there is None or back is None or all(_only_casts(one, names) for one in (there, back)):
+        return None
+    types = [one for one in (column, below) if one.labels is not None]
+    if types:
+        return _of_labels(column, below, there or "{}", back or "{}", names)
+    inner = _with(back, names, "{column}") if back else "{column}"
+    outer = _with(there, names, f"(({inner})::{below.type})") if there else f"({inner})::{below.type}"
+    differs = f"(({outer})::{column.type})::text IS DISTINCT FROM {{column}}::text"
+    raw = _before_whole(back, below.type)
+    if raw is None:
+        return differs
+    bounds = _BOUNDS[below.type]
+    return f"CASE WHEN ({_with(raw, names, '{column}')}) NOT BETWEEN {bounds} THEN true ELSE {differs} END"
+
+
+def checked(condition: str, column: Column, below: Column, down: Collection[str]) -> str | None:
+    """Spell a CHECK's condition, of values below, with what a downgrade computes of those above; None where it only casts."""
+    back, names = _expression(column.name, below.name, down), (column.name, below.name)
+    if column.type == below.type or back is None or _only_casts(back, names):
+        return None
+    return _with(condition, (column.name,), f"(({_with(back, names, quoted(column.name))})::{below.type})")
+
+
+def _expression(name: str, other: str, retypings: Collection[str]) -> str | None:
+    """Find what one way computes a column by: nothing where it casts; None where it is not changed by one statement."""
+    found = [one for each in dict.fromkeys((name, other)) for one in expressions(each, retypings)]
+    if len(found) != 1 or "{" in found[0]:
+        return None
+    return found[0].strip()
+
+
+def _only_casts(text: str, names: Collection[str]) -> bool:
+    """Tell whether an expression does nothing but cast the column, be it several times: what types hold tells all of it."""
+    either = "|".join(re.escape(one) for one in names)
+    cast = r"(?:\s*::\s*[\w\s\".,\[\]]+(?:\([\d, ]+\))?[\w ]*\)*)*"
+    return (
+        not text or re.fullmatch(rf'(?i)[\s(]*(?:[\w".]+\.)?"?(?:{either})"?[\s)]*{cast}', text) is not None
+    )
+
+
+def _of_labels(column: Column, below: Column, there: str, back: str, names: tuple[str, str]) -> str | None:
+    """Ask by texts: a type of that name has other labels at the other moment."""
+    for one in (column, below):
+        if one.labels is not None:
+            own = re.compile(_TO_OWN.format(name=re.escape(one.type.rpartition(".")[2].strip('"'))))
+            there, back = (own.sub(_as_text, text) for text in (there, back))
+    inner = f"({_with(back, names, '({column}::text)')})::text" if back != "{}" else "{column}::text"
+    outer = f"({_with(there, names, f'({inner})')})::text" if there != "{}" else inner
+    differs = f"{outer} IS DISTINCT FROM {{column}}::text"
+    if below.labels is None:
+        return differs
+    refused = f"{inner} NOT IN ({', '.join(map(literal, below.labels))})"
+    return f"CASE WHEN {refused} THEN true ELSE {differs} END"
+
+
+def _as_text(cast: re.Match[str]) -> str:
+    return "::text" if cast[1] == "::" else f"{cast[1]} text"
+
+
+def _before_whole(back: str, type_: str) -> str | None:
+    """Give what the downgrade makes a whole number of, where it is one expression in parentheses, or of a function."""
+    if type_ not in _BOUNDS or not back:
+        return None
+    found = _TO_WHOLE.fullmatch(back)
+    if found is None or _WHOLE[found[2].lower()] != type_:
+        return None
+    outside = [one for one in tokens(found[1]) if one.depth == 0]
+    if any(one.kind not in (WORD, NAME) and one.text not in ("(", ")", ".") for one in outside):
+        return None
+    return found[1]
+
+
+def _with(text: str, names: Collection[str], value: str) -> str:
+    """Put a value in the place of a column, named alone or behind its table; a name behind a cast, or of a function, is none."""
+    found, parts, place = tokens(text), [], 0
+    for at, token in enumerate(found):
+        bare = token.text.strip('"').replace('""', '"') if token.kind == NAME else token.text.lower()
+        before, behind = (found[at - 1] if at else None), (found[at + 1].text if at + 1 < len(found) else "")
+        if token.kind not in (WORD, NAME) or bare not in names or behind in ("(", "."):
+            continue
+        start = token.start
+        if before is not None and before.kind == OTHER and before.text == "::":
+            continue
+        if before is not None and before.text == ".":
+            start = found[at - 2].start
+        parts += [text[place:start], value]
+        place = token.end
+    return "".join([*parts, text[place:]])
