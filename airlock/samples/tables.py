@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import prepared
 from airlock.drivers.spelling import quoted
+from airlock.samples import derived
 from airlock.samples.input_forms import forms_of
 from airlock.samples.model import Check, Column, ForeignKey, Table, Unique
 
@@ -27,7 +28,10 @@ SELECT c.oid, n.nspname, c.relname,
     FROM pg_partition_tree(c.oid) t WHERE t.isleaf AND t.relid <> c.oid) END,
   CASE WHEN c.relkind = 'p' THEN (
     SELECT array_agg(pg_get_expr(l.relpartbound, l.oid)) FROM pg_partition_tree(c.oid) t
-    JOIN pg_class l ON l.oid = t.relid WHERE t.level > 0) END
+    JOIN pg_class l ON l.oid = t.relid WHERE t.level > 0) END,
+  (SELECT array_agg(p.prosrc ORDER BY g.tgname) FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+   JOIN pg_language y ON y.oid = p.prolang AND y.lanname = 'plpgsql'
+   WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype::int & 7 = 7)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND c.oid >= 16384
   AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
@@ -43,7 +47,7 @@ SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL
   coalesce(b.typtype, t.typtype), coalesce(b.typcategory, t.typcategory),
   NOT (a.attnotnull OR coalesce(w.notnull, false)),
   CASE WHEN coalesce(nullif(w.modifier, -1), a.atttypmod) >= 0 THEN coalesce(nullif(w.modifier, -1), a.atttypmod) END,
-  CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault) END,
+  coalesce(pg_get_expr(d.adbin, d.adrelid), CASE WHEN a.attgenerated = '' THEN t.typdefault END),
   pg_get_serial_sequence(a.attrelid::regclass::text, a.attname), a.attidentity, a.attgenerated,
   (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = coalesce(x.oid, b.oid, t.oid)),
   coalesce((SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE coalesce(b.oid, t.oid) IN (r.rngtypid, r.rngmultitypid)),
@@ -177,7 +181,7 @@ def _read(
     ]
     oids = {"oids": [row[0] for row in rows]}
     columns: dict[int, list[Column]] = {row[0]: [] for row in rows}
-    generated: dict[int, set[str]] = {row[0]: set() for row in rows}
+    generated: dict[int, dict[str, str]] = {row[0]: {} for row in rows}
     checks: dict[int, list[Check]] = {row[0]: [] for row in rows}
     keys: dict[int, list[ForeignKey]] = {row[0]: [] for row in rows}
     uniques: dict[int, list[Unique]] = {row[0]: [] for row in rows}
@@ -191,7 +195,7 @@ def _read(
         if row[_RARE_ONE] and not is_generated and column.kind == "b":
             column = replace(column, forms=forms_of(cursor, column, asked))
         if is_generated:
-            generated[row[0]].add(column.name)
+            generated[row[0]][column.name] = column.default or ""
             continue
         columns[row[0]].append(column)
         for number, condition in enumerate(conditions):
@@ -239,13 +243,19 @@ def _read(
                 bool(not_null),
             )
         )
-    return tuple(
-        Table(
+    found_tables = []
+    for oid, schema, name, triggers, rules, partition_check, bounds, bodies in rows:
+        made = list(derived.by_triggers(bodies or ()))
+        here = [one.name for one in columns[oid]]
+        made += [it for one, text in generated[oid].items() for it in derived.generated(one, text, here)]
+        checks[oid] += derived.checks_of_sources(checks[oid], made)
+        keys[oid] += derived.keys_of_sources(keys[oid], made)
+        uniques[oid] += derived.uniques_of_sources(uniques[oid], made)
+        found_tables.append(Table(
             oid, schema, name, tuple(columns[oid]), tuple(keys[oid]), tuple(checks[oid]), tuple(uniques[oid]),
             tuple(bounds or ()), partition_check, triggers, rules, frozenset(generated[oid]),
-        )
-        for oid, schema, name, triggers, rules, partition_check, bounds in rows
-    )  # fmt: skip
+        ))  # fmt: skip
+    return tuple(found_tables)
 
 
 def _column(row: Any) -> tuple[Column, bool, list[str]]:

@@ -224,6 +224,11 @@ SOUND = (
              "IF NEW.state = 'gone' THEN NEW.n := 0; END IF; RETURN NEW; END $$"),
          sql("CREATE OR REPLACE FUNCTION g_$t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$"),
          beside=fires("BEFORE INSERT ON $t", "RETURN NEW;")),
+    # Rows without a value are older than the trigger that fills it in.
+    Case("older_than_a_trigger", f"{_STATE}, twin bigint",
+         sql("DO $$ BEGIN UPDATE $t SET twin = n WHERE twin IS NULL AND id > 0; END $$"),
+         beside=fires("BEFORE INSERT OR UPDATE ON $t", "NEW.twin := NEW.n; RETURN NEW;"),
+         extra="kept = {'public.$t.twin': 'a copy of n'}"),
     # No row could take these branches: the statement does not set what must change, or says all of its one row itself.
     Case("logs_other_changes", _STATE,
          sql("ALTER TABLE $t ADD level integer", "UPDATE $t SET level = 1"), sql("ALTER TABLE $t DROP level"),

@@ -199,6 +199,12 @@ column(
     after=lambda s: (value(s, sa.BigInteger, nullable=False, server_default="5"), sa.Index(s.n("ix_to_bigint"), s.n("value")),
                      sa.CheckConstraint(sa.column(s.n("value")) > -3_000_000_000, name=s.n("ck_to_bigint"))), always=True,
 )  # fmt: skip
+column(
+    "two_at_once",
+    lambda s: (value(s, sa.Integer, nullable=False), sa.Column(s.n("more"), sa.Integer)),
+    after=lambda s: (value(s, sa.BigInteger, nullable=False), sa.Column(s.n("more"), sa.BigInteger),
+                     sa.UniqueConstraint(s.n("value"), s.n("label"), name=s.n("uq_two"))), always=True,
+)  # fmt: skip
 column("wider", lambda s: value(s, sa.String(20)), after=lambda s: value(s, sa.String(30)), always=True)
 column("shorter", lambda s: value(s, sa.String(60)), after=lambda s: value(s, sa.String(50)), always=True)
 column("to_numeric", lambda s: value(s, sa.Float), after=lambda s: value(s, sa.Numeric), always=True)

@@ -24,7 +24,16 @@ def test_a_project_with_serial_keys(scratch: ScratchServer, tmp_path: Path) -> N
 
 
 # What a drill and a trace are asked of here; `make matrix` asks of every kind, key and place.
-PROVED = ("add_required", "to_numeric", "enum_removed", "key_wider", "table_dropped", "wider", "add_serial")
+PROVED = (
+    "add_required",
+    "to_numeric",
+    "enum_removed",
+    "key_wider",
+    "table_dropped",
+    "wider",
+    "add_serial",
+    "two_at_once",
+)
 
 
 @pytest.mark.proof

@@ -52,6 +52,15 @@ CASES = {
         "CREATE TABLE a (id serial PRIMARY KEY, v regclass)",
         "SELECT count(v) > 30 AND bool_and(v::text::regclass = v OR v IS NULL) FROM a",
     ),
+    "what is asked of a copy is asked of what it is copied from": (
+        ("CREATE TABLE b (id int PRIMARY KEY); CREATE TABLE a (id serial PRIMARY KEY, v int NOT NULL, v_new bigint UNIQUE,"
+        ' b_id int, b_new bigint REFERENCES b, n int, "N new" bigint CHECK ("N new" > 4000), slug text UNIQUE, name text NOT NULL,'
+        " mail text NOT NULL, low text GENERATED ALWAYS AS (lower(mail)) STORED UNIQUE);"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v_new := NEW.v::text::bigint; NEW.b_new := NEW.b_id;"
+        """ IF TG_OP <> 'DELETE' THEN NEW."N new" = (NEW.n)::bigint; NEW.slug := lower(NEW.name); END IF; RETURN NEW; END $$;"""
+        "CREATE TRIGGER t BEFORE INSERT OR UPDATE ON a FOR EACH ROW EXECUTE FUNCTION f()"),
+        "SELECT count(DISTINCT v) = count(*) AND count(b_id) > 5 AND count(n) > 5 AND min(n) > 4000 FROM a",
+    ),
     "a foreign key follows its target": (
         ("CREATE TABLE b (id int PRIMARY KEY, a_id int NOT NULL); CREATE TABLE z (id uuid PRIMARY KEY, v text);"
         "CREATE TABLE a (id int PRIMARY KEY, z_id uuid NOT NULL REFERENCES z);"

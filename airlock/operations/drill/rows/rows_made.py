@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from airlock import samples
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
-from airlock.operations.drill.rows import rows_before_a_check
+from airlock.operations.drill.rows import rows_before_a_check, rows_before_a_trigger
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN, COMPUTED, WRITTEN
 from airlock.operations.drill.rows.constants_read import constants
+from airlock.operations.drill.rows.partners import free_partner
 from airlock.operations.drill.rows.rows_chosen import at_places, chosen, is_called, wanted
 from airlock.recorder import row_changes as reading
 from airlock.recorder.tokens import NAME, STRING, WORD, tokens
@@ -142,6 +143,12 @@ def _make(
             )
         some = itertools.islice(tries, _MOST_TRIED)
         found += _kept_of(cursor, table, data, some, number, kept, strength, turning=turning)
+    found += [
+        Row(*one, CERTAIN)
+        for one in rows_before_a_trigger.made(
+            cursor, table, text, lambda values: insert(cursor, table, values, next(number))
+        )
+    ]
     if "exists" in words and any(
         one is not table and is_called(one, word) for one in others for word in words
     ):
@@ -317,7 +324,7 @@ def insert(
     place = number % 5 if offset is None else offset
     key = key_sql(table.key) if table.key else "''"
     fresh = samples.fresh_values(table)
-    linked = _free_partner(cursor, table, values) if fresh is None else {}
+    linked = free_partner(cursor, table, values) if fresh is None else {}
     if linked is None:
         return None
     fresh = fresh or {}
@@ -378,25 +385,3 @@ def insert(
 
     row = client.in_savepoint(cursor, send)
     return (str(row[0]), str(row[1])) if row else None
-
-
-def _free_partner(cursor: Any, table: Table, values: Mapping[str, str]) -> dict[str, str] | None:
-    """Choose a partner for a row whose key is made of references alone, which no row of the same others has.
-
-    None where the table has another key beside it, or `values` decide the whole key.
-    """
-    referring = {key.columns[0]: key for key in table.foreign_keys if len(key.columns) == 1}
-    columns = table.uniques[0].columns
-    free = next((name for name in reversed(columns) if name not in values), None)
-    if len(table.uniques) > 1 or free is None or not set(columns) <= referring.keys():
-        return None
-    key = referring[free]
-    cursor.execute(f"SELECT {key.target}::regclass::text")
-    there = quoted(key.target_columns[0])
-    same = "".join(
-        f" AND y.{quoted(name)} = {values.get(name, f'o.{quoted(name)}')}" for name in columns if name != free
-    )
-    return {
-        free: f"(SELECT r.{there} FROM {cursor.fetchone()[0]} AS r WHERE NOT EXISTS (SELECT FROM {table.sql} AS y "
-        f"WHERE y.{quoted(free)} = r.{there}{same}) ORDER BY 1 LIMIT 1)"
-    }

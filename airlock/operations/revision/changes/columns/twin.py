@@ -122,12 +122,24 @@ def _filling(one: Swap) -> str:
 
 
 def _missing(swaps: Sequence[Swap], *, back: bool = False) -> str:
-    """Spell which rows have a value that the column beside it lacks."""
+    """Spell which rows have a value that the column beside it lacks; one column tells of all where it is never NULL."""
+    telling = _never_null_last(swaps, back=back)[-1]
+    if _is_never_null(telling, back=back):
+        swaps = [telling]
     told = [
         f"{quoted(one.names.column)} IS NOT NULL AND {quoted(one.names.old if back else one.names.new)} IS NULL"
         for one in swaps
     ]
     return told[0] if len(told) == 1 else "(" + " OR ".join(f"({text})" for text in told) + ")"
+
+
+def _never_null_last(swaps: Sequence[Swap], *, back: bool) -> list[Swap]:
+    """Put behind the others what is never NULL: where it has its trigger, the others have theirs, and its twin tells of all."""
+    return sorted(swaps, key=lambda one: _is_never_null(one, back=back))
+
+
+def _is_never_null(swap: Swap, *, back: bool) -> bool:
+    return swap.after.not_null if back else swap.before.not_null
 
 
 def index_beside(live: Table, of: str, definition: str) -> Part:
@@ -192,13 +204,14 @@ def retire(live: Table, swaps: Sequence[Swap], domains: Mapping[str, Domain]) ->
         again += alone(
             *(grant.format(table=live.sql).replace(f"({quoted(before.name)})", f"({old})", 1) for grant in before.privileges)
         )  # fmt: skip
-        keeping += [
-            it.text for it in sync(live, names, names.old, names.column, one.after.type, before, one.back)
-        ]
         # What does not fit stays NULL here; the swap is then not undone, for its column must be whole.
         if one.goes_back:
             told = one.goes_back.format(quoted(names.column))
             fits += f" AND coalesce({told}, true)" if len(swaps) > 1 else f" AND {told}"
+    for one in _never_null_last(swaps, back=True):
+        source = one.names.column
+        made = sync(live, one.names, one.names.old, source, one.after.type, one.before, one.back)
+        keeping += [it.text for it in made]
     assignments = ", ".join(
         f"{quoted(one.names.old)} = {cast(quoted(one.names.column), one.after.type, one.before, one.back)}"
         for one in swaps
