@@ -11,14 +11,19 @@ from airlock.drivers.spelling import quoted
 from airlock.records.difference import Difference
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from airlock.drivers import client
 
 _OWNED = """
 SELECT n.nspname, c.relname, q.seqincrement, rn.nspname, r.relname, a.attname,
   CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 'whole' WHEN t.typname IN ('numeric', 'float4', 'float8') OR
-       t.typtype = 'd' AND t.typcategory = 'N' THEN 'number' END
+       t.typtype = 'd' AND t.typcategory = 'N' THEN 'number' END,
+  CASE WHEN r.relkind = 'p' THEN '{}' ELSE ARRAY(
+    SELECT DISTINCT x.adrelid::regclass::text FROM pg_depend e JOIN pg_attrdef x ON x.oid = e.objid
+    JOIN pg_inherits i ON i.inhrelid = x.adrelid JOIN pg_attribute h ON h.attrelid = x.adrelid AND h.attnum = x.adnum
+    WHERE e.classid = 'pg_attrdef'::regclass AND e.refclassid = 'pg_class'::regclass AND e.refobjid = c.oid
+      AND x.adrelid <> r.oid AND h.attname = a.attname) END, r.relkind = 'p'
 FROM pg_sequence q JOIN pg_class c ON c.oid = q.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
   AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
@@ -112,6 +117,8 @@ def _one(
     table: str | None,
     column: str | None,
     type_: str | None,
+    heirs: Sequence[str],
+    partitioned: bool | None,
 ) -> str:
     furthest = "NULL::bigint"
     if table and table_schema and column and type_:
@@ -121,7 +128,11 @@ def _one(
             # What no sequence reaches (NaN, 1e40) says nothing about it.
             value = f"{value}::numeric"
             whole = f" WHERE {value} BETWEEN {_LEAST} AND {_MOST}"
-        furthest = f"(SELECT {best}({value})::bigint FROM {quoted(table_schema)}.{quoted(table)}{whole})"
+        # Tables that inherit have keys of their own, and numbers of another sequence, unless they ask this one too.
+        only = "" if partitioned else "ONLY "
+        held = (f"{only}{one}" for one in (f"{quoted(table_schema)}.{quoted(table)}", *heirs))
+        each = ", ".join(f"(SELECT {best}({value})::bigint FROM {one}{whole})" for one in held)
+        furthest = f"{'greatest' if step > 0 else 'least'}({each})"
     return f"SELECT {place}, last_value, is_called, {furthest} FROM {quoted(schema)}.{quoted(name)}"
 
 

@@ -94,7 +94,11 @@ def _said(one: CatalogueObject, model: CatalogueObject | None) -> Mapping[str, s
     # Storage parameters of a table are among its words, options of a column are not.
     unsaid = _UNSAID - {"options"} if one.kind.endswith("table") else _UNSAID
     unsaid |= {"comment"} if one.kind == "sequence" else frozenset()
-    return {name: it for name, it in one.attributes.items() if name in model.attributes or name not in unsaid}
+    said = {name: it for name, it in one.attributes.items() if name in model.attributes or name not in unsaid}
+    if "inherited" in said and "inherited" in model.attributes:
+        # What was there before its table inherited is its own as well, and cannot be less.
+        said["inherited"] = model.attributes["inherited"]
+    return said
 
 
 def _bring_extensions(database: ScratchDatabase, models: ScratchDatabase) -> None:

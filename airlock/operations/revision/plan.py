@@ -60,7 +60,7 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
     parts += turns
     for before, after in both:
         changes = all_changes[before.schema, before.name]
-        parts += [*_table(before, after), *changes.parts]
+        parts += [*_table(before, after), *changes.parts, *inheritance.changes(before, after)]
         parts += constraints.changes(sides, before, after, changes)
         parts += indexes.changes(before, after, changes)
         remarks += [*changes.remarks, *_table_remarks(before, after)]
@@ -214,12 +214,8 @@ def _table_remarks(live: Table, wanted: Table) -> Iterator[Remark]:
             f"the models want it {how.get(wanted.persistence)}, it is {how.get(live.persistence)}:"
             " the change rewrites the table under ACCESS EXCLUSIVE; write it by hand",
         )
-    if wanted.parents and wanted.parents != live.parents:
-        yield Remark(
-            live.label,
-            f"it inherits from {', '.join(live.parents) or 'no table'}, in the models from {', '.join(wanted.parents)}:"
-            " ALTER TABLE … INHERIT or NO INHERIT, by hand",
-        )
+    if why := inheritance.stays(live, wanted):
+        yield Remark(live.label, why)
     if wanted.tablespace not in {None, live.tablespace}:
         yield Remark(
             live.label,

@@ -289,6 +289,11 @@ def create(context: MigrationContext) -> tuple[str, ...]:
     }
     for name in sorted(schemas):
         run(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
+    for table in _inheriting(metadatas):
+        above = table.dialect_options["postgresql"]["inherits"]
+        for name in (above,) if isinstance(above, str) else above:
+            if (parent := table.metadata.tables.get(name)) is not None:
+                table.add_is_dependent_on(parent)
     with _not_concurrently(metadatas):
         for metadata in metadatas:
             metadata.create_all(connection, checkfirst=True)

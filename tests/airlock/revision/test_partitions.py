@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
+import psycopg2
 import pytest
 import sqlalchemy as sa
 
+from airlock import samples
 from airlock.scratch.servers import ScratchServer
 from tests.airlock.revision.harness import Shop, differing, seen
 from tests.airlock.revision.walk import start
@@ -95,3 +99,49 @@ def test_a_partitioned_table_comes_back_with_its_partitions(
         shop.downgrade(wanted, head)
         assert differing(before, seen(database)) == []
         assert {one.verdict for one in shop.drill(f"{head}:{written[-1]}", scratch)} == {"proved"}
+
+
+def test_a_table_that_is_there_inherits(
+    scratch: ScratchServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It gets what the one above has, then inherits, exactly undone; a parent that goes is said, and nothing is written."""
+
+    def kin(*above: str) -> sa.MetaData:
+        metadata = sa.MetaData()
+        legs = sa.Column("legs", sa.Integer, nullable=False), sa.CheckConstraint("legs < 100", name="few")
+        sa.Table(
+            "beast",
+            metadata,
+            sa.Column("id", sa.Integer, primary_key=True),
+            sa.Column("name", sa.Text),
+            *legs,
+        )
+        sa.Table("pet", metadata, sa.Column("owner", sa.Text))
+        more: dict[str, Any] = {"postgresql_inherits": above} if above else {}
+        sa.Table(
+            "cat",
+            metadata,
+            sa.Column("id", sa.Integer, primary_key=True),
+            sa.Column("legs", sa.Integer),
+            **more,
+        )
+        return metadata
+
+    with scratch.database() as database:
+        shop = Shop(start(tmp_path / "p"), database)
+        shop.revise(kin())
+        shop.upgrade(kin())
+        head, before = shop.head(), seen(database)
+        shop.run("INSERT INTO cat (legs) VALUES (4), (NULL)")
+        written = shop.revise(kin("beast"), rename="none")
+        assert "ALTER TABLE cat INHERIT beast" in shop.text(written[-1])
+        shop.upgrade(kin("beast"))
+        assert shop.ask("SELECT legs, name FROM beast ORDER BY id") == [(4, None), (0, None)]
+        assert shop.revise(kin("beast")) == []
+        with contextlib.closing(psycopg2.connect(database.url)) as connection:
+            # The keys of an heir with a sequence of its own are none that the sequence above hands out.
+            assert not any(one.is_used for one in samples.read_sequences(connection).values())
+        assert shop.revise(kin("pet")) == []
+        assert "no INHERIT makes them beast's again" in caplog.text
+        shop.downgrade(kin(), head)
+        assert differing(before, seen(database)) == []

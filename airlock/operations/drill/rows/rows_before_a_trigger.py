@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
+from airlock.operations.drill.rows.rows_chosen import at_places
 from airlock.samples.values import null_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _EACH = 5
 def made(
     cursor: Any, table: Table, text: str, insert: Callable[[dict[str, str]], tuple[str, str] | None]
 ) -> Iterator[tuple[str, str]]:
-    """Insert rows without a value in columns that a statement asks for NULLs, and that triggers have filled in every row.
+    """Insert rows without a value in columns that a statement asks for NULLs and triggers fill in; beside each, a filled one.
 
     `insert` inserts one row with some values. Within the open transaction; the table's triggers are then as they were.
     """
@@ -39,11 +40,15 @@ def made(
     cursor.execute(_FILLING, [table.oid])
     triggers = [(str(name), str(enabled)) for name, enabled in cursor.fetchall()]
     for one in columns if triggers else ():
-        held = f"SELECT EXISTS (SELECT FROM {table.sql} WHERE {quoted(one.name)} IS NULL)"
-        if client.rows(cursor, held)[0][0]:
-            continue
         values = {one.name: null_of(one)}
         for _ in range(_EACH):
+            filled = insert(values)
+            if filled is None:
+                continue
+            yield filled
+            held = f"SELECT FROM {table.sql} AS t WHERE {at_places('t', [filled[0]])} AND t.{quoted(one.name)} IS NOT NULL"
+            if not client.rows(cursor, held):
+                continue
             row = client.in_savepoint(
                 cursor, functools.partial(_without, cursor, table, triggers, values, insert)
             )
