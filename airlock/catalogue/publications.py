@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airlock.catalogue.fingerprint.model import plain
+from airlock.records.frozen import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -109,7 +109,7 @@ class Published:
         return said
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Publications:
     """Every publication's name, and every published table by oid."""
 
@@ -119,6 +119,9 @@ class Publications:
 
 def published(query: Query) -> Publications:
     """Read publications, their tables and the tables' columns. Reads the catalogue, locks no table."""
+    # The fingerprint is loaded where something is published at all.
+    from airlock.catalogue.fingerprint.model import plain
+
     names = [row[0] for row in query("SELECT pubname FROM pg_publication")]
     listed_rows: list[Sequence[Any]] = []
     if names:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import getpass
 import os
 import re
 import socket
@@ -176,6 +175,8 @@ def _close(stream: TextIO) -> None:
 @functools.cache
 def _who() -> str:
     """Name the person or pipeline that runs this: user and host, as the operating system knows them."""
+    import getpass
+
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (OSError, KeyError):

@@ -12,11 +12,10 @@ and in the same database: `pg_locks` shows both, behind a pooler too.
 from __future__ import annotations
 
 import contextlib
+import os
 import random
-import secrets
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.database import liveness
@@ -30,6 +29,7 @@ from airlock.database.server import (
 )
 from airlock.database.server_errors import classify, first_line
 from airlock.records.errors import AirlockError, ConnectionLost, LeaseHeld
+from airlock.records.frozen import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ _HOLDER = (
 )
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Holder:
     """Who holds the lease, as any session may see it."""
 
@@ -79,7 +79,7 @@ class Holder:
 
 def new_run() -> str:
     """Draw the short name of one run; worker connections carry it."""
-    return secrets.token_hex(4)
+    return os.urandom(4).hex()
 
 
 def lock_condition(key: int) -> str:
@@ -269,7 +269,7 @@ def _tries(
 
 def _try(connection: type_connection, major: int) -> int | None:
     connection.rollback()
-    token = secrets.randbits(62) | (1 << 62)
+    token = random.SystemRandom().getrandbits(62) | (1 << 62)
     endless = ["idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"]
     if major >= 17:
         endless.append("transaction_timeout")

@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from airlock.records.shared import ROLE, TABLESPACE, Shared
+if TYPE_CHECKING:
+    from airlock.records.shared import Shared
 
 # What helps where env.py or a revision imports what is not there.
 MODULE = "pip install it beside airlock; for a module of the project's own, prepend_sys_path in the ini"
-_ROLE = re.compile(r'role "([^"]+)" does not exist')
+# Texts, not compiled: a run that misses nothing wants none of them.
+_ROLE = r'role "([^"]+)" does not exist'
 # Where PL/pgSQL tells which of its statements failed; names that are not quoted are in small letters.
-_ROLE_OF_BLOCK = re.compile(
-    r'SQL statement "CREATE (?:ROLE|USER|GROUP)\s+(?:"([^"]+)"|([a-z_][a-z0-9_$]*))', re.IGNORECASE
-)
+_ROLE_OF_BLOCK = r'(?i)SQL statement "CREATE (?:ROLE|USER|GROUP)\s+(?:"([^"]+)"|([a-z_][a-z0-9_$]*))'
 # The second form is PostgreSQL 14's.
-_EXTENSION = re.compile(
+_EXTENSION = (
     r'extension "([^"]+)" is not available|could not open extension control file ".*/([^/"]+)\.control"'
 )
 # What extensions that hook into the server say where their library was not loaded at its start, or for another database.
-_PRELOADED = re.compile(
-    r"must be preloaded|(?:must|only) be loaded via.* shared_preload_libraries|can only create extension in database"
-)
+_PRELOADED = r"must be preloaded|(?:must|only) be loaded via.* shared_preload_libraries|can only create extension in database"
 # pg_cron reads one of its settings before it says so.
-_SETTING = re.compile(r'unrecognized configuration parameter "\w+\.\w+"')
-_CREATED = re.compile(r'CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"([^"]+)"|(\w+))', re.IGNORECASE)
-_SCHEMA = re.compile(r'schema "((?:[^"]|"")+)" does not exist')
-_TABLESPACE = re.compile(r'tablespace "((?:[^"]|"")+)" does not exist')
+_SETTING = r'unrecognized configuration parameter "\w+\.\w+"'
+_CREATED = r'(?i)CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"([^"]+)"|(\w+))'
+_SCHEMA = r'schema "((?:[^"]|"")+)" does not exist'
+_TABLESPACE = r'tablespace "((?:[^"]|"")+)" does not exist'
 # Names stand there as SQL spells them.
-_FUNCTION = re.compile(
+_FUNCTION = (
     r'function ((?:(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)\.)?(?:"(?:[^"]|"")+"|[^\W\d][\w$]*))\(.*\) does not exist'
 )
-_TYPE = re.compile(r'type "((?:[^"]|"")+)" does not exist')
+_TYPE = r'type "((?:[^"]|"")+)" does not exist'
 
 
 def shared(text: str) -> Shared | None:
     """Name the role or the tablespace that a server lacks."""
-    found = _TABLESPACE.search(text)
+    from airlock.records.shared import ROLE, TABLESPACE, Shared
+
+    found = re.search(_TABLESPACE, text)
     if found is not None:
         return Shared(TABLESPACE, found[1])
     name = _role(text)
@@ -48,36 +49,36 @@ def _role(text: str) -> str | None:
     Such a block looks first whether the role is there: where it is, there is nothing to be made. A plain CREATE ROLE would
     fail of it.
     """
-    found = _ROLE.search(text)
+    found = re.search(_ROLE, text)
     if found is None and "permission denied to create role" in text:
-        found = _ROLE_OF_BLOCK.search(text)
+        found = re.search(_ROLE_OF_BLOCK, text)
     return next((one for one in found.groups() if one), None) if found else None
 
 
 def extension(text: str) -> str | None:
     """Name the extension whose files a server lacks."""
-    found = _EXTENSION.search(text)
+    found = re.search(_EXTENSION, text)
     return found[1] or found[2] if found else None
 
 
 def preloaded(text: str, statement: str) -> str | None:
     """Name the extension that a statement creates, and that a server has to load at its start; empty where none is named."""
-    created = _CREATED.search(statement)
+    created = re.search(_CREATED, statement)
     name = (created[1] or created[2]) if created else ""
-    if _PRELOADED.search(text) or (name and _SETTING.search(text)):
+    if re.search(_PRELOADED, text) or (name and re.search(_SETTING, text)):
         return name
     return None
 
 
 def schema(text: str) -> str | None:
     """Name the schema that a database lacks."""
-    found = _SCHEMA.search(text)
+    found = re.search(_SCHEMA, text)
     return found[1] if found else None
 
 
 def type_name(text: str) -> tuple[str | None, str] | None:
     """Name the type that a database lacks: its schema, None where it is not said, and its name."""
-    found = _TYPE.search(text)
+    found = re.search(_TYPE, text)
     if found is None:
         return None
     where, _, name = found[1].rpartition(".")
@@ -87,5 +88,5 @@ def type_name(text: str) -> tuple[str | None, str] | None:
 
 def function_name(text: str) -> str | None:
     """Name the function that a database lacks, as SQL spells it."""
-    found = _FUNCTION.search(text)
+    found = re.search(_FUNCTION, text)
     return found[1] if found else None

@@ -100,11 +100,10 @@ _CONNECT_ERRORS: tuple[tuple[str, Callable[[str], AirlockError], str], ...] = (
         "The connection was closed.",
     ),
 )
-_LOST = re.compile(
-    r"server closed the connection|connection already closed|terminating connection|connection (?:was |is )?(?:closed|lost)"
+_LOST = (
+    r"(?i)server closed the connection|connection already closed|terminating connection|connection (?:was |is )?(?:closed|lost)"
     r"|SSL SYSCALL|could not receive data|could not send data|reset by peer|broken pipe|no connection to the server"
-    r"|ConnectionDoesNotExist|the connection is closed|client_idle|query_wait_timeout|lost synchronization",
-    re.IGNORECASE,
+    r"|ConnectionDoesNotExist|the connection is closed|client_idle|query_wait_timeout|lost synchronization"
 )
 
 
@@ -139,7 +138,9 @@ def classify(error: BaseException) -> AirlockError:
     for cause in _chain(error):
         name = type(cause).__name__
         if isinstance(cause, OSError) or (name in _DRIVER_ERRORS and not isinstance(cause, ImportError)):
-            return ConnectionLost(first_line(cause)) if _LOST.search(_text(cause)) else connect_error(cause)
+            return (
+                ConnectionLost(first_line(cause)) if re.search(_LOST, _text(cause)) else connect_error(cause)
+            )
     return _configuration(error)
 
 

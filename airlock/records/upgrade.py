@@ -5,9 +5,11 @@ Every event has the name it carries in JSON (`event`). None holds a URL, a passw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+from airlock.records.frozen import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +18,7 @@ UP = "up"
 DOWN = "down"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Leased:
     """The lease is ours."""
 
@@ -29,7 +31,7 @@ class Leased:
     waited_ms: float
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Waiting:
     """Another run holds the lease; we poll."""
 
@@ -37,7 +39,7 @@ class Waiting:
     holder: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class OrphansEnded:
     """Sessions that a killed run had left at work were terminated."""
 
@@ -45,7 +47,7 @@ class OrphansEnded:
     pids: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Planned:
     """Where the database stands, in which version table it says so, and the revisions to come, in order."""
 
@@ -56,7 +58,7 @@ class Planned:
     version_table: str = ""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class StepBegun:
     """A revision is about to be applied or undone."""
 
@@ -66,7 +68,7 @@ class StepBegun:
     title: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class StepDone:
     """A revision's last transaction has ended and its version row is written."""
 
@@ -78,7 +80,7 @@ class StepDone:
     transactional: bool
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Blocked:
     """Sessions stand in the way of a revision, as seen while it waits."""
 
@@ -89,7 +91,7 @@ class Blocked:
     waited_for: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Retrying:
     """A revision was undone for want of a lock and will be tried again."""
 
@@ -101,7 +103,7 @@ class Retrying:
     sleep_ms: float
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Noted:
     """Something a reader should know that changes nothing."""
 
@@ -109,7 +111,7 @@ class Noted:
     message: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Repaired:
     """`--repair` did something: the statement it ran, or what it cleared."""
 
@@ -117,7 +119,7 @@ class Repaired:
     what: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Rehearsal:
     """A revision as it went in scratch (`--dry-run`): its statements, each with its milliseconds."""
 
@@ -129,7 +131,7 @@ class Rehearsal:
     statements: tuple[tuple[str, float], ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Loss:
     """What a downgrade takes away: rows of an object, counted; or something that was not counted (rows None)."""
 
@@ -138,7 +140,7 @@ class Loss:
     why: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class LossesCounted:
     """The losses of a downgrade, counted on the target before anything was touched."""
 
@@ -148,7 +150,7 @@ class LossesCounted:
     unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Exported:
     """One file of `--export`: what a downgrade takes away, kept as CSV."""
 
@@ -158,7 +160,7 @@ class Exported:
     rows: int
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Verdict:
     """The end: from where to where, with which exit code, and the longest anybody waited for us."""
 
@@ -179,7 +181,7 @@ Event = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Request:
     """What the command line asks of a run; times in seconds.
 

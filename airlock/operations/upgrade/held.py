@@ -34,7 +34,7 @@ WHERE pid = pg_backend_pid() AND locktype IN ('relation', 'tuple', 'advisory') A
 ORDER BY 1, 2, 3
 """
 # Settings of a project's own (`app.tenant`) are not shown by the server, and what is deferred is not either.
-_HIDDEN = re.compile(r"\bset_config\s*\(|\bSET\s+LOCAL\s+\"?\w+\"?\s*\.|\bSET\s+CONSTRAINTS\b", re.IGNORECASE)
+_HIDDEN = r"(?i)\bset_config\s*\(|\bSET\s+LOCAL\s+\"?\w+\"?\s*\.|\bSET\s+CONSTRAINTS\b"
 
 
 class Probe(Hooks):
@@ -52,7 +52,7 @@ class Probe(Hooks):
         return listening({"before_cursor_execute": self._on_execute})
 
     def _on_execute(self, _connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
-        self._hidden = self._hidden or _HIDDEN.search(statement) is not None
+        self._hidden = self._hidden or re.search(_HIDDEN, statement) is not None
 
     def start(self, context: MigrationContext, heads: tuple[str, ...]) -> None:  # noqa: ARG002
         """Commit below env.py's transaction, and look at what stands before and after."""

@@ -29,10 +29,7 @@ if TYPE_CHECKING:
     from airlock.operations.upgrade.steps import Steps
 
 _NAME = r'(?:"(?:[^"]|"")+"|\w+)'
-_BUILD = re.compile(
-    rf"\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?P<index>{_NAME})\s+ON\s+(?:(?P<schema>{_NAME})\.)?{_NAME}",
-    re.IGNORECASE,
-)
+_BUILD = rf"(?i)\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?P<index>{_NAME})\s+ON\s+(?:(?P<schema>{_NAME})\.)?{_NAME}"
 _ALREADY_THERE = {"42P07", "42P06", "42710", "42701", "42723"}
 
 
@@ -136,7 +133,7 @@ def _built_already(error: BaseException) -> str | None:
     runner that is killed while it waits leaves a valid index and no version row.
     """
     for cause in _causes(error):
-        build = _BUILD.match(str(getattr(cause, "statement", None) or ""))
+        build = re.match(_BUILD, str(getattr(cause, "statement", None) or ""))
         if build and sqlstate(cause) == "42P07":
             return f"{build['schema']}.{build['index']}" if build["schema"] else build["index"]
     return None
