@@ -14,17 +14,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from alembic import command
-from alembic.runtime import migration
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
-from sqlalchemy import String, bindparam
 
 from airlock.project import flask_application, given_connection
 from airlock.project.ini import ini_url
 from airlock.project.output import to_standard_error
 from airlock.project.project import NO_DOWNGRADE
 from airlock.project.settings import TAG
+from airlock.project.version_rows import spelled_once
 from airlock.records.errors import AirlockError, HistoryFault, Refused, RevisionFailed, Usage
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def run(
         nonlocal connection
         connection = context.connection
         version_rows.close()  # env.py may run migrations in several databases, one after the other
-        version_rows.enter_context(_compiled_once(connection))
+        version_rows.enter_context(spelled_once(context))
         current = tuple(heads)
         hooks.start(context, current)
         plan = hooks.plan(plan_steps(project, current, target, direction)) if target is not None else []
@@ -145,31 +144,6 @@ def _name_command(config: Any, target: str | None, direction: str) -> None:
         return
     asked.cmd = (command.upgrade if direction == "up" else command.downgrade, ["revision"], ["sql", "tag"])
     asked.revision = target
-
-
-@contextlib.contextmanager
-def _compiled_once(connection: Any) -> Iterator[None]:
-    """Let SQLAlchemy compile the statements of version rows once a run, not once a revision.
-
-    Alembic spells each id into its statement, which is then another one to SQLAlchemy's cache: a fifth of what the client
-    does for a small revision. Under psycopg2 a bound value is spelled by the driver, and the server gets the same text; other
-    drivers would prepare the statement, which a transaction pooler does not bear.
-    """
-    spelled = getattr(migration, "literal_column", None)
-    if spelled is None or connection is None or connection.dialect.driver != "psycopg2":
-        yield
-        return
-
-    def bound(text: str, *_: Any) -> Any:
-        value = text[1:-1]
-        plain = text == f"'{value}'" and not set(value) & set("'\\%:")
-        return bindparam(None, value, String, unique=True) if plain else spelled(text)
-
-    setattr(migration, "literal_column", bound)  # noqa: B010  no name of it in its stubs
-    try:
-        yield
-    finally:
-        setattr(migration, "literal_column", spelled)  # noqa: B010
 
 
 # In the configuration's attributes, Alembic's place for what is not in the ini.

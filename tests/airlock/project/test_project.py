@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alembic.util.exc import CommandError
 
 from airlock.drivers.engine_events import listening
 from airlock.project import environment
 from airlock.project.project import Project
 from airlock.records.errors import AirlockError, HistoryFault, Refused, Usage
+from bench.upgrade import KINDS, run
 from tests.airlock.histories import Revision, write_project
 
 if TYPE_CHECKING:
@@ -189,29 +191,42 @@ def test_pyproject_is_read_with_the_ini_beside_it(tmp_path: Path) -> None:
     assert (project.heads, project.ini_url()) == (("c3",), "postgresql://h/d")
 
 
-def test_the_statement_of_version_rows_is_compiled_once(
-    tmp_path: Path, empty_database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
+def test_the_statement_that_moves_a_version_row_is_not_compiled(
+    driver: str, tmp_path: Path, empty_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server gets the text that Alembic spells, revision by revision; SQLAlchemy compiles the first alone."""
-    ini = write_project(tmp_path, [Revision(f"r{number}", "pass", "pass") for number in range(4)])
+    """The server gets the text that Alembic spells; where SQLAlchemy has to spell it, it does."""
+    ids = ["r0", "r1", "r2", "r%3", "r4", "r5"]
+    gone = "op.execute('DELETE FROM alembic_version')"
+    ini = write_project(tmp_path, [Revision(name, gone if name == "r5" else "pass", "pass") for name in ids])
+    (tmp_path / "alembic" / "env.py").write_text(
+        KINDS[f"connect, {driver}"].replace(
+            "context.configure(connection=connection)",
+            "context.configure(connection=connection, transaction_per_migration=True)",
+        )
+    )
     monkeypatch.setenv("DATABASE_URL", empty_database.url)
     sent: list[str] = []
-    known: list[bool] = []
+    compiled: list[bool] = []
 
     def see(
-        _connection: Any, cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
+        _connection: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
     ) -> None:
         if statement.startswith("UPDATE"):
-            sent.append(cursor.query.decode())
-            known.append(context.cache_hit.name == "CACHE_HIT")
+            sent.append(statement)
+            compiled.append(context.compiled is not None)
 
     with listening({"after_cursor_execute": see}):
-        environment.run(Project.open(ini), "heads", "up")
-    assert sent == [
-        f"UPDATE alembic_version SET version_num='r{number}' WHERE alembic_version.version_num = 'r{number - 1}'"
-        for number in (1, 2, 3)
+        with pytest.raises(
+            CommandError, match=r"one row when updating 'r4' to 'r5' in 'alembic_version'; 0 found"
+        ):
+            environment.run(Project.open(ini), "heads", "up")
+    straight = "UPDATE alembic_version SET version_num='{}' WHERE alembic_version.version_num = '{}'"
+    assert sent[:2] + sent[-1:] == [
+        straight.format(*two) for two in (("r1", "r0"), ("r2", "r1"), ("r5", "r4"))
     ]
-    assert known == [False, True, True]
+    assert compiled == [False, False, True, True, False]
+    assert run(empty_database.url, "SELECT version_num FROM alembic_version") == [("r4",)]
 
 
 CONFIGURING = """\
