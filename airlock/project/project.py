@@ -6,6 +6,7 @@ Reads files and imports revision modules; touches no database and does not run e
 from __future__ import annotations
 
 import dataclasses
+import gc
 import inspect
 import os
 import re
@@ -236,14 +237,16 @@ class Project:
         for name in _RESERVED & self.script.revision_map._revision_map.keys():
             raise HistoryFault(f"A revision is called {name!r}, which Alembic keeps for itself.")
         self._refuse_unread()
-        for script in self.script.walk_revisions():
-            if len(script.revision) > 32:
+        for script in self.script.revision_map._revision_map.values():
+            if script is not None and len(script.revision) > 32:
                 raise HistoryFault(
                     f"Revision id {script.revision!r} has {len(script.revision)} characters; the version table holds 32."
                 )
 
     def _import(self) -> None:
         """Load every module of the history, so that errors come here; behind env.py where they want that."""
+        collecting = gc.isenabled()
+        gc.disable()  # there is no garbage to be found among modules, all of which stay
         try:
             self.script.revision_map.heads  # noqa: B018
         except (Warning, CommandError, AirlockError, SyntaxError):
@@ -254,6 +257,9 @@ class Project:
             from airlock.project.behind_env import load_behind_env
 
             load_behind_env(self.config, self.script, lambda: self.script.revision_map.heads)
+        finally:
+            if collecting:
+                gc.enable()
 
     def _refuse_unread(self) -> None:
         """Raise HistoryFault where Alembic reads no revision, and files that are some stand where it does not look.
