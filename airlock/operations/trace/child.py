@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from airlock.operations.drill.missing_objects import Gap
     from airlock.records.shared import Shared
-    from airlock.records.trace import TracedRevision
     from airlock.scratch.servers import ScratchDatabase
 
 # Rows that parallel workers read are counted in their own books, not in the statement's.
@@ -110,7 +109,7 @@ def observe(
             return
         if before is not None:
             yield _compared(before, Look(connection), tracing.version_table)
-            yield from _scripts(project, order, (*begin.downs, *_downs(tracing.traced)))
+            yield from _scripts(project, order, (*begin.downs, *tracing.downs))
 
 
 def build(
@@ -191,10 +190,6 @@ def _built(
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         return (as_far_as_it_goes(project, project.revision(revision), gaps, beyond_help, error),)
     return ()
-
-
-def _downs(traced: Sequence[TracedRevision]) -> tuple[str, ...]:
-    return tuple(one.revision for one in traced if one.direction == "down" and not one.refused)
 
 
 def _scripts(project: Project, ups: Sequence[str], downs: Sequence[str]) -> Iterator[Any]:

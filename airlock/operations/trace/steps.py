@@ -95,9 +95,10 @@ class Tracing(Hooks):
     # How the first revision fails that fails by itself, and the first extension that scratch lacks.
     fault: str = ""
     extension: str = ""
+    # What is not told yet; and of what is, the revisions that were undone.
     traced: list[TracedRevision] = field(default_factory=list)
+    downs: tuple[str, ...] = ()
     version_table: str = ""
-    _told: int = 0
     _action: _Action | None = None
     _before: snapshot.Snapshot | None = None
     _few: dict[str, int] = field(default_factory=dict)
@@ -124,9 +125,10 @@ class Tracing(Hooks):
             yield from self.untold()
 
     def untold(self) -> Iterator[TracedRevision]:
-        """Give what was traced since the last time."""
-        told, self._told = self._told, len(self.traced)
-        yield from self.traced[told:]
+        """Give what was traced since the last time, and keep none of it: a history may be long."""
+        told, self.traced = self.traced, []
+        self.downs += tuple(one.revision for one in told if one.direction == "down" and not one.refused)
+        yield from told
 
     def _down_and_back(self, script: Any, now: int, order: tuple[str, ...]) -> None:
         """See the downgrade, and have the revision applied again. Raises Stuck where it does not come back as it was."""
