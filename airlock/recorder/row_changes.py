@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airlock.drivers.spelling import bare
 from airlock.recorder.branches import Branch, Scope, branches, members, operands
 from airlock.recorder.catalogue_queries import asks_catalogue
-from airlock.recorder.selects import between, clauses, selects
+from airlock.recorder.selects import between, clauses, selects, takes_none
 from airlock.recorder.tokens import NAME, STRING, WORD, Token, masked, span, tokens, value
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def _created(sql: str, some: Sequence[Token]) -> Iterator[DataStatement]:
     if at is None or [token.word for token in some[-3:]] == ["WITH", "NO", "DATA"]:
         return
     blocks = list(selects(sql, some[at + 1 :], ""))
-    if not blocks or not blocks[0].scope.source:
+    if not blocks or not blocks[0].scope.source or takes_none(some[at + 1 :], blocks[0].scope.condition):
         return
     found = [one for it in blocks for one in it.branches(sql)]
     outer = [it for it in blocks if it.first.depth == 0]

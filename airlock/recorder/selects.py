@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.recorder.branches import BEYOND, Branch, Scope, branches, members, operands
-from airlock.recorder.tokens import NUMBER, clause_end, span
+from airlock.recorder.tokens import NUMBER, clause_end, span, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,3 +90,15 @@ def between(
         return ()
     end = min((marks[word] for word in closing if word in marks and marks[word] > start), default=len(inside))
     return inside[start + 1 : end]
+
+
+def takes_none(some: Sequence[Token], condition: str) -> bool:
+    """Tell whether a query is written for its columns alone: `WHERE false`, `WHERE 1 = 0`, `LIMIT 0`."""
+    depth = min((token.depth for token in some), default=0)
+    for token, after in itertools.pairwise(some):
+        if token.depth == depth and token.word in {"LIMIT", "FIRST"} and after.text == "0":
+            return True
+    asked = [token.text.lower() for token in tokens(condition) if token.text not in "()"]
+    if len(asked) == 3 and asked[1] == "=" and asked[0].isdigit() and asked[2].isdigit():
+        return asked[0] != asked[2]
+    return asked == ["false"]

@@ -213,6 +213,11 @@ def _shown(name: str) -> str:
     return f"CASE WHEN length({text}) <= {_SHOWN} THEN {text} ELSE left({text}, {_SHOWN}) || ' ... md5 ' || md5({text}) END"
 
 
+def is_cut(value: str | None) -> bool:
+    """Tell whether a value was too long to be remembered whole."""
+    return value is not None and len(value) > _SHOWN
+
+
 def _sum(name: str, key: Collection[str]) -> str:
     return f"sum(hashtextextended({_key(key)} || coalesce('=' || {quoted(name)}::text, '~'), 0))"
 

@@ -338,15 +338,17 @@ def _multirange(column: Column) -> Values | None:
 
 
 def _composite(column: Column) -> Values | None:
-    """Give each part the usual value of its type, and now and then an edge of one of them."""
+    """Give each part the usual value of its type, and now and then an edge of one of them, or no value in one."""
     found = [values_for(part) for part in column.parts]
     usual = [
         one.generators[0].sql if one else null_of(part) for one, part in zip(found, column.parts, strict=True)
     ]
+    # A row of NULLs alone IS NULL, as no row is: one that nobody tells from the other.
+    none = [(null_of(part),) if len(usual) > 1 else () for part in column.parts]
     edges = tuple(
         Generator(f"ROW({', '.join([*usual[:place], edge, *usual[place + 1 :]])})").at("0")
         for place, one in enumerate(found)
-        for edge in (one.edges[:_MOST_EDGES_OF_A_PART] if one else ())
+        for edge in (*none[place], *(one.edges[:_MOST_EDGES_OF_A_PART] if one else ()))
     )
     return Values((Generator(f"ROW({', '.join(usual)})", None if usual else 1),), edges)
 

@@ -73,6 +73,8 @@ _ELEMENTS = (
     rf"{_TYPED}array_elements\s*\(\s*@<\s*\)\s*(?:WITH\s+ORDINALITY\s+)?(?:AS\s+)?(\w+)",
     r"\bfor\s+(\w+)\s+in\s+@<",
 )
+# Of no element that is a scalar.
+_OF_ELEMENTS = (rf"@\.value\s*->>?\s*{_KEY}", r"@(?:\.value)?\s*-\s*'[A-Za-z_]")
 
 _MADE = re.compile(
     r"""\bCREATE\s+(?:\w+\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?([\w"$.]+)\s*\(|\bcreate_table\(\s*["']([^"']+)["']""",
@@ -198,8 +200,6 @@ def _ways(source: str) -> tuple[str, str]:
 def _array(source: str, names: str) -> str:
     for pattern in _ELEMENTS:
         for name in re.findall(_about(pattern, names), source, re.IGNORECASE):
-            if _finds(_OF_OBJECTS, source, re.escape(name)) or _finds(
-                (rf"@\.value\s*->>?\s*{_KEY}",), source, re.escape(name)
-            ):
+            if _finds((*_OF_OBJECTS, *_OF_ELEMENTS), source, re.escape(name)):
                 return _ARRAY_OF_OBJECTS
     return _ARRAY

@@ -154,6 +154,13 @@ FAULTY = (
              "ALTER TABLE $t ALTER price SET NOT NULL", "ALTER TABLE $t DROP band")),
     Case("drops_duplicates", "email text NOT NULL",
          sql("DELETE FROM $t a USING $t b WHERE a.id > b.id AND lower(a.email) = lower(b.email)")),
+    # A composite value without one of its parts.
+    Case("without_one_part", "pos p_$t",
+         sql("ALTER TABLE $t ADD lat numeric, ADD lon numeric", "UPDATE $t SET lat = (pos).lat, lon = (pos).lon",
+             "ALTER TABLE $t DROP pos", "DROP TYPE p_$t"),
+         sql("CREATE TYPE p_$t AS (lat numeric, lon numeric)", "ALTER TABLE $t ADD pos p_$t",
+             "UPDATE $t SET pos = ROW(lat, lon)::p_$t WHERE lat IS NOT NULL", "ALTER TABLE $t DROP lat, DROP lon"),
+         beside="CREATE TYPE p_$t AS (lat numeric, lon numeric)"),
     # Rows that fit the CHECK already are given the value that they have.
     Case("capitals_for_a_check", "country text NOT NULL",
          sql("UPDATE $t SET country = upper(country)", "ALTER TABLE $t ADD CONSTRAINT k_$t CHECK (country ~ '^[A-Z]{2}$')"),
@@ -323,6 +330,19 @@ SOUND = (
                 "CREATE TRIGGER stay BEFORE DELETE ON s_$t FOR EACH ROW EXECUTE FUNCTION no_$t()"),
     Case("seeds_a_row", "name text NOT NULL UNIQUE", sql("INSERT INTO $t (name) VALUES ('admin')"),
          sql("DELETE FROM $t WHERE name = 'admin'")),
+    # Values that the upgrade does not take, some of them only together: NULLs in arrays and a tag twice, large amounts.
+    Case("tags_move_to_a_table", "tags text[] NOT NULL",
+         sql("CREATE TABLE g_$t (id integer REFERENCES $t, tag text, PRIMARY KEY (id, tag))",
+             "INSERT INTO g_$t SELECT id, unnest(tags) FROM $t"), sql("DROP TABLE g_$t")),
+    Case("parts_are_required", "pos p_$t NOT NULL",
+         sql("ALTER TABLE $t ADD lat numeric, ADD lon numeric", "UPDATE $t SET lat = (pos).lat, lon = (pos).lon",
+             "ALTER TABLE $t ALTER lat SET NOT NULL, ALTER lon SET NOT NULL"),
+         sql("ALTER TABLE $t DROP lat, DROP lon"), beside="CREATE TYPE p_$t AS (lat numeric, lon numeric)"),
+    Case("totals", "price numeric(10,2) NOT NULL, q integer NOT NULL",
+         sql("CREATE TABLE s_$t (k integer PRIMARY KEY, total numeric(10,2))",
+             "INSERT INTO s_$t SELECT id % 3, sum(price * q) FROM $t GROUP BY 1"), sql("DROP TABLE s_$t")),
+    Case("places", "pos point", sql("ALTER TABLE $t ADD lat numeric(9,6)", "UPDATE $t SET lat = pos[0]"),
+         sql("ALTER TABLE $t DROP lat")),
     Case("seeds_in_bulk", "name text NOT NULL UNIQUE",
          "op.bulk_insert(sa.table('$t', sa.column('name')), [{'name': 'a'}, {'name': 'b'}])",
          "t = sa.table('$t', sa.column('name'))\n"

@@ -230,6 +230,57 @@ def _goes_down(cursor: psycopg2.extensions.cursor, one: Freedom) -> str:
         cursor.execute("ROLLBACK TO there")
 
 
+def _turned(
+    new: str, old: str, *, ways: str = "UPDATE $t SET v = '{to}' WHERE v = '{of}'"
+) -> tuple[str, str]:
+    return ways.format(to=new, of=old), ways.format(to=old, of=new)
+
+
+# A value that only the upgrade writes, and another one beside it.
+HELD = (
+    ("one", "text", sql(*_turned("closed", "resolved")[:1]), sql(*_turned("closed", "resolved")[1:]), "closed", "open"),
+    ("qualified", "varchar(20) NOT NULL",
+     sql("UPDATE public.$t SET v = 'closed' WHERE v = 'resolved'"),
+     sql("UPDATE public.$t SET v = 'resolved' WHERE public.$t.v = 'closed'"), "closed", "open"),
+    ("mapped", "text NOT NULL",
+     ("for a, b in (('user', 'member'), ('root', 'admin')):\n"
+     "    op.get_bind().execute(sa.text('UPDATE $t SET v = :b WHERE v = :a'), {'a': a, 'b': b})"),
+     ("for a, b in (('user', 'member'), ('root', 'admin')):\n"
+     "    op.get_bind().execute(sa.text('UPDATE $t SET v = :a WHERE v = :b'), {'a': a, 'b': b})"), "admin", "user"),
+    # Rows of silver there are on any target: they come back.
+    ("chain", "text NOT NULL",
+     sql("UPDATE $t SET v = 'gold' WHERE v = 'silver'", "UPDATE $t SET v = 'silver' WHERE v = 'bronze'"),
+     sql("UPDATE $t SET v = 'bronze' WHERE v = 'silver'", "UPDATE $t SET v = 'silver' WHERE v = 'gold'"), "gold", "silver"),
+    ("case", "text", sql("UPDATE $t AS x SET v = CASE v WHEN 'en' THEN 'en-US' ELSE v END"),
+     sql("UPDATE $t AS x SET v = CASE v WHEN 'en-US' THEN 'en' ELSE v END"), "en-US", "en"),
+    ("part", "text", sql("UPDATE $t SET v = replace(v, 'http://', 'https://')"),
+     sql("UPDATE $t SET v = replace(v, 'https://', 'http://')"), "see https://x.example", "http://x.example"),
+    ("none", "text", sql("UPDATE $t SET v = coalesce(v, 'N/A')"), sql("UPDATE $t SET v = NULL WHERE v = 'N/A'"), "N/A", "n/a"),
+    ("deleted", "text NOT NULL",
+     sql("INSERT INTO $t (v) SELECT 'export' WHERE EXISTS (SELECT FROM $t WHERE v = 'admin')"),
+     sql("DELETE FROM $t WHERE v = 'export'"), "export", "admin"),
+)  # fmt: skip
+
+
+@pytest.mark.proof
+def test_values_that_only_the_upgrade_writes_are_proved_while_no_row_holds_one(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    """Asked before the upgrade, the query counts the rows that the downgrade takes for its own, and not those that come back."""
+    cases = [Case(f"held_{name}", f"v {type_}", up, down) for name, type_, up, down, _, _ in HELD]
+    report = drill(write(tmp_path, cases))
+    with psycopg2.connect(empty_database.url) as connection, connection.cursor() as cursor:
+        for proof, (name, type_, _, _, held, other) in zip(report.revisions[1:], HELD, strict=True):
+            assert (proof.verdict, proof.reason, proof.differences) == (PROVED, "", ()), proof
+            (condition,) = proof.conditions
+            assert condition.before_upgrade
+            assert condition.tried is not None and condition.tried.with_one == "loses it", condition
+            cursor.execute(f"CREATE TABLE t_held_{name} (id serial PRIMARY KEY, v {type_})")
+            for value, counted in ((other, 0), (held, 1)):
+                cursor.execute(f"INSERT INTO t_held_{name} (v) VALUES (%s)", (value,))
+                assert _told(cursor, condition.sql) == counted, condition
+
+
 # Type, a text as the type spells it, and another one that it reads as the same.
 CASTS = (
     ("date", "2024-01-31", "2024-1-31"),

@@ -13,7 +13,7 @@ from airlock.operations.drill.missing_objects import needs
 from airlock.operations.drill.outcome import NOTHING, Outcome, irreversible, not_examined, noted, refused
 from airlock.operations.drill.phases import freedoms, interim_writes, rows_made_up, trigger_rows
 from airlock.operations.drill.reach.coverage import met_meanwhile
-from airlock.operations.drill.rows import cast_demands, dimensions, rare_rows, spelled_back
+from airlock.operations.drill.rows import cast_demands, dimensions, held_before, rare_rows, spelled_back
 from airlock.operations.drill.step import StepTaken, touched_tables
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
         return Way(up, outcome=noted(lessons).then(no_way_down(subject, error)))
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
-    values, judged, left_out = _values(subject, before, below, written, unsure or {})
+    values, judged, left_out, held = _values(subject, step, (before, below), written, unsure or {})
     stayed = trigger_rows.stayed(before, after, written, below, up.step.data_statements)
     made_up = rows_made_up.made_up(subject.ledger, before, written, below, (unsure or {}).values())
     found, kept = compare.keep([*found, *values, *stayed.differences, *made_up], subject.facts.kept)
@@ -127,7 +127,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
         *_unfilled(subject, (up.step, step), before, after, below),
     )
     losses = interim_writes.losses(written, below)
-    conditions = (*spelled.conditions, *dimensions.taken_apart(subject.ledger, up.step, before, after))
+    conditions = (*held, *spelled.conditions, *dimensions.taken_apart(subject.ledger, up.step, before, after))
     return Way(up, step, below, outcome, losses, narrows, left_out, conditions)
 
 
@@ -214,25 +214,31 @@ def _rewritten(
 
 
 def _values(
-    subject: Subject, before: State, below: State, written: Meanwhile, unsure: Unsure
-) -> tuple[list[Difference], Outcome, Unsure]:
-    """Compare values; what only rows lose that need not have been there before is no fault, and not proved.
+    subject: Subject, step: StepTaken, states: tuple[State, State], written: Meanwhile, unsure: Unsure
+) -> tuple[list[Difference], Outcome, Unsure, tuple[Condition, ...]]:
+    """Compare values; what only rows lose that need not have been there before is no fault, and proved while there are none.
 
-    Nor is what only rows lose that hardly a table has.
+    Where no condition counts them, or only rows lose that hardly a table has, nothing is proved.
     """
+    before, below = states
     found, rare = values_of_usual_rows(
         subject, before, lambda usual: compare.values(usual, below, written.changed, blurred=written.blurred)
     )
     if rare != NOTHING:
-        return [], rare, {}
+        return [], rare, {}, ()
     said = _said(found)
     if not found or not unsure:
-        return found, NOTHING, {}
+        return found, NOTHING, {}, ()
     left_out = compare.without(before, unsure.values())
     if compare.values(left_out, below, written.changed, blurred=written.blurred):
-        return found, NOTHING, {}
+        return found, NOTHING, {}, ()
+    held = held_before.conditions(
+        subject.ledger, step.data_statements, states, unsure.values(), written.changed
+    )
+    if held:
+        return [], NOTHING, unsure, held
     why = f"proved only while no row holds already what the upgrade writes or computes with: {said}"
-    return [], not_examined(why), unsure
+    return [], not_examined(why), unsure, ()
 
 
 def values_of_usual_rows(

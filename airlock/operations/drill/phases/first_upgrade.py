@@ -118,9 +118,10 @@ def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpg
 
 def _up_on_ordinary_values(subject: Subject, before: State) -> tuple[State, StepTaken] | None:
     """Upgrade without values at the edge, at first but for those that it converts itself; None where it raises once more."""
-    for source in (subject.facts.path.read_text(), ""):
+    for source, small in ((subject.facts.path.read_text(), False), ("", False), ("", True)):
         ledger = subject.ledger
-        if extremes.tame(ledger.writing, ledger.tables(_filled(subject, before)), source=source):
+        tables = ledger.tables(_filled(subject, before))
+        if extremes.tame(ledger.writing, tables, source=source, small=small):
             now = subject.ledger.read()
             with contextlib.suppress(Exception):  # a revision may raise anything; the caller has another way
                 return now, subject.take("up")

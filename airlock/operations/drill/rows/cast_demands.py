@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airlock.samples.model import Column
 
 _JSON = frozenset({"json", "jsonb"})
-_OBJECT, _ARRAY = "json object", "json array"
+_OBJECT, _ARRAY, _ARRAY_OF_OBJECTS = "json object", "json array", "json array of objects"
 # What PostgreSQL calls types in messages, where pg_type has another name.
 _TYPES = {"timestamp": "timestamp without time zone", "time": "time without time zone", "json": "jsonb"}
 _SAID = (
@@ -99,7 +99,7 @@ def meet(
     ]
     named = [one for one in suspects if mentions(source, one[0].name) and mentions(source, one[1].name)]
     for table, column in named or suspects:
-        fitting = as_demanded(column, demand, _labels(ledger, demand))
+        fitting = as_demanded(column, _of_elements(demand, column, source), _labels(ledger, demand))
         if fitting is not None and _rewrite(
             ledger, table, fitting, None if only is None else only.get(table.label, ())
         ):
@@ -135,6 +135,14 @@ def copy_documents(ledger: Ledger, demand: Demand, written: Mapping[str, Collect
             except client.Error:
                 continue
     return tuple(changed)
+
+
+def _of_elements(demand: Demand, column: Column, source: str) -> Demand:
+    """Demand an object of each element where the revision takes the column's array apart."""
+    apart = rf'(?i)jsonb?_array_elements\s*\(\s*(?:[\w"]+\.)*"?{re.escape(column.name)}\b'
+    if demand.type != _OBJECT or re.search(apart, source) is None:
+        return demand
+    return Demand(_ARRAY_OF_OBJECTS, demand.value)
 
 
 def _suspects(ledger: Ledger, table: Table, demand: Demand, source: str) -> Iterator[Column]:

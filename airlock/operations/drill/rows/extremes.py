@@ -37,6 +37,8 @@ _TAMED = {
     "date": ("c > '2100-01-01' OR c < '1950-01-01'", "'2031-01-31'"),
     "timestamp without time zone": ("c > '2100-01-01' OR c < '1950-01-01'", "'2031-01-31 12:00'"),
     "timestamp with time zone": ("c > '2100-01-01' OR c < '1950-01-01'", "'2031-01-31 12:00+00'"),
+    # No place on the earth, as a rule.
+    "point": ("abs(c[0]) > 180 OR abs(c[1]) > 180", "point(0.123456789, -7.25)"),
     "interval": ("c > '1 year'", "'1 day'"),
 }
 
@@ -52,11 +54,17 @@ def is_too_long(error: BaseException) -> bool:
 
 
 def tame(
-    connection: client.Connection, tables: Iterable[Table], *, texts: bool = False, source: str = ""
+    connection: client.Connection,
+    tables: Iterable[Table],
+    *,
+    texts: bool = False,
+    source: str = "",
+    small: bool = False,
 ) -> tuple[str, ...]:
     """Replace values near the edge of their type in some tables; commit, and return the columns that were changed.
 
-    `texts` are shortened, in place of all others. Columns are spared that a revision's `source` may give another type by an
+    `texts` are shortened, in place of all others; `small` has numbers of a given precision so small that products and sums of
+    them have room in another. Columns are spared that a revision's `source` may give another type by an
     expression: what it cuts of their values would not be seen.
     Columns of keys are left alone, but for the large number of a key of one column; so are those whose CHECKs refuse the
     ordinary value.
@@ -67,7 +75,7 @@ def tame(
         kept = {name for unique in table.uniques for name in unique.columns} | referring
         numbers = {one.columns[0] for one in table.uniques if len(one.columns) == 1} - referring
         for column in table.columns:
-            edge = _long(column) if texts else _edge(column)
+            edge = _long(column) if texts else _edge(column, small=small)
             if column.name in numbers and column.type in LARGE_KEYS and not texts:
                 edge = _LARGE_KEY
             elif column.name in kept:
@@ -99,7 +107,9 @@ def _long(column: Column) -> tuple[str, str] | None:
     return (f"length(c) > {_ORDINARY}", f"left(c, {_ORDINARY})") if column.type in _TEXTS else None
 
 
-def _edge(column: Column) -> tuple[str, str] | None:
+def _edge(column: Column, *, small: bool) -> tuple[str, str] | None:
+    if column.type == "numeric" and small:
+        return "abs(c) >= 10", "c % 10"
     if column.type == "numeric" and column.length is not None:
         whole = max(column.length - (column.scale or 0), 0)
         return f"abs(c) >= 5 * 10::numeric ^ {whole - 1}", f"trunc(c / 10, {max(column.scale or 0, 0)})"

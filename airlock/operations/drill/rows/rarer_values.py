@@ -1,7 +1,8 @@
-"""Values that not every column of an extension's type holds, taken out where an upgrade does not go through with them.
+"""Values that not every column of an extension's type, of arrays or of rows, holds: taken out where an upgrade stops.
 
-A path of one label, a NULL under a key, a network in place of an address: a project's rows may have none. As few as it takes are
-replaced, since what is left of them shows what a revision loses; the proof's note names their columns.
+A path of one label, a network in place of an address, an array with a NULL or with one value twice, a composite value without
+one part: a project's rows may have none. As few as it takes are replaced, since what is left of them shows what a revision
+loses; the proof's note names their columns.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ class _Rarer:
     value: str
     usual: str
     label: str
+    takes_turns: bool
 
 
 def without(ledger: Ledger, names: Collection[str], source: str, goes: Callable[[], bool]) -> tuple[str, ...]:
     """Replace rarer values in some tables by a usual one until `goes` is true; return the columns, () where it never was.
 
-    One value by itself at first, of the columns that the `source` of a revision names; then all. Commits.
+    One value by itself at first, of the columns that the `source` of a revision names; then, of arrays and composite values,
+    one more after the other; then all. Commits.
     """
-    found = tuple(_rarer(ledger, names))
+    found = tuple(_rarer(ledger, names, source))
     alone = [one for one in found if mentions(source, one.name)]
     for one in reversed(alone[:_MOST_ALONE]):
         places = _replace(ledger, one, one.usual, f"{one.column}::text = ({one.value})::text")
@@ -49,7 +52,13 @@ def without(ledger: Ledger, names: Collection[str], source: str, goes: Callable[
         if goes():
             return (one.label,)
         _replace(ledger, one, one.value, f"ctid = ANY (ARRAY[{', '.join(places)}]::tid[])")
-    changed = dict.fromkeys(
+    changed: dict[str, None] = {}
+    for one in (one for one in reversed(alone[:_MOST_ALONE]) if one.takes_turns):
+        if _replace(ledger, one, one.usual, f"{one.column}::text = ({one.value})::text"):
+            changed[one.label] = None
+            if goes():
+                return tuple(changed)
+    changed |= dict.fromkeys(
         one.label
         for one in found
         if _replace(ledger, one, one.usual, f"{one.column}::text = ({one.value})::text")
@@ -57,16 +66,23 @@ def without(ledger: Ledger, names: Collection[str], source: str, goes: Callable[
     return tuple(changed) if changed and goes() else ()
 
 
-def _rarer(ledger: Ledger, names: Collection[str]) -> Iterator[_Rarer]:
+def _rarer(ledger: Ledger, names: Collection[str], source: str) -> Iterator[_Rarer]:
+    """List them; of arrays and composite values in the order in which an upgrade is least likely to fail on them."""
     for table in ledger.tables(names):
         kept = {name for unique in table.uniques for name in unique.columns}
         for column in table.columns:
-            known = (
-                values_for(column, table.label) if _has_rarer(column) and column.name not in kept else None
-            )
+            made_of_others = column.is_array or column.kind == "c"
+            has_rarer = (
+                (made_of_others and mentions(source, column.name)) or _has_rarer(column)
+            ) and column.name not in kept
+            known = values_for(column, table.label) if has_rarer else None
             if known is not None:
                 usual = known.generators[0].at("1")
-                for edge in known.edges:
+                edges = known.edges
+                if made_of_others:
+                    # An array that is empty stops nothing; NULLs do.
+                    edges = (*edges[:1], *reversed(edges[1:])) if column.is_array else edges[::-1]
+                for edge in edges:
                     yield _Rarer(
                         table.sql,
                         quoted(column.name),
@@ -74,6 +90,7 @@ def _rarer(ledger: Ledger, names: Collection[str]) -> Iterator[_Rarer]:
                         edge,
                         usual,
                         f"{table.label}.{column.name}",
+                        made_of_others,
                     )
 
 
