@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.airlock.drill.reached import Case, sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 LOST, KEPT, UNDECIDED = "lost", "kept", "undecided"
 
@@ -183,8 +183,11 @@ def migrations(draw: Any) -> Migration:
     return Migration(kind, *whole[shape], one, two, nullable)
 
 
-def judged(connection: Any, one: Migration, name: str) -> str:
-    """Run a migration both ways on rows in bare PostgreSQL; say whether a row is lost, or another one. Leaves nothing."""
+def judged(connection: Any, one: Migration, name: str, conditions: Sequence[str] = ()) -> str:
+    """Run a migration both ways on rows in bare PostgreSQL; say whether a row is lost, or another one. Leaves nothing.
+
+    Rows that one of the `conditions` counts, queries of a proof that holds while they count none, are left out.
+    """
     table = f"o_{name}"
     values = [*one.kind.values(one.one, one.two), *(["NULL"] if one.nullable else [])]
     with connection.cursor() as cursor:
@@ -194,6 +197,9 @@ def judged(connection: Any, one: Migration, name: str) -> str:
             for value in values:
                 for b in (3, 31, 500):
                     cursor.execute(f"INSERT INTO {table} (a, b) VALUES (({value})::{one.kind.type}, {b})")
+            for query in conditions:
+                counted = query.replace(f'"t_{name}"', f'"{table}"')
+                cursor.execute(counted.replace("SELECT count(*) FROM", "DELETE FROM", 1))
             question = f"SELECT id, a::text, b FROM {table} ORDER BY id"
             cursor.execute(question)
             before = cursor.fetchall()
