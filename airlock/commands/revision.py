@@ -45,6 +45,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="REVISION",
         help="write what reaches the end of this one without blocking, in its place (--url: unless applied there)",
     )
+    place = parser.add_argument_group(
+        "where they go", "as alembic revision takes it; the first of several carries it"
+    )
+    place.add_argument(
+        "--head", metavar="REVISION", help="which of several heads they revise: shop@head; base: none"
+    )
+    place.add_argument("--branch-label", metavar="LABEL", help="a label for the branch that they begin")
+    place.add_argument(
+        "--version-path", metavar="DIR", help="which of the version_locations they are written to"
+    )
+    place.add_argument(
+        "--depends-on", action="append", default=[], metavar="REVISION", help="what has to be applied before"
+    )
+    place.add_argument("--rev-id", metavar="ID", help="the id of the first one")
     add_rows(parser, DEFAULT_ROWS, least=JUDGED_FROM_ROWS, more=" for the trace")
 
 
@@ -56,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.commands.answer import answer
     from airlock.operations.revision.parent import revise
     from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED
+    from airlock.records.revision import Placement
     from airlock.reports import revision as text
 
     if arguments.safer:
@@ -72,6 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
             keep=arguments.keep,
             sql_form=arguments.sql_form,
             reshaped=arguments.reshaped,
+            placement=Placement(
+                arguments.head,
+                arguments.branch_label,
+                arguments.version_path,
+                tuple(arguments.depends_on),
+                arguments.rev_id,
+            ),
             progress=_progress,
         )
     answer(arguments, text.document(revised), text.lines(revised))
@@ -88,6 +110,16 @@ def _safer(arguments: argparse.Namespace) -> Revised:
         raise Usage(
             "--safer takes its title and its names from the revision: neither -m, --rename, --split nor --merge goes with it."
         )
+    if any(
+        (
+            arguments.head,
+            arguments.branch_label,
+            arguments.version_path,
+            arguments.depends_on,
+            arguments.rev_id,
+        )
+    ):
+        raise Usage("--safer writes where the revision stands: no word on the place goes with it.")
     return write_safer(
         arguments.config,
         arguments.safer,

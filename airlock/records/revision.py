@@ -38,6 +38,27 @@ class Likely:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Where new revisions go, in the words of `alembic revision`: what is not said, Alembic decides.
+
+    `head` is what the first of them revises: a head, its branch's label, `base` for a branch of its own.
+    """
+
+    head: str | None = None
+    branch_label: str | None = None
+    version_path: str | None = None
+    depends_on: tuple[str, ...] = ()
+    rev_id: str | None = None
+
+    def behind(self, revision: str) -> Placement:
+        """Say where what is written next goes: behind a revision of the same call, into the same directory."""
+        return Placement(head=revision, version_path=self.version_path)
+
+
+UNPLACED = Placement()
+
+
+@dataclass(frozen=True, slots=True)
 class WrittenRevision:
     """One file that was written; `open` are the lines that a person has to fill in."""
 

@@ -22,7 +22,7 @@ from airlock.operations.revision.written.questions import NO_RENAME, open_questi
 from airlock.project import environment
 from airlock.project.project import Project
 from airlock.records.errors import NotExamined, Refused, Usage
-from airlock.records.revision import Likely, Remark, WrittenRevision
+from airlock.records.revision import UNPLACED, Likely, Placement, Remark, WrittenRevision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,6 +51,7 @@ def write(
     ask: bool,
     sql_form: bool = False,
     reshaped: Sequence[str] = (),
+    placement: Placement = UNPLACED,
     behind: int = 0,
 ) -> Iterator[Any]:
     """Compare and write; yields Found, then each WrittenRevision. Writes files only where nothing is open.
@@ -62,7 +63,14 @@ def write(
     project = Project.open(Path(config), x_arguments)
     for one in written(
         project,
-        {"message": message},
+        {
+            "message": message,
+            "head": placement.head or "head",
+            "branch_label": placement.branch_label,
+            "version_path": placement.version_path,
+            "depends_on": list(placement.depends_on) or None,
+            "rev_id": placement.rev_id,
+        },
         lambda context: _compared(context, tuple(renames), tuple(reshaped)),
         sql_form=sql_form,
         behind=behind,

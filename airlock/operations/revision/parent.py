@@ -14,11 +14,12 @@ import sqlalchemy as sa
 from airlock.drivers import client
 from airlock.operations.built import Built, answers, built
 from airlock.operations.revision.comparison import compared
+from airlock.operations.revision.placing import placed
 from airlock.operations.revision.written.docstrings import observed
 from airlock.operations.revision.written.files import remove, version_files
 from airlock.operations.revision.written.questions import NO_RENAME
-from airlock.records.errors import AirlockError, HistoryFault, NotExamined
-from airlock.records.revision import Likely, Proof, Remark, Revised, WrittenRevision
+from airlock.records.errors import AirlockError, NotExamined
+from airlock.records.revision import UNPLACED, Likely, Placement, Proof, Remark, Revised, WrittenRevision
 from airlock.scratch.isolation import ChildFailed
 from airlock.scratch.loading import opened
 from airlock.scratch.spare_servers import serving_on
@@ -47,23 +48,19 @@ def revise(
     keep: bool = False,
     sql_form: bool = False,
     reshaped: Sequence[str] = (),
+    placement: Placement = UNPLACED,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Revised:
-    """Write the revisions that lead from head to the models, and prove them in scratch.
+    """Write the revisions that lead from the heads to the models, and prove them in scratch.
 
     Writes files into the project's versions directory, and removes them again where they fail (their trace, their
     drill, the comparison afterwards, an interruption), unless `keep`; contacts no target. `sql_form`: all as SQL. `ask` answers
     whether a likely rename is one; without it, a likely rename that `renames` does not settle is refused and nothing
-    is written. `reshaped` are columns that are split or merged. Raises HistoryFault where the history has several heads,
-    NotExamined where scratch or the models cannot be had.
+    is written. `reshaped` are columns that are split or merged, `placement` where in the history the revisions go. Raises
+    HistoryFault where it does not say which of several heads they revise, NotExamined where scratch or the models cannot be had.
     """
     project = opened(config, x_arguments)
-    heads = project.heads
-    if len(heads) > 1:
-        raise HistoryFault(
-            f"The history has {len(heads)} heads: {', '.join(heads)}.", standing="Nothing was written.",
-            then=f'alembic merge -m "Merge" {" ".join(heads)}',
-        )  # fmt: skip
+    placement, low = placed(project, placement)
     with undone_unless_sound(project, keep=keep) as judge, serving_on():
         return judge(
             _revised(
@@ -78,6 +75,8 @@ def revise(
                 progress,
                 sql_form=sql_form,
                 reshaped=reshaped,
+                placement=placement,
+                low=low,
             )
         )
 
@@ -131,14 +130,20 @@ def _revised(
     *,
     sql_form: bool,
     reshaped: Sequence[str],
+    placement: Placement,
+    low: str,
 ) -> Revised:
-    heads = project.heads
     progress("bringing a scratch database to head")
-    with built(config, x_arguments, heads, scratch=scratch, like_major=None) as (server, database, history):
+    with built(config, x_arguments, project.heads, scratch=scratch, like_major=None) as (
+        server,
+        database,
+        history,
+    ):
         progress("comparing it with the models")
         found, written = _write(
-            config, message, renames, x_arguments, server, database, ask, sql_form=sql_form, reshaped=reshaped
-        )
+            config, message, renames, x_arguments, server, database, ask, sql_form=sql_form, reshaped=reshaped,
+            placement=placement,
+        )  # fmt: skip
         if not written:
             return Revised(server.version, (), found.remarks)
         progress("looking again after what was written")
@@ -148,7 +153,7 @@ def _revised(
             # What had to wait for what stands there now: a type for a generated column that is gone, a view for its column.
             more, behind = _write(
                 config, None, [NO_RENAME], x_arguments, server, database, None, sql_form=sql_form, reshaped=(),
-                behind=len(written),
+                placement=placement.behind(written[-1].revision), behind=len(written),
             )  # fmt: skip
             written += behind
             before = left
@@ -156,7 +161,6 @@ def _revised(
             remarks = _still_to_be_said(remarks, before, more.remarks)
             if not behind or left == before:
                 break
-    low = heads[0] if heads else "base"
     high = written[-1].revision
     revised = Revised(server.version, tuple(written), remarks, left, differences)
     return proved(config, x_arguments, f"{low}:{high}", scratch, rows, revised, progress)
@@ -181,6 +185,7 @@ def _write(
     *,
     sql_form: bool,
     reshaped: Sequence[str],
+    placement: Placement,
     behind: int = 0,
 ) -> tuple[Found, list[WrittenRevision]]:
     """Compare and write; `behind` how many revisions of this call, which is dated after them."""
@@ -188,6 +193,7 @@ def _write(
         arguments: dict[str, Any] = {
             "config": str(config), "message": message, "renames": renames, "x_arguments": tuple(x_arguments),
             "ask": ask is not None, "sql_form": sql_form, "reshaped": tuple(reshaped), "behind": behind,
+            "placement": placement,
         }  # fmt: skip
         found, *written = answers(server, database, f"{_CHILD}:write", arguments)
         if not found.likely or ask is None:
@@ -219,8 +225,13 @@ def proved(
 
     progress(f"tracing {from_to}")
     unproved = ""
+    written = {one.revision for one in revised.written}
     try:
         seen = trace(config, from_to=from_to, scratch=scratch, rows=rows, x_arguments=x_arguments)
+        # A range takes along what its revisions depend on.
+        seen = dataclasses.replace(
+            seen, revisions=tuple(one for one in seen.revisions if one.revision in written)
+        )
         revised = dataclasses.replace(revised, trace=seen)
         for one in revised.written:
             observed(Path(one.path), one.revision, seen)
@@ -228,7 +239,8 @@ def proved(
         unproved = f"the trace stopped: {error}"
     progress(f"drilling {from_to}")
     try:
-        revised = dataclasses.replace(revised, proofs=drilled(config, x_arguments, from_to, scratch))
+        proofs = drilled(config, x_arguments, from_to, scratch)
+        revised = dataclasses.replace(revised, proofs=tuple(one for one in proofs if one.revision in written))
     except AirlockError as error:
         unproved = " ".join(part for part in (unproved, f"the drill stopped: {error}") if part)
     return dataclasses.replace(revised, unproved=unproved)

@@ -99,18 +99,71 @@ def test_what_is_dangerous_is_told(project: Path, capsys: pytest.CaptureFixture[
     assert len(files(project)) == len(before) + 1
 
 
-def test_two_heads_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit 30 and the merge to run."""
+def test_which_of_two_heads_is_asked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 30, with the option that says it, and the merge to run; so where what is said is no head, or there already."""
     versions = project / "alembic" / "versions"
+    base = Path(files(project)[0]).stem.partition("_")[2]
     for name in ("aaa", "bbb"):
         (versions / f"{name}.py").write_text(
-            f"revision, down_revision = '{name}', {Path(files(project)[0]).stem.partition('_')[2]!r}\nbranch_labels = depends_on = None\n"
+            f"revision, down_revision = '{name}', {base!r}\nbranch_labels = depends_on = None\n"
             "def upgrade(): pass\ndef downgrade(): pass\n"
         )
     assert main(["revision", "-m", "Change"]) == 30
     error = capsys.readouterr().err
     assert "The history has 2 heads: aaa, bbb. Nothing was written." in error
-    assert 'Try: alembic merge -m "Merge" aaa bbb' in error
+    assert 'Try: --head bbb to go on from one of them, or alembic merge -m "Merge" aaa bbb' in error
+    for place, said in {
+        ("--head", "ccc"): "Can't locate revision identified by 'ccc'.",
+        ("--head", "aaa", "--rev-id", "bbb"): "A revision is called bbb already.",
+        ("--head", base): f"{base} is no head: what leads to the models stands behind all that is there.",
+        ("--safer", "aaa", "--version-path", "x"): "--safer writes where the revision stands",
+    }.items():
+        assert main(["revision", *(() if "--safer" in place else ("-m", "Change")), *place]) in {2, 30}
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.proof
+def test_a_branch_goes_on_where_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first of several carries the id, the label and what it depends on; all lie in the branch's directory, proved."""
+    start(tmp_path)
+    ini = tmp_path / "alembic.ini"
+    ini.write_text(
+        ini.read_text() + "version_locations = %(here)s/core %(here)s/till\npath_separator = space\n"
+    )
+    for place, revision in (("core", "c1"), ("till", "t1")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / f"{revision}.py").write_text(
+            f"from alembic import op\nrevision, down_revision, branch_labels, depends_on = {revision!r}, None, {place!r}, None\n"
+            f"def upgrade(): op.execute('CREATE TABLE shop.{place} (id serial PRIMARY KEY, n INTEGER)')\n"
+            f"def downgrade(): op.execute('DROP TABLE shop.{place}')\n"
+        )
+    (tmp_path / "models.py").write_text(
+        "import sqlalchemy as sa\nmetadata = sa.MetaData(schema='shop')\n"
+        "for name, more in (('core', []), ('till', [sa.Column('core', sa.ForeignKey('shop.core.id'))])):\n"
+        "    sa.Table(name, metadata, sa.Column('id', sa.Integer, primary_key=True), sa.Column('n', sa.Integer), *more)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    where = [
+        "--head",
+        "till@head",
+        "--rev-id",
+        "t2",
+        "--branch-label",
+        "counter",
+        "--depends-on",
+        "core@head",
+    ]
+    assert main(["revision", "-m", "Refer to the core", *where]) == 0, capsys.readouterr()
+    script = Project.open(ini).script
+    written = [one for one in script.walk_revisions() if one.revision not in {"c1", "t1"}]
+    assert len(written) > 1
+    assert {Path(one.path).parent.name for one in written} == {"till"}
+    first = written[-1]
+    assert (first.revision, first.down_revision, first.dependencies) == ("t2", "t1", "c1")
+    assert "counter" in first.branch_labels
+    assert sorted(script.get_heads()) == sorted(["c1", written[0].revision])
 
 
 @pytest.mark.proof

@@ -95,8 +95,9 @@ def _changed(sides: Sides, name: str, live: Domain, wanted: Domain) -> Iterator[
     alter, users = f"ALTER DOMAIN {name}", _users(sides.live, name)
     if live.default != wanted.default:
         yield Part(
-            Stage.EXPAND, f"change the default of domain {name}", sql(_default(alter, wanted)), sql(_default(alter, live)),
-            locks="none on tables",
+            # Code of the release below leaves the value out: a default that goes is its until that is gone.
+            Stage.EXPAND if wanted.default is not None else Stage.RETIRE, f"change the default of domain {name}",
+            sql(_default(alter, wanted)), sql(_default(alter, live)), locks="none on tables",
         )  # fmt: skip
     scans = tuple(
         (f"scan {table}", "only the downgrade scans: PostgreSQL has no other form for a domain")

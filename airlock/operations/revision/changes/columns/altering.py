@@ -32,6 +32,21 @@ def _identifies(sides: Sides, live: Table, one: Column) -> list[Leaning]:
     return [it for it in leaning_on(sides, live, [one.name]) if it.kind == "replica identity"]
 
 
+def _defaulted(live: Table, before: Column, after: Column, lock: str) -> Part:
+    """Set another default; drop one late: code of the release below leaves the value out until it is gone."""
+    label, alter = live.label_of(after.name), f"ALTER TABLE {live.sql} ALTER COLUMN {quoted(after.name)}"
+    was, becomes = (
+        "DROP DEFAULT" if one.default is None else f"SET DEFAULT {one.default}" for one in (before, after)
+    )
+    return Part(
+        Stage.EXPAND if after.default is not None else Stage.RETIRE,
+        f"change the default of {label}" if after.default is not None else f"drop the default of {label}",
+        sql(f"{alter} {becomes}"),
+        sql(f"{alter} {was}"),
+        locks=lock,
+    )
+
+
 def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> None:
     """Plan a column that both sides have, and differently."""
     name, label = quoted(after.name), live.label_of(after.name)
@@ -52,20 +67,12 @@ def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
     if before.spelt_type != after.spelt_type:
         if not retyped(sides, live, wanted, before, after, found):
             return
+        if before.default is not None and after.default is None:
+            found.parts.append(_defaulted(live, before, after, lock))
     elif numbers(before) != numbers(after):
         renumbered(live, before, after, found)
     elif before.default != after.default and not after.identity and not after.generated:
-        was = "DROP DEFAULT" if before.default is None else f"SET DEFAULT {before.default}"
-        becomes = "DROP DEFAULT" if after.default is None else f"SET DEFAULT {after.default}"
-        found.parts.append(
-            Part(
-                Stage.EXPAND,
-                f"change the default of {label}",
-                sql(f"{alter} {becomes}"),
-                sql(f"{alter} {was}"),
-                locks=lock,
-            )
-        )
+        found.parts.append(_defaulted(live, before, after, lock))
     if after.not_null and not before.not_null:
         value, note = value_for(sides, wanted, after)
         if value != "NULL":

@@ -6,12 +6,32 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.naming import made_name
 from airlock.operations.revision.parts import Part, Stage, sql
 from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
     from airlock.catalogue.structure import Column, Table
     from airlock.operations.revision.changes.columns.needs import Changes
+
+
+def _given(live: Table, column: Column) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Spell a trigger that gives a column which was generated its value in rows inserted without one, and its end.
+
+    Code of the release below cannot name the column: it inserts rows without it until it is gone.
+    """
+    name = made_name(live.name, column.name, "given")
+    function, trigger = ddl.in_schema(live, name), quoted(name)
+    body = f"NEW.{quoted(column.name)} := (SELECT {column.default} FROM (SELECT NEW.*) AS here);"
+    made = (
+        f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql"
+        f" AS $given$BEGIN {body} RETURN NEW; END$given$"
+    )
+    called = (
+        f"CREATE OR REPLACE TRIGGER {trigger} BEFORE INSERT ON {live.sql} FOR EACH ROW"
+        f" WHEN (NEW.{quoted(column.name)} IS NULL) EXECUTE FUNCTION {function}()"
+    )
+    return (made, called), (f"DROP TRIGGER {trigger} ON {live.sql}", f"DROP FUNCTION {function}()")
 
 
 def generated(live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> None:
@@ -36,16 +56,27 @@ def generated(live: Table, wanted: Table, before: Column, after: Column, found: 
     touched |= {one.name for it in (live, wanted) for one in it.indexes.values() if after.name in one.columns}
     if before.generated == "s" and not after.generated:
         becomes = [f"ALTER TABLE {live.sql} ALTER COLUMN {name} DROP EXPRESSION"]
+        giving, gone = _given(live, before)
         if after.default is not None:
             becomes.append(f"ALTER TABLE {live.sql} ALTER COLUMN {name} SET DEFAULT {after.default}")
+            giving = gone = ()
         found.parts.append(
             Part(
-                Stage.EXPAND, f"make {label} a plain column", sql(*becomes), sql(*replaced(before, live)), own=True,
-                locks=f"{lock} for a moment, no scan",
+                Stage.EXPAND, f"make {label} a plain column", sql(*becomes, *giving), sql(*gone, *replaced(before, live)),
+                own=True,
+                locks=f"{lock} for a moment, no scan"
+                + ("; rows that are inserted without a value get what it was generated from" if giving else ""),
                 undo=f"exact, but it rewrites {live.label} under ACCESS EXCLUSIVE: a generated column has no other form",
                 accepted=((f"rewrite {live.found_as}", "only the downgrade rewrites; a generated column has no other form"),),
             )
         )  # fmt: skip
+        if giving:
+            found.parts.append(
+                Part(
+                    Stage.RETIRE, f"give {label} no value any longer", sql(*gone), sql(*giving),
+                    locks=f"{lock} for a moment, no scan",
+                )
+            )  # fmt: skip
         return
     found.settled |= touched
     found.parts.append(

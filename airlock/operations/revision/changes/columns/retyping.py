@@ -52,8 +52,13 @@ def retyped(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
 
 
 def _clauses(before: Column, after: Column) -> list[str]:
+    """Spell the change; a default that goes stays until the code that leaves the value out is gone."""
     alter = f"ALTER COLUMN {quoted(after.name)}"
-    clauses = [f"{alter} DROP DEFAULT"] if before.default is not None and not before.identity else []
+    clauses = (
+        [f"{alter} DROP DEFAULT"]
+        if before.default is not None and after.default is not None and not before.identity
+        else []
+    )
     clauses.append(f"{alter} TYPE {after.spelt_type}")
     if after.default is not None and not after.identity:
         clauses.append(f"{alter} SET DEFAULT {after.default}")

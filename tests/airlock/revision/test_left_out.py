@@ -1,0 +1,52 @@
+"""What the release below leaves out of an INSERT, because the database gives it, it may leave out until contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from airlock.scratch.servers import ScratchServer
+from tests.airlock.revision.harness import Shop, differing, seen, start
+
+
+def models(*, after: bool) -> sa.MetaData:
+    metadata = sa.MetaData()
+
+    def given(text: str) -> str | None:
+        return None if after else text
+
+    code = pg.DOMAIN("code", sa.Text, default=given("abc"))
+    sa.Table(
+        "thing", metadata, sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("state", sa.String(9), nullable=False, server_default=given("new")),
+        sa.Column("kind", sa.String(20 if after else 10), nullable=False, server_default=given("plain")),
+        sa.Column("code", code, nullable=False),
+        sa.Column("long", sa.Integer, *([] if after else [sa.Computed("length(state) + 1", persisted=True)]), nullable=False),
+    )  # fmt: skip
+    return metadata
+
+
+def test_what_the_database_gives_goes_last(scratch: ScratchServer, tmp_path: Path) -> None:
+    """A default of a column, also of one that changes its type, or of a domain; a generated value; each comes back going down."""
+    with scratch.database() as database:
+        shop = Shop(start(tmp_path / "project"), database)
+        shop.revise(models(after=False), "Create")
+        shop.upgrade(models(after=False))
+        before = seen(database)
+        written = shop.revise(models(after=True), "Give no default")
+        expand = [one for one in written if shop.text(one).startswith('"""Expand')]
+        contract = written[len(expand) :]
+        assert expand
+        assert contract
+        for one in expand:
+            shop.upgrade(models(after=True), one)
+            shop.run("INSERT INTO thing DEFAULT VALUES")
+        assert shop.ask("SELECT DISTINCT state, kind, code, long FROM thing") == [("new", "plain", "abc", 4)]
+        shop.upgrade(models(after=True))
+        assert shop.ask("SELECT count(*) FROM pg_attrdef WHERE adrelid = 'thing'::regclass") == [(1,)]
+        shop.check(models(after=True))
+        shop.downgrade(models(after=True), f"-{len(written)}")
+        shop.run("INSERT INTO thing DEFAULT VALUES")
+        assert differing(before, seen(database)) == []
