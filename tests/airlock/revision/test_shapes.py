@@ -93,7 +93,11 @@ def test_odd_tables_come_go_and_come_back(scratch: ScratchServer, tmp_path: Path
         shop.upgrade(plain)
         head, before = shop.head(), seen(database)
         shop.revise(odd, rename="none")
-        assert "op.create_table(" in shop.written()
+        written = shop.written()
+        assert "op.create_table(" in written
+        assert "comment=\"A 'table': 100%\"" in written
+        assert "op.create_table_comment(" not in written
+        assert "op.alter_column(" not in written
         shop.upgrade(odd)
         assert differing(seen(alone), seen(database)) == []
         assert shop.revise(odd, rename="none") == []

@@ -13,14 +13,20 @@ from alembic.operations import ops
 from airlock.operations.revision.written.alembic_operations import spoken
 from airlock.operations.revision.written.calls import WIDTH, python
 from airlock.operations.revision.written.clauses import bound
+from airlock.operations.revision.written.folding import folded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from alembic.autogenerate.api import AutogenContext
 
     from airlock.operations.revision.model_types import Words
     from airlock.operations.revision.parts import Sql
+    from airlock.operations.revision.written.calls import Call
+
+
+# Behind it a name may be another thing's.
+_NAMES_CHANGE = re.compile(r"\b(?:RENAME|DROP)\b")
 
 
 class StatementsOp(ops.MigrateOperation):
@@ -52,7 +58,8 @@ def render(operation: StatementsOp) -> str:
 def lines(statements: tuple[Sql, ...], words: Words | None = None) -> Iterator[str]:
     """Spell statements as lines of Python; without `words`, as SQL."""
     for autocommit, group in itertools.groupby(statements, key=lambda one: one.autocommit):
-        inner = [line for one in group for line in _statement(one, words, indent=8 if autocommit else 4)]
+        indent = 8 if autocommit else 4
+        inner = [line for one, said in _said(group, words) for line in _statement(one, said, indent)]
         if autocommit:
             yield "with op.get_context().autocommit_block():"
             yield from ("    " + line if line else line for line in "\n".join(inner).split("\n"))
@@ -60,14 +67,33 @@ def lines(statements: tuple[Sql, ...], words: Words | None = None) -> Iterator[s
             yield from inner
 
 
-def _statement(one: Sql, words: Words | None, indent: int) -> Iterator[str]:
+def _said(group: Iterable[Sql], words: Words | None) -> Iterator[tuple[Sql, Sequence[Call] | None]]:
+    """Say each statement in Alembic's words, where there are any; a comment with what it is about, where that is made."""
+    said: list[tuple[Sql, Sequence[Call] | None]] = [
+        (one, spoken(one.text, words) if words is not None else None) for one in group
+    ]
+    while said:
+        (one, calls), *said = said
+        if calls:
+            made, *more = calls
+            for place, (other, later) in enumerate(said):
+                if _NAMES_CHANGE.search(other.text):
+                    break
+                if later is not None and len(later) == 1 and other.note is None:
+                    made, left = folded(made, later)
+                    said[place] = (other, left)
+            calls = [made, *more]
+        if calls is None or calls:
+            yield one, calls
+
+
+def _statement(one: Sql, said: Sequence[Call] | None, indent: int) -> Iterator[str]:
     """Spell one statement as a formatter would leave it."""
     if one.note:
         yield textwrap.fill(
             one.note, WIDTH - indent, initial_indent="# ", subsequent_indent="#   ", break_long_words=False,
             break_on_hyphens=False,
         )  # fmt: skip
-    said = spoken(one.text, words) if words is not None else None
     if said is not None:
         yield from (operation.laid_out(indent) for operation in said)
         return
