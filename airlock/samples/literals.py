@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from airlock.samples.patterns import samples
+from airlock.samples.patterns import samples, shortest
 
 if TYPE_CHECKING:
     from airlock.samples.model import Column
@@ -17,7 +17,10 @@ _LISTED = re.compile(r"\{[^{}\"\\]+\}")
 
 
 def literals(column: Column, expression: str) -> tuple[str, ...]:
-    """Take the literals of an expression that could be values of this column, and its default where that is one."""
+    """Take the literals of an expression that could be values of this column, and its default where that is one.
+
+    Texts that are too long for the column are none: one of them would end the INSERT of all rows.
+    """
     if column.category == "N":
         numbers = sorted(
             {
@@ -28,8 +31,10 @@ def literals(column: Column, expression: str) -> tuple[str, ...]:
         around = sorted({number + step for number in numbers for step in (-1, 0, 1)})
         return tuple(str(number) for number in around[:60])
     found: dict[str, None] = {}
+    most = column.length if column.category == "S" else None
     for pattern in _PATTERN.findall(expression):
-        for sample in samples(pattern.replace("''", "'")):
+        plain = pattern.replace("''", "'")
+        for sample in (*samples(plain), *(shortest(plain) if most is not None else ())):
             doubled = sample.replace("'", "''")
             found[f"'{doubled}'"] = None
     if column.category in {"S", "E", "D", "T", "U"}:
@@ -39,4 +44,5 @@ def literals(column: Column, expression: str) -> tuple[str, ...]:
         for text in texts:
             if column.category != "E" or text.replace("''", "'") in column.labels:
                 found[f"'{text}'"] = None
-    return tuple(found)[:60]
+    fitting = [one for one in found if most is None or len(one[1:-1].replace("''", "'")) <= most]
+    return tuple(fitting)[:60]

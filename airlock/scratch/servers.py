@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airlock.records.shared import Shared
 
 _CONNECT_SECONDS = 10
+_OWNER = "airlock_owner_"
 # Kinds of servers that are made for the run and go with it.
 _THROWAWAY = frozenset({"embedded", "container"})
 
@@ -143,6 +144,15 @@ class ScratchServer:
         """Copy a scratch database in which no session is open."""
         return self.database(template=source)
 
+    def limit_statements(self, seconds: int) -> None:
+        """Have a statement of the owner's that runs so long end with query_canceled, in each session from here on.
+
+        Of a role that airlock has made; the session may set another limit. Commits.
+        """
+        if self.owner.startswith(_OWNER):
+            with _administering(self.admin_url, self.identity) as cursor:
+                cursor.execute(f"ALTER ROLE {quoted(self.owner)} SET statement_timeout = '{seconds}s'")
+
     def ensure(self, wanted: Shared) -> bool:
         """Make a role or a tablespace that is missing; tell whether it was made.
 
@@ -231,7 +241,7 @@ def _owned(
 
     A server given by URL whose role may not create roles is used with that role as the owner.
     """
-    owner, password = f"airlock_owner_{secrets.token_hex(4)}", secrets.token_hex(16)
+    owner, password = f"{_OWNER}{secrets.token_hex(4)}", secrets.token_hex(16)
     with _administering(admin_url, identity) as cursor:
         # From here on every connection must show the server that the first one found.
         identity = identity.verify(cursor)

@@ -181,6 +181,16 @@ def _shape(digest: samples.TableDigest, place: int) -> tuple[int, list[int]]:
     return values.pop(None, 0), sorted(values.values())
 
 
+def retyped(before: State, after: State) -> frozenset[str]:
+    """Name the columns that are new after a step, or have another type."""
+    then = before.catalogue.objects
+    return frozenset(
+        name
+        for name, one in after.catalogue.objects.items()
+        if name not in then or one.attributes.get("type") != then[name].attributes.get("type")
+    )
+
+
 def incomparable(before: State, after: State, blurred: Collection[str]) -> list[str]:
     """Name the tables of which too little is known to compare them: big ones that others wrote to as well."""
     return sorted(

@@ -23,8 +23,18 @@ if TYPE_CHECKING:
     from airlock.project.project import RevisionFacts
     from airlock.records.shared import Shared
 
-# Cardinality, data, integrity, CHECK OPTION, program limits (a long key of an index), PL/pgSQL's own.
-_OF_ROWS = frozenset({"21", "22", "23", "44", "54", "P0"})
+# Cardinality, data, integrity, routines outside of SQL (pgcrypto's, of a wrong key), CHECK OPTION, program limits (a long key
+# of an index), PL/pgSQL's own.
+_OF_ROWS = frozenset({"21", "22", "23", "38", "39", "44", "54", "P0"})
+# syntax_error, invalid_name: of SQL, with the place in it; of a value that ltree, tsquery or regclass reads, without one.
+_SPELLED = frozenset({"42601", "42602"})
+_PLACES = ("statement_position", "position", "internal_position")
+# Texts, bytes, parameters, dates, characters, XML and JSON that a function does not read; not numbers that it cannot take.
+_UNREADABLE = frozenset(
+    {"22P02", "22P03", "22023", "22007", "22018", "22021", "2200L", "2200M", "2200N", "22032"}
+)
+# query_canceled: a statement has taken longer than any does on a few dozen rows.
+_ENDLESS = "57014"
 # internal_error: what PostGIS says of most values that its functions do not take.
 _INTERNAL = "XX000"
 # Of ICU, TLS; of lz4, zstd and libxml, in the error's detail.
@@ -80,7 +90,26 @@ def is_about_rows(error: BaseException) -> bool:
     if state is None:
         return isinstance(error, Exception) and not isinstance(error, (SQLAlchemyError, *_NEVER_OF_ROWS))
     named = state[:2] == "42" and _NAMED_BY_ROWS.search(str(origin(error)).partition("\n")[0]) is not None
-    return state[:2] in _OF_ROWS or state == _INTERNAL or named
+    return state[:2] in _OF_ROWS or state in (_INTERNAL, _ENDLESS) or named or _is_of_a_value(error)
+
+
+def is_unreadable(error: BaseException) -> bool:
+    """Tell whether a value was not what a function reads: no document, no key's, no path, no geometry."""
+    state = sqlstate(error) or ""
+    return state in _UNREADABLE or state[:2] in {"38", "39"} or state == _INTERNAL or _is_of_a_value(error)
+
+
+def is_endless(error: BaseException) -> bool:
+    """Tell whether a statement was ended because it took too long."""
+    return sqlstate(error) == _ENDLESS
+
+
+def _is_of_a_value(error: BaseException) -> bool:
+    found = origin(error)
+    sources = (getattr(found, "diag", None), found, found.__cause__)
+    return sqlstate(error) in _SPELLED and not any(
+        getattr(source, name, None) for source in sources for name in _PLACES
+    )
 
 
 def comes_of(error: BaseException, path: str) -> bool:

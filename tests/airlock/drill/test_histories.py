@@ -178,6 +178,28 @@ def test_values_that_each_upgrade_computes_anew_are_no_difference_of_the_next(tm
     assert [one.verdict for one in report.revisions] == [PROVED] * 3, report.revisions
 
 
+ENDLESS = """
+op.execute("DO $$DECLARE day timestamp := '2026-01-01'; BEGIN WHILE day < (SELECT max(at) FROM seen) LOOP "
+           "day := day + interval '1 hour'; END LOOP; END$$")
+op.execute("CREATE TABLE days (id int PRIMARY KEY)")
+"""
+
+
+@pytest.mark.proof
+def test_a_statement_that_goes_on_up_to_the_last_day_of_a_row_is_ended(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows at the edge of their type make it endless: ordinary ones take their place, and the note says so."""
+    monkeypatch.setattr("airlock.operations.drill.parent.LONGEST_STATEMENT", 5)
+    makes = Revision(
+        "makes", "op.execute('CREATE TABLE seen (id int PRIMARY KEY, at timestamp)')", "op.drop_table('seen')"
+    )
+    report = run(write_project(tmp_path, [makes, Revision("fills", ENDLESS, "op.drop_table('days')")]))
+    fills = report.revisions[1]
+    assert fills.verdict == PROVED, fills
+    assert "canceling statement due to statement timeout): ordinary ones took their place" in str(fills.notes)
+
+
 def test_what_cannot_be_applied_hides_nothing(run: Run, tmp_path: Path) -> None:
     """Behind an upgrade that fails the rest is examined; what needs it is not, and says so."""
     ini = write_project(

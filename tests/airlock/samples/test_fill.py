@@ -163,8 +163,9 @@ CASES = {
         "SELECT count(DISTINCT priority) = 4 FROM a",
     ),
     "CHECK of a pattern": (
-        r"CREATE TABLE a (code char(3) NOT NULL CHECK (code ~ '^[A-Z]{3}$'), slug text NOT NULL CHECK (slug ~ '^[a-z]+(-[a-z0-9]+)*$'))",
-        "SELECT count(DISTINCT slug) > 3 FROM a",
+        (r"CREATE TABLE a (code char(3) NOT NULL CHECK (code ~ '^[A-Z]{3}$'), slug text NOT NULL CHECK (slug ~ '^[a-z]+(-[a-z0-9]+)*$'),"
+         r" digit varchar(1) CHECK (digit ~ '^-?[0-9]{1,9}$'))"),
+        "SELECT count(DISTINCT slug) > 3 AND count(digit) > 3 FROM a",
     ),
     "CHECK across columns": (
         "CREATE TABLE a (starts timestamptz NOT NULL, ends timestamptz NOT NULL, CHECK (ends > starts), low int, high int, CHECK (low < high))",

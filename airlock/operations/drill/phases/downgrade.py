@@ -85,7 +85,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     before, after = up.before, up.after
     # Read only where there is something to tell.
     over = snapshot.take(subject.ledger.reading) if freedoms.grants(before, after) else None
-    step, written, lessons, error = _downgrade(subject, up.written)
+    step, written, lessons, error = _downgrade(subject, up)
     up = replace(up, written=written)
     if step is None:
         return Way(up, outcome=noted(lessons).then(no_way_down(subject, error)))
@@ -140,21 +140,21 @@ def no_way_down(subject: Subject, error: Exception) -> Outcome:
         return irreversible(f"irreversible: {refusal}")
     if needed is not None:
         return not_examined(f"the downgrade fails: {needed}")
+    if failures.is_endless(error):
+        return not_examined(f"the downgrade does not end on sample rows: {failures.one_line(error)}")
     return refused(f"the downgrade fails: {failures.one_line(error)}")
 
 
-def _downgrade(
-    subject: Subject, written: Meanwhile
-) -> tuple[StepTaken | None, Meanwhile, list[str], Exception]:
+def _downgrade(subject: Subject, up: Upgraded) -> tuple[StepTaken | None, Meanwhile, list[str], Exception]:
     """Take the step; rows written meanwhile that stop it get other values, as long as its errors teach which."""
-    notes: list[str] = []
+    written, notes = up.written, list[str]()
     error: Exception = RuntimeError("no way down")
     for _ in range(_MOST_LESSONS):
         try:
             return subject.take("down"), written, notes, error
         except Exception as another:  # noqa: BLE001  a revision may raise anything
             error = another
-        rewritten = _rewritten(subject, error, written)
+        rewritten = _rewritten(subject, error, replace(up, written=written))
         if rewritten is not None:
             written, changed = rewritten
             notes.append(f"{', '.join(changed)}, written meanwhile, got values that the downgrade can read")
@@ -197,17 +197,23 @@ def _excluded(error: Exception) -> bool:
     return client.told(cause, "sqlstate") == _EXCLUDED and str(cause).startswith(_COULD_NOT_CREATE)
 
 
-def _rewritten(
-    subject: Subject, error: Exception, written: Meanwhile
-) -> tuple[Meanwhile, tuple[str, ...]] | None:
+def _rewritten(subject: Subject, error: Exception, up: Upgraded) -> tuple[Meanwhile, tuple[str, ...]] | None:
     """Give rows written meanwhile the values that the downgrade can read, where it is they that stop it."""
-    demand = cast_demands.said(error)
-    if demand is None or subject.ledger.read().catalogue != written.state.catalogue:
+    written, demand = up.written, cast_demands.said(error)
+    unreadable = failures.is_unreadable(error)
+    if not (demand or unreadable) or subject.ledger.read().catalogue != written.state.catalogue:
         return None
     names = {name for name, keys in written.written.items() if keys}
-    changed = cast_demands.meet(
-        subject.ledger, demand, names, subject.facts.path.read_text(), written.written
-    ) or cast_demands.copy_documents(subject.ledger, demand, written.written)
+    changed: tuple[str, ...] = ()
+    if demand is not None:
+        changed = cast_demands.meet(
+            subject.ledger, demand, names, subject.facts.path.read_text(), written.written
+        ) or cast_demands.copy_documents(subject.ledger, demand, written.written)
+    if not changed and unreadable:
+        # What the upgrade has written into its columns, the downgrade can read.
+        changed = cast_demands.copy_upgraded(
+            subject.ledger, compare.retyped(up.before, up.after), written.written
+        )
     if not changed:
         return None
     return replace(written, state=subject.ledger.read(written.state, names)), tuple(changed)

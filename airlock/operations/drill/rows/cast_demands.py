@@ -5,6 +5,7 @@ PostgreSQL and Python say which type a value was to be read as, and which value 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from dataclasses import dataclass
@@ -143,6 +144,34 @@ def _of_elements(demand: Demand, column: Column, source: str) -> Demand:
     if demand.type != _OBJECT or re.search(apart, source) is None:
         return demand
     return Demand(_ARRAY_OF_OBJECTS, demand.value)
+
+
+def copy_upgraded(
+    ledger: Ledger, columns: Collection[str], written: Mapping[str, Collection[str]]
+) -> tuple[str, ...]:
+    """Give all rows that were written what some row that was not holds in these columns (`public.t.c`): the upgrade's values.
+
+    Commits. `written` are keys by table. Returns the columns that were changed: none where nothing could be.
+    """
+    changed = []
+    for table in ledger.tables([name for name, keys in written.items() if keys]):
+        for column in table.columns:
+            label = f"{table.label}.{column.name}"
+            if label not in columns or not table.key or column.name in table.key:
+                continue
+            name, key = quoted(column.name), key_sql(table.key)
+            there = f"SELECT {name} FROM {table.sql} WHERE NOT {key} = ANY (%s) AND {name} IS NOT NULL"
+            statement = (
+                f"UPDATE {table.sql} SET {name} = ({there} LIMIT 1) "
+                f"WHERE {key} = ANY (%s) AND {name} IS NOT NULL AND EXISTS ({there})"
+            )
+            keys = list(written[table.label])
+            # A column that is UNIQUE, or computed, stays.
+            with contextlib.suppress(client.Error), ledger.writing.cursor() as cursor:
+                cursor.execute(statement, (keys, keys, keys))
+                if cursor.rowcount:
+                    changed.append(label)
+    return tuple(changed)
 
 
 def _suspects(ledger: Ledger, table: Table, demand: Demand, source: str) -> Iterator[Column]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
 from airlock.drivers.spelling import mentions, quoted
-from airlock.operations.drill.failures import TooManyRounds
+from airlock.operations.drill.failures import TooManyRounds, is_endless
 from airlock.samples.plan import LARGE_KEYS
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ _TAMED = {
 
 
 def is_past_the_edge(error: BaseException) -> bool:
-    """Tell whether an upgrade failed because a value left the range of its type, or a loop went on up to the largest key."""
-    return sqlstate(error) in _PAST_THE_EDGE or isinstance(error, TooManyRounds)
+    """Tell whether an upgrade failed because a value left the range of its type, or went on up to the largest key or last day."""
+    return sqlstate(error) in _PAST_THE_EDGE or isinstance(error, TooManyRounds) or is_endless(error)
 
 
 def is_too_long(error: BaseException) -> bool:
