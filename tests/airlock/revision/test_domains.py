@@ -27,9 +27,11 @@ def models(*, edited: bool) -> sa.MetaData:
         more = [sa.Column("code", domain("code", sa.Text, "length(VALUE) = 3", default="abc"))]
     else:
         price = domain("price", sa.Integer, "VALUE > 0", default="7")
+    called = "size_new" if edited else "size_old"
+    size = pg.DOMAIN("size", sa.Integer(), check="VALUE > 1", constraint_name=called)
     sa.Table(
         "item", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("to", mail),
-        sa.Column("price", price), *more,
+        sa.Column("price", price), sa.Column("size", size), *more,
     )  # fmt: skip
     return metadata
 
@@ -46,7 +48,8 @@ def test_a_domain_changes(scratch: ScratchServer, tmp_path: Path, caplog: pytest
         shop.revise(wanted, rename="none")
         assert "SELECT * FROM item WHERE NOT" in shop.written()
         assert "'VALUE'::text))))" in shop.written()
-        assert "validated under SHARE" in caplog.text
+        assert "domain mail: its CHECK is validated under SHARE" in caplog.text
+        assert "domain size" not in caplog.text
         shop.upgrade(wanted)
         assert shop.ask("SELECT price, code FROM item ORDER BY id") == [
             (1, "abc"),
@@ -54,7 +57,7 @@ def test_a_domain_changes(scratch: ScratchServer, tmp_path: Path, caplog: pytest
             (3, "abc"),
         ]
         assert shop.ask("SELECT typname::text FROM pg_type WHERE typtype = 'd' AND typnamespace = 'public'::regnamespace"
-                        " ORDER BY 1") == [("code",), ("mail",), ("money_",)]  # fmt: skip
+                        " ORDER BY 1") == [("code",), ("mail",), ("money_",), ("size",)]  # fmt: skip
         assert shop.revise(wanted) == []
         shop.downgrade(wanted, head)
         assert differing(was, seen(database)) == []
