@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airlock.scratch.servers import ScratchDatabase, ScratchServer
 
 _MOST_SHARED = 50
+_IN_REVISION = re.compile(r", in (?:up|down)grade$", re.MULTILINE)
 _UNMADE = re.compile(r'(?:relation|schema) "[^"]*" does not exist')
 
 
@@ -106,7 +107,7 @@ def _build(server: ScratchServer, database: ScratchDatabase, arguments: dict[str
         extension = missing.extension(str(error))
         raise NotExamined(
             f"The history does not build in scratch (PostgreSQL {server.version}): {said}",
-            then=installations.line(extension) if extension is not None else _advice(said),
+            then=installations.line(extension) if extension is not None else _advice(said, str(error)),
         ) from error
     else:
         built_: Built = report
@@ -131,13 +132,18 @@ def answers(
             server.ensure(lacks)
 
 
-def _advice(said: str) -> str:
-    """Say what helps: what the project's own code raises (`Class: words`) it raises on every server."""
+def _advice(said: str, traceback: str) -> str:
+    """Say what helps: what the project's own code raises (`Class: words`) it raises on every server.
+
+    Outside a revision (env.py, the models) it does so in every command.
+    """
     if said.startswith("env.py "):
         return ""
     if said.startswith("ModuleNotFoundError"):
         return missing.MODULE
     if said.partition(": ")[0].isidentifier():
+        if not _IN_REVISION.search(traceback):
+            return "the same with --debug"
         return "airlock trace, which names the revision and takes the others"
     if _UNMADE.match(said) and not os.environ.get(BEFORE):
         return "--before FILE, SQL that makes what something else than the history makes"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     ("up", "helps"),
     [
         ("raise LookupError('no instance is set')", "airlock trace, which names the revision"),
+        ("env.py", "the same with --debug"),
         ("import no_such_module", "prepend_sys_path in the ini"),
         ("op.execute('SELECT no_such_function()')", "--scratch with the URL of a server like the target"),
     ],
@@ -29,7 +30,10 @@ def test_another_server_is_advised_only_where_it_was_the_server(
     up: str, helps: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
     """What the project's own code raises, it raises everywhere."""
-    ini = write_project(tmp_path, [Revision("one", up)])
+    ini = write_project(tmp_path, [Revision("one", up if up != "env.py" else "pass")])
+    if up == "env.py":
+        env = next(tmp_path.rglob("env.py"))
+        env.write_text(f"raise RuntimeError('no settings')\n{env.read_text()}")
     monkeypatch.chdir(tmp_path)
     with (
         pytest.raises(NotExamined) as raised,
