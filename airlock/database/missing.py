@@ -20,6 +20,8 @@ _EXTENSION = (
 )
 # What extensions that hook into the server say where their library was not loaded at its start, or for another database.
 _PRELOADED = r"must be preloaded|(?:must|only) be loaded via.* shared_preload_libraries|can only create extension in database"
+# Of those that one database of a server may hold.
+_OF_ONE_DATABASE = r'can only create extension in database|"\w+\.database_name"'
 # pg_cron reads one of its settings before it says so.
 _SETTING = r'unrecognized configuration parameter "\w+\.\w+"'
 _CREATED = r'(?i)CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"([^"]+)"|(\w+))'
@@ -68,6 +70,13 @@ def preloaded(text: str, statement: str) -> str | None:
     if re.search(_PRELOADED, text) or (name and re.search(_SETTING, text)):
         return name
     return None
+
+
+def advice_on_preloading(text: str) -> str:
+    """Say what brings an extension that a server loads at its start, or that nothing brings it into a scratch database."""
+    if re.search(_OF_ONE_DATABASE, text):
+        return "one database of a server may hold it, which a scratch database never is"
+    return "try --scratch with the URL of a server that loads it"
 
 
 def schema(text: str) -> str | None:

@@ -158,7 +158,8 @@ def beyond_scratch(error: BaseException) -> str | None:
     if preloaded is not None:
         which = f"the extension {preloaded}" if preloaded else "an extension"
         return (
-            f"{which} wants a server that loads it at its start (shared_preload_libraries): {one_line(error)}"
+            f"{which} wants a server that loads it at its start (shared_preload_libraries): {one_line(error)}; "
+            + missing.advice_on_preloading(str(origin(error)))
         )
     if sqlstate(error) == "0A000" and _OF_THE_BUILD.search(str(origin(error))):
         return f"{one_line(error)}: try --scratch with the URL of a server like the target, or container"

@@ -370,3 +370,4 @@ def test_an_extension_that_the_server_has_to_load_at_its_start(tmp_path: Path) -
     assert (create.verdict, schedules.verdict, beside.verdict) == ("not examined", "not examined", "proved")
     said = "the extension pg_cron wants a server that loads it at its start (shared_preload_libraries)"
     assert said in create.reason and said in schedules.reason
+    assert "one database of a server may hold it, which a scratch database never is" in create.reason
