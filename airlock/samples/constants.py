@@ -35,6 +35,10 @@ _YEARS = range(1900, 2101)
 _NO_NUMBERS = frozenset({"nan", "infinity", "-infinity", "inf", "-inf"})
 # Of a text that a statement reads as a number.
 CASTS = frozenset({"int", "integer", "bigint", "smallint", "int4", "int8", "numeric", "decimal"})
+_TYPES_ASKED = frozenset({"jsonb_typeof", "json_typeof"})
+_OF_TYPE: dict[str, object] = {
+    "array": ["x", "y"], "object": {"x": "y"}, "string": "x", "number": 7, "boolean": True, "null": None,
+}  # fmt: skip
 _SIZES = frozenset({"cardinality", "array_length", "jsonb_array_length", "json_array_length", "array_upper"})
 
 
@@ -238,6 +242,9 @@ def _documents(shape: str, strings: Sequence[str], named: Constants) -> Iterator
 def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
     keys: list[tuple[str, ...]] = [path for path in named.paths if path]
     yield from _holding_already(strings, keys)
+    asked = [_OF_TYPE[one] for one in strings if one in _OF_TYPE] if named.words & _TYPES_ASKED else []
+    yield from asked
+    yield from (_nested(path, one) for path in keys[:3] for one in asked)
     if not keys:
         keys += [(one,) for one in strings if re.fullmatch(r"[A-Za-z_][\w-]*", one)][:6]
     used = {part for path in named.paths for part in path}

@@ -107,11 +107,9 @@ def named_as(rule: Restriction, below: Snapshot, there: Snapshot) -> Restriction
             names[column.name] = None if now is None else now.name
     if all(name == now for name, now in names.items()):
         return rule
-    texts = [_renamed(text, names) for text in (rule.text, *rule.keys)]
-    text, *keys = (one for one in texts if one is not None)
-    if len(keys) + 1 != len(texts):
-        return None
-    return replace(rule, text=text, keys=tuple(keys))
+    text, keys = _renamed(rule.text, names), [_renamed(one, names) for one in rule.keys]
+    known = tuple(one for one in keys if one is not None)
+    return None if text is None or len(known) < len(keys) else replace(rule, text=text, keys=known)
 
 
 def _renamed(text: str, names: Mapping[str, str | None]) -> str | None:

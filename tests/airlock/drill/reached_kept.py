@@ -72,4 +72,27 @@ SOUND = (
          sql("DROP INDEX u_$t", "INSERT INTO $t SELECT id, mail FROM k_$t",
              "UPDATE c_$t SET p = m.p FROM m_$t m WHERE m.id = c_$t.id", "DROP TABLE k_$t, m_$t"),
          beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t ON DELETE CASCADE)"),
+    # What a table of the step's own is filled with, and looked for in rows that are there.
+    Case("seeded_by_itself", "country text",
+         sql("CREATE TABLE k_$t (id smallint PRIMARY KEY, name text NOT NULL UNIQUE)",
+             "INSERT INTO k_$t VALUES (1, 'Germany'), (2, 'France')", "ALTER TABLE $t ADD k smallint REFERENCES k_$t",
+             "UPDATE $t SET k = k.id, country = NULL FROM k_$t k WHERE k.name = $t.country"),
+         sql("UPDATE $t SET country = k.name FROM k_$t k WHERE k.id = $t.k", "ALTER TABLE $t DROP k", "DROP TABLE k_$t")),
+    Case("lists_among_documents", "doc json",
+         sql("CREATE TABLE k_$t (id integer, n bigint, file text)",
+             "INSERT INTO k_$t SELECT p.id, e.n, e.file FROM $t p, "
+             "json_array_elements_text(p.doc) WITH ORDINALITY AS e (file, n) "
+             "WHERE json_typeof(p.doc) = 'array' AND e.file IS NOT NULL"),
+         sql("DROP TABLE k_$t")),
+    # Above, another key tells the rows that others write meanwhile.
+    Case("another_key", "serial varchar(40) NOT NULL UNIQUE",
+         sql("ALTER TABLE c_$t ADD p integer", "UPDATE c_$t c SET p = d.id FROM $t d WHERE d.serial = c.serial",
+             "ALTER TABLE c_$t ALTER p SET NOT NULL, DROP CONSTRAINT k_$t, ADD CONSTRAINT k_$t PRIMARY KEY (p, at)",
+             "ALTER TABLE c_$t ADD CONSTRAINT f_$t FOREIGN KEY (p) REFERENCES $t (id)", "ALTER TABLE c_$t DROP serial"),
+         sql("ALTER TABLE c_$t ADD serial varchar(40)", "UPDATE c_$t c SET serial = d.serial FROM $t d WHERE d.id = c.p",
+             "ALTER TABLE c_$t ALTER serial SET NOT NULL, DROP CONSTRAINT k_$t, ADD CONSTRAINT k_$t PRIMARY KEY (serial, at)",
+             "ALTER TABLE c_$t ADD CONSTRAINT f_$t_below FOREIGN KEY (serial) REFERENCES $t (serial)",
+             "ALTER TABLE c_$t DROP p"),
+         beside="CREATE TABLE c_$t (serial varchar(40) NOT NULL, at timestamptz NOT NULL, v real, "
+                "CONSTRAINT k_$t PRIMARY KEY (serial, at), CONSTRAINT f_$t_below FOREIGN KEY (serial) REFERENCES $t (serial))"),
 )  # fmt: skip

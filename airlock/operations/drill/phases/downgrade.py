@@ -181,7 +181,9 @@ def _without_excluding(
         return None
     if ledger.read().catalogue != written.state.catalogue:
         return None
-    place = client.told(cause, "schema_name"), client.told(cause, "table_name")
+    # asyncpg's own error stands behind the one that SQLAlchemy makes of it.
+    told = [one for one in (cause, cause.__cause__) if one is not None and client.told(one, "table_name")]
+    place = (client.told(told[0], "schema_name"), client.told(told[0], "table_name")) if told else ("", "")
     for table in ledger.tables({name for name, keys in written.written.items() if keys}):
         if (table.schema, table.name) == place:
             key = written.told_by.get(table.label) or written.state.digests[table.label].key
@@ -194,7 +196,7 @@ def _without_excluding(
 
 def _excluded(error: Exception) -> bool:
     cause = failures.origin(error)
-    return client.told(cause, "sqlstate") == _EXCLUDED and str(cause).startswith(_COULD_NOT_CREATE)
+    return client.told(cause, "sqlstate") == _EXCLUDED and _COULD_NOT_CREATE in str(cause)
 
 
 def _rewritten(subject: Subject, error: Exception, up: Upgraded) -> tuple[Meanwhile, tuple[str, ...]] | None:

@@ -15,6 +15,7 @@ from airlock.operations.drill.phases import triggers_made
 from airlock.operations.drill.reach.unreached_writes import conditional_writes
 from airlock.recorder.row_changes import INSERT
 from airlock.records.drill import Loss
+from airlock.samples.renames import named_as
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -76,8 +77,15 @@ def write(
     ledger.fill(new - filled, min(ledger.wanted, 5))
     # Their triggers may have written anywhere.
     stirred = ledger.stirs(new)
-    tables = [samples.with_requirements(table, older.get(table.label)) for table in ledger.tables(old)]
+    forms = {
+        table.label: named_as(older[table.label], table)
+        for table in ledger.tables(old)
+        if table.label in older
+    }
+    tables = [samples.with_requirements(table, forms.get(table.label)) for table in ledger.tables(old)]
     fresh = {name for name in after.catalogue.objects if name not in before.catalogue.objects}
+    # A column of another name is none that only newer clients know.
+    fresh -= {f"{name}.{plain(column.name)}" for name, table in forms.items() for column in table.columns}
     connection = ledger.writing
     connection.autocommit = False
     done: tuple[samples.Written, ...] = ()

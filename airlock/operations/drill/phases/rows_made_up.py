@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill import comparisons
@@ -31,7 +32,8 @@ def made_up(
         if (now := below.digests.get(name)) is not None and now is not then and now.key == then.key
         and now.rows is not None and then.rows is not None and name not in written.blurred
     }  # fmt: skip
-    more = {name: keys for name, keys in more.items() if keys}
+    left = {name: _by_values(name, keys, written, below) for name, keys in more.items() if keys}
+    more = {name: set(keys) for name, keys in left.items() if keys}
     if not more or not comparisons.ROWS:
         return []
     others = {*_values(written), *(key for _, key, _ in written.changed)}
@@ -54,6 +56,28 @@ def _above(written: Meanwhile, name: str) -> AbstractSet[str]:
     """Give the keys of what stood there already when the downgrade began."""
     there = written.state.digests.get(name)
     return there.rows.keys() if there is not None and there.rows is not None else frozenset()
+
+
+def _by_values(name: str, keys: AbstractSet[str], written: Meanwhile, below: State) -> AbstractSet[str]:
+    """Leave out as many rows as were written meanwhile with the same values, where another key told rows above."""
+    above, now = written.state.digests.get(name), below.digests[name]
+    if above is None or above.key == now.key or above.rows is None or now.rows is None:
+        return keys
+    common = [one for one in now.columns if one in above.columns]
+    places = [above.columns.index(one) for one in common], [now.columns.index(one) for one in common]
+    theirs = Counter(
+        tuple(above.rows[key][at] for at in places[0])
+        for key in written.written.get(name, ())
+        if key in above.rows
+    )
+    left = set()
+    for key in sorted(keys):
+        values = tuple(now.rows[key][at] for at in places[1])
+        if theirs[values]:
+            theirs[values] -= 1
+        else:
+            left.add(key)
+    return left
 
 
 def _values(written: Meanwhile) -> Iterator[str]:

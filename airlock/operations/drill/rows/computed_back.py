@@ -23,11 +23,10 @@ _BOUNDS = {
     "integer": "-2147483648 AND 2147483647",
     "bigint": "-9223372036854775808 AND 9223372036854775807",
 }
-_WHOLE = {
-    "smallint": "smallint", "int2": "smallint", "integer": "integer", "int": "integer", "int4": "integer",
-    "bigint": "bigint", "int8": "bigint",
-}  # fmt: skip
-_TO_WHOLE = re.compile(rf"(?is)(.+?)::({'|'.join(_WHOLE)})")
+_SIZED = re.compile(r"numeric\((\d+),(\d+)\)")
+_TO_NUMBER = re.compile(
+    r"(?is)(.+?)::\s*(?:smallint|integer|bigint|int[248]?|(?:numeric|decimal)(?:\(\d+(?:,\s*\d+)?\))?)"
+)
 # A cast to a type of the project: its labels are not the same below.
 _TO_OWN = r'(?i)(::|\bAS)\s*(?:"?\w+"?\s*\.\s*)?"?{name}"?(?!\w|\.)'
 
@@ -47,11 +46,16 @@ def exactly(column: Column, below: Column, up: Collection[str], down: Collection
     inner = _with(back, names, "{column}") if back else "{column}"
     outer = _with(there, names, f"(({inner})::{below.type})") if there else f"({inner})::{below.type}"
     differs = f"(({outer})::{column.type})::text IS DISTINCT FROM {{column}}::text"
-    raw = _before_whole(back, below.type)
+    raw = _before_cast(back, below.type)
     if raw is None:
         return differs
-    bounds = _BOUNDS[below.type]
-    return f"CASE WHEN ({_with(raw, names, '{column}')}) NOT BETWEEN {bounds} THEN true ELSE {differs} END"
+    given = _with(raw, names, "{column}")
+    if (sized := _SIZED.fullmatch(below.type)) is not None:
+        digits, scale = int(sized[1]), int(sized[2])
+        too_large = f"abs(round(({given})::numeric, {scale})) >= 1e{digits - scale}"
+    else:
+        too_large = f"({given}) NOT BETWEEN {_BOUNDS[below.type]}"
+    return f"CASE WHEN {too_large} THEN true ELSE {differs} END"
 
 
 def checked(condition: str, column: Column, below: Column, down: Collection[str]) -> str | None:
@@ -98,17 +102,20 @@ def _as_text(cast: re.Match[str]) -> str:
     return "::text" if cast[1] == "::" else f"{cast[1]} text"
 
 
-def _before_whole(back: str, type_: str) -> str | None:
-    """Give what the downgrade makes a whole number of, where it is one expression in parentheses, or of a function."""
-    if type_ not in _BOUNDS or not back:
+def _before_cast(back: str, type_: str) -> str | None:
+    """Give what the downgrade makes a number of, in front of its last cast; None where that is not the whole of it."""
+    if not back or (type_ not in _BOUNDS and _SIZED.fullmatch(type_) is None):
         return None
-    found = _TO_WHOLE.fullmatch(back)
-    if found is None or _WHOLE[found[2].lower()] != type_:
+    found = _TO_NUMBER.fullmatch(back)
+    inner = found[1] if found is not None else back
+    outside = [one for one in tokens(inner) if one.depth == 0]
+    if any(one.text == "::" for one in outside):
         return None
-    outside = [one for one in tokens(found[1]) if one.depth == 0]
-    if any(one.kind not in (WORD, NAME) and one.text not in ("(", ")", ".") for one in outside):
+    if found is not None and any(
+        one.kind not in (WORD, NAME) and one.text not in ("(", ")", ".") for one in outside
+    ):
         return None
-    return found[1]
+    return inner
 
 
 def _with(text: str, names: Collection[str], value: str) -> str:

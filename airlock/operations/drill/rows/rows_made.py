@@ -58,14 +58,14 @@ class Row:
 def tables_of(data: DataStatement, known: Collection[Table], *, beside: bool) -> Iterator[Table]:
     """Find the tables that a data statement names, the written one last: rows of the others may be what it looks for."""
     text = data.whole
-    words = _words(text)
+    words = words_of(text)
     named = [table for table in known if any(is_called(table, word) for word in words)]
     written = data.relation.lower()
     mine = [it for it in named if beside or is_called(it, written)]
     yield from sorted(mine, key=lambda it: (is_called(it, written), it.label))
 
 
-def _words(text: str) -> set[str]:
+def words_of(text: str) -> set[str]:
     """List what could be a name, also in the literals of dynamic SQL."""
     found: set[str] = set()
     for token in tokens(text):
@@ -107,7 +107,7 @@ def _make(
         named.words | more.words,
         named.counted | more.counted,
     )
-    words = _words(text)
+    words = words_of(text)
     everything = data.kind == reading.READ or "*" in text
     columns = [
         column

@@ -19,14 +19,14 @@ from airlock.operations.drill.rows import rows_below
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.rows_chosen import at_places, is_called
-from airlock.operations.drill.rows.rows_made import MOST_KEPT, Row, insert, made, tables_of
+from airlock.operations.drill.rows.rows_made import MOST_KEPT, Row, insert, made, tables_of, words_of
 from airlock.operations.drill.rows.telling_calls import told_apart
 from airlock.recorder import row_changes as reading
 from airlock.recorder.branches import Branch
 from airlock.samples.constants import Constants
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from airlock.operations.drill.rows.constants_of_statements import Named
     from airlock.operations.drill.state import Ledger
@@ -47,11 +47,29 @@ def _told_later(
         or any(is_called(it, data.relation.lower()) for it in known)
     ):
         return Constants()
-    texts = [
+    return _named_in(
         one.text
         for one in data_statements
         if one is not data and one.relation.lower() == data.relation.lower()
-    ]
+    )
+
+
+def _filled_before(
+    data: DataStatement, data_statements: Sequence[DataStatement], known: Collection[Table]
+) -> Constants:
+    """Give what the step writes into tables of its own that this statement reads: it may look for that in the rows there are."""
+    own = {
+        one.relation.lower()
+        for one in data_statements
+        if one.kind == reading.INSERT and one.relation.lower() != data.relation.lower()
+    }
+    words = words_of(data.whole)
+    own = {one for one in own if one in words and not any(is_called(it, one) for it in known)}
+    found = _named_in(one.text for one in data_statements if one.relation.lower() in own)
+    return replace(found, words=frozenset())
+
+
+def _named_in(texts: Iterable[str]) -> Constants:
     found = [constants(text) for text in texts]
     return Constants(
         tuple(dict.fromkeys(it for one in found for it in one.strings)),
@@ -219,6 +237,8 @@ def seek(
                         if data.kind == reading.READ
                         else _told_later(data, data_statements, known.values())
                     )
+                    if python == Constants():
+                        python = _filled_before(data, data_statements, known.values())
                     most = MOST_KEPT if later is None else 0
                     rows = made(
                         cursor, table, data, python, number, most, sure, known.values(), turning=turning
