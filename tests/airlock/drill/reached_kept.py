@@ -95,4 +95,10 @@ SOUND = (
              "ALTER TABLE c_$t DROP p"),
          beside="CREATE TABLE c_$t (serial varchar(40) NOT NULL, at timestamptz NOT NULL, v real, "
                 "CONSTRAINT k_$t PRIMARY KEY (serial, at), CONSTRAINT f_$t_below FOREIGN KEY (serial) REFERENCES $t (serial))"),
+    # What was put aside has keys that are no numbers of a sequence.
+    Case("aside_by_time", "name text",
+         sql("CREATE TABLE o_$t (LIKE c_$t INCLUDING ALL)",
+             "WITH moved AS (DELETE FROM c_$t WHERE at < '2020-06-01' RETURNING *) INSERT INTO o_$t SELECT * FROM moved"),
+         sql("INSERT INTO c_$t (p, at, v) SELECT p, at, v FROM o_$t", "DROP TABLE o_$t"),
+         beside="CREATE TABLE c_$t (p integer NOT NULL REFERENCES $t, at timestamptz NOT NULL, v real, PRIMARY KEY (p, at))"),
 )  # fmt: skip

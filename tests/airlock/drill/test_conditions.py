@@ -116,6 +116,10 @@ NONE = (
     Case("flagged", "v char(1) NOT NULL CONSTRAINT k_$t CHECK (v IN ('Y', 'N'))",
          sql(GONE, "ALTER TABLE $t ALTER v TYPE boolean USING v = 'Y'"),
          sql("ALTER TABLE $t ALTER v TYPE char(1) USING CASE WHEN v THEN 'Y' ELSE 'N' END", KEY + " CHECK (v IN ('Y', 'N'))")),
+    Case("numbered", "v integer NOT NULL CONSTRAINT k_$t CHECK (v BETWEEN 1 AND 2)",
+         sql(GONE, "ALTER TABLE $t ALTER v TYPE text USING (ARRAY['lead', 'done'])[v]", KEY + " CHECK (v IN ('lead', 'done'))"),
+         sql(GONE, "ALTER TABLE $t ALTER v TYPE integer USING array_position(ARRAY['lead', 'done'], v)",
+             KEY + " CHECK (v BETWEEN 1 AND 2)")),
     Case("zoned", "v timestamp, w timestamptz",
          sql("ALTER TABLE $t ALTER COLUMN v TYPE timestamptz USING v AT TIME ZONE 'UTC', "
              "ALTER w TYPE timestamp USING (timezone('utc', w))"),

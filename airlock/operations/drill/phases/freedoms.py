@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from airlock.operations.downgrade.items import Item
-    from airlock.operations.downgrade.snapshot import Column, Snapshot
+    from airlock.operations.downgrade.snapshot import Column, Snapshot, type_identity
     from airlock.operations.drill.state import State
 
 _TIMES = {"timestamp with time zone", "timestamp without time zone"}
@@ -25,6 +25,10 @@ _TIMES = {"timestamp with time zone", "timestamp without time zone"}
 _EVEN = frozenset({"UTC", "ETC/UTC", "GMT", "ETC/GMT", "Z", "ZULU", "UCT"})
 _AT_ZONE = re.compile(
     r"""(?is)\(?\s*(?:("?\w+"?)\s+AT\s+TIME\s+ZONE\s+'([^']+)'|timezone\(\s*'([^']+)'\s*,\s*("?\w+"?)\s*\))\s*\)?"""
+)
+# As PostgreSQL spells `column IN (…)`.
+_LISTED = re.compile(
+    r"""\(\(?(?:"[^"]+"|\w+)\)?(?:::text)? = ANY \(\(?(ARRAY\[(?:'(?:[^']|'')*'(?:::[\w ]+)?(?:, )?)+\])\)?(?:::text\[\])?\)\)"""
 )
 _RULES = ("constraint ", "index ")
 
@@ -67,7 +71,7 @@ def narrows(
                 continue
             check = item.enforced
             exact = checked(item.condition, column, then, ways[1]) if check else exactly(column, then, *ways)
-            few = _few(column)
+            few = _few(column, item.identity, above)
         found.append(Narrow(item, exact, few))
     return tuple(found)
 
@@ -110,12 +114,17 @@ def _kept_out(cursor: client.Cursor, item: Item) -> bool:
     return plan is not None and any(line.strip() == "One-Time Filter: false" for line in plan)
 
 
-def _few(column: Column) -> str | None:
-    """Spell all values of a flag's or an enum's column, under its name."""
+def _few(column: Column, identity: type_identity, above: Snapshot) -> str | None:
+    """Spell all values of a column, under its name: a flag's, an enum's, or those of a list that a CHECK keeps to."""
     name, null = quoted(column.name), "" if column.not_null else " UNION ALL SELECT NULL"
+    listed = "ARRAY[true, false]" if column.type == "boolean" else ""
     if column.labels is not None:
-        return f"(SELECT unnest(enum_range(NULL::{column.type})){null}) AS few ({name})"
-    return f"(SELECT unnest(ARRAY[true, false]){null}) AS few ({name})" if column.type == "boolean" else None
+        listed = f"enum_range(NULL::{column.type})"
+    for rule in above.restrictions:
+        if rule.kind == "check" and (rule.table, *rule.columns) == identity:
+            kept = _LISTED.fullmatch(rule.text)
+            listed = kept[1] if kept is not None else listed
+    return f"(SELECT unnest({listed}){null}) AS few ({name})" if listed else None
 
 
 def _none_of_few(cursor: client.Cursor, item: Item, few: str | None) -> bool:

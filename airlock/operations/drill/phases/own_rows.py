@@ -16,6 +16,7 @@ from airlock.operations.drill.rows.constants_read import names_any, python_const
 from airlock.operations.drill.rows.telling_calls import joins, told_apart
 from airlock.operations.drill.step import StepTaken, touched_tables
 from airlock.recorder.branches import ANOTHER_VALUE
+from airlock.recorder.row_changes import INSERT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,6 +128,10 @@ def _down_again(
     names = {name for name, one in after.digests.items() if one.rows is not None and one.count}
     names &= touched & before.tables()
     data_statements = first.step.data_statements if first.step is not None else ()
+    # What copies whole tables back tells no row from another: one made for it would only take a key that was put aside.
+    data_statements = tuple(
+        one for one in data_statements if one.kind != INSERT or one.branches or names_any(one.whole)
+    )
     rows_of_statements.seek(
         ledger,
         data_statements,

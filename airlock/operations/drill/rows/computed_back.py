@@ -61,8 +61,13 @@ def exactly(column: Column, below: Column, up: Collection[str], down: Collection
 def checked(condition: str, column: Column, below: Column, down: Collection[str]) -> str | None:
     """Spell a CHECK's condition, of values below, with what a downgrade computes of those above; None where it only casts."""
     back, names = _expression(column.name, below.name, down), (column.name, below.name)
-    if column.type == below.type or back is None or _only_casts(back, names):
+    if column.type == below.type or back is None:
         return None
+    if _only_casts(back, names):
+        # Numbers are compared with numbers; labels and flags have no operator for what is below.
+        if column.labels is None and column.type != "boolean":
+            return None
+        back = back or f"{quoted(column.name)}::{below.type}"
     return _with(condition, (column.name,), f"(({_with(back, names, quoted(column.name))})::{below.type})")
 
 
