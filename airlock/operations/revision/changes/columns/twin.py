@@ -83,9 +83,10 @@ def expand(live: Table, swaps: Sequence[Swap], defaults: Collection[str]) -> lis
         up += (*sql(*_empty(live, names.new, after, defaults)), *keeping)
         down = [*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {quoted(names.new)}"), *down]
     twins = [live.label_of(one.names.new) for one in swaps]
-    beside = " and ".join(
-        f"{twin} of type {one.after.spelt_type} beside {plain(one.names.column)}"
-        for twin, one in zip(twins, swaps, strict=True)
+    beside = (
+        f"{twins[0]} of type {swaps[0].after.spelt_type} beside {plain(swaps[0].names.column)}"
+        if len(swaps) == 1
+        else f"{joined(twins)} beside {joined([plain(one.names.column) for one in swaps])}"
     )
     added = Part(
         Stage.BESIDE, f"add {beside}", tuple(up), tuple(down), own=True,
