@@ -169,23 +169,25 @@ def _run(argv: Sequence[str]) -> int:
 
             split_off(*_CHILDREN[asked])
     if asked in _REHEARSING and arguments.scratch == "embedded":
-        arguments.scratch = _with_extensions(arguments)
+        arguments.scratch = _with_what_it_needs(arguments)
     return int(run(arguments))
 
 
-def _with_extensions(arguments: argparse.Namespace) -> str:
-    """Take another embedded server where the usual one lacks extensions that the history creates; say so."""
+def _with_what_it_needs(arguments: argparse.Namespace) -> str:
+    """Take another embedded server where the usual one lacks extensions that the history creates, or ICU; say so."""
     from airlock.project import layout
-    from airlock.scratch import installations
+    from airlock.scratch import embedded, installations
     from airlock.scratch.loading import unconnected
 
     with unconnected():
         where = layout.directories(arguments.config)
-    spec = installations.fitting("embedded", installations.asked_for(where)) if where else "embedded"
+    needed = installations.asked_for(where) if where else frozenset()
+    spec = installations.fitting("embedded", needed)
     if spec != "embedded":
-        sys.stderr.write(
-            f"--scratch {spec}: it has extensions that the history creates and the usual server lacks\n"
-        )
+        found = embedded.available()
+        more = needed & installations.there(found[int(spec.partition(":")[2])])
+        lacked = ", ".join(sorted(more - installations.there(found[max(found)])))
+        sys.stderr.write(f"--scratch {spec}: it has what the usual server lacks and the history needs: {lacked}\n")
     return spec
 
 

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         "variables": list(layout.variables(project)),
         "revisions": len(revisions),
         "heads": list(project.heads),
-        "extensions": sorted(needed),
+        "extensions": sorted(needed - {installations.ICU}),
         "servers": [str(one) for one in servers],
         "scratch": scratch,
         "missing": {name: installations.line(name) for name in missing},

@@ -25,6 +25,8 @@ _OF_ONE_DATABASE = r'can only create extension in database|"\w+\.database_name"'
 # pg_cron reads one of its settings before it says so.
 _SETTING = r'unrecognized configuration parameter "\w+\.\w+"'
 _CREATED = r'(?i)CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"([^"]+)"|(\w+))'
+# The second form is that of the collations that come with ICU.
+_ICU = r'ICU is not supported in this build|collation "[^"]*-x-icu" for encoding'
 _SCHEMA = r'schema "((?:[^"]|"")+)" does not exist'
 _TABLESPACE = r'tablespace "((?:[^"]|"")+)" does not exist'
 # Names stand there as SQL spells them.
@@ -77,6 +79,11 @@ def advice_on_preloading(text: str) -> str:
     if re.search(_OF_ONE_DATABASE, text):
         return "one database of a server may hold it, which a scratch database never is"
     return "try --scratch with the URL of a server that loads it"
+
+
+def icu(text: str) -> bool:
+    """Tell whether a server was built without ICU."""
+    return re.search(_ICU, text) is not None
 
 
 def schema(text: str) -> str | None:

@@ -139,6 +139,8 @@ def _advice(said: str, traceback: str) -> str:
     """
     if said.startswith("env.py "):
         return ""
+    if missing.icu(said):
+        return installations.line(installations.ICU)
     if said.startswith("ModuleNotFoundError"):
         return missing.MODULE
     if said.partition(": ")[0].isidentifier():

@@ -1,7 +1,8 @@
-"""Extensions that a history asks for: which installation on this machine has them, and the line that brings one."""
+"""Extensions, and ICU, that a history asks for: which installation on this machine has them, and the line that brings one."""
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,12 @@ from airlock.scratch import embedded
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+# Named beside extensions: what a server has by its build. No extension's name has a blank in it.
+ICU = "ICU collations"
+# A collation made with ICU, in SQL or in SQLAlchemy's words, or one of those that come with it ("und-x-icu").
+_OF_ICU = re.compile(r"provider[\"']?\s*[=:]?\s*[\"'\\]*icu\b|\w-x-icu\b|\bicu_locale\b", re.IGNORECASE)
+# What only a server without ICU has to say.
+_WITHOUT_ICU = b"ICU is not supported in this build"
 _CREATED = re.compile(r"CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?[\"'\\]*([a-z][\w-]*)", re.IGNORECASE)
 # Debian's and PGDG's packages, by what follows postgresql-NN-; what is not named comes with the server (contrib).
 _PACKAGES = {
@@ -25,7 +32,7 @@ _PACKAGES = {
 
 
 def asked_for(directories: Iterable[Path]) -> frozenset[str]:
-    """Read which extensions the files of some directories create. Runs nothing."""
+    """Read which extensions the files of some directories create, and whether they name ICU. Runs nothing."""
     found: set[str] = set()
     for directory in directories:
         for file in sorted((*directory.rglob("*.py"), *directory.rglob("*.sql"))):
@@ -34,17 +41,28 @@ def asked_for(directories: Iterable[Path]) -> frozenset[str]:
             except OSError:
                 continue
             found |= {name.lower() for name in _CREATED.findall(text)}
+        if _OF_ICU.search(text):
+            found.add(ICU)
     return frozenset(found)
 
 
 def there(bindir: Path) -> frozenset[str]:
-    """Name the extensions whose files an installation has."""
+    """Name the extensions whose files an installation has, and ICU where its server was built with it."""
     places = (
         bindir.parent / "share" / "extension",
         bindir.parent / "share" / "postgresql" / "extension",
         Path("/usr/share/postgresql") / bindir.parent.name / "extension",
     )
-    return frozenset(file.stem for place in places for file in place.glob("*.control"))
+    files = frozenset(file.stem for place in places for file in place.glob("*.control"))
+    return files | {ICU} if _built_with_icu(bindir / "postgres") else files
+
+
+@functools.cache
+def _built_with_icu(server: Path) -> bool:
+    try:
+        return _WITHOUT_ICU not in server.read_bytes()
+    except OSError:
+        return False
 
 
 def fitting(spec: str, needed: frozenset[str]) -> str:

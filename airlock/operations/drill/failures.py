@@ -37,7 +37,7 @@ _UNREADABLE = frozenset(
 _ENDLESS = "57014"
 # internal_error: what PostGIS says of most values that its functions do not take.
 _INTERNAL = "XX000"
-# Of ICU, TLS; of lz4, zstd and libxml, in the error's detail.
+# Of TLS; of lz4, zstd and libxml, in the error's detail.
 _OF_THE_BUILD = re.compile(r"not supported (?:in|by) this build|requires the server to be built with")
 _NEVER_OF_ROWS = (CommandError, ImportError, NotImplementedError)
 # A name that a revision has put together of what a sample row holds: no such table is there.
@@ -161,6 +161,8 @@ def beyond_scratch(error: BaseException) -> str | None:
             f"{which} wants a server that loads it at its start (shared_preload_libraries): {one_line(error)}; "
             + missing.advice_on_preloading(str(origin(error)))
         )
+    if missing.icu(str(origin(error))):
+        return f"{one_line(error)}: try {installations.line(installations.ICU)}"
     if sqlstate(error) == "0A000" and _OF_THE_BUILD.search(str(origin(error))):
         return f"{one_line(error)}: try --scratch with the URL of a server like the target, or container"
     if sqlstate(error) == "42501":

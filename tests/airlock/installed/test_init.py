@@ -82,6 +82,22 @@ def test_what_a_history_creates_is_read(shop: Path) -> None:
     assert installations.asked_for([versions]) == {"uuid-ossp", "btree_gin", "postgis"}
 
 
+@pytest.mark.parametrize(
+    ("text", "icu"),
+    [
+        ("op.execute(\"CREATE COLLATION a (provider = icu, locale = 'und')\")", True),
+        ("op.execute('CREATE COLLATION a (PROVIDER=\\'icu\\')')", True),
+        ("sa.String(collation='de-x-icu')", True),
+        ("options = {'provider': 'icu'}", True),
+        ("op.execute('CREATE COLLATION a (provider = libc)'); sa.Column('icu_unit', sa.String)", False),
+    ],
+)
+def test_a_history_that_names_icu_asks_for_it(tmp_path: Path, text: str, icu: bool) -> None:
+    """However a collation of ICU's is named; a column that is called so is none."""
+    (tmp_path / "a1.py").write_text(text)
+    assert (installations.ICU in installations.asked_for([tmp_path])) is icu
+
+
 def test_a_server_that_has_the_extensions_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest of those that have most of them; never where the usual one has all, or a server was named."""
     installed = {}
@@ -91,6 +107,9 @@ def test_a_server_that_has_the_extensions_is_taken(tmp_path: Path, monkeypatch: 
         for name in names:
             (directory / f"{name}.control").touch()
         installed[major] = tmp_path / f"v{major}" / "bin"
+        installed[major].mkdir()
+        says = b"ICU is not supported in this build" if major in {16, 18} else b""
+        (installed[major] / "postgres").write_bytes(b"\0" + says + b"\0")
     monkeypatch.setattr(embedded, "available", lambda: installed)
     for needed, spec in (
         ((), "embedded"),
@@ -98,6 +117,8 @@ def test_a_server_that_has_the_extensions_is_taken(tmp_path: Path, monkeypatch: 
         (("citext",), "embedded:17"),
         (("citext", "ltree"), "embedded:15"),
         (("nothing",), "embedded"),
+        ((installations.ICU,), "embedded:17"),
+        ((installations.ICU, "ltree"), "embedded:15"),
     ):
         assert installations.fitting("embedded", frozenset(needed)) == spec
     assert installations.fitting("embedded:18", frozenset({"citext"})) == "embedded:18"
