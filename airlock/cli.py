@@ -187,7 +187,9 @@ def _with_what_it_needs(arguments: argparse.Namespace) -> str:
         found = embedded.available()
         more = needed & installations.there(found[int(spec.partition(":")[2])])
         lacked = ", ".join(sorted(more - installations.there(found[max(found)])))
-        sys.stderr.write(f"--scratch {spec}: it has what the usual server lacks and the history needs: {lacked}\n")
+        sys.stderr.write(
+            f"--scratch {spec}: it has what the usual server lacks and the history needs: {lacked}\n"
+        )
     return spec
 
 

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.scratch import embedded, installations
     from airlock.scratch.loading import opened
 
-    project = opened(arguments.config, arguments.x)
+    project = opened(arguments.config, arguments.x, begun=False)
     needed = installations.asked_for(layout.version_directories(project))
     scratch = installations.fitting(arguments.scratch, needed)
     servers = {major: installations.there(bindir) for major, bindir in sorted(embedded.available().items())}

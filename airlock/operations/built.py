@@ -104,9 +104,10 @@ def _build(server: ScratchServer, database: ScratchDatabase, arguments: dict[str
         raise
     except (AirlockError, ChildFailed) as error:
         said = str(error.line if isinstance(error, ChildFailed) else error)
+        told = error.told if isinstance(error, ChildFailed) else said
         extension = missing.extension(str(error))
         raise NotExamined(
-            f"The history does not build in scratch (PostgreSQL {server.version}): {said}",
+            f"The history does not build in scratch (PostgreSQL {server.version}): {told}",
             then=installations.line(extension) if extension is not None else _advice(said, str(error)),
         ) from error
     else:
@@ -159,7 +160,7 @@ def build(config: str, x_arguments: Sequence[str], heads: Sequence[str]) -> Iter
 
     # "Running upgrade ..." of a scratch database reads like the target's.
     logging.disable(logging.INFO)
-    project = Project.open(Path(config), x_arguments)
+    project = Project.open(Path(config), x_arguments, begun=False)
     table, schema = "alembic_version", None
     for head in heads or ("base",):
         direction = "up" if head != "base" else "down"

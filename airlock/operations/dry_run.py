@@ -83,7 +83,7 @@ def _rehearse(request: Request, heads: tuple[str, ...], major: int) -> int:
                 )
         except ChildFailed as error:
             raise RevisionFailed(
-                f"In scratch a revision failed: {error.line}", standing="The target was not touched."
+                f"In scratch a revision failed: {error.told}", standing="The target was not touched."
             ) from error
     return taken
 

@@ -249,6 +249,9 @@ def _hooked(step: RevisionStep, hooks: Hooks, context: MigrationContext) -> Revi
         except (SystemExit, GeneratorExit) as stopped:
             name = step.revision.revision
             raise RevisionFailed(f"{name} stopped the program ({type(stopped).__name__}).") from stopped
+        except Exception:
+            _runs.failed_in = step.revision.revision
+            raise
         hooks.done(step, context)
         return result
 
@@ -266,9 +269,15 @@ def running() -> bool:
     return _runs.count % 2 == 1
 
 
+def failed_in() -> str:
+    """Name the revision that raised what the last run of env.py ended with; empty where none did."""
+    return _runs.failed_in
+
+
 @dataclasses.dataclass
 class _Runs:
     count: int = 0
+    failed_in: str = ""
 
 
 _runs = _Runs()
@@ -291,6 +300,7 @@ def _execute(
         _configure_further(environment, forced=forced)
         with environment, to_standard_error():
             _runs.count += 1
+            _runs.failed_in = ""
             try:
                 given_connection.run(project, begun)
             except (AirlockError, CommandError):

@@ -77,15 +77,18 @@ class Project:
     settings: Settings = dataclasses.field(default_factory=Settings)
 
     @classmethod
-    def open(cls, config_file: Path, x_arguments: Sequence[str] = ()) -> Project:
+    def open(cls, config_file: Path, x_arguments: Sequence[str] = (), *, begun: bool = True) -> Project:
         """Read the configuration and load every revision.
 
         Raises Usage where the configuration is missing or wrong, HistoryFault where a revision file cannot
-        be loaded or the chain is broken. The caller stands in the project's `working_directory`:
+        be loaded or the chain is broken; also, unless `begun` is false, where no directory of revisions is there.
+        The caller stands in the project's `working_directory`:
         relative `script_location` and `prepend_sys_path` count from there, as they do for Alembic.
         """
         project = cls.unloaded(config_file, x_arguments)
         project._load()
+        if begun:
+            project._refuse_absent()
         return project
 
     @classmethod
@@ -242,6 +245,15 @@ class Project:
                 raise HistoryFault(
                     f"Revision id {script.revision!r} has {len(script.revision)} characters; the version table holds 32."
                 )
+
+    def _refuse_absent(self) -> None:
+        """Raise HistoryFault where none of the directories of revisions is there: Alembic takes that for an empty history."""
+        places = locations(self.script)
+        if not any(Path(place).is_dir() for place in places):
+            raise HistoryFault(
+                f"There is no directory of revisions at {' or '.join(map(os.path.relpath, places))}.",
+                then="version_locations in the ini; airlock revision makes the directory with the first of them",
+            )
 
     def _import(self) -> None:
         """Load every module of the history, so that errors come here; behind env.py where they want that."""

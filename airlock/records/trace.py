@@ -140,7 +140,9 @@ class TracedRevision:
     statements: tuple[StatementRecord, ...]
     path: str = ""
     ms: float = 0.0
+    # Why it does not go down: its downgrade fails, or the revision says itself that it stays.
     refused: str = ""
+    irreversible: str = ""
     accepted: dict[str, str] = field(default_factory=dict)
     # Tables and columns that were there before the step and are not after it.
     drops: tuple[str, ...] = ()
@@ -155,6 +157,13 @@ class TracedRevision:
     # Its statements behind a reader, where that was asked for; and why not, or not to the end.
     load: tuple[UnderLoad, ...] = ()
     load_unseen: str = ""
+
+    @property
+    def stays(self) -> tuple[str, str] | None:
+        """Give the verdict's word and the reason of a step that does not go down."""
+        if self.irreversible:
+            return "irreversible", self.irreversible
+        return ("refused", self.refused) if self.refused else None
 
     def instead(self, objects: Iterable[str]) -> tuple[Safer, ...]:
         """List the safe form for some tables."""

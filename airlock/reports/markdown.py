@@ -110,8 +110,8 @@ def _summary(review: Review) -> str:
 
 
 def _step(step: TracedRevision) -> str:
-    if step.refused:
-        return "refused"
+    if step.stays:
+        return step.stays[0]
     if step.unexamined:
         return "not examined"
     bad = sum(statement.dangerous for statement in step.statements)
@@ -132,8 +132,9 @@ def _revision(revision: ReviewedRevision) -> Iterator[str]:
     yield "\n".join(lines).rstrip("\n") + "\n"
     yield _trace("Up", revision, revision.up)
     if revision.down is not None:
-        if revision.down.refused:
-            yield f"### Down\n\nRefused: {_code_free(revision.down.refused)}\n"
+        if revision.down.stays:
+            word, why = revision.down.stays
+            yield f"### Down\n\n{word.capitalize()}: {_code_free(why)}\n"
         else:
             yield _trace("Down", revision, revision.down)
     if revision.up.drops:

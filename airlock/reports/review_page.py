@@ -151,17 +151,18 @@ def _revision(revision: ReviewedRevision) -> Iterator[Safe]:
 
 
 def _step(name: str, revision: ReviewedRevision, step: TracedRevision) -> Iterator[Safe]:
-    told = [phrases.waits(step), duration(step.ms)] if not step.refused else []
+    told = [phrases.waits(step), duration(step.ms)] if not step.stays else []
     told += ["outside a transaction"] if not step.transactional else []
     yield tag("h3", f"{name}{': ' + ', '.join(told) if told else ''}")
-    if step.refused:
-        yield tag("p", tag("span", "refused", class_="word"), f" {step.refused}")
+    if step.stays:
+        word, why = step.stays
+        yield tag("p", tag("span", word, class_="word"), f" {why}")
     if step.unexamined:
         yield tag("p", tag("span", "not examined", class_="word"), f" {step.unexamined}")
     if step.depends_on_rows:
         yield tag("p", "Depends on rows: this is one path.")
     if not step.statements:
-        if not step.refused:
+        if not step.stays:
             yield tag("p", "No statement.", class_="soft")
         return
     rows = [

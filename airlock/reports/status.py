@@ -59,6 +59,8 @@ def _way_back(way: WayBack) -> list[str]:
     """Say which rows a way down would meet; queries that count none are there to be asked again."""
     if way.refused:
         return [f"way back   to {way.to}: none: {way.refused}"]
+    if way.unknown and not way.conditions:
+        return [f"way back   to {way.to}: not examined", *(f"  unknown  {one}" for one in way.unknown)]
     there = [one for one in way.conditions if one.rows != 0]
     rows = sum(one.rows or 0 for one in there)
     lines = [

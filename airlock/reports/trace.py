@@ -40,6 +40,7 @@ def revision_document(revision: TracedRevision) -> dict[str, Any]:
         "transactional": revision.transactional,
         "depends_on_rows": revision.depends_on_rows,
         "refused": revision.refused or None,
+        "irreversible": revision.irreversible or None,
         "not_examined": revision.unexamined or None,
         "ms": round(revision.ms, 3),
         "drops": list(revision.drops),
@@ -113,8 +114,8 @@ def lines(report: TraceReport) -> Iterator[str]:
             f"{SIGNS[revision.direction]} {revision.revision}  {revision.title}  {duration(revision.ms)}"
             f"{'' if revision.transactional else '  (outside a transaction)'}"
         )
-        if revision.refused:
-            yield f"    refused: {revision.refused}"
+        if revision.stays:
+            yield "    {}: {}".format(*revision.stays)
         if revision.unexamined:
             yield f"    not examined: {revision.unexamined}"
         if revision.depends_on_rows:

@@ -48,11 +48,20 @@ _FORK = "fork"
 
 
 class ChildFailed(Exception):
-    """The act raised something that is not an AirlockError; the text is the child's traceback, `line` its gist."""
+    """The act raised something that is not an AirlockError; the text is the child's traceback, `line` its gist.
 
-    def __init__(self, text: str, line: str) -> None:
+    `revision` is the one that raised it, empty where none did.
+    """
+
+    def __init__(self, text: str, line: str, revision: str = "") -> None:
         super().__init__(text)
         self.line = line
+        self.revision = revision
+
+    @property
+    def told(self) -> str:
+        """Say where it was raised, and what."""
+        return f"{self.revision}: {self.line}" if self.revision else self.line
 
 
 class Ended(Exception):
@@ -269,8 +278,14 @@ def _child(descriptor: int) -> int:
             if unset is not None:
                 _send(records, ("refused", unset))
             else:
-                _send(records, ("failed", (scrub(traceback.format_exc()), _gist(error))))
+                _send(records, ("failed", (scrub(traceback.format_exc()), _gist(error), _raised_in())))
     return 0
+
+
+def _raised_in() -> str:
+    """Name the revision that was running; a child that has run none has not loaded what would know."""
+    environment = sys.modules.get("airlock.project.environment")
+    return str(environment.failed_in()) if environment is not None else ""
 
 
 def _leave_refusals_to_the_verdict() -> None:

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def opened(config: Path, x_arguments: Sequence[str] = ()) -> Project:
+def opened(config: Path, x_arguments: Sequence[str] = (), *, begun: bool = True) -> Project:
     """Open a project as `Project.open` does, and let none of its modules reach a database.
 
     Raises WrongTarget where one tries to.
     """
     with unconnected():
-        return Project.open(config, x_arguments)
+        return Project.open(config, x_arguments, begun=begun)
 
 
 @contextlib.contextmanager

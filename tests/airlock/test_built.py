@@ -41,3 +41,4 @@ def test_another_server_is_advised_only_where_it_was_the_server(
     ):
         pass
     assert helps in str(raised.value)
+    assert ": one: " in str(raised.value)

@@ -82,7 +82,7 @@ def rehearsed(request: Request, heads: Sequence[str], major: int, schemas: Seque
     except (AirlockError, ChildFailed) as error:
         if isinstance(error, Refused):
             raise
-        said = error.line if isinstance(error, ChildFailed) else error
+        said = error.told if isinstance(error, ChildFailed) else error
         return Rehearsal(reason=f"the downgrade did not run in scratch: {said}")
 
 

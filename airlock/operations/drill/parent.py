@@ -243,7 +243,7 @@ class _Run:
                     raise
                 # env.py or a revision took the process down: this one is not examined, the next starts afresh.
                 facts = self.order[self.places[position]]
-                reason = f"the drill broke off: {error.line}"
+                reason = f"the drill broke off: {error.told}"
                 self.proofs.append(RevisionProof(facts.revision, facts.title, NOT_EXAMINED, reason))
                 return position + 1
         return None

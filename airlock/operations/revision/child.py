@@ -20,6 +20,7 @@ from airlock.operations.revision.registered import described, found_by_others
 from airlock.operations.revision.shadow import create
 from airlock.operations.revision.written.questions import NO_RENAME, open_questions
 from airlock.project import environment
+from airlock.project.models_apart import models_apart
 from airlock.project.project import Project
 from airlock.records.errors import NotExamined, Refused, Usage
 from airlock.records.revision import UNPLACED, Likely, Placement, Remark, WrittenRevision
@@ -60,7 +61,8 @@ def write(
     it is likely and nobody can be.
     """
     logging.disable(logging.INFO)
-    project = Project.open(Path(config), x_arguments)
+    with models_apart():
+        project = Project.open(Path(config), x_arguments, begun=False)
     for one in written(
         project,
         {
@@ -161,9 +163,10 @@ def _never_over_a_file(script: Any) -> None:
 def compare(config: str, x_arguments: Sequence[str], *, upgrade: bool) -> Iterator[Found]:
     """Bring the database to head, where asked, and say what would be written."""
     logging.disable(logging.INFO)
-    project = Project.open(Path(config), x_arguments)
-    if upgrade:
-        environment.run(project, "heads", "up")
+    with models_apart():
+        project = Project.open(Path(config), x_arguments, begun=False)
+        if upgrade:
+            environment.run(project, "heads", "up")
     results: list[Found] = []
 
     def retrieve(_heads: Any, context: MigrationContext) -> list[Any]:
@@ -177,7 +180,8 @@ def compare(config: str, x_arguments: Sequence[str], *, upgrade: bool) -> Iterat
 def create_all(config: str, x_arguments: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Create the models in an empty database and yield their schemas."""
     logging.disable(logging.INFO)
-    project = Project.open(Path(config), x_arguments)
+    with models_apart():
+        project = Project.open(Path(config), x_arguments, begun=False)
     schemas: list[tuple[str, ...]] = []
 
     def retrieve(_heads: Any, context: MigrationContext) -> list[Any]:

@@ -59,7 +59,7 @@ def revise(
     is written. `reshaped` are columns that are split or merged, `placement` where in the history the revisions go. Raises
     HistoryFault where it does not say which of several heads they revise, NotExamined where scratch or the models cannot be had.
     """
-    project = opened(config, x_arguments)
+    project = opened(config, x_arguments, begun=False)
     placement, low = placed(project, placement)
     with undone_unless_sound(project, keep=keep) as judge, serving_on():
         return judge(
@@ -98,7 +98,7 @@ def undone_unless_sound(project: Project, *, keep: bool) -> Iterator[Callable[[R
     try:
         yield judge
     except ChildFailed as error:
-        raise _not_examined(error.line, project, before, keep=keep) from error
+        raise _not_examined(error.told, project, before, keep=keep) from error
     except (client.Error, sa.exc.SQLAlchemyError) as error:
         raise _not_examined(str(error).strip().splitlines()[0], project, before, keep=keep) from error
     finally:

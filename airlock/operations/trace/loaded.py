@@ -7,11 +7,11 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airlock.operations.drill.failures import one_line
 from airlock.operations.older_release.release import client_statements
 from airlock.operations.trace.child import connect, ordered
 from airlock.operations.trace.load import Load
 from airlock.operations.trace.sample_rows import Samples
-from airlock.operations.trace.undoing import said
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.project.project import Project
@@ -60,7 +60,7 @@ def observe(
                 try:
                     environment.run(project, "heads", "up", step)
                 except Exception as error:  # noqa: BLE001  a revision may raise anything
-                    seen, why = load.end(), said(error)
+                    seen, why = load.end(), one_line(error)
                     if seen and seen[-1].gave_up:
                         seen, why = (*seen[:-1], replace(seen[-1], gave_up=why)), ""
                     yield revision, seen, why

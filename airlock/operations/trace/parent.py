@@ -127,9 +127,7 @@ class _Seen:
                         continue
                 if onward is None or (onward.position == len(onward.order) and not more["bundle"]):
                     return
-                downs = (
-                    one.revision for one in self.revisions if one.direction == "down" and not one.refused
-                )
+                downs = (one.revision for one in self.revisions if one.direction == "down" and not one.stays)
                 begin = replace(onward, downs=tuple(downs), fault="", extension="", lacks=None)
                 if template is None or begin.position > stands:
                     kept = contextlib.ExitStack()
@@ -227,7 +225,8 @@ def _told(error: AirlockError | ChildFailed, version: str) -> AirlockError:
         return error
     lacks = error.line.startswith("ModuleNotFoundError")
     return NotExamined(
-        f"env.py failed in scratch: {error.line}", then=missing.MODULE if lacks else "the same with --debug"
+        f"{error.revision or 'env.py'} failed in scratch: {error.line}",
+        then=missing.MODULE if lacks else "the same with --debug",
     )
 
 

@@ -12,7 +12,14 @@ from airlock.catalogue import fingerprint, publications
 from airlock.database import missing
 from airlock.drivers import raw
 from airlock.operations.downgrade import snapshot
-from airlock.operations.drill.failures import beyond_scratch, comes_of, is_about_rows, missing_shared
+from airlock.operations.drill.failures import (
+    beyond_scratch,
+    comes_of,
+    is_about_rows,
+    missing_shared,
+    one_line,
+    own_refusal,
+)
 from airlock.operations.drill.missing_objects import advice, needs
 from airlock.operations.drill.rows import extremes
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
@@ -26,7 +33,6 @@ from airlock.operations.trace.undoing import (
     Undo,
     Undone,
     WantsShared,
-    said,
 )
 from airlock.operations.trace.waiting import holds_and_waits
 from airlock.project import environment
@@ -127,7 +133,7 @@ class Tracing(Hooks):
     def untold(self) -> Iterator[TracedRevision]:
         """Give what was traced since the last time, and keep none of it: a history may be long."""
         told, self.traced = self.traced, []
-        self.downs += tuple(one.revision for one in told if one.direction == "down" and not one.refused)
+        self.downs += tuple(one.revision for one in told if one.direction == "down" and not one.stays)
         yield from told
 
     def _down_and_back(self, script: Any, now: int, order: tuple[str, ...]) -> None:
@@ -157,7 +163,7 @@ class Tracing(Hooks):
             environment.run(self.project, "heads", "up", self)
         except (AirlockError, CommandError) as error:
             if comes_of(error, script.path):
-                raise RaisedByRevision(said(error)) from error
+                raise RaisedByRevision(one_line(error)) from error
             raise
 
     def _up(
@@ -196,7 +202,7 @@ class Tracing(Hooks):
                     self.required = required
                     self._up(script, now, order, more, tamed=True)
                     return
-                empty = said(error)
+                empty = one_line(error)
                 if not whole:
                     raise Stuck(now, order, None, empty) from error
                 self._keep(statements, unexamined=_NO_ROWS_FIT.format(empty))
@@ -269,7 +275,7 @@ class Tracing(Hooks):
             if whole:
                 raise self._fails(script, now, order, error) from second
             # Half of the first attempt is committed: only a database that never saw it tells.
-            raise Stuck(now, order, None, said(error)) from second
+            raise Stuck(now, order, None, one_line(error)) from second
         demands = self.samples.demands(except_for=self._named_version_table())
         try:
             self._take(script, up=False, recorded=False)
@@ -292,10 +298,12 @@ class Tracing(Hooks):
         except Exception as error:
             statements = self.recorder.abandon()
             self._before = None
-            if all(statement.transactional for statement in statements):
-                self._keep(statements, refused=said(error))
+            whole = all(statement.transactional for statement in statements)
+            meant = own_refusal(error, self.project.revision(script.revision))
+            why = (meant or one_line(error)) + ("" if whole else " (half of it is committed)")
+            self._keep(statements, refused="" if meant else why, irreversible=why if meant else "")
+            if whole:
                 return False
-            self._keep(statements, refused=f"{said(error)} (half of it is committed)")
             raise Stuck(now + 1, order) from error
         # Here also what env.py's own transaction did is committed.
         if self._before is not None:
@@ -318,8 +326,8 @@ class Tracing(Hooks):
         why = lacking or (lacks.beyond_help if lacks else None)
         self._action = _Action(script, up=True, recorded=True)
         if not any((one.revision, one.direction) == (script.revision, "up") for one in self.traced):
-            self._keep(statements, unexamined=f"the upgrade fails: {why or said(error) + advice(error)}")
-        fault = "" if why else f"The upgrade of {script.revision} failed in scratch: {said(error)}"
+            self._keep(statements, unexamined=f"the upgrade fails: {why or one_line(error) + advice(error)}")
+        fault = "" if why else f"The upgrade of {script.revision} failed in scratch: {one_line(error)}"
         whole = whole and all(statement.transactional for statement in statements)
         return Failed(now + 1, order, fault, missing.extension(str(error)) or "", error if whole else None)
 
@@ -399,6 +407,7 @@ class Tracing(Hooks):
         statements: tuple[StatementRecord, ...],
         *,
         refused: str = "",
+        irreversible: str = "",
         drops: tuple[str, ...] = (),
         unexamined: str = "",
         findings: tuple[Finding, ...] = (),
@@ -411,13 +420,18 @@ class Tracing(Hooks):
             depends_on_rows=self.recorder.depends_on_rows, statements=statements, path=self._shown(),
             # The statements' own time: what observing them took is not the revision's.
             ms=sum(statement.ms for statement in statements), refused=refused, accepted=dict(facts.accepted), drops=drops,
-            unexamined=unexamined, findings=(*holds_and_waits(statements, self._kin.roots), *findings),
+            irreversible=irreversible, unexamined=unexamined, findings=(*holds_and_waits(statements, self._kin.roots), *findings),
         )  # fmt: skip
         self.traced.append(made)
         if self._now.up and facts.irreversible:
             self.traced.append(
                 replace(
-                    made, direction="down", statements=(), ms=0.0, refused=facts.irreversible, unexamined=""
+                    made,
+                    direction="down",
+                    statements=(),
+                    ms=0.0,
+                    irreversible=facts.irreversible,
+                    unexamined="",
                 )
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from airlock.records.secrets import scrub
+from airlock.operations.drill.failures import one_line
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
@@ -89,7 +89,7 @@ class Undo:
         try:
             self._ask("SET CONSTRAINTS ALL IMMEDIATE")
         except Exception as error:  # noqa: BLE001  of whichever driver
-            return said(error)
+            return one_line(error)
         return ""
 
     def _ask(self, sql: str) -> list[Any]:
@@ -104,8 +104,3 @@ class Undo:
         with self.beside.cursor() as cursor:
             cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
             return str((cursor.fetchone() or ("",))[0])
-
-
-def said(error: Exception) -> str:
-    """Say an error in its first line."""
-    return scrub(str(error).strip().partition("\n")[0]) or type(error).__name__

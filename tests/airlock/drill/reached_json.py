@@ -47,6 +47,12 @@ SOUND = (
          f"for row in {_READ}:\n"
          "    " + _SENT.format("kind", ":v", "json.dumps(row.doc.get('kind'))", "row.id"),
          sql("ALTER TABLE $t DROP kind"), extra="import json\n"),
+    Case("arrays_read_by_place", "parts jsonb NOT NULL",
+         "op.execute('ALTER TABLE $t ADD size integer')\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, parts FROM $t ORDER BY id')).fetchall():\n"
+         "    found = row[1] if isinstance(row[1], list) else json.loads(row[1] or '[]')\n"
+         "    " + _SENT.format("size", ":v", "1 + len([one for one in found if one])", "row[0]"),
+         sql("ALTER TABLE $t DROP size"), extra="import json\n"),
     Case("a_key_moved_in_python", _DOC,
          "op.execute('ALTER TABLE $t ADD kind jsonb')\n"
          f"for row in {_READ}:\n"

@@ -33,7 +33,9 @@ def test_a_collation_of_icu_is_no_fault_of_the_revision(tmp_path: Path) -> None:
     ini = write_shop(tmp_path)
     (tmp_path / "migrations/versions/d4.py").write_text(REVISION)
     found = embedded.available()
-    without = [major for major, bindir in found.items() if installations.ICU not in installations.there(bindir)]
+    without = [
+        major for major, bindir in found.items() if installations.ICU not in installations.there(bindir)
+    ]
     having = max(found.keys() - without, default=None)
     usual = forked.airlock(ini, "drill", "c3:d4", "--rows", "5", url=None, timeout=170)
     if having is not None:

@@ -162,6 +162,12 @@ def test_a_history_without_revisions_is_one(tmp_path: Path) -> None:
     (tmp_path / "alembic" / "versions").mkdir(exist_ok=True)
     (tmp_path / "alembic" / "shared.py").write_text("WORDS = 1\n")
     assert Project.open(ini).revisions() == ()
+    # Alembic takes it for an empty history, and a pipeline with a wrong path would be green.
+    (tmp_path / "alembic" / "versions").rename(tmp_path / "elsewhere")
+    with pytest.raises(HistoryFault, match=r"no directory of revisions at .*alembic/versions") as raised:
+        Project.open(ini)
+    assert raised.value.exit_code == 30
+    assert Project.open(ini, begun=False).revisions() == ()
 
 
 @pytest.mark.parametrize(

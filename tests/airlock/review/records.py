@@ -52,7 +52,7 @@ UP = TracedRevision(
     ),
 )  # fmt: skip
 DOWN = TracedRevision(
-    "0002", "Widen order.amount.", "down", True, False, (), path=FILE, refused="the old amounts are gone"
+    "0002", "Widen order.amount.", "down", True, False, (), path=FILE, irreversible="the old amounts are gone"
 )
 DANGERS = (
     Danger(

@@ -159,7 +159,7 @@ def test_what_a_revision_raises_is_its_own_whatever_class_it_has(
     assert report is not None
     told = {(one.revision, one.direction): one for one in report.revisions}
     assert told["no_way", "up"].unexamined.startswith("the upgrade fails: ")
-    assert told["stays", "down"].refused
+    assert told["stays", "down"].stays
     assert [told[name, "up"].unexamined for name in ("first", "stays", "last")] == ["", "", ""]
 
 

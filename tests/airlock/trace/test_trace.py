@@ -114,8 +114,8 @@ def test_a_scan_behind_a_delete_is_a_scan(
 def test_every_revision_is_traced_up_and_down_in_order(report: TraceReport) -> None:
     """Five revisions make ten entries; a downgrade that refuses is one of them, with its sentence."""
     assert _steps(report) == [(f"000{n}", way) for n in range(1, 6) for way in ("up", "down")]
-    assert _step(report, "0004", "down").refused == "the old values are gone"
-    assert _step(report, "0005", "down").refused == "no way back"
+    assert _step(report, "0004", "down").irreversible == "the old values are gone"
+    assert _step(report, "0005", "down").irreversible == "no way back"
 
 
 def test_a_rewrite_is_dangerous_both_ways_and_names_its_line(report: TraceReport) -> None:

@@ -44,6 +44,9 @@ _SAID = (
     (r"()ConversionSyntax", "integer"),
     (r"()'list' object has no attribute '(?:get|items|keys|values|pop|setdefault|update|copy)'", _OBJECT),
     (r"()'(?:int|str|float|bool)' object has no attribute '(?:get|items|keys|values|pop|setdefault|update)'", _OBJECT),
+    # `doc if isinstance(doc, list) else json.loads(doc)`, and the same with dict.
+    (r"()the JSON object must be str, bytes or bytearray, not list", _OBJECT),
+    (r"()the JSON object must be str, bytes or bytearray, not dict", _ARRAY),
     (r"()list indices must be integers or slices, not str", _OBJECT),
     (r"()string indices must be integers", _OBJECT),
     (r"()cannot (?:call jsonb?_object_keys|call jsonb?_each|deconstruct).* on an? (?:array|scalar|non-object)", _OBJECT),
