@@ -207,7 +207,8 @@ def _text(column: Column) -> Values:
         "''",
         "' '",
         "'''quoted\" \\ % :colon'",
-        "'Ünïcødé ☃ 𝄞'",
+        # At the end what Unicode spells in two ways: a ligature, a letter and its accent.
+        r"E'Ünïcødé ☃ 𝄞 \uFB01e\u0301'",
         r"E' two\n  lines,\tindented '",
         "'Sample.Word@Example.COM'",
         f"repeat('longest ', {1 + min(length or _LONG, _LONGEST) // 8})",

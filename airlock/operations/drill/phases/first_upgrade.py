@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.database.server_errors import sqlstate
 from airlock.drivers.spelling import bare, mentions
 from airlock.operations.drill import compare, failures
 from airlock.operations.drill.missing_objects import advice, needs
@@ -15,6 +16,7 @@ from airlock.operations.drill.rows import (
     cast_demands,
     extremes,
     own_cuts,
+    python_breaks,
     rarer_values,
     rows_refused,
     spellings,
@@ -140,7 +142,10 @@ def _on_usual_values(subject: Subject, before: State, error: Exception) -> First
             gone.append((now, subject.take("up")))
         return bool(gone)
 
-    changed = rarer_values.without(subject.ledger, named(source, _filled(subject, before)), source, goes)
+    names = named(source, _filled(subject, before))
+    changed = rarer_values.without(subject.ledger, names, source, goes)
+    if not changed and sqlstate(error) is None:
+        changed = python_breaks.without(subject.ledger, names, source, goes)
     if not changed:
         return None
     now, taken = gone[0]

@@ -82,9 +82,17 @@ def wanted(
             continue
         whole: dict[str, str] = {}
         rest = []
-        for part in parts(condition):
-            meeting = places(cursor, scope, alias, part, list(held))
-            fitting = [held[place] for place in meeting if len(held[place]) == 1]
+        found = {part: places(cursor, scope, alias, part, list(held)) for part in parts(condition)}
+        # What is asked of a partner alone each row meets with some partner: it is to be the one that the row refers to.
+        of_partners = [part for part, meeting in found.items() if len(meeting) == len(held)]
+        for part, meeting in found.items():
+            if part in of_partners:
+                continue
+            together: list[str] = []
+            if of_partners and meeting:
+                both = f"({') AND ('.join([part, *of_partners])})"
+                together = places(cursor, scope, alias, both, meeting)
+            fitting = [held[place] for place in together or meeting if len(held[place]) == 1]
             named = {token.text.strip('"').lower() for token in tokens(part) if token.kind in (WORD, NAME)}
             whole |= next((dict(one) for one in fitting if {name.lower() for name in one} & named), {})
             if not meeting:

@@ -40,6 +40,8 @@ SAME = "the same as "
 # Keys that a sequence may give while a revision is examined; the largest constant of which a key is made.
 _ROOM, _LARGEST = 4_317, 1_000_000_000
 _ALONE = 3
+# Rows of one group, for a step that keeps the last hundred of each.
+_MOST_ALIKE = 100
 _FOLDING = frozenset({"lower", "upper", "ilike", "citext", "initcap"})
 _COUNTING = frozenset({"having", "row_number", "rank", "dense_rank"})
 # Rows of another table, counted for each row: `(SELECT count(*) FROM … ) >= 3`.
@@ -157,7 +159,9 @@ def _make(
         found += [Row(*one, CERTAIN) for one in fresh if one is not None]
     if words & _COUNTING or _COUNTED_FOR_EACH.search(text):
         # So many alike, of one row: groups are counted.
-        wanted = max([2, *(int(one) for one in named.numbers if one.isdigit() and int(one) < 10)]) + 1
+        wanted = (
+            max([2, *(int(one) for one in named.numbers if one.isdigit() and int(one) <= _MOST_ALIKE)]) + 1
+        )
         alike = [insert(cursor, table, {}, next(number), 0) for _ in range(wanted)]
         found += [Row(*one, CERTAIN) for one in alike if one is not None]
     return found
