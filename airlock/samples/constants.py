@@ -39,6 +39,8 @@ _TYPES_ASKED = frozenset({"jsonb_typeof", "json_typeof"})
 _OF_TYPE: dict[str, object] = {
     "array": ["x", "y"], "object": {"x": "y"}, "string": "x", "number": 7, "boolean": True, "null": None,
 }  # fmt: skip
+# As Python calls what reads a text as one.
+_FRACTIONS = frozenset({"float", "decimal"})
 _SIZES = frozenset({"cardinality", "array_length", "jsonb_array_length", "json_array_length", "array_upper"})
 
 
@@ -52,6 +54,8 @@ class Constants:
     words: frozenset[str] = field(default_factory=frozenset)
     # Those of the keys whose values are read as numbers: no row could go a way with another value there.
     counted: frozenset[str] = field(default_factory=frozenset)
+    # What one row holds in several columns, by their names, for a branch of Python.
+    together: tuple[tuple[tuple[str, object], ...], ...] = ()
 
 
 def candidates(column: Column, named: Constants) -> tuple[str, ...]:
@@ -112,6 +116,8 @@ def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
     likes = named.words & {"like", "ilike", "similar"}
     if named.words & CASTS:
         yield from ("007", "7")
+    if named.words & _FRACTIONS:
+        yield from ("1.50", "1e3")
     if "loads" in named.words:
         yield '{"n":1}'
     patterned: list[str] = []
@@ -127,7 +133,7 @@ def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
         patterned += found
     # What a pattern a little wider would take as well.
     for one in patterned[:4]:
-        yield from (one.swapcase(), one[:-1], f"{one}x")
+        yield from (one.swapcase(), one[:-1], f"{one}x", f"x{one}y")
     if named.words & {"lower", "upper", "initcap", "ilike", "citext", "casefold"}:
         for one in (*plain, *patterned[:6], "sample word"):
             yield from (one.upper(), one.lower(), one.title())
@@ -172,7 +178,7 @@ def _numbers(column: Column, named: Constants) -> Iterator[str]:
     for text in found:
         if re.fullmatch(r"-?\d+", text):
             number = int(text)
-            yield from (str(number + 1), str(number - 1), str(-number))
+            yield from (str(number + 1), str(number - 1), str(-number), str(-number - 1))
         elif column.type not in _WHOLE:
             yield from (f"{text}1", f"-{text}")
     yield from ("0", "-1", "1")

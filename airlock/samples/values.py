@@ -209,6 +209,7 @@ def _text(column: Column) -> Values:
         "'''quoted\" \\ % :colon'",
         # At the end what Unicode spells in two ways: a ligature, a letter and its accent.
         r"E'Ünïcødé ☃ 𝄞 \uFB01e\u0301'",
+        "'a;b, c|d/e:f&lt;g%20h+j={{ k }}'",
         r"E' two\n  lines,\tindented '",
         "'Sample.Word@Example.COM'",
         f"repeat('longest ', {1 + min(length or _LONG, _LONGEST) // 8})",

@@ -42,6 +42,46 @@ FAULTY = (
     Case("keeps_the_last_twelve", "doc integer NOT NULL, v integer NOT NULL",
          sql("DELETE FROM $t WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY doc ORDER BY v DESC, id) "
              "AS place FROM $t) r WHERE place > 12)")),
+    # What Python makes of texts: patterns, letters, numbers, entities; the last round of a loop finds nothing.
+    Case("splits_at_either", "n text NOT NULL", _each("id, n", "','.join(__import__('re').split(r'[;,]', r['n']))")),
+    Case("reads_a_number", "n text NOT NULL", _each("id, n", "_read(r['n'])"), extra="""
+def _read(text):
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    try:
+        return str(float(text)) if "." in text else text
+    except ValueError:
+        return text
+"""),
+    Case("one_name_for_all", "n text NOT NULL",
+         "seen = {}\n" + _each("id, n", "seen.setdefault(r['n'].casefold(), r['n'])")),
+    Case("in_chunks", "n text NOT NULL",
+         "import html\nlast = None\n"
+         "while True:\n"
+         "    where = '' if last is None else f'WHERE id > {last}'\n"
+         "    rows = op.get_bind().execute(sa.text(f'SELECT id, n FROM $t {where} ORDER BY id LIMIT 500')).all()\n"
+         "    if not rows:\n"
+         "        break\n"
+         "    for row in rows:\n"
+         "        text = html.unescape(row.n)\n"
+         "        op.get_bind().execute(sa.text('UPDATE $t SET n = :n WHERE id = :i'), {'n': text, 'i': row.id})\n"
+         "    last = rows[-1].id"),
+    Case("a_month_later", "n date NOT NULL",
+         "import datetime\n" + _each("id, n", "(r['n'].replace(day=28) + datetime.timedelta(4)).replace(day=1)")),
+    # Branches of Python that one value does not lead to.
+    Case("of_one_kind_below", "kind text, n integer NOT NULL",
+         "for r in op.get_bind().execute(sa.text('SELECT id, kind, n FROM $t')).mappings():\n"
+         "    if r['kind'] == 'fee' and r['n'] < -65536:\n"
+         "        op.get_bind().execute(sa.text('UPDATE $t SET n = 0 WHERE id = :i'), {'i': r['id']})"),
+    Case("without_owner_and_amount", "state text NOT NULL, owner text, amount numeric(9,2)",
+         "for r in op.get_bind().execute(sa.text('SELECT * FROM $t')).all():\n"
+         "    if r.state == 'lost' and not r.owner and not r.amount:\n"
+         "        op.get_bind().execute(sa.text('DELETE FROM $t WHERE id = :i'), {'i': r.id})"),
+    Case("matches_documents", "doc jsonb NOT NULL",
+         "for key, doc in op.get_bind().execute(sa.text('SELECT id, doc FROM $t')).all():\n"
+         "    match doc:\n"
+         "        case {'type': 'hover', 'x': _}:\n"
+         "            op.get_bind().execute(sa.text('DELETE FROM $t WHERE id = :i'), {'i': key})"),
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from airlock.operations.drill import compare, failures
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted
 from airlock.operations.drill.phases import interim_writes
 from airlock.operations.drill.phases.downgrade import Way, go_down, upgraded
-from airlock.operations.drill.reach.coverage import met_by_either
+from airlock.operations.drill.reach.met_by_either import met_by_either
 from airlock.operations.drill.rows import rows_of_statements, rows_refused
 from airlock.operations.drill.rows.constants_of_statements import all_certain, named
 from airlock.operations.drill.rows.constants_read import names_any, python_constants

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from airlock.recorder.row_changes import DataStatement
 
 _MOST = 100
-_NO_OTHER_VALUE = "gave no row another value than it had"
+NO_OTHER_VALUE = "gave no row another value than it had"
 # A loop over rows sends one statement a row: the first ones tell.
 _MOST_OF_A_LINE = 200
 _QUIET = frozenset({
@@ -58,6 +58,8 @@ class _Seen:
     left: int | None = None
     ways: list[int | None] = field(default_factory=list)
     empty: int = 0
+    # Sent in a loop that comes back until nothing is left, in the revision or in a module that it calls.
+    in_rounds: bool = False
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class _Running:
     """One text between its start and its end."""
 
     place: tuple[str, int]
+    in_rounds: bool = False
     measure: Measure | None = None
     apart: list[list[Counted]] = field(default_factory=list)
     # Of a statement that is sent with several sets of values: what each set chooses.
@@ -145,7 +148,7 @@ class Reach:
             sent = statements(sql)
             if len(sent) != len(pieces):
                 sent = tuple(masked(piece, numbers=True) for piece in pieces)
-            running = _Running(place)
+            running = _Running(place, self._in_rounds())
             if len(pieces) == 1:
                 running.measure = rows_met.begin(
                     own, pieces[0], sent[0], self._functions, self._below, outside=outside
@@ -178,19 +181,20 @@ class Reach:
             self.spent_ms += (time.perf_counter() - began) * 1000
         for number, each in enumerate(counted):
             for place, one in enumerate(each):
-                self._add(running.place, number * 100 + place, one)
+                self._add(running, number * 100 + place, one)
 
     def failed(self, running: _Running) -> None:
         """Forget a statement that raised."""
         del running
 
-    def _add(self, place: tuple[str, int], number: int, one: Counted) -> None:
-        file, line = place
+    def _add(self, running: _Running, number: int, one: Counted) -> None:
+        file, line = running.place
         # Rounds of a loop over rows, or until nothing is left, are one statement; those of a loop over values are not.
         text = rows_not_taken.one_of_rounds(str(self._path), line, one.data.text)
         self._sought.setdefault(one.data.text, one.data)
         seen = self._seen.setdefault((file, line, text, number), _Seen(one.data))
         seen.times += 1
+        seen.in_rounds |= running.in_rounds
         seen.empty += one.changed == 0
         seen.changed = None if one.changed is None or seen.changed is None else seen.changed + one.changed
         seen.left = (
@@ -211,6 +215,23 @@ class Reach:
 
     def _in_batches(self, line: int) -> bool:
         return any(start <= line <= end for start, end in rows_not_taken.batches(str(self._path)))
+
+    def _in_rounds(self) -> bool:
+        """Tell whether the innermost of the project's own lines stands in a loop that ends when nothing is left."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename.startswith((*_NOT_THE_PROJECT, _AIRLOCK, "<")):
+            frame = frame.f_back
+        if frame is None:
+            return False
+        around = rows_not_taken.batches(frame.f_code.co_filename)
+        return any(start <= frame.f_lineno <= end for start, end in around)
+
+    def _is_last_round(self, file: str, line: int, seen: _Seen) -> bool:
+        """Tell whether a query found nothing any more, where another one of the same line and loop has found rows."""
+        return bool(seen.in_rounds and seen.data.kind == reading.READ and seen.changed == 0) and any(
+            key[:2] == (file, line) and one.data.kind == reading.READ and one.changed
+            for key, one in self._seen.items()
+        )
 
     def _place(self) -> tuple[str, int]:
         """Find the innermost line of the revision's file, else the innermost of the project's own files."""
@@ -244,7 +265,7 @@ class Reach:
             )
             place = f"{file}:{line}" if line else file
             shown = _short(seen.data.shown)
-            problem = _problem(place, shown, seen, ways)
+            problem = "" if self._is_last_round(file, line, seen) else _problem(place, shown, seen, ways)
             one = Met(
                 direction, place, shown, seen.changed, seen.left, ways, problem, seen.data.kind == reading.READ,
                 entered=seen.data.kind == reading.CALL,
@@ -255,7 +276,7 @@ class Reach:
         for (place, shown), rows in renewed.items():
             one = found[place, shown]
             if rows == 0 and one.changed and not one.problem:
-                found[place, shown] = replace(one, problem=f"{place}: {shown} {_NO_OTHER_VALUE}")
+                found[place, shown] = replace(one, problem=f"{place}: {shown} {NO_OTHER_VALUE}")
         for write in unreached_writes.passed_by(self._path, self._lines):
             place, shown = f"{self._path.name}:{write.start}", _short(write.text)
             found[place, shown] = Met(
@@ -372,31 +393,3 @@ def met_meanwhile(path: Path, counted: Iterable[Counted]) -> tuple[Met, ...]:
         entered = one.data.kind == reading.CALL
         found.append(Met("up", place, shown, one.changed, None, ways, problem, entered=entered))
     return tuple(found)
-
-
-def met_by_either(first: tuple[Met, ...], second: tuple[Met, ...]) -> tuple[Met, ...]:
-    """Join what a step met on two ways: of rows, and of each branch, the more; a problem is one where both had it."""
-    earlier = {(one.direction, one.place, one.sql): one for one in first}
-    found = []
-    for one in second:
-        if one.passed_by and (one.direction, one.place, one.sql) not in earlier:
-            continue  # the first way came to it
-        other = earlier.pop((one.direction, one.place, one.sql), None)
-        found.append(one if other is None else _of_both(other, one))
-    return (*found, *(one for one in earlier.values() if not one.passed_by))
-
-
-def _of_both(first: Met, second: Met) -> Met:
-    fuller = second if (second.changed or 0) >= (first.changed or 0) else first
-    ways = fuller.ways
-    if len(first.ways) == len(second.ways):
-        ways = tuple(
-            old if (old.rows or 0) >= (new.rows or 0) else new
-            for old, new in zip(first.ways, second.ways, strict=True)
-        )
-    problem = first.problem and second.problem
-    if problem and fuller.changed:
-        unmet = [way.text for way in ways if way.rows == 0]
-        same = problem if first.problem.endswith(_NO_OTHER_VALUE) else ""
-        problem = f"{second.place}: {second.sql}: {', '.join(unmet)} met no row" if unmet else same
-    return replace(fuller, ways=ways, problem=problem)

@@ -25,7 +25,7 @@ _WRITING = frozenset({
 _SENDING = frozenset({"execute", "exec_driver_sql", "scalar", "scalars", "query"})
 
 # Without these words nothing is passed by: most revisions have none, and need not be walked through.
-_DECIDING = re.compile(r"\b(?:for|while|if|elif)\b")
+_DECIDING = re.compile(r"\b(?:for|while|if|elif|match)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,16 @@ def _under(body: list[ast.stmt], *, decided: bool, answers: set[str]) -> Iterato
             rests = decided or asks(statement.test, answers)
             yield from _under(statement.body, decided=rests, answers=answers)
             yield from _under(statement.orelse, decided=rests, answers=answers)
-        elif isinstance(statement, (ast.With, ast.AsyncWith, ast.Try)):
+        elif isinstance(statement, ast.Match):
+            rests = decided or asks(statement.subject, answers)
+            for one in statement.cases:
+                yield from _under(one.body, decided=rests, answers=answers)
+        elif isinstance(statement, (ast.With, ast.AsyncWith)):
             yield from _under(statement.body, decided=decided, answers=answers)
+        elif isinstance(statement, ast.Try):
+            handled = (handler.body for handler in statement.handlers)
+            for body in (statement.body, *handled, statement.orelse, statement.finalbody):
+                yield from _under(body, decided=decided, answers=answers)
         elif decided and _writes(statement):
             yield statement
 

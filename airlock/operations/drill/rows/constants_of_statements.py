@@ -14,6 +14,7 @@ from airlock.operations.drill.rows.constants_read import constants
 from airlock.recorder import row_changes as reading
 from airlock.recorder.branches import ANOTHER_VALUE
 from airlock.recorder.tokens import NUMBER, STRING, WORD, tokens, value
+from airlock.samples.constants import Constants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,6 +77,24 @@ def all_certain(data_statements: Iterable[DataStatement]) -> Named:
     """Take every constant for one that a row may hold: of rows written above the upgrade."""
     none: frozenset[str] = frozenset()
     return Named(frozenset(_of(one.around or one.text for one in data_statements)), none, none, none)
+
+
+def of_strength(named: Constants, sure: Named, strength: str, more: Constants) -> Constants:
+    """Choose the constants that are so sure; beside what an upgrade writes those that are certain, to be put together."""
+    certain = {*more.strings, *more.numbers} if strength == CERTAIN else set()
+    if strength == WRITTEN:
+        certain = {
+            one for one in (*named.strings, *named.numbers) if sure.strength(one.lstrip("-")) == CERTAIN
+        }
+        if len(certain) == len({*named.strings, *named.numbers}):
+            return Constants()
+    return Constants(
+        tuple(one for one in named.strings if one in certain or sure.strength(one) == strength),
+        tuple(one for one in named.numbers if one in certain or sure.strength(one.lstrip("-")) == strength),
+        named.paths,
+        named.words,
+        named.counted,
+    )
 
 
 def _looked_for(data: DataStatement) -> str:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from airlock.operations.drill.rows import python_paths
+from airlock.operations.drill.rows import python_conditions, python_paths
 from airlock.recorder.tokens import NUMBER, STRING, WORD, Token, tokens, value
 from airlock.samples.constants import CASTS, Constants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+# What SQL calls that which Python does to a text.
+_IN_PYTHON = {
+    "lower": r"\.(?:lower|casefold|upper|title|capitalize|swapcase)\(",
+    "trim": r"\.[lr]?strip\(",
+    "~": r"\bre\.\w+\(",
+}
 _BEFORE_SIGN = frozenset({"BETWEEN", "AND", "THEN", "ELSE", "WHEN"})
 
 
@@ -98,13 +104,22 @@ def _paths(some: Sequence[Any]) -> Iterator[tuple[str, ...]]:
 
 def python_constants(source: str) -> Constants:
     """Read what a revision's Python compares with: strings, numbers, keys it asks of a value; and as what it reads texts."""
-    strings = re.findall(r"""(?:==|!=|\bin\b|[\[({,:])\s*['"]([^'"\n]{1,60})['"]""", source)
+    strings = re.findall(r"""(?:==|!=|\bin\b|[\[({,:])\s*[rRuU]?['"]([^'"\n]{1,60})['"]""", source)
     numbers = re.findall(r"(?:==|!=|<|>|<=|>=)\s*(-?\d+(?:\.\d+)?)", source)
     cut = re.findall(r"\[\s*:\s*(\d{1,2})\s*\]", source)
     keys = re.findall(r"""(?:\.get\(|\[)\s*['"]([\w-]{1,60})['"]""", source)
+    # Of patterns that a document is matched with.
+    keys += [
+        key
+        for pattern in re.findall(r"\bcase\s*(\{[^\n]*)", source)
+        for key in re.findall(r"""[{,]\s*['"]([\w-]{1,60})['"]\s*:""", pattern)
+    ]
+    words = {it.lower() for it in re.findall(r"\b(int|loads|float|Decimal)\(", source)}
+    words |= {sql for sql, python in _IN_PYTHON.items() if re.search(python, source)}
     return Constants(
         tuple(dict.fromkeys(strings))[:16],
         tuple(dict.fromkeys([*numbers, *cut]))[:8],
         (*python_paths.nested(source), *((key,) for key in dict.fromkeys(keys))),
-        frozenset([*re.findall(r"\b(int|loads)\(", source), *(["cardinality"] if cut else [])]),
+        frozenset([*words, *(["cardinality"] if cut else [])]),
+        together=python_conditions.held(source),
     )

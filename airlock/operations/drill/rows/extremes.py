@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _PAST_THE_EDGE = frozenset({"22003", "22008", "22015", "23514"})
 # string_data_right_truncation; a text is ordinary up to so many characters.
 _TOO_LONG, _ORDINARY = "22001", 20
+# What Python's dates say past the year 9999.
+_OUT_OF_RANGE = re.compile(r"out of range|must be in 1\.\.9999")
 _TEXTS = frozenset({"text", "character varying"})
 # Past those that samples count up to, and none of them when it is tamed.
 _LARGE_KEY = ("c > 100000", "c % 50000 + 50000")
@@ -45,7 +47,11 @@ _TAMED = {
 
 def is_past_the_edge(error: BaseException) -> bool:
     """Tell whether an upgrade failed because a value left the range of its type, or went on up to the largest key or last day."""
-    return sqlstate(error) in _PAST_THE_EDGE or isinstance(error, TooManyRounds) or is_endless(error)
+    in_python = isinstance(error, OverflowError) or (
+        isinstance(error, ValueError) and _OUT_OF_RANGE.search(str(error)) is not None
+    )
+    past = sqlstate(error) in _PAST_THE_EDGE or isinstance(error, TooManyRounds)
+    return past or in_python or is_endless(error)
 
 
 def is_too_long(error: BaseException) -> bool:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from airlock import samples
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
-from airlock.operations.drill.rows import rows_before_a_check, rows_before_a_trigger
-from airlock.operations.drill.rows.constants_of_statements import CERTAIN, COMPUTED, WRITTEN
+from airlock.operations.drill.rows import python_conditions, rows_before_a_check, rows_before_a_trigger
+from airlock.operations.drill.rows.constants_of_statements import CERTAIN, COMPUTED, WRITTEN, of_strength
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.partners import free_partner
 from airlock.operations.drill.rows.rows_chosen import at_places, chosen, is_called, wanted
@@ -119,7 +119,7 @@ def _make(
     ]
     found: list[Row] = []
     for strength, kept in ((CERTAIN, most), (WRITTEN, min(most, 8)), (COMPUTED, min(most, 6))):
-        few = _of_strength(named, sure, strength, more)
+        few = of_strength(named, sure, strength, more)
         if strength != CERTAIN and not (table.key and (few.strings or few.numbers)):
             continue
         offered = {
@@ -136,8 +136,9 @@ def _make(
         if strength == CERTAIN:
             plain = {name: set(values) for name, values in offered.items()}
             together = _whole_keys(table, few, words, others)
+            in_python = [one for it in more.together if (one := python_conditions.spelled(table, it))]
             tries: Iterable[dict[str, str]] = itertools.chain(
-                rows_before_a_check.without_a_value(table), together, _combined(columns, offered)
+                rows_before_a_check.without_a_value(table), in_python, together, _combined(columns, offered)
             )
         else:
             tries = (
@@ -231,24 +232,6 @@ def _whole_keys(
                     here: f"(SELECT x.{quoted(there)} {row})"
                     for here, there in zip(key.columns, key.target_columns, strict=True)
                 }
-
-
-def _of_strength(named: Constants, sure: Named, strength: str, more: Constants) -> Constants:
-    """Choose the constants that are so sure; beside what an upgrade writes those that are certain, to be put together."""
-    certain = {*more.strings, *more.numbers} if strength == CERTAIN else set()
-    if strength == WRITTEN:
-        certain = {
-            one for one in (*named.strings, *named.numbers) if sure.strength(one.lstrip("-")) == CERTAIN
-        }
-        if len(certain) == len({*named.strings, *named.numbers}):
-            return Constants()
-    return Constants(
-        tuple(one for one in named.strings if one in certain or sure.strength(one) == strength),
-        tuple(one for one in named.numbers if one in certain or sure.strength(one.lstrip("-")) == strength),
-        named.paths,
-        named.words,
-        named.counted,
-    )
 
 
 def _kept_of(
