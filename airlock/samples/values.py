@@ -244,7 +244,9 @@ def _numeric(column: Column) -> Values:
         generators.insert(
             0, Generator(f"1 + ($i) % {10 ** min(whole, 18) - 1 or 1}", 10**whole - 1 if whole < 18 else None)
         )
-    return Values(tuple(generators), ("0", largest, f"-{largest}"))
+    # A small one with all its digits behind the point: where the largest have no room, it shows what is cut there.
+    small = (f"1.{('23456789' * scale)[:scale]}",) if whole and scale > 0 else ()
+    return Values(tuple(generators), ("0", largest, f"-{largest}", *small))
 
 
 def _array(column: Column) -> Values | None:

@@ -68,6 +68,9 @@ def _read(text):
          "    last = rows[-1].id"),
     Case("a_month_later", "n date NOT NULL",
          "import datetime\n" + _each("id, n", "(r['n'].replace(day=28) + datetime.timedelta(4)).replace(day=1)")),
+    # Less room before the point keeps the largest numbers out; on others it cuts behind the point.
+    Case("less_room_on_both_sides", "n numeric(18, 8) NOT NULL", sql("ALTER TABLE $t ALTER n TYPE numeric(12, 4)"),
+         sql("ALTER TABLE $t ALTER n TYPE numeric(18, 8)")),
     # Branches of Python that one value does not lead to.
     Case("of_one_kind_below", "kind text, n integer NOT NULL",
          "for r in op.get_bind().execute(sa.text('SELECT id, kind, n FROM $t')).mappings():\n"
