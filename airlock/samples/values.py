@@ -206,10 +206,10 @@ def _text(column: Column) -> Values:
         "'x'",
         "''",
         "' '",
-        "'''quoted\" \\ % :colon'",
+        # With what separates parts of a text, and what stands for other characters.
+        "'''q\" \\ % :c; a,b|c/d&lt;%20={{ e }}'",
         # At the end what Unicode spells in two ways: a ligature, a letter and its accent.
         r"E'Ünïcødé ☃ 𝄞 \uFB01e\u0301'",
-        "'a;b, c|d/e:f&lt;g%20h+j={{ k }}'",
         r"E' two\n  lines,\tindented '",
         "'Sample.Word@Example.COM'",
         f"repeat('longest ', {1 + min(length or _LONG, _LONGEST) // 8})",

@@ -38,6 +38,14 @@ FAULTY = (
     Case("goes_with_its_partner", "state text NOT NULL",
          sql("DELETE FROM c_$t c USING $t p WHERE p.id = c.p AND p.state = 'void' AND c.cents = 0"),
          beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t, cents integer NOT NULL)"),
+    # What goes with a row that was made for an earlier statement already, since its key lets no second one in.
+    Case("grandchildren_by_code", "code text NOT NULL UNIQUE",
+         sql("CREATE TABLE k_$t AS SELECT * FROM $t WHERE code LIKE 'tmp-%'",
+             "CREATE TABLE l_$t AS SELECT c.* FROM c_$t c JOIN k_$t k ON k.code = c.code",
+             "DELETE FROM $t WHERE code LIKE 'tmp-%'"),
+         sql("INSERT INTO $t SELECT * FROM k_$t", "INSERT INTO c_$t SELECT * FROM l_$t", "DROP TABLE k_$t, l_$t"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, code text REFERENCES $t (code) ON DELETE CASCADE)\n"
+                "CREATE TABLE g_$t (id serial PRIMARY KEY, c integer NOT NULL REFERENCES c_$t ON DELETE CASCADE)"),
     # More than a handful of one group.
     Case("keeps_the_last_twelve", "doc integer NOT NULL, v integer NOT NULL",
          sql("DELETE FROM $t WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY doc ORDER BY v DESC, id) "

@@ -60,6 +60,14 @@ def chosen(cursor: Any, table: Table, data: DataStatement, among: Sequence[str],
     return list(kept)
 
 
+def met_by(cursor: Any, table: Table, data: DataStatement, among: Sequence[str]) -> list[str]:
+    """Keep the rows that a data statement itself chooses."""
+    alias = alias_in(data.scope, table) if data.scope is not None and among else None
+    if data.scope is None or alias is None:
+        return []
+    return places(cursor, data.scope, alias, data.scope.condition or "true", among)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a row would have to hold for a condition that no row meets; `rest` are the parts that no new row met."""

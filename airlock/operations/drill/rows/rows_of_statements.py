@@ -18,7 +18,7 @@ from airlock.drivers.spelling import bare, quoted
 from airlock.operations.drill.rows import rows_below
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN
 from airlock.operations.drill.rows.constants_read import constants
-from airlock.operations.drill.rows.rows_chosen import at_places, is_called
+from airlock.operations.drill.rows.rows_chosen import at_places, is_called, met_by
 from airlock.operations.drill.rows.rows_made import MOST_KEPT, Row, insert, made, tables_of, words_of
 from airlock.operations.drill.rows.telling_calls import told_apart
 from airlock.recorder import row_changes as reading
@@ -112,6 +112,18 @@ def _is_parent_written(table: Table, data: DataStatement, known: Collection[Tabl
     return is_called(table, data.relation.lower()) and any(
         key.target == table.oid for one in known if one is not table for key in one.foreign_keys
     )
+
+
+def _deleted_first(
+    cursor: Any, table: Table, data: DataStatement, rows: list[Row], earlier: Sequence[Row]
+) -> list[Row]:
+    """Have rows that a DELETE takes get children first; of those made for other statements, where it has none of its own."""
+    for some in (rows, earlier):
+        deleted = set(met_by(cursor, table, data, [one.place for one in some]))
+        if deleted:
+            taken = [one for one in some if one.place in deleted]
+            return [*taken, *(one for one in rows if one.place not in deleted)]
+    return rows
 
 
 @dataclass(slots=True)
@@ -225,6 +237,7 @@ def seek(
     }
     number = itertools.count(_FAR + turn * 2_000)
     tried: set[tuple[str, str]] = set()
+    earlier: dict[str, list[Row]] = {}
     try:
         with ledger.checked_at_once() as cursor:
             for data in _with_what_is_asked_later(data_statements, known.values()):
@@ -249,8 +262,11 @@ def seek(
                         rows = [Row(*alone, CERTAIN)] if alone is not None else []
                     for row in rows:
                         sought.add(table, row)
+                    earlier.setdefault(table.label, []).extend(rows)
                     asked = parents and data.kind == reading.READ
                     if asked or (data.kind == reading.DELETE and table.name.lower() == data.relation.lower()):
+                        if not asked:
+                            rows = _deleted_first(cursor, table, data, rows, earlier[table.label])
                         for child, row in rows_below.made(cursor, table, rows, known, number, staying=asked):
                             sought.add(child, row)
             # Last, since another statement's rows may be the partner that one was to lack.
