@@ -1,7 +1,7 @@
 """Values on which a revision's Python breaks, taken out where an upgrade does not go through with them.
 
 A NULL, an empty text, a number below 1, a document that is no object: a project's rows may have none where its code expects
-none. As few as it takes are replaced, since what is left of them shows what a revision loses; the proof's note names their columns.
+none. As few as it takes are replaced, since what is left of them shows what a revision loses.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Unexpected:
 
 
 def without(ledger: Ledger, names: Collection[str], source: str, goes: Callable[[], bool]) -> tuple[str, ...]:
-    """Replace them in the columns that a revision's `source` names until `goes` is true; return the columns, () where it never was.
+    """Replace them in the columns that a revision's `source` names until `goes` is true; return the columns, else ().
 
     NULLs of one column by themselves at first; then all of them, and then all others. Commits.
     """
