@@ -224,6 +224,8 @@ def details(proof: RevisionProof) -> Iterator[str]:
 
 def holds(proof: RevisionProof) -> str:
     """Say what rests on the conditions of a revision: the proof, or no more than that the way down can be taken."""
+    if proof.verdict == NOT_EXAMINED:
+        return "it goes down and loses nothing only"
     return "proved" if proof.verdict == PROVED else "beside that, it goes down only"
 
 

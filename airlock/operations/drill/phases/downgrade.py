@@ -224,9 +224,9 @@ def _rewritten(subject: Subject, error: Exception, up: Upgraded) -> tuple[Meanwh
 def _values(
     subject: Subject, step: StepTaken, states: tuple[State, State], written: Meanwhile, unsure: Unsure
 ) -> tuple[list[Difference], Outcome, Unsure, tuple[Condition, ...]]:
-    """Compare values; what only rows lose that need not have been there before is no fault, and proved while there are none.
+    """Compare values; what only rows lose that need not have been there before is no fault, and not proved.
 
-    Where no condition counts them, or only rows lose that hardly a table has, nothing is proved.
+    Nor is what only rows lose that hardly a table has. The conditions tell the former, where the server can be asked for them.
     """
     before, below = states
     found, rare = values_of_usual_rows(
@@ -243,10 +243,8 @@ def _values(
     held = held_before.conditions(
         subject.ledger, step.data_statements, states, unsure.values(), written.changed
     )
-    if held:
-        return [], NOTHING, unsure, held
     why = f"proved only while no row holds already what the upgrade writes or computes with: {said}"
-    return [], not_examined(why), unsure, ()
+    return [], not_examined(why), unsure, held
 
 
 def values_of_usual_rows(

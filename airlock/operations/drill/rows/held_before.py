@@ -1,7 +1,7 @@
 """Rows that hold already what the upgrade writes: the downgrade takes them for its own, and turns or deletes them.
 
-Whether a target has such rows, only the target knows. Which they are, the downgrade's own conditions say: asked before the
-upgrade, they choose them and no others. The proof holds while they count none.
+Whether a target has such rows, only the target knows, and nobody asks it when it upgrades: nothing is proved. Which rows
+they are, the downgrade's own conditions say: asked before the upgrade, they choose them and no others.
 """
 
 from __future__ import annotations
