@@ -41,8 +41,8 @@ def asked_for(directories: Iterable[Path]) -> frozenset[str]:
             except OSError:
                 continue
             found |= {name.lower() for name in _CREATED.findall(text)}
-        if _OF_ICU.search(text):
-            found.add(ICU)
+            if _OF_ICU.search(text):
+                found.add(ICU)
     return frozenset(found)
 
 

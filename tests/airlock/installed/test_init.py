@@ -93,9 +93,11 @@ def test_what_a_history_creates_is_read(shop: Path) -> None:
     ],
 )
 def test_a_history_that_names_icu_asks_for_it(tmp_path: Path, text: str, icu: bool) -> None:
-    """However a collation of ICU's is named; a column that is called so is none."""
+    """However a collation of ICU's is named, in whichever file; a column that is called so is none."""
+    (tmp_path / "none").mkdir()
     (tmp_path / "a1.py").write_text(text)
-    assert (installations.ICU in installations.asked_for([tmp_path])) is icu
+    (tmp_path / "b2.py").touch()
+    assert (installations.ICU in installations.asked_for([tmp_path / "none", tmp_path])) is icu
 
 
 def test_a_server_that_has_the_extensions_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

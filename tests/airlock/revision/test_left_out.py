@@ -50,3 +50,34 @@ def test_what_the_database_gives_goes_last(scratch: ScratchServer, tmp_path: Pat
         shop.downgrade(models(after=True), f"-{len(written)}")
         shop.run("INSERT INTO thing DEFAULT VALUES")
         assert differing(before, seen(database)) == []
+
+
+def reckoned(kind: str) -> sa.MetaData:
+    metadata = sa.MetaData()
+    more = {"virtual": [sa.Computed("length(name)", persisted=False)], "plain": []}[kind]
+    sa.Table(
+        "named", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.Text, nullable=False),
+        sa.Column("long", sa.Integer, *more, nullable=False, comment="its letters"),
+        sa.CheckConstraint("long > 0", name="long_above_0"),
+    )  # fmt: skip
+    return metadata
+
+
+def test_a_virtual_column_that_becomes_a_plain_one_keeps_what_it_showed(
+    scratch: ScratchServer, tmp_path: Path
+) -> None:
+    """It stores no value that the plain one could have: that is filled from it; and back, the column is generated again."""
+    with scratch.database() as database:
+        shop = Shop(start(tmp_path / "project"), database)
+        shop.revise(reckoned("virtual"), "Create")
+        shop.upgrade(reckoned("virtual"))
+        shop.run("INSERT INTO named (name) SELECT repeat('x', n) FROM generate_series(1, 9) AS n")
+        before = seen(database)
+        written = shop.revise(reckoned("plain"), "Measure no longer")
+        shop.upgrade(reckoned("plain"))
+        assert shop.ask("SELECT long FROM named ORDER BY id") == [(n,) for n in range(1, 10)]
+        shop.check(reckoned("plain"))
+        shop.run("INSERT INTO named (name, long) VALUES ('y', 7)")
+        shop.downgrade(reckoned("plain"), f"-{len(written)}")
+        shop.run("DELETE FROM named WHERE name = 'y'")
+        assert differing(before, seen(database)) == []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
-from airlock.operations.revision.naming import made_name
+from airlock.operations.revision.naming import beside_name, made_name
 from airlock.operations.revision.parts import Part, Stage, sql
 from airlock.records.revision import Remark
 
@@ -34,14 +35,32 @@ def _given(live: Table, column: Column) -> tuple[tuple[str, ...], tuple[str, ...
     return (made, called), (f"DROP TRIGGER {trigger} ON {live.sql}", f"DROP FUNCTION {function}()")
 
 
+def _kept(live: Table, column: Column) -> list[str]:
+    """Spell a plain column in the place of a virtual one, which stores no value that it could keep: filled from it."""
+    alter, name, beside = (
+        f"ALTER TABLE {live.sql}",
+        quoted(column.name),
+        beside_name(column.name, live.columns),
+    )
+    made = [
+        f"{alter} ADD COLUMN {ddl.column(dataclasses.replace(column, name=beside), not_null=False)}",
+        f"UPDATE {live.sql} SET {quoted(beside)} = {name}",
+        f"{alter} DROP COLUMN {name}",
+        f"{alter} RENAME COLUMN {quoted(beside)} TO {name}",
+    ]
+    return made + ([f"{alter} ALTER COLUMN {name} SET NOT NULL"] if column.not_null else [])
+
+
 def generated(live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> None:
     """Make a column generated, or generated otherwise. No form of it spares the rewrite but making it plain."""
     name, label = quoted(after.name), live.label_of(after.name)
     lock = f"ACCESS EXCLUSIVE on {live.sql}"
 
-    def replaced(column: Column, table: Table) -> list[str]:
+    def replaced(column: Column, table: Table, *, keeping: bool = False) -> list[str]:
         alter = f"ALTER TABLE {live.sql}"
         made = [f"{alter} DROP COLUMN {name}", f"{alter} ADD COLUMN {ddl.column(column)}"]
+        if keeping:
+            made = _kept(live, column)
         made += [
             f"{alter} ADD CONSTRAINT {quoted(one.name)} {one.text}"
             for one in table.constraints.values()
@@ -79,14 +98,22 @@ def generated(live: Table, wanted: Table, before: Column, after: Column, found: 
             )  # fmt: skip
         return
     found.settled |= touched
+    plain_now = not after.generated
+    up = replaced(after, wanted, keeping=plain_now)
     found.parts.append(
         Part(
-            Stage.DROP, f"generate {label}", sql(*replaced(after, wanted)), sql(*replaced(before, live)), own=True,
-            locks=f"{lock} while the whole table is rewritten. Nobody reads or writes meanwhile",
+            Stage.DROP, f"make {label} a plain column" if plain_now else f"generate {label}",
+            sql(*up), sql(*replaced(before, live)), own=True,
+            locks=f"{lock} while the whole table is {'filled' if plain_now else 'rewritten'}. Nobody reads or writes meanwhile",
             undo="the structure exactly, rewriting the table again; values that were not generated are lost",
             loses=() if before.generated else ((label, "its values: the expression takes their place"),),
         )
     )  # fmt: skip
     found.remarks.append(
-        Remark(label, "a generated column that comes or changes rewrites the table under ACCESS EXCLUSIVE")
+        Remark(
+            label,
+            "a virtual column that becomes a plain one has the table filled under ACCESS EXCLUSIVE"
+            if plain_now
+            else "a generated column that comes or changes rewrites the table under ACCESS EXCLUSIVE",
+        )
     )
