@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airlock.records.frozen import record
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -109,7 +107,7 @@ class Published:
         return said
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Publications:
     """Every publication's name, and every published table by oid."""
 

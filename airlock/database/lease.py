@@ -16,6 +16,7 @@ import os
 import random
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.database import liveness
@@ -29,7 +30,6 @@ from airlock.database.server import (
 )
 from airlock.database.server_errors import classify, first_line
 from airlock.records.errors import AirlockError, ConnectionLost, LeaseHeld
-from airlock.records.frozen import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ _HOLDER = (
 )
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Holder:
     """Who holds the lease, as any session may see it."""
 

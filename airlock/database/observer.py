@@ -11,12 +11,12 @@ import contextlib
 import re
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.database.lease import OBSERVER_NAME, WORKER_NAME
 from airlock.database.logins import as_login
 from airlock.database.server import connect
-from airlock.records.frozen import record
 from airlock.records.secrets import scrub
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ SAMPLE_SECONDS = 0.1
 _READS_AND_WRITES = {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Blocker:
     """A session in our way, as `pg_stat_activity` describes it. Literals of its query are taken out."""
 
@@ -56,7 +56,7 @@ class Blocker:
         return f"pid {self.pid} ({name}, {since})"
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Budget:
     """What the observer enforces where the server cannot: outside a transaction."""
 

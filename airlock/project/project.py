@@ -25,7 +25,6 @@ from airlock.project.place import keeps_scripts_beside_itself, working_directory
 from airlock.project.settings import CONFIGURE, SECTION, TAG, Settings
 from airlock.project.settings import read as read_settings
 from airlock.records.errors import AirlockError, HistoryFault, Usage
-from airlock.records.frozen import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 _TEMPLATE_LINES = re.compile(r"^(Revision ID|Revises|Create Date|Branch Labels|Depends On):.*$", re.MULTILINE)
 
 
-@record(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class RevisionFacts:
     """One revision file: what it is, and what it says of itself.
 

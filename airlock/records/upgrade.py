@@ -5,11 +5,9 @@ Every event has the name it carries in JSON (`event`). None holds a URL, a passw
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
-
-from airlock.records.frozen import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +16,7 @@ UP = "up"
 DOWN = "down"
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Leased:
     """The lease is ours."""
 
@@ -31,7 +29,7 @@ class Leased:
     waited_ms: float
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Waiting:
     """Another run holds the lease; we poll."""
 
@@ -39,7 +37,7 @@ class Waiting:
     holder: str
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class OrphansEnded:
     """Sessions that a killed run had left at work were terminated."""
 
@@ -47,7 +45,7 @@ class OrphansEnded:
     pids: tuple[int, ...]
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Planned:
     """Where the database stands, in which version table it says so, and the revisions to come, in order."""
 
@@ -58,7 +56,7 @@ class Planned:
     version_table: str = ""
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class StepBegun:
     """A revision is about to be applied or undone."""
 
@@ -68,7 +66,7 @@ class StepBegun:
     title: str
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class StepDone:
     """A revision's last transaction has ended and its version row is written."""
 
@@ -80,7 +78,7 @@ class StepDone:
     transactional: bool
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Blocked:
     """Sessions stand in the way of a revision, as seen while it waits."""
 
@@ -91,7 +89,7 @@ class Blocked:
     waited_for: str
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Retrying:
     """A revision was undone for want of a lock and will be tried again."""
 
@@ -103,7 +101,7 @@ class Retrying:
     sleep_ms: float
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Noted:
     """Something a reader should know that changes nothing."""
 
@@ -111,7 +109,7 @@ class Noted:
     message: str
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Repaired:
     """`--repair` did something: the statement it ran, or what it cleared."""
 
@@ -119,7 +117,7 @@ class Repaired:
     what: str
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Rehearsal:
     """A revision as it went in scratch (`--dry-run`): its statements, each with its milliseconds."""
 
@@ -131,7 +129,7 @@ class Rehearsal:
     statements: tuple[tuple[str, float], ...]
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Loss:
     """What a downgrade takes away: rows of an object, counted; or something that was not counted (rows None)."""
 
@@ -140,7 +138,7 @@ class Loss:
     why: str
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class LossesCounted:
     """The losses of a downgrade, counted on the target before anything was touched."""
 
@@ -150,7 +148,7 @@ class LossesCounted:
     unknown: tuple[str, ...] = ()
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Exported:
     """One file of `--export`: what a downgrade takes away, kept as CSV."""
 
@@ -160,7 +158,7 @@ class Exported:
     rows: int
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Verdict:
     """The end: from where to where, with which exit code, and the longest anybody waited for us."""
 
@@ -181,7 +179,7 @@ Event = (
 )  # fmt: skip
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Request:
     """What the command line asks of a run; times in seconds.
 

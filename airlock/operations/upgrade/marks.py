@@ -9,10 +9,10 @@ says: this revision is half applied.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers.spelling import quoted
-from airlock.records.frozen import record
 
 if TYPE_CHECKING:
     from airlock.database.server import type_connection
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PREFIX = "airlock: half applied "
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class VersionTable:
     """Where Alembic keeps its rows, as env.py configured it."""
 
@@ -34,7 +34,7 @@ class VersionTable:
         return quoted(*parts)
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class Mark:
     """A revision that left its transaction and has not been seen to end."""
 
@@ -50,7 +50,7 @@ class Mark:
         )
 
 
-@record(frozen=True)
+@dataclass(frozen=True)
 class InvalidIndex:
     """An index that a CONCURRENTLY statement left INVALID: it costs writes and serves no query."""
 
