@@ -38,10 +38,10 @@ CASES = {
         "CREATE TABLE a (id serial PRIMARY KEY, v kind)"),
         "SELECT count(v) = 40 FROM a",
     ),
-    "a composite whose part no value fits is NULL": (
+    "a composite whose part no value fits lacks that part, or is NULL": (
         ("CREATE DOMAIN odd AS text CHECK (md5(VALUE) = 'x'); CREATE TYPE held AS (n int, o odd);"
         "CREATE TABLE a (id serial PRIMARY KEY, v held)"),
-        "SELECT count(*) = 40 AND count(v) = 0 FROM a",
+        "SELECT count(*) = 40 AND count(v) BETWEEN 1 AND 39 AND count((v).o) = 0 FROM a",
     ),
     "a domain's conditions hold in a composite and in an array": (
         ("CREATE DOMAIN code AS text CHECK (VALUE ~ '^[A-Z]{3}$'); CREATE DOMAIN mail AS text CHECK (VALUE ~ '@');"
