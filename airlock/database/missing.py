@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airlock.records.shared import Shared
 
-# What helps where env.py or a revision imports what is not there.
-MODULE = "pip install it beside airlock; for a module of the project's own, prepend_sys_path in the ini"
 # Texts, not compiled: a run that misses nothing wants none of them.
 _ROLE = r'role "([^"]+)" does not exist'
 # Where PL/pgSQL tells which of its statements failed; names that are not quoted are in small letters.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from airlock.database.missing import MODULE
 from airlock.database.missing_settings import missing_setting
 from airlock.records.errors import (
+    MISSING_MODULE,
     AirlockError,
     ConnectionLost,
     Denied,
@@ -195,7 +195,7 @@ def _configuration(error: BaseException) -> AirlockError:
     if isinstance(error, KeyError):
         return Usage(f"env.py misses {text}, an environment variable or setting.", then=f"set {text}")
     if isinstance(error, ModuleNotFoundError):
-        return Usage(f"The module {error.name!r} is not installed.", then=MODULE)
+        return Usage(f"The module {error.name!r} is not installed.", then=MISSING_MODULE)
     if name == "MissingGreenlet":
         return Usage("env.py uses an asynchronous driver as if it were synchronous (MissingGreenlet).")
     if name == "NoSuchModuleError":

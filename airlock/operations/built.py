@@ -15,7 +15,7 @@ from airlock.database.missing_settings import MissingSetting
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
 from airlock.project.settings import BEFORE
-from airlock.records.errors import AirlockError, NotExamined
+from airlock.records.errors import MISSING_MODULE, AirlockError, NotExamined
 from airlock.scratch import installations
 from airlock.scratch.isolation import ChildFailed, isolated, prepare
 from airlock.scratch.servers import scratch_server
@@ -143,7 +143,7 @@ def _advice(said: str, traceback: str) -> str:
     if missing.icu(said):
         return installations.line(installations.ICU)
     if said.startswith("ModuleNotFoundError"):
-        return missing.MODULE
+        return MISSING_MODULE
     if said.partition(": ")[0].isidentifier():
         if not _IN_REVISION.search(traceback):
             return "the same with --debug"

@@ -24,7 +24,7 @@ from alembic.util.exc import CommandError
 from airlock.project.place import keeps_scripts_beside_itself, working_directory
 from airlock.project.settings import CONFIGURE, SECTION, TAG, Settings
 from airlock.project.settings import read as read_settings
-from airlock.records.errors import AirlockError, HistoryFault, Usage
+from airlock.records.errors import MISSING_MODULE, AirlockError, HistoryFault, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -234,7 +234,8 @@ class Project:
                     f"A revision revises or depends on {error}, which is not in {versions}."
                 ) from error
             raise HistoryFault(
-                f"{_place_in(versions, error)} cannot be imported: {type(error).__name__}: {error}"
+                f"{_place_in(versions, error)} cannot be imported: {type(error).__name__}: {error}",
+                then=MISSING_MODULE if isinstance(error, ModuleNotFoundError) else "",
             ) from error
         for name in _RESERVED & self.script.revision_map._revision_map.keys():
             raise HistoryFault(f"A revision is called {name!r}, which Alembic keeps for itself.")

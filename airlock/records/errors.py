@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from airlock.records.review import Review
     from airlock.records.trace import TraceReport
 
+# What helps where env.py or a revision imports what is not there.
+MISSING_MODULE = (
+    "pip install it beside airlock; for a module of the project's own, prepend_sys_path in the ini"
+)
+
 DONE = 0
 REFUSED = 1
 NOT_EXAMINED = 3

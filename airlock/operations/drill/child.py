@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
-from airlock.database.missing import MODULE
 from airlock.database.missing_settings import missing_setting
 from airlock.operations.drill import failures
 from airlock.operations.drill.json_shapes import Shapes
@@ -24,7 +23,7 @@ from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.project.project import Project
 from airlock.records.drill import DrillProgress, RevisionProof
-from airlock.records.errors import NotExamined
+from airlock.records.errors import MISSING_MODULE, NotExamined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -215,7 +214,7 @@ def _opened(
         lacks = failures.missing_shared(error)
         if lacks is None:
             said = f"{failures.one_line(error)}{advice(error)}"
-            then = MODULE if isinstance(error, ModuleNotFoundError) else ""
+            then = MISSING_MODULE if isinstance(error, ModuleNotFoundError) else ""
             raise NotExamined(f"The history does not build in scratch: {said}", then=then) from error
         raise MissingShared(lacks) from error
 

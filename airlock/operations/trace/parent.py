@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.database import missing
 from airlock.drivers import client
 from airlock.operations.trace.messages import Begin
-from airlock.records.errors import AirlockError, NotExamined, RevisionFailed
+from airlock.records.errors import MISSING_MODULE, AirlockError, NotExamined, RevisionFailed
 from airlock.records.shared import ROLE
 from airlock.records.trace import TracedRevision, TraceReport, Unfilled
 from airlock.scratch import installations
@@ -226,7 +226,7 @@ def _told(error: AirlockError | ChildFailed, version: str) -> AirlockError:
     lacks = error.line.startswith("ModuleNotFoundError")
     return NotExamined(
         f"{error.revision or 'env.py'} failed in scratch: {error.line}",
-        then=missing.MODULE if lacks else "the same with --debug",
+        then=MISSING_MODULE if lacks else "the same with --debug",
     )
 
 

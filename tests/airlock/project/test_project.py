@@ -108,7 +108,7 @@ def break_history(tmp_path: Path, text: str, name: str = "b2.py") -> Path:
         ("def upgrade(:\n", "does not parse"),
         (
             "import nowhere_to_be_found\nrevision='b2'\ndown_revision='a1'\n",
-            "b2.py:1 cannot be imported: ModuleNotFoundError",
+            "b2.py:1 cannot be imported: ModuleNotFoundError: No module named 'nowhere_to_be_found'. Try: pip install it",
         ),
         ("revision='b2'\ndown_revision='b2'\ndef upgrade(): pass\n", "The history is broken: "),
         ("revision='b2'\ndown_revision='gone'\ndef upgrade(): pass\n", "gone"),
