@@ -111,10 +111,12 @@ def _of_column(
     elif now.type == column.type and now.labels == column.labels:
         return
     elif now.labels is not None:
-        labels = ", ".join(map(literal, now.labels))
+        labels = _labels_that_stay(column, now, known)
+        if column.labels is not None and labels.keys() >= set(column.labels):
+            return
         why, condition = (
             f"values that {now.type} does not have",
-            f"{{column}} IS NOT NULL AND {{column}}::text NOT IN ({labels})",
+            f"{{column}} IS NOT NULL AND {{column}}::text NOT IN ({', '.join(map(literal, labels))})",
         )
     elif not _castable(now, start) or (
         implied.holds(column.base or column.type, now.type)
@@ -128,6 +130,16 @@ def _of_column(
         (known.schema, known.table) if known is not None else None, (column.schema, column.table),
         known.name if known is not None else None, column.name, condition, identity=identity,
     )  # fmt: skip
+
+
+def _labels_that_stay(above: Column, now: Column, known: Column | None) -> dict[str, None]:
+    """Give the labels that go down, by the names that they have below, above and at the start: a label that is renamed stays."""
+    there, below = above.numbered_labels(), now.labels or ()
+    stay = [number for number, label in there.items() if number in now.numbered_labels() or label in below]
+    named = [one.numbered_labels() for one in (above, known) if one is not None]
+    return dict.fromkeys(
+        (*below, *(labels[number] for labels in named for number in stay if number in labels))
+    )
 
 
 def narrowed(step: Rehearsed, start: Snapshot | None) -> Iterator[Item]:

@@ -9,7 +9,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.operations.downgrade import restrictions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airlock.database.server import type_connection
     from airlock.operations.downgrade.restrictions import Restriction
@@ -23,7 +23,9 @@ SELECT c.oid::bigint, n.nspname, c.relname, a.attnum, a.attname, format_type(a.a
   CASE WHEN t.typtype = 'e' THEN
     (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) END,
   CASE WHEN a.atttypid >= 16384 AND t.typtype <> 'e' THEN t.oid::bigint END, a.attnotnull,
-  CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END
+  CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
+  CASE WHEN t.typtype = 'e' THEN
+    (SELECT array_agg(e.oid::bigint ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
@@ -60,6 +62,12 @@ class Column:
     not_null: bool = False
     # What a domain is made of.
     base: str | None = None
+    # Numbers of the labels: one that has another name is still there.
+    label_numbers: Sequence[int] | None = None
+
+    def numbered_labels(self) -> dict[int, str]:
+        """Give an enum's labels by their numbers; nothing of what is no enum."""
+        return dict(zip(self.label_numbers or (), self.labels or (), strict=True))
 
     @property
     def table_name(self) -> str:

@@ -189,6 +189,27 @@ def test_values_that_a_smaller_enum_does_not_have_are_counted(
 
 
 @proof
+def test_a_label_that_gets_its_name_back_is_not_lost(tmp_path: Path, empty_database: Database) -> None:
+    """Renamed at two steps, beside a label that goes at the lower one: of that alone there is a loss."""
+    rename = "ALTER TYPE colour RENAME VALUE '{}' TO '{}'"
+    smaller = (
+        "ALTER TYPE colour RENAME TO old; CREATE TYPE colour AS ENUM ('crimson');"
+        " ALTER TABLE item ALTER colour TYPE colour USING colour::text::colour; DROP TYPE old"
+    )
+    larger = smaller.replace("('crimson')", "('crimson', 'blue')")
+    revisions = [
+        Revision("d1", "op.execute(\"CREATE TYPE colour AS ENUM ('red'); CREATE TABLE item (id int, colour colour)\")"),
+        Revision("d2", f'op.execute("{rename.format("red", "crimson")}")', f'op.execute("{rename.format("crimson", "red")}")'),
+        Revision("d3", f'op.execute("{larger}")', f'op.execute("{smaller}")'),
+        Revision("d4", f'op.execute("{rename.format("crimson", "ruby")}")', f'op.execute("{rename.format("ruby", "crimson")}")'),
+    ]  # fmt: skip
+    ini = prepare(tmp_path, empty_database, revisions, "INSERT INTO item VALUES (1, 'ruby'), (2, 'ruby')")
+    found = losses(down(ini, empty_database, "--accept-unknown-loss"))
+    assert (found, at(empty_database)) == ([("public.item", None)], "d1")
+    assert rows(empty_database.url, "SELECT DISTINCT colour::text FROM item") == [("red",)]
+
+
+@proof
 def test_a_step_that_reads_rows_is_not_examined(tmp_path: Path, empty_database: Database) -> None:
     """What it does may depend on rows that scratch does not have."""
     down_body = (
