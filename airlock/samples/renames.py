@@ -9,16 +9,21 @@ if TYPE_CHECKING:
     from airlock.samples.model import Table
 
 
+def renamed_columns(one: Table, other: Table) -> dict[str, str]:
+    """Map the names of one form's columns to those that another form of the same table has for them, where they differ."""
+    if one.oid != other.oid:
+        return {}
+    names = {it.number: it.name for it in other.columns}
+    return {it.name: names[it.number] for it in one.columns if names.get(it.number, it.name) != it.name}
+
+
 def named_as(other: Table, now: Table) -> Table:
     """Spell another form of the same table with the names of the columns now; what is another table stays as it is.
 
     A CHECK of a column that has another name is left out: its text names it as it was.
     """
-    names = {one.number: one.name for one in now.columns}
-    renamed = {
-        one.name: names[one.number] for one in other.columns if names.get(one.number, one.name) != one.name
-    }
-    if other.oid != now.oid or not renamed:
+    renamed = renamed_columns(other, now)
+    if not renamed:
         return other
 
     def under(columns: tuple[str, ...]) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def unknowns(steps: Sequence[Rehearsed]) -> Iterator[tuple[str, str]]:
                 yield name, f"{step.revision}: ALTER ... USING computes new values"
         for identity, column in sorted(step.before.columns.items()):
             now = step.after.columns.get(identity)
-            retyped = now is not None and now.type != column.type and not column.generated
+            retyped = now is not None and not now.has_type_of(column) and not column.generated
             if now is not None and retyped and not _castable(now, start):
                 yield column.full_name, f"{step.revision}: its type becomes {now.type}"
         for identity, attribute in sorted(step.before.attributes.items()):
@@ -108,7 +108,7 @@ def _of_column(
     now = step.after.columns.get(identity)
     if now is None:
         why, condition = COLUMN_DROPPED, _not_default(column)
-    elif now.type == column.type and now.labels == column.labels:
+    elif now.has_type_of(column):
         return
     elif now.labels is not None:
         labels = _labels_that_stay(column, now, known)
@@ -165,7 +165,10 @@ def forbidden(step: Rehearsed, start: Snapshot | None) -> Iterator[Item]:
             (known.schema, known.table) if known is not None else None, (column.schema, column.table),
             known.name if known is not None else None, column.name, "{column} IS NULL", enforced=True,
         )  # fmt: skip
+    standing = {rule.number for rule in step.before.restrictions}
     for rule in sorted(step.after.restrictions - step.before.restrictions, key=repr):
+        if rule.number in standing:
+            continue
         named = implied.named_as(rule, step.after, step.before)
         if named is None or named in step.before.restrictions:
             continue

@@ -5,7 +5,7 @@ Rows that were written in the freedom between stand in the way of the downgrade,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 # Constraints that were never validated look at no row that is there.
 _CONSTRAINTS = """
-SELECT c.contype::text, c.conrelid::bigint, c.conname, c.conkey::int[], c.confrelid::bigint, c.confkey::int[],
+SELECT c.contype::text, c.oid::bigint, c.conrelid::bigint, c.conkey::int[], c.confrelid::bigint, c.confkey::int[],
   CASE WHEN c.contype = 'c' THEN pg_get_expr(c.conbin, c.conrelid) END, coalesce((to_jsonb(c) ->> 'conperiod')::boolean, false)
 FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
 WHERE c.contype IN ('c', 'f') AND c.convalidated AND r.relkind IN ('r', 'p') AND r.relpersistence <> 't'
   AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 """
 _UNIQUE = """
-SELECT i.indrelid::bigint, x.relname, (i.indkey::int2[]::int[])[0 : i.indnkeyatts - 1],
+SELECT x.oid::bigint, i.indrelid::bigint, (i.indkey::int2[]::int[])[0 : i.indnkeyatts - 1],
   pg_get_expr(i.indpred, i.indrelid),
   ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, true) FROM generate_series(1, i.indnkeyatts) AS k),
   coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false)
@@ -33,7 +33,8 @@ WHERE i.indisunique AND i.indisvalid AND NOT i.indisexclusion AND r.relkind IN (
 """
 # Keys WITHOUT OVERLAPS are such constraints too (PostgreSQL 18).
 _EXCLUDING = """
-SELECT i.indrelid::bigint, (i.indkey::int2[]::int[])[0 : i.indnkeyatts - 1], pg_get_expr(i.indpred, i.indrelid),
+SELECT i.indexrelid::bigint, i.indrelid::bigint, (i.indkey::int2[]::int[])[0 : i.indnkeyatts - 1],
+  pg_get_expr(i.indpred, i.indrelid),
   ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, true) FROM generate_series(1, i.indnkeyatts) AS k),
   ARRAY(SELECT format('OPERATOR(%I.%s)', s.nspname, o.oprname)
         FROM unnest(c.conexclop) WITH ORDINALITY AS u(operator, place)
@@ -52,6 +53,8 @@ class Restriction:
     Two are the same where they ask the same, whatever they are called. Columns are numbers; `keys` are the spelled parts
     of a unique key or an exclusion, `operators` what no two rows' parts may answer yes to together, `text` a CHECK's
     or a partial key's condition, `target` and `target_columns` a foreign key's; of one with PERIOD, that is the last column.
+    `number` is the constraint's or the index's: while that stays, so does what it asks, whatever a type, a label or a function
+    in its text is called meanwhile.
     """
 
     kind: str
@@ -64,6 +67,7 @@ class Restriction:
     nulls_too: bool = False
     operators: tuple[str, ...] = ()
     period: bool = False
+    number: int = field(default=0, compare=False)
 
     def breaking(
         self, table: str, column: Callable[[int, int], str | None], target: str | None
@@ -128,7 +132,7 @@ def read(connection: type_connection) -> frozenset[Restriction]:
     found: set[Restriction] = set()
     with connection.cursor() as cursor:
         cursor.execute(_CONSTRAINTS)
-        for kind, table, _name, columns, target, target_columns, text, period in cursor.fetchall():
+        for kind, number, table, columns, target, target_columns, text, period in cursor.fetchall():
             word = "check" if kind == "c" else "foreign key"
             pair = tuple(columns or ()), tuple(target_columns or ())
             found.add(
@@ -140,17 +144,24 @@ def read(connection: type_connection) -> frozenset[Restriction]:
                     target=target or 0,
                     target_columns=pair[1],
                     period=period,
+                    number=number,
                 )
             )
         cursor.execute(_UNIQUE)
-        for table, _name, columns, predicate, keys, nulls_too in cursor.fetchall():
+        for number, table, columns, predicate, keys, nulls_too in cursor.fetchall():
             found.add(
                 Restriction(
-                    "unique", table, tuple(columns), predicate or "", tuple(keys), nulls_too=nulls_too
+                    "unique",
+                    table,
+                    tuple(columns),
+                    predicate or "",
+                    tuple(keys),
+                    nulls_too=nulls_too,
+                    number=number,
                 )
             )
         cursor.execute(_EXCLUDING)
-        for table, columns, predicate, keys, operators in cursor.fetchall():
+        for number, table, columns, predicate, keys, operators in cursor.fetchall():
             found.add(
                 Restriction(
                     "exclusion",
@@ -159,6 +170,7 @@ def read(connection: type_connection) -> frozenset[Restriction]:
                     predicate or "",
                     tuple(keys),
                     operators=tuple(operators),
+                    number=number,
                 )
             )
     return frozenset(found)

@@ -25,7 +25,8 @@ SELECT c.oid::bigint, n.nspname, c.relname, a.attnum, a.attname, format_type(a.a
   CASE WHEN a.atttypid >= 16384 AND t.typtype <> 'e' THEN t.oid::bigint END, a.attnotnull,
   CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
   CASE WHEN t.typtype = 'e' THEN
-    (SELECT array_agg(e.oid::bigint ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) END
+    (SELECT array_agg(e.oid::bigint ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) END,
+  a.atttypmod
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
@@ -64,6 +65,13 @@ class Column:
     base: str | None = None
     # Numbers of the labels: one that has another name is still there.
     label_numbers: Sequence[int] | None = None
+    modifier: int = -1
+
+    def has_type_of(self, other: Column) -> bool:
+        """Tell whether both are of one type: it may have got another name, or another schema, meanwhile."""
+        named = (self.type, self.labels) == (other.type, other.labels)
+        numbers = (self.custom_type, self.modifier)
+        return named or (self.custom_type is not None and numbers == (other.custom_type, other.modifier))
 
     def numbered_labels(self) -> dict[int, str]:
         """Give an enum's labels by their numbers; nothing of what is no enum."""

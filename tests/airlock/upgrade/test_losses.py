@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airlock import drill
+from airlock.records.drill import PROVED
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import Ran, airlock, rows
@@ -186,6 +188,52 @@ def test_values_that_a_smaller_enum_does_not_have_are_counted(
     )
     found = losses(down(ini, empty_database))
     assert ("public.item.colour", 1) in found and ("public.item", None) in found
+
+
+# Each is done by the first, and undone by the second with the names the other way round.
+NAMES = (
+    ("ALTER TYPE grade RENAME VALUE '{}' TO '{}'", "staff", "crew"),
+    ("ALTER TYPE {} RENAME TO {}", "grade", "rank"),
+    ("ALTER DOMAIN {} RENAME TO {}", "price", "amount"),
+    ("ALTER FUNCTION {}(int) RENAME TO {}", "above_0", "positive"),
+    ("ALTER TABLE person RENAME CONSTRAINT {} TO {}", "small", "below_500"),
+    ("ALTER TABLE person RENAME CONSTRAINT {} TO {}", "apart", "no_overlap"),
+    ("ALTER TABLE person RENAME {} TO {}", "n", "number"),
+    ("ALTER TABLE org RENAME {} TO {}", "id", "number"),
+    ("ALTER TABLE {} RENAME TO {}", "org", "company"),
+    ("ALTER TABLE {} RENAME TO {}", "person", "human"),
+)
+NAMED = (
+    "CREATE DOMAIN price AS numeric(12,2) CHECK (VALUE >= 0)", "CREATE TYPE grade AS ENUM ('intern', 'staff')",
+    "CREATE FUNCTION above_0(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0'",
+    "CREATE TABLE org (id serial PRIMARY KEY, code text UNIQUE)",
+    ("CREATE TABLE person (id serial PRIMARY KEY, g grade NOT NULL, p price DEFAULT 3, n int, org int REFERENCES org (id),"
+    " during int4range, CHECK (g <> 'staff' OR n > 0), CHECK (p::price < 100), CHECK (above_0(n)),"
+    " CONSTRAINT small CHECK (n < 500), UNIQUE (n), CONSTRAINT apart EXCLUDE USING gist (during WITH &&))"),
+    "CREATE UNIQUE INDEX ON person ((n + 1), g) WHERE g <> 'staff'",
+)  # fmt: skip
+
+
+@proof
+def test_what_gets_its_name_back_is_not_lost(tmp_path: Path, empty_database: Database) -> None:
+    """Labels, types, functions, constraints, columns, tables: rules that speak of them ask the same under any name."""
+    revisions = [Revision("d1", "\n".join(f"op.execute({one!r})" for one in NAMED))]
+    revisions += [
+        Revision(f"n{place}", f"op.execute({text.format(*names)!r})", f"op.execute({text.format(*names[::-1])!r})")
+        for place, (text, *names) in enumerate(NAMES)
+    ]  # fmt: skip
+    rows_of_both = (
+        "INSERT INTO company (code) VALUES ('x')",
+        "INSERT INTO human (g, number, org, during) VALUES ('crew', 3, 1, '[1,3)'), ('intern', 4, 1, '[5,6)')",
+    )
+    ini = prepare(tmp_path, empty_database, revisions, *rows_of_both)
+    proofs = drill(ini, scratch=empty_database.url).revisions[1:]
+    assert [
+        (one.revision, one.conditions, one.losses) for one in proofs if one.conditions or one.losses
+    ] == []
+    assert {one.verdict for one in proofs} == {PROVED}
+    ran = down(ini, empty_database)
+    assert (ran.code, losses(ran), at(empty_database)) == (0, [], "d1"), ran.err
 
 
 @proof

@@ -15,7 +15,7 @@ from airlock.operations.drill.phases import triggers_made
 from airlock.operations.drill.reach.unreached_writes import conditional_writes
 from airlock.recorder.row_changes import INSERT
 from airlock.records.drill import Loss
-from airlock.samples.renames import named_as
+from airlock.samples.renames import named_as, renamed_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -49,6 +49,8 @@ class Meanwhile:
     told_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # What the writes did in the bodies of triggers that the upgrade made.
     fired: tuple[Counted, ...] = ()
+    # By table, the names that columns have below.
+    below: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def write(
@@ -162,6 +164,11 @@ def write(
         },
         told_by,
         tuple(counted),
+        {
+            table.label: renamed
+            for table in ledger.tables(old)
+            if table.label in older and (renamed := renamed_columns(table, older[table.label]))
+        },
     )
 
 
@@ -253,23 +260,27 @@ def losses(meanwhile: Meanwhile, after_down: State) -> tuple[Loss, ...]:
             gone_columns = [
                 name
                 for name in written.columns
-                if name not in now.columns and f"{table}.{plain(name)}" not in computed
+                if meanwhile.below.get(table, {}).get(name, name) not in now.columns
+                and f"{table}.{plain(name)}" not in computed
             ]
             found += [Loss(f"{table}.{name}", len(keys), "the column goes") for name in gone_columns]
             continue
-        comparable = written.key == now.key and set(written.key) <= set(now.columns)
+        names = meanwhile.below.get(table, {})
+        key = tuple(names.get(name, name) for name in written.key)
+        comparable = key == tuple(now.key) and set(key) <= set(now.columns)
         gone = [key for key in keys if key not in now.rows] if comparable else []
         if gone:
             found.append(Loss(table, len(gone), GONE))
         for place, name in enumerate(written.columns):
             if f"{table}.{plain(name)}" in computed:
                 continue
-            if name not in now.columns:
+            then = names.get(name, name)
+            if then not in now.columns:
                 valued = sum(written.rows[key][place] is not None for key in keys)
                 if valued:
                     found.append(Loss(f"{table}.{name}", valued, "the column goes"))
             elif comparable:
-                there = now.columns.index(name)
+                there = now.columns.index(then)
                 differing = Counter(
                     written.rows[key][place] != now.rows[key][there] for key in keys if key in now.rows
                 )[True]
