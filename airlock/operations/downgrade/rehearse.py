@@ -14,6 +14,7 @@ from airlock.database.server_errors import first_line
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
 from airlock.operations.downgrade import snapshot
+from airlock.operations.downgrade.recasts import recast
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.project.project import Project
@@ -186,13 +187,6 @@ def writes(records: tuple[StatementRecord, ...]) -> Iterator[tuple[str, str]]:
             # Locked by an earlier statement already; named by this one.
             if word in _CHANGING and lock.object.rpartition(".")[2] in record.sql:
                 yield lock.object, word
-
-
-def recast(records: tuple[StatementRecord, ...]) -> Iterator[str]:
-    """Name the tables of which a statement computes new values (ALTER ... TYPE ... USING)."""
-    for record in records:
-        if re.search(r"\bTYPE\b.*\bUSING\b", record.sql, re.IGNORECASE | re.DOTALL):
-            yield from (lock.object for lock in record.locks)
 
 
 def _connect(database: ScratchDatabase) -> Any:

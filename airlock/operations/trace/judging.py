@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airlock.drivers.spelling import command
 from airlock.operations.downgrade import rehearse
 from airlock.operations.downgrade.items import items, unknowns
+from airlock.operations.downgrade.recasts import recast
 from airlock.records.trace import JUDGED_FROM_ROWS, Met
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def with_losses(step: TracedRevision, before: snapshot.Snapshot, after: snapshot
         after=after,
         writes=tuple(dict.fromkeys(rehearse.writes(step.statements))),
         reads_rows=step.depends_on_rows,
-        recast=tuple(dict.fromkeys(rehearse.recast(step.statements))),
+        recast=tuple(dict.fromkeys(recast(step.statements))),
     )
     counted = [(item.object, item.why) for item in items([made])]
     uncounted = [(name, why.removeprefix(f"{step.revision}: ")) for name, why in unknowns([made])]
