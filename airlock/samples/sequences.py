@@ -53,6 +53,11 @@ class Next:
             return False
         return self.value <= self.furthest if self.step > 0 else self.value >= self.furthest
 
+    @property
+    def follows_its_column(self) -> bool:
+        """Tell whether the next value is the one behind the column's furthest, as `setval(…, max(id))` makes it."""
+        return self.furthest is not None and self.value == self.furthest + self.step
+
     def behind(self, other: Next) -> bool:
         """Tell whether this hands out again what the other had already handed out."""
         return self.value < other.value if other.step > 0 else self.value > other.value
@@ -137,7 +142,10 @@ def _one(
 
 
 def compare_sequences(before: dict[str, Next], after: dict[str, Next]) -> tuple[Difference, ...]:
-    """List sequences that would hand out a used key, or hand out again what they have handed out."""
+    """List sequences that would hand out a used key, or hand out again what they have handed out.
+
+    Not those that go on behind the last key that is there: of keys that nobody holds any longer, no row tells.
+    """
     found = []
     for name, now in after.items():
         then = before.get(name)
@@ -150,6 +158,6 @@ def compare_sequences(before: dict[str, Next], after: dict[str, Next]) -> tuple[
                     f"{now.value}, but {now.column} holds up to {now.furthest}",
                 )
             )
-        elif then is not None and now.behind(then):
+        elif then is not None and now.behind(then) and not now.follows_its_column:
             found.append(Difference(name, "next value", str(then.value), f"{now.value}, handed out before"))
     return tuple(found)
