@@ -48,6 +48,7 @@ LOSING = (
     Retyped("blanks", "varchar(40)", "char(40)"),
     Retyped("lowered", "varchar(3)", "varchar(3)", "lower(c$)"),
     Retyped("empty_or_null", "text", "text", "nullif(c$, '')", "coalesce(c$, '')"),
+    Retyped("spelled_json", "json NOT NULL DEFAULT '{}'", "jsonb"),
     Retyped("instant_in_berlin", "timestamptz NOT NULL", "timestamp", BERLIN, BERLIN),
     Retyped("instant_in_sydney", "timestamptz", "timestamp", SYDNEY, SYDNEY),
     Retyped("milliseconds", "timestamp", "timestamp(3)"),

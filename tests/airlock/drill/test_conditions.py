@@ -301,16 +301,15 @@ def test_values_that_only_the_upgrade_writes_are_told_with_a_query_for_them(
                 assert _told(cursor, condition.sql) == counted, condition
 
 
-# Type below and above, a text as the latter spells it, and another one that it reads as the same.
+# Type, a text as the type spells it, and another one that it reads as the same.
 CASTS = (
-    ("text", "date", "2024-01-31", "2024-1-31"),
-    ("text", "uuid", "b7a6c9c2-8a0e-4f7e-9a53-2f7e0a2b6f11", "B7A6C9C2-8A0E-4F7E-9A53-2F7E0A2B6F11"),
-    ("text", "timestamptz", "2024-01-31 12:00:00+00", "2024-01-31T12:00:00Z"),
-    ("text", "inet", "10.0.0.1/32", "10.0.0.1"),
-    ("text", "jsonb", '{"a": 1}', '{"a":1}'),
-    ("text", "boolean", "true", "yes"),
-    ("text", "integer[]", "{1,2}", "{1, 2}"),
-    ("json", "jsonb", '{"a": 1, "bb": 2}', '{"bb": 2, "a": 1}'),
+    ("date", "2024-01-31", "2024-1-31"),
+    ("uuid", "b7a6c9c2-8a0e-4f7e-9a53-2f7e0a2b6f11", "B7A6C9C2-8A0E-4F7E-9A53-2F7E0A2B6F11"),
+    ("timestamptz", "2024-01-31 12:00:00+00", "2024-01-31T12:00:00Z"),
+    ("inet", "10.0.0.1/32", "10.0.0.1"),
+    ("jsonb", '{"a": 1}', '{"a":1}'),
+    ("boolean", "true", "yes"),
+    ("integer[]", "{1,2}", "{1, 2}"),
 )
 
 
@@ -321,15 +320,15 @@ def test_texts_that_are_cast_are_proved_while_none_is_spelled_otherwise(
     """Asked before the upgrade, the query counts exactly the texts that come back as others."""
     cases = [
         Case(
-            f"cast_{number}", f"v {below}", sql(f"ALTER TABLE $t ALTER v TYPE {one} USING v::{one}"),
-            sql(f"ALTER TABLE $t ALTER v TYPE {below}" + (f" USING CAST(v AS {below})" if number % 2 else "")),
+            f"cast_{number}", "v text", sql(f"ALTER TABLE $t ALTER v TYPE {one} USING v::{one}"),
+            sql("ALTER TABLE $t ALTER v TYPE text" + (" USING CAST(v AS text)" if number % 2 else "")),
         )
-        for number, (below, one, _, _) in enumerate(CASTS)
+        for number, (one, _, _) in enumerate(CASTS)
     ]  # fmt: skip
     report = drill(write(tmp_path, cases))
     with psycopg2.connect(empty_database.url) as connection, connection.cursor() as cursor:
         cursor.execute("SET TimeZone = 'UTC'")
-        for number, (below, type_, plain, other) in enumerate(CASTS):
+        for number, (type_, plain, other) in enumerate(CASTS):
             proof = report.revisions[number + 1]
             assert (proof.verdict, proof.reason, proof.differences) == (PROVED, "", ()), type_
             (condition,) = proof.conditions
@@ -337,9 +336,9 @@ def test_texts_that_are_cast_are_proved_while_none_is_spelled_otherwise(
             assert condition.tried is not None or type_.endswith("[]"), type_
             assert condition.tried is None or condition.tried.said.startswith("it is "), type_
             table = f"t_cast_{number}"
-            cursor.execute(f"CREATE TABLE {table} (id serial PRIMARY KEY, v {below})")
+            cursor.execute(f"CREATE TABLE {table} (id serial PRIMARY KEY, v text)")
             for value, counted in ((plain, 0), (other, 1)):
                 cursor.execute(f"INSERT INTO {table} (v) VALUES (%s)", (value,))
                 assert _told(cursor, condition.sql) == counted, type_
-                cursor.execute(f"SELECT count(*) FROM {table} WHERE v::{type_}::text <> v::text")
+                cursor.execute(f"SELECT count(*) FROM {table} WHERE v::{type_}::text <> v")
                 assert cursor.fetchone() == (counted,), type_

@@ -1,6 +1,5 @@
 """Texts that an upgrade casts to another type and a downgrade back to text: they come back as that type spells them.
 
-So does json, whose documents are kept as they were written, from jsonb.
 Where both are plain casts, a query asked before the upgrade counts exactly the values that come back as others: the proof
 holds while it counts none.
 """
@@ -58,7 +57,7 @@ def spelled_back(
     values: set[tuple[str, str, str]] = set()
     for identity, column in sorted(below.columns.items()):
         then = above.columns.get(identity)
-        if then is None or not _is_text(column, then) or not _is_cast_both_ways(column, then, steps):
+        if then is None or _TEXTS.fullmatch(then.type) or not _is_cast_both_ways(column, then, steps):
             continue
         changed = _changed(ledger, column, then, states, others)
         if changed is None:
@@ -67,8 +66,7 @@ def spelled_back(
         place = (column.schema, column.table)
         condition = f"({{column}}::{then.type}::{column.type})::text IS DISTINCT FROM {{column}}::text"
         item = Item("", column.full_name, "", place, place, column.name, column.name, condition)
-        what = "documents" if column.type == "json" else "texts"
-        why = f"{what} that {then.type} spells otherwise: they come back as it spells them"
+        why = f"texts that {then.type} spells otherwise: they come back as it spells them"
         tried: Tried | None = None
         if changed:
             before, after = min(changed.values())
@@ -85,16 +83,9 @@ def spelled_back(
     return SpelledBack(tuple(conditions), frozenset(values))
 
 
-def _is_text(column: Column, then: Column) -> bool:
-    """Tell whether a column holds what another type may spell otherwise, as it has one above."""
-    if column.type == "json":
-        return then.type == "jsonb"
-    return _TEXTS.fullmatch(column.type) is not None and _TEXTS.fullmatch(then.type) is None
-
-
 def _is_cast_both_ways(column: Column, then: Column, steps: tuple[StepTaken, StepTaken]) -> bool:
     """Tell whether each way changes the column's type once, by a cast of the column and nothing else."""
-    if column.name != then.name:
+    if not _TEXTS.fullmatch(column.type) or column.name != then.name:
         return False
     name = _either(column.name)
     cast = re.compile(
@@ -148,7 +139,5 @@ def _changed(
     except client.Error:
         return None
     changed = {key: (str(v), str(w)) for key, (v, w) in pairs.items() if v != w}
-    # Where an ordinary value is another one too, there is nothing to be proved. Blanks of a document are no value.
-    if column.type == "json" or all(v in ledger.respelled for v, _ in changed.values()):
-        return changed
-    return None
+    # Where an ordinary value is another one too, there is nothing to be proved.
+    return changed if all(v in ledger.respelled for v, _ in changed.values()) else None
