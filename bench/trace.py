@@ -67,8 +67,11 @@ def measure(ini: Path, kind: type[Recorder] | None, rows: int) -> tuple[float, f
                 tracing = Tracing(project, recorder, Samples(connection, rows), reader, database.url)
                 with contextlib.closing(recorder), installed(recorder):
                     started = time.perf_counter()
-                    tracing.run(order, 0)
+                    # Each way up and each way down is one.
+                    traced = list(dict.fromkeys(one.revision for one in tracing.run(order, 0)))
                     wall = time.perf_counter() - started
+                if traced != list(order):
+                    raise SystemExit(f"of {len(order)} revisions {len(traced)} were traced")
     return _processor() - before, wall
 
 
