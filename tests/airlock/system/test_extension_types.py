@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 import airlock
@@ -132,15 +134,35 @@ MISSING = [
 ]
 
 
+# Both say of two operators that a third one is their negator or commutator. PostgreSQL 15.20 takes that no longer, so that
+# nobody can create them there.
+OF_TWO_OPERATORS = frozenset({"debversion", "pg_sphere"})
+
+
+@functools.cache
+def refused() -> frozenset[str]:
+    """Try which of those extensions the system's server refuses for what their scripts say of operators."""
+    found = set()
+    with embedded.scratch_cluster(max(SYSTEM)) as cluster:
+        for name in OF_TWO_OPERATORS:
+            with psycopg2.connect(cluster.url()) as connection, connection.cursor() as cursor:
+                try:
+                    cursor.execute(f"CREATE EXTENSION {name}")
+                except psycopg2.Error as error:
+                    assert re.search("is already the (negator|commutator) of operator", str(error)), error
+                    found.add(name)
+                connection.rollback()
+    return frozenset(found)
+
+
 @pytest.mark.skipif(
     bool(MISSING), reason=f"needs Debian's PostgreSQL with its packages: {', '.join(MISSING)}"
 )
 def test_types_of_debians_extensions(tmp_path: Path) -> None:
-    """Twenty-eight extensions, most of which only a superuser may create: their types have rows, and losses are seen."""
-    ini = write_project(
-        tmp_path, history(ON_THE_SYSTEM), env=HEADER + SYNC.format(driver="psycopg2", options="")
-    )
-    hold(airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}"), ON_THE_SYSTEM)
+    """All that it creates, most of which only a superuser may create: their types have rows, and losses are seen."""
+    created = {name: types for name, types in ON_THE_SYSTEM.items() if name not in refused()}
+    ini = write_project(tmp_path, history(created), env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    hold(airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}"), created)
 
 
 def test_types_of_the_wheels_extensions(tmp_path: Path) -> None:
