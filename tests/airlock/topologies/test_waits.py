@@ -46,37 +46,6 @@ def test_an_orphaned_prepared_transaction_is_named_with_its_end(tmp_path: Path) 
         assert forked.airlock(ini, "upgrade", url=url).code == 0
 
 
-def test_a_vacuum_against_wraparound_is_named_as_such(tmp_path: Path) -> None:
-    """It does not give way to a lock as other autovacuums do; a user waits for it and should know."""
-    with cluster(autovacuum_naptime="1s") as server:
-        url = server.url()
-        big = Revision(
-            "w1", 'op.execute("CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 200000) AS g")'
-        )
-        assert forked.airlock(write_project(tmp_path, [big]), "upgrade", url=url).code == 0
-        # This table alone is due early, and is vacuumed slowly: a throttle for all would be spent on the catalogue.
-        rows(
-            url,
-            "ALTER TABLE t SET (autovacuum_freeze_max_age = 100000, autovacuum_vacuum_cost_delay = 50, "
-            "autovacuum_vacuum_cost_limit = 1)",
-        )
-        rows(
-            url,
-            "CREATE TEMP TABLE used (i int); DO $$ BEGIN FOR i IN 1..110000 LOOP BEGIN INSERT INTO used VALUES (i);"
-            " EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$",
-        )
-        deadline = time.monotonic() + 60
-        busy = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM%public.t (to prevent wraparound)'"
-        while not rows(url, busy):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        ini = write_project(tmp_path, [big, ALTER])
-        ran = forked.airlock(ini, "upgrade", "--lock-timeout", "300ms", "--wait", "1s", url=url)
-        assert ran.code == 21, ran.err
-        assert "autovacuum worker" in ran.error
-        assert "to prevent wraparound, which gives way to nobody" in ran.error
-
-
 def test_a_commit_that_no_standby_confirms_is_let_go_at_the_deadline(tmp_path: Path) -> None:
     """It would wait for ever; after --wait exit 22 says that it is committed here and nowhere else, and where it stands."""
     with cluster() as server:
