@@ -23,17 +23,18 @@ _ATTACHED = "after_parent_attach"
 @contextlib.contextmanager
 def models_apart() -> Iterator[None]:
     """Take off a model's table at once what a revision's module puts on it until the block ends; its own tables keep theirs."""
+    loading = True
     own: set[int] = set()
     kept: list[Table] = []
 
     def made(table: Table, _metadata: Any) -> None:
-        if _by_revision():
+        if loading and _by_revision():
             # Held, so that no other table gets its number.
             kept.append(table)
             own.add(id(table))
 
     def hung(item: Any, table: Any) -> None:
-        if isinstance(table, Table) and id(table) not in own and _by_revision():
+        if loading and isinstance(table, Table) and id(table) not in own and _by_revision():
             table.constraints.discard(item)
             table.indexes.discard(item)
 
@@ -43,9 +44,14 @@ def models_apart() -> Iterator[None]:
     try:
         yield
     finally:
-        event.remove(Table, "before_parent_attach", made)
-        for kind in _HANGING:
-            event.remove(kind, _ATTACHED, hung)
+        loading = False
+        for target, name, listener in (
+            (Table, "before_parent_attach", made),
+            *((it, _ATTACHED, hung) for it in _HANGING),
+        ):
+            # SQLAlchemy 2.0 does not find again what listens to a class whose subclasses listen with it.
+            with contextlib.suppress(KeyError):
+                event.remove(target, name, listener)
 
 
 def _by_revision() -> bool:
