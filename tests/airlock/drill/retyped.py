@@ -170,6 +170,10 @@ CUT_CASES = (
          sql("ALTER TABLE $t ADD short varchar(30)", "UPDATE $t SET short = initcap(x)",
              "ALTER TABLE $t ALTER s TYPE varchar(40) USING left(s, 40)"),
          sql("ALTER TABLE $t DROP short, ALTER s TYPE text")),
+    # Texts have to be shortened for it, and NULLs are there all the same.
+    Case("parts_without_null", "s text",
+         sql("ALTER TABLE $t ALTER s TYPE varchar(20)[] USING coalesce(string_to_array(s, ','), '{}'), ALTER s SET NOT NULL"),
+         sql("ALTER TABLE $t ALTER s TYPE text USING array_to_string(s, ','), ALTER s DROP NOT NULL")),
 )  # fmt: skip
 
 # Two columns of one kind, of which one overwrites the other; values that go with a part of their type.

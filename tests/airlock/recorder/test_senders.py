@@ -13,7 +13,9 @@ import psycopg2
 import psycopg2.extras
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.util import await_only
 
 from airlock.recorder import Recorder, installed
@@ -144,6 +146,11 @@ def test_a_raw_asynchronous_connection_under_sqlalchemy_has_the_revisions_lines(
         connection.execute(
             sa.text("UPDATE s.t SET a = :a WHERE id = :b"), [{"a": 1, "b": 1}, {"a": 2, "b": 2}]
         )
+
+        async def later(own: AsyncConnection) -> None:
+            await own.execute(sa.text("LOCK s.small IN SHARE MODE"))
+
+        Operations(MigrationContext.configure(connection)).run_async(later)
         ended()
 
     async def main(ended: Callable[[], None]) -> None:
@@ -153,8 +160,9 @@ def test_a_raw_asynchronous_connection_under_sqlalchemy_has_the_revisions_lines(
             await connection.rollback()
         await engine.dispose()
 
-    lock, alter, again, rows, update = records = _recorded(url, lambda ended: asyncio.run(main(ended)))
-    assert _lines(revision, records) == [1, 3, 4, 5, 7]
+    records = _recorded(url, lambda ended: asyncio.run(main(ended)))
+    lock, alter, again, rows, update, _ = records
+    assert _lines(revision, records) == [1, 3, 4, 5, 7, 12]
     assert [str(one.mode) for one in (*lock.locks, *alter.locks)] == ["SHARE", "ACCESS EXCLUSIVE"]
     assert (again.held, rows.scans, rows.dangerous) == ((*alter.locks, *lock.locks), ("s.t",), True)
     assert update.scans == ()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 import sysconfig
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import airlock
 from airlock.drivers.spelling import command
 from airlock.operations.drill.failures import end_of_rounds
 from airlock.operations.drill.reach import functions_called, rows_met, rows_not_taken, unreached_writes
@@ -24,6 +24,7 @@ from airlock.operations.drill.reach.functions_called import Functions
 from airlock.recorder import installed
 from airlock.recorder import row_changes as reading
 from airlock.recorder.branches import ANOTHER_VALUE, BEYOND
+from airlock.recorder.source import frames
 from airlock.recorder.tokens import masked, statements
 from airlock.records.drill import Met, Way
 
@@ -45,7 +46,11 @@ _QUIET = frozenset({
 })  # fmt: skip
 _RETYPES = re.compile(r"\bALTER\b.*\bTYPE\b", re.IGNORECASE | re.DOTALL)
 _NOT_THE_PROJECT = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")})
-_AIRLOCK = str(Path(__file__).parents[2])
+_AIRLOCK = str(Path(airlock.__file__).parent)
+
+
+def _is_of_the_project(frame: FrameType) -> bool:
+    return not frame.f_code.co_filename.startswith((*_NOT_THE_PROJECT, _AIRLOCK, "<"))
 
 
 @dataclass(slots=True)
@@ -218,9 +223,7 @@ class Reach:
 
     def _in_rounds(self) -> bool:
         """Tell whether the innermost of the project's own lines stands in a loop that ends when nothing is left."""
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename.startswith((*_NOT_THE_PROJECT, _AIRLOCK, "<")):
-            frame = frame.f_back
+        frame = next((it for it in frames() if _is_of_the_project(it)), None)
         if frame is None:
             return False
         around = rows_not_taken.batches(frame.f_code.co_filename)
@@ -236,15 +239,13 @@ class Reach:
     def _place(self) -> tuple[str, int]:
         """Find the innermost line of the revision's file, else the innermost of the project's own files."""
         # In a greenlet of its own a driver tells of a statement with nothing further up.
-        frame: FrameType | None = sys._getframe(1)
         other: tuple[str, int] | None = None
-        while frame is not None:
+        for frame in frames():
             name = frame.f_code.co_filename
             if name == str(self._path):
                 return self._path.name, frame.f_lineno
-            if other is None and not name.startswith((*_NOT_THE_PROJECT, _AIRLOCK, "<")):
+            if other is None and _is_of_the_project(frame):
                 other = Path(name).name, frame.f_lineno
-            frame = frame.f_back
         return other or (self._path.name, 0)
 
     def data_statements(self) -> tuple[DataStatement, ...]:

@@ -40,7 +40,7 @@ def go_up(
 ) -> tuple[State, StepTaken, Mapping[str, Table]]:
     """Fill some empty tables with rows that fit what the tables above demand, but for what the upgrade sees to; upgrade.
 
-    `ordinary` has texts shortened: those that the upgrade does not convert, and all where every demand is to be met. Commits.
+    `ordinary` has texts shortened: first those that the upgrade does not convert, then all. Commits.
     Gives the state before, the step, and what was demanded of the rows. Raises what the upgrade raises on rows that meet
     every demand, or what the downgrade raises where it has to be taken between tries.
     """
@@ -49,12 +49,13 @@ def go_up(
     source = subject.facts.path.read_text()
     found = demands(below, required, source)
 
-    def on(left: tuple[Demand, ...]) -> tuple[State, StepTaken, Mapping[str, Table]]:
+    # `spared` is the revision's text, where what it converts keeps its length.
+    def on(left: tuple[Demand, ...], spared: str) -> tuple[State, StepTaken, Mapping[str, Table]]:
         asked = without(below, required, left)
         ledger.empty(names)
         ledger.fill(names, required=asked)
         if ordinary:
-            extremes.tame(ledger.writing, ledger.tables(names), texts=True, source=source if left else "")
+            extremes.tame(ledger.writing, ledger.tables(names), texts=True, source=spared)
         before = ledger.read()
         try:
             return before, subject.take("up"), asked
@@ -62,9 +63,9 @@ def go_up(
             # Of the rows that fit in every other way a few may be what it refuses by itself.
             return *rows_refused.go_up(subject, names, error)[:2], asked
 
-    def goes(left: tuple[Demand, ...]) -> bool:
+    def goes(left: tuple[Demand, ...], spared: str) -> bool:
         try:
-            on(left)
+            on(left, spared)
         except Exception as error:
             if not failures.is_about_rows(error):
                 raise
@@ -73,20 +74,21 @@ def go_up(
         subject.take("down")
         return True
 
-    def among(some: tuple[Demand, ...]) -> tuple[Demand, ...]:
+    def among(some: tuple[Demand, ...], spared: str) -> tuple[Demand, ...]:
         halves = (some[: len(some) // 2], some[len(some) // 2 :]) if len(some) > 1 else ()
-        return tuple(one for half in halves for one in (half if goes(half) else among(half)))
+        return tuple(one for half in halves for one in (half if goes(half, spared) else among(half, spared)))
 
-    left = found
-    while left:
-        try:
-            return on(left)
-        except Exception as error:
-            if not failures.is_about_rows(error):
-                raise
-        # Of several the upgrade may see to some, each by itself or not.
-        left = among(found) if left is found else ()
-    return on(())
+    for spared in (source, "") if ordinary else (source,):
+        left = found
+        while left:
+            try:
+                return on(left, spared)
+            except Exception as error:
+                if not failures.is_about_rows(error):
+                    raise
+            # Of several the upgrade may see to some, each by itself or not.
+            left = among(found, spared) if left is found else ()
+    return on((), "")
 
 
 def demands(below: Mapping[str, Table], required: Mapping[str, Table], source: str) -> tuple[Demand, ...]:
