@@ -13,7 +13,7 @@ import pytest
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import rows
-from tests.airlock.topologies.standing import cluster
+from tests.airlock.topologies.standing import cluster, until
 
 if TYPE_CHECKING:
     pass
@@ -44,6 +44,36 @@ def test_an_orphaned_prepared_transaction_is_named_with_its_end(tmp_path: Path) 
         assert "blocked" in {event["event"] for event in ran.events}
         rows(url, "ROLLBACK PREPARED '" + gid.replace("'", "''") + "'")
         assert forked.airlock(ini, "upgrade", url=url).code == 0
+
+
+def test_a_vacuum_against_wraparound_is_named_as_such(tmp_path: Path) -> None:
+    """It does not give way to a lock as other autovacuums do; a user waits for it and should know."""
+    with cluster(autovacuum_naptime="1s") as server:
+        url = server.url()
+        # Switched off, it comes against wraparound only: an ordinary one would have marked each page visible, and this one
+        # skips those, since vacuum_freeze_table_age is far off, and ends at once. It is slow for this table alone: a
+        # throttle for all would be spent on the catalogue.
+        parameters = (
+            "autovacuum_enabled = off, autovacuum_freeze_max_age = 100000, autovacuum_vacuum_cost_delay = 50, "
+            "autovacuum_vacuum_cost_limit = 1"
+        )
+        big = Revision(
+            "w1",
+            f'op.execute("CREATE TABLE t WITH ({parameters}) AS SELECT g AS id FROM generate_series(1, 50000) AS g")',
+        )
+        assert forked.airlock(write_project(tmp_path, [big]), "upgrade", url=url).code == 0
+        rows(
+            url,
+            "CREATE TEMP TABLE used (i int); DO $$ BEGIN FOR i IN 1..110000 LOOP BEGIN INSERT INTO used VALUES (i);"
+            " EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$",
+        )
+        busy = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM%public.t (to prevent wraparound)'"
+        until(lambda: rows(url, busy), "it has come")
+        ini = write_project(tmp_path, [big, ALTER])
+        ran = forked.airlock(ini, "upgrade", "--lock-timeout", "300ms", "--wait", "1s", url=url)
+        assert ran.code == 21, ran.err
+        assert "autovacuum worker" in ran.error
+        assert "to prevent wraparound, which gives way to nobody" in ran.error
 
 
 def test_a_commit_that_no_standby_confirms_is_let_go_at_the_deadline(tmp_path: Path) -> None:
