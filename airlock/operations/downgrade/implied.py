@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import quoted
+from airlock.operations.downgrade.casts import TEXTS
 from airlock.recorder.tokens import NAME, WORD, tokens
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _WIDER = (
 _PAIRS = frozenset({("jsonb", "json"), ("boolean", "integer"), ("cidr", "inet")})
 _SIZED = re.compile(r"([a-z ]+?)(?:\((\d+)(?:,(\d+))?\))?( with(?:out)? time zone)?")
 _BY_LENGTH = frozenset({"character varying", "bit varying", "timestamp", "time"})
-_TEXTS = re.compile(r"text|character(?: varying)?(?:\(\d+\))?")
 # Of a text alone: what is alike stays alike, and nothing but NULL becomes NULL.
 _TELLING = re.compile(r'\(?(?:lower|upper|btrim)\(\(?("(?:[^"]|"")+"|[a-z_][\w$]*)\)?(?:::text)?\)\)?')
 
@@ -68,7 +68,7 @@ def _stricter(one: Restriction, rule: Restriction, there: Snapshot) -> bool:
         return False
     if rule.kind == "unique":
         columns = {number: there.columns[rule.table, number] for number in rule.columns if number}
-        by_number = {one.name: number for number, one in columns.items() if _TEXTS.fullmatch(one.type)}
+        by_number = {one.name: number for number, one in columns.items() if TEXTS.fullmatch(one.type)}
         known = all(one.not_null for one in columns.values())
         return (one.nulls_too or not rule.nulls_too or (known and all(rule.columns))) and _keys(
             one, by_number

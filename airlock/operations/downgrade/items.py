@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.downgrade import implied
+from airlock.operations.downgrade.casts import ANY_TEXT
 from airlock.records.review import COLUMN_DROPPED, TABLE_DROPPED
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 # A default whose value never varies: a literal, perhaps cast. now() or a sequence makes every value one's own.
 _CONSTANT = re.compile(r"(?:'(?:[^']|'')*'|[-+]?[\d.]+|\(-[\d.]+\)|true|false|NULL)(?:::[\w \[\]\".(),]+)?")
-# Each of PostgreSQL's own types reads back as the same value what it spells.
-_ANY_TEXT = frozenset({"text", "character varying"})
 _NUMBERS = re.compile(r"smallint|integer|bigint|real|double precision|numeric(\(\d+,\d+\))?")
 _BOUNDS = {
     "smallint": ("-32768", "32767"),
@@ -118,9 +117,10 @@ def _of_column(
             f"values that {now.type} does not have",
             f"{{column}} IS NOT NULL AND {{column}}::text NOT IN ({', '.join(map(literal, labels))})",
         )
+    # Each of PostgreSQL's own types reads back as the same value what it spells.
     elif not _castable(now, start) or (
         implied.holds(column.base or column.type, now.type)
-        or (column.custom_type is None and now.type in _ANY_TEXT)
+        or (column.custom_type is None and now.type in ANY_TEXT)
     ):
         return
     else:

@@ -17,6 +17,8 @@ CASTS = (
     "ALTER TABLE t ALTER c TYPE TIMESTAMP WITHOUT TIME ZONE USING t.c::timestamp",
     "ALTER TABLE t ALTER c TYPE numeric(10, 2) USING CAST(c AS numeric(10,2))",
     "ALTER TABLE t ALTER c TYPE bigint",
+    "ALTER TABLE t ALTER c TYPE mood USING CAST((t.c)::text AS mood), ADD CHECK (d <> ', DROP d')",
+    "DO $$ BEGIN ALTER TABLE t ALTER c TYPE int USING c::int; END $$",
 )
 COMPUTES = (
     "ALTER TABLE t ALTER c TYPE text USING lower(c)",
@@ -28,6 +30,8 @@ COMPUTES = (
     "ALTER TABLE t ALTER c TYPE timestamp USING c AT TIME ZONE 'UTC'",
     "ALTER TABLE t ALTER c TYPE mood USING (CASE c WHEN 'a' THEN 'b' END)::mood",
     "ALTER TABLE t ALTER c TYPE mood USING c::text::mood, ALTER d TYPE text USING d || 'x'",
+    "ALTER TABLE t ALTER c TYPE mood USING replace(c, ', DROP d', '')::mood",
+    "ALTER TABLE t ALTER c TYPE mood USING (c::text || '')::mood",
     "DO $$ BEGIN EXECUTE format('ALTER TABLE t ALTER c TYPE %s USING c::%s', a, a); END $$",
 )
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
+from airlock.operations.downgrade.casts import expressions
 from airlock.operations.downgrade.items import narrowed
 from airlock.operations.downgrade.rehearse import Rehearsed
 from airlock.operations.drill.rows.computed_back import checked, exactly
-from airlock.operations.drill.rows.spelled_back import expressions
 
 if TYPE_CHECKING:
     from collections.abc import Collection

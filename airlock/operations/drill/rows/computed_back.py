@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import literal, quoted
-from airlock.operations.drill.rows.spelled_back import expressions
+from airlock.operations.downgrade.casts import casts, expressions
 from airlock.recorder.tokens import NAME, OTHER, WORD, tokens
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def exactly(column: Column, below: Column, up: Collection[str], down: Collection
     """
     there, back = _expression(below.name, column.name, up), _expression(column.name, below.name, down)
     names = (column.name, below.name)
-    if there is None or back is None or all(_only_casts(one, names) for one in (there, back)):
+    if there is None or back is None or all(casts(one, names) is not None for one in (there, back)):
         return None
     types = [one for one in (column, below) if one.labels is not None]
     if types:
@@ -63,7 +63,7 @@ def checked(condition: str, column: Column, below: Column, down: Collection[str]
     back, names = _expression(column.name, below.name, down), (column.name, below.name)
     if column.type == below.type or back is None:
         return None
-    if _only_casts(back, names):
+    if casts(back, names) is not None:
         # Numbers are compared with numbers; labels and flags have no operator for what is below.
         if column.labels is None and column.type != "boolean":
             return None
@@ -77,15 +77,6 @@ def _expression(name: str, other: str, retypings: Collection[str]) -> str | None
     if len(found) != 1 or "{" in found[0]:
         return None
     return found[0].strip()
-
-
-def _only_casts(text: str, names: Collection[str]) -> bool:
-    """Tell whether an expression does nothing but cast the column, be it several times: what types hold tells all of it."""
-    either = "|".join(re.escape(one) for one in names)
-    cast = r"(?:\s*::\s*[\w\s\".,\[\]]+(?:\([\d, ]+\))?[\w ]*\)*)*"
-    return (
-        not text or re.fullmatch(rf'(?i)[\s(]*(?:[\w".]+\.)?"?(?:{either})"?[\s)]*{cast}', text) is not None
-    )
 
 
 def _of_labels(column: Column, below: Column, there: str, back: str, names: tuple[str, str]) -> str | None:

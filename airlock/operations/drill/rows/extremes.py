@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
 from airlock.drivers.spelling import mentions, quoted
+from airlock.operations.downgrade.casts import ANY_TEXT
 from airlock.operations.drill.failures import TooManyRounds, is_endless
 from airlock.samples.plan import LARGE_KEYS
 
@@ -26,7 +27,6 @@ _PAST_THE_EDGE = frozenset({"22003", "22008", "22015", "23514"})
 _TOO_LONG, _ORDINARY = "22001", 20
 # What Python's dates say past the year 9999.
 _OUT_OF_RANGE = re.compile(r"out of range|must be in 1\.\.9999")
-_TEXTS = frozenset({"text", "character varying"})
 # Past those that samples count up to, and none of them when it is tamed.
 _LARGE_KEY = ("c > 100000", "c % 50000 + 50000")
 # A type's condition for being near its edge, and what such a value becomes.
@@ -110,7 +110,7 @@ def _is_converted(source: str, name: str) -> bool:
 
 
 def _long(column: Column) -> tuple[str, str] | None:
-    return (f"length(c) > {_ORDINARY}", f"left(c, {_ORDINARY})") if column.type in _TEXTS else None
+    return (f"length(c) > {_ORDINARY}", f"left(c, {_ORDINARY})") if column.type in ANY_TEXT else None
 
 
 def _edge(column: Column, *, small: bool) -> tuple[str, str] | None:

@@ -6,13 +6,13 @@ holds while it counts none.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
-from airlock.drivers.spelling import literal, quoted
+from airlock.drivers.spelling import literal
+from airlock.operations.downgrade.casts import TEXTS, casts, expressions
 from airlock.operations.downgrade.items import Item
 from airlock.records.drill import GOES_DOWN, LOSES, Condition, Tried
 
@@ -23,13 +23,8 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import Ledger, State
     from airlock.operations.drill.step import StepTaken
 
-_TEXTS = re.compile(r"text|citext|character varying(\(\d+\))?")
 # Types that give a text back as it was written, as enums do.
 _AS_WRITTEN = frozenset({"json", "xml"})
-# One cast of the column alone, or none that is spelled out.
-_TYPE_OF = r"[\w\s\".,()\[\]]+"
-_CHANGE = r"""(?is)\bALTER\s+(?:COLUMN\s+)?{name}\s+(?:SET\s+DATA\s+)?TYPE\s+(.+?)(?:\s+USING\s+(.+?))?\s*
-(?=,\s*(?:ALTER|ADD|DROP|RENAME|OWNER|SET|VALIDATE)\b|;|$)""".replace("\n", "")
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ def spelled_back(
     values: set[tuple[str, str, str]] = set()
     for identity, column in sorted(below.columns.items()):
         then = above.columns.get(identity)
-        if then is None or _TEXTS.fullmatch(then.type) or not _is_cast_both_ways(column, then, steps):
+        if then is None or TEXTS.fullmatch(then.type) or not _is_cast_both_ways(column, then, steps):
             continue
         changed = _changed(ledger, column, then, states, others)
         if changed is None:
@@ -85,27 +80,14 @@ def spelled_back(
 
 def _is_cast_both_ways(column: Column, then: Column, steps: tuple[StepTaken, StepTaken]) -> bool:
     """Tell whether each way changes the column's type once, by a cast of the column and nothing else."""
-    if not _TEXTS.fullmatch(column.type) or column.name != then.name:
+    if not TEXTS.fullmatch(column.type) or column.name != then.name:
         return False
-    name = _either(column.name)
-    cast = re.compile(
-        rf"(?is)\(*\s*(?:[\w\".]+\.)?{name}\s*\)*\s*::{_TYPE_OF}|CAST\s*\(\s*(?:[\w\".]+\.)?{name}\s+AS\s+{_TYPE_OF}\)"
-    )
     for step in steps:
         found = expressions(column.name, step.retypings)
-        if len(found) != 1 or (found[0] and not cast.fullmatch(found[0])):
+        types = casts(found[0], {column.name}) if len(found) == 1 else None
+        if types is None or len(types) > 1:
             return False
     return True
-
-
-def expressions(column: str, retypings: Collection[str]) -> list[str]:
-    """List what statements that change types compute a column's new values by: nothing where they only cast."""
-    changed = re.compile(_CHANGE.format(name=_either(column)))
-    return [one[1] for statement in retypings for one in changed.findall(statement)]
-
-
-def _either(column: str) -> str:
-    return rf"(?:{re.escape(quoted(column))}|(?<!\w){re.escape(column)}(?!\w))"
 
 
 def _changed(
