@@ -63,10 +63,15 @@ def extension(text: str) -> str | None:
     return found[1] or found[2] if found else None
 
 
+def created(statement: str) -> str | None:
+    """Name the extension that a statement creates."""
+    found = re.search(_CREATED, statement)
+    return found[1] or found[2] if found else None
+
+
 def preloaded(text: str, statement: str) -> str | None:
     """Name the extension that a statement creates, and that a server has to load at its start; empty where none is named."""
-    created = re.search(_CREATED, statement)
-    name = (created[1] or created[2]) if created else ""
+    name = created(statement) or ""
     if re.search(_PRELOADED, text) or (name and re.search(_SETTING, text)):
         return name
     return None

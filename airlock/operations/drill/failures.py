@@ -37,6 +37,8 @@ _UNREADABLE = frozenset(
 _ENDLESS = "57014"
 # internal_error: what PostGIS says of most values that its functions do not take.
 _INTERNAL = "XX000"
+# invalid_function_definition, undefined_file, incompatible library: nothing that CREATE EXTENSION itself says of its words.
+_OF_SCRIPTS = frozenset({"42P13", "58P01", _INTERNAL})
 # Of TLS; of lz4, zstd and libxml, in the error's detail.
 _OF_THE_BUILD = re.compile(r"not supported (?:in|by) this build|requires the server to be built with")
 _NEVER_OF_ROWS = (CommandError, ImportError, NotImplementedError)
@@ -142,11 +144,19 @@ def missing_shared(error: BaseException) -> Shared | None:
 
 def lacks_extension(error: BaseException) -> bool:
     """Tell whether the scratch server lacks an extension's files."""
-    return missing.extension(str(origin(error))) is not None or _preloaded(error) is not None
+    found = missing.extension(str(origin(error))), _preloaded(error), _of_its_script(error)
+    return any(one is not None for one in found)
 
 
 def _preloaded(error: BaseException) -> str | None:
     return missing.preloaded(str(origin(error)), str(getattr(error, "statement", None) or ""))
+
+
+def _of_its_script(error: BaseException) -> str | None:
+    """Name the extension whose own script or library this server does not take: no revision can help it."""
+    if sqlstate(error) not in _OF_SCRIPTS:
+        return None
+    return missing.created(str(getattr(error, "statement", None) or ""))
 
 
 def beyond_scratch(error: BaseException) -> str | None:
@@ -160,6 +170,12 @@ def beyond_scratch(error: BaseException) -> str | None:
         return (
             f"{which} wants a server that loads it at its start (shared_preload_libraries): {one_line(error)}; "
             + missing.advice_on_preloading(str(origin(error)))
+        )
+    scripted = _of_its_script(error)
+    if scripted is not None:
+        return (
+            f"the extension {scripted} has a script or library that the scratch server does not take: {one_line(error)}; "
+            "try --scratch with the URL of a server that has it"
         )
     if missing.icu(str(origin(error))):
         return f"{one_line(error)}: try {installations.line(installations.ICU)}"

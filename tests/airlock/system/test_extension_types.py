@@ -377,8 +377,8 @@ CRON = SYSTEM and Path(f"/usr/share/postgresql/{SYSTEM[-1]}/extension/pg_cron.co
 
 
 @pytest.mark.skipif(not CRON, reason="needs Debian's PostgreSQL with pg_cron")
-def test_an_extension_that_the_server_has_to_load_at_its_start(tmp_path: Path) -> None:
-    """Its creation and what calls it are not examined, for that reason, and not refused; what is beside them is proved."""
+def test_an_extension_that_the_server_does_not_take(tmp_path: Path) -> None:
+    """What wants to be loaded at its start, or has a script that it refuses: not examined, by name; beside them is proved."""
     revisions = [
         Revision("create", 'op.execute("CREATE EXTENSION pg_cron")', 'op.execute("DROP EXTENSION pg_cron")'),
         Revision(
@@ -386,10 +386,14 @@ def test_an_extension_that_the_server_has_to_load_at_its_start(tmp_path: Path) -
             "op.execute(\"SELECT cron.unschedule('nightly')\")",
         ),
         Revision("beside", 'op.execute("CREATE TABLE t (id int)")', 'op.execute("DROP TABLE t")'),
+        *(Revision(f"{name}_create", f'op.execute("CREATE EXTENSION {name}")', "pass") for name in sorted(refused())),
     ]  # fmt: skip
     ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
-    create, schedules, beside = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}").revisions
+    create, schedules, beside, *others = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}").revisions
     assert (create.verdict, schedules.verdict, beside.verdict) == ("not examined", "not examined", "proved")
     said = "the extension pg_cron wants a server that loads it at its start (shared_preload_libraries)"
     assert said in create.reason and said in schedules.reason
     assert "one database of a server may hold it, which a scratch database never is" in create.reason
+    for name, other in zip(sorted(refused()), others, strict=True):
+        assert other.verdict == "not examined"
+        assert f"the extension {name} has a script or library that the scratch server does not take" in other.reason
