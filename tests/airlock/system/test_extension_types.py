@@ -396,4 +396,7 @@ def test_an_extension_that_the_server_does_not_take(tmp_path: Path) -> None:
     assert "one database of a server may hold it, which a scratch database never is" in create.reason
     for name, other in zip(sorted(refused()), others, strict=True):
         assert other.verdict == "not examined"
-        assert f"the extension {name} has a script or library that the scratch server does not take" in other.reason
+        assert (
+            f"the extension {name} has a script or library that the scratch server does not take"
+            in other.reason
+        )
