@@ -20,10 +20,11 @@ from airlock.samples.digests import (
     digests,
     empty_tables,
 )
-from airlock.samples.fill import fill, with_requirements
+from airlock.samples.fill import fill
 from airlock.samples.hours import odd_hours, zones_named
 from airlock.samples.lengths import longer_than
 from airlock.samples.model import Table
+from airlock.samples.requirements import in_present_types, with_requirements
 from airlock.samples.sequences import Next, compare_sequences, read_sequences, set_sequences
 from airlock.samples.tables import read_tables
 from airlock.samples.values import hard_to_fill
@@ -46,6 +47,7 @@ __all__ = [
     "fill",
     "fresh_values",
     "hard_to_fill",
+    "in_present_types",
     "longer_than",
     "odd_hours",
     "read_sequences",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -12,15 +11,15 @@ from airlock.drivers.spelling import quoted
 from airlock.records.rows import Fill
 from airlock.samples.cycles import forced_cycle, insert_cycle
 from airlock.samples.fit import fit, leave_out_refused
-from airlock.samples.model import Check, Table
 from airlock.samples.order import can_be_null, fill_order, points_back
 from airlock.samples.plan import insert_sql, make_plan
+from airlock.samples.requirements import with_requirements
 from airlock.samples.tables import read_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from airlock.samples.model import Column
+    from airlock.samples.model import Table
     from airlock.samples.plan import Plan
 
 
@@ -30,7 +29,6 @@ _ONE_BY_ONE = 1_000
 _OUT_OF_THE_WAY = 8_000
 # Up to so many rows a table that refers to others gets some more than they have.
 _WORTH_MORE = 1_000
-_NUMBERS = frozenset({"smallint", "integer", "bigint", "real", "double precision", "numeric"})
 
 
 def fill(
@@ -335,55 +333,3 @@ def _insert_one_by_one(cursor: Any, statement: str, rows: int) -> int:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def with_requirements(table: Table, later: Table | None) -> Table:
-    """Add what a later form of the table demands of the columns that are there already."""
-    if later is None:
-        return table
-    here = {column.name for column in table.columns}
-    demanding = {column.name: column for column in later.columns}
-    columns = tuple(
-        dataclasses.replace(
-            column,
-            nullable=column.nullable and demanding[column.name].nullable,
-            length=min(
-                (one for one in (column.length, demanding[column.name].length) if one is not None),
-                default=None,
-            )
-            if column.category == "S" and demanding[column.name].category == "S"
-            else column.length,
-            fits=demanding[column.name]
-            if column.category == "S" and demanding[column.name].category != "S"
-            else demanding[column.name].fits or column.fits,
-            shape=demanding[column.name].shape or column.shape,
-        )
-        if column.name in demanding
-        else column
-        for column in table.columns
-    )
-    checks = [one for one in later.checks if one.columns and set(one.columns) <= here]
-    uniques = [one for one in later.uniques if one.columns and set(one.columns) <= here]
-    referring = {one.columns for one in table.foreign_keys}
-    keys = [one for one in later.foreign_keys if set(one.columns) <= here and one.columns not in referring]
-    # What is called the same may be another: a primary key on other columns, a CHECK of other values.
-    return dataclasses.replace(
-        table,
-        columns=columns,
-        checks=tuple(dict.fromkeys([*table.checks, *checks, *_narrower(table, demanding)])),
-        uniques=tuple(dict.fromkeys([*table.uniques, *uniques])),
-        foreign_keys=(*table.foreign_keys, *keys),
-    )
-
-
-def _narrower(table: Table, later: Mapping[str, Column]) -> Iterator[Check]:
-    """Demand of each number whose type will change that it fits the later type."""
-    for column in table.columns:
-        then = later.get(column.name)
-        if then is None or not {column.type, then.type} <= _NUMBERS:
-            continue
-        if (column.type, column.length, column.scale) != (then.type, then.length, then.scale):
-            modifier = f"({then.length}, {then.scale or 0})" if then.type == "numeric" and then.length else ""
-            name = quoted(column.name)
-            fits = f"({name})::{then.type}{modifier} IS NOT NULL OR {name} IS NULL"
-            yield Check(f"later type of {column.name}", (column.name,), fits)

@@ -174,6 +174,28 @@ CUT_CASES = (
     Case("parts_without_null", "s text",
          sql("ALTER TABLE $t ALTER s TYPE varchar(20)[] USING coalesce(string_to_array(s, ','), '{}'), ALTER s SET NOT NULL"),
          sql("ALTER TABLE $t ALTER s TYPE text USING array_to_string(s, ','), ALTER s DROP NOT NULL")),
+    # Made of a type that only the upgrade creates: a CHECK that its own UPDATE sees to.
+    Case("check_of_a_type_to_come", "state text, closed timestamptz",
+         sql("CREATE TYPE s_$t AS ENUM ('open', 'closed')", "ALTER TABLE $t ALTER state TYPE s_$t USING state::s_$t",
+             "UPDATE $t SET closed = now() WHERE state = 'closed' AND closed IS NULL",
+             "ALTER TABLE $t ADD CONSTRAINT c_$t CHECK (state <> 'closed' OR closed IS NOT NULL)"),
+         sql("ALTER TABLE $t DROP CONSTRAINT c_$t, ALTER state TYPE text USING state::text", "DROP TYPE s_$t")),
+    # An empty range has no bounds any more.
+    Case("bounds_of_a_range", "a timestamptz, b timestamptz",
+         sql("ALTER TABLE $t ADD r tstzrange", "UPDATE $t SET r = tstzrange(a, b)", "ALTER TABLE $t DROP a, DROP b"),
+         sql("ALTER TABLE $t ADD a timestamptz, ADD b timestamptz", "UPDATE $t SET a = lower(r), b = upper(r)",
+             "ALTER TABLE $t DROP r")),
+    Case("day_in_a_format", "day text, amount text",
+         sql("ALTER TABLE $t ALTER day TYPE date USING to_date(day, 'DD.MM.YYYY'), "
+             "ALTER amount TYPE numeric(12,2) USING replace(amount, ',', '.')::numeric(12,2)"),
+         sql("ALTER TABLE $t ALTER day TYPE text USING to_char(day, 'DD.MM.YYYY'), ALTER amount TYPE text")),
+    Case("day_in_python", "day text",
+         sql("ALTER TABLE $t ADD d date") + '''
+for key, day in op.get_bind().exec_driver_sql("SELECT id, day FROM $t WHERE day IS NOT NULL").fetchall():
+    op.get_bind().exec_driver_sql("UPDATE $t SET d = %s WHERE id = %s", (datetime.datetime.strptime(day, "%d %b %y").date(), key))
+''' + sql("ALTER TABLE $t DROP day"),
+         sql("ALTER TABLE $t ADD day text", "UPDATE $t SET day = to_char(d, 'YYYY-MM-DD')", "ALTER TABLE $t DROP d"),
+         extra="import datetime\n"),
 )  # fmt: skip
 
 # Two columns of one kind, of which one overwrites the other; values that go with a part of their type.

@@ -15,6 +15,7 @@ from airlock.operations.drill.phases.downgrade import no_way_down
 from airlock.operations.drill.rows import (
     cast_demands,
     extremes,
+    ordered_bounds,
     own_cuts,
     python_breaks,
     rarer_values,
@@ -61,6 +62,7 @@ def go_up(subject: Subject, before: State) -> FirstUpgrade:
         first = failures.one_line(error)
         fitted = (
             _on_values_that_fit(subject, before, error)
+            or _with_bounds_in_order(subject, before, error)
             or _off_the_edge(subject, before, error)
             or _on_usual_values(subject, before, error)
             or _without_refused_rows(subject, before, error)
@@ -101,6 +103,22 @@ def _up_on_spellings(subject: Subject, changed: tuple[str, ...], type_: str) -> 
         spellings.spell_back(subject.ledger, respelled)
     now = subject.ledger.read()
     return now, subject.take("up")
+
+
+def _with_bounds_in_order(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
+    """Upgrade once more on rows whose lower bounds are below the upper ones, where a range was to be made of them."""
+    if not ordered_bounds.is_out_of_order(error):
+        return None
+    changed = ordered_bounds.order(subject.ledger, _filled(subject, before), subject.facts.path.read_text())
+    if not changed:
+        return None
+    now = subject.ledger.read()
+    try:
+        taken = subject.take("up")
+    except Exception:  # noqa: BLE001  a revision may raise anything; the caller has another way
+        return None
+    why = f"{', '.join(changed)} were put in order, as bounds of a range ({failures.one_line(error)})"
+    return FirstUpgrade(now, taken, noted([why]))
 
 
 def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:

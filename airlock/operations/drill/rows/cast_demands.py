@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.drivers import client
-from airlock.drivers.spelling import bare, mentions, quoted
+from airlock.drivers.spelling import bare, literal, mentions, quoted
 from airlock.operations.drill import failures
+from airlock.operations.drill.rows import date_formats
+from airlock.samples.builtin_types import Generator, Values
 from airlock.samples.digests import key_sql
 from airlock.samples.values import values_for
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from airlock.samples import Table
     from airlock.samples.model import Column
 
+_MOMENTS = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
 _JSON = frozenset({"json", "jsonb"})
 _OBJECT, _ARRAY, _ARRAY_OF_OBJECTS = "json object", "json array", "json array of objects"
 # What PostgreSQL calls types in messages, where pg_type has another name.
@@ -39,6 +42,8 @@ _SAID = (
     (r"could not convert string to float: '(.*)'", "integer"),
     (r"Invalid isoformat string: '(.*)'", "date"),
     (r"time data '(.*)' does not match format", "date"),
+    (r'()invalid value ".*" for "', "date"),
+    (r'()source string too short for "', "date"),
     (r"()badly formed hexadecimal UUID string", "uuid"),
     (r"()Expecting (?:value|property name)", _OBJECT),
     (r"()ConversionSyntax", "integer"),
@@ -103,7 +108,9 @@ def meet(
     ]
     named = [one for one in suspects if mentions(source, one[0].name) and mentions(source, one[1].name)]
     for table, column in named or suspects:
-        fitting = as_demanded(column, _of_elements(demand, column, source), _labels(ledger, demand))
+        fitting = _in_its_format(
+            as_demanded(column, _of_elements(demand, column, source), _labels(ledger, demand)), source
+        )
         if fitting is not None and _rewrite(
             ledger, table, fitting, None if only is None else only.get(table.label, ())
         ):
@@ -147,6 +154,17 @@ def _of_elements(demand: Demand, column: Column, source: str) -> Demand:
     if demand.type != _OBJECT or re.search(apart, source) is None:
         return demand
     return Demand(_ARRAY_OF_OBJECTS, demand.value)
+
+
+def _in_its_format(column: Column | None, source: str) -> Column | None:
+    """Spell dates and times in the format that the revision reads the column's texts in, where it names one."""
+    if column is None or column.fits is None or (form := date_formats.of(column.name, source)) is None:
+        return column
+    found = values_for(dataclasses.replace(column.fits, type="timestamp without time zone"))
+    if column.fits.type not in _MOMENTS or found is None:
+        return column
+    spelled = [Generator(f"to_char({one.sql}, {literal(form)})", one.cardinality) for one in found.generators]
+    return dataclasses.replace(column, chosen=Values(tuple(spelled)))
 
 
 def copy_upgraded(

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock import samples
 from airlock.drivers.spelling import mentions
 from airlock.operations.drill import failures
 from airlock.operations.drill.rows import extremes, rows_refused
@@ -35,6 +36,10 @@ class Demand:
     kind: str
 
 
+class NoRowsMadeError(Exception):
+    """No row could be made that meets what is left of the demands: an upgrade of empty tables would tell nothing."""
+
+
 def go_up(
     subject: Subject, names: Collection[str], required: Mapping[str, Table], *, ordinary: bool = False
 ) -> tuple[State, StepTaken, Mapping[str, Table]]:
@@ -47,6 +52,10 @@ def go_up(
     ledger = subject.ledger
     below = {table.label: table for table in ledger.tables(names)}
     source = subject.facts.path.read_text()
+    required = {
+        label: samples.in_present_types(it, below[label]) if label in below else it
+        for label, it in required.items()
+    }
     found = demands(below, required, source)
 
     # `spared` is the revision's text, where what it converts keeps its length.
@@ -57,6 +66,8 @@ def go_up(
         if ordinary:
             extremes.tame(ledger.writing, ledger.tables(names), texts=True, source=spared)
         before = ledger.read()
+        if not all(before.digests[one.table].count for one in left):
+            raise NoRowsMadeError
         try:
             return before, subject.take("up"), asked
         except Exception as error:  # noqa: BLE001  a revision may raise anything
