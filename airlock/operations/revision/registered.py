@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
 _TARGET = "schema"
+_TAKES_AWAY = "Drop"
+# The relations that extensions have brought, and by whose name which rights on them came along: PostgreSQL keeps those.
+_BROUGHT = """
+SELECT n.nspname || '.' || c.relname, NULL FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+UNION SELECT n.nspname || '.' || c.relname, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee) END
+FROM pg_init_privs i JOIN pg_class c ON i.classoid = 'pg_class'::regclass AND c.oid = i.objoid
+JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(i.initprivs) a WHERE i.privtype = 'e'
+"""
 
 
 def found_by_others(context: MigrationContext) -> list[MigrateOperation]:
@@ -34,14 +43,40 @@ def found_by_others(context: MigrationContext) -> list[MigrateOperation]:
     found = ops.UpgradeOps([])
     for compare in asked:
         compare(autogenerate, found, schemas)
+    theirs = [one for one in found.ops if not type(one).__module__.startswith("alembic.")]
+    connection = context.connection
+    if connection is None or not theirs:
+        return theirs
     # The owner's own rights are listed as grants, and its role is the scratch database's: nobody means to revoke them.
-    owner = context.connection.exec_driver_sql("SELECT current_user").scalar() if context.connection else None
+    owner = connection.exec_driver_sql("SELECT current_user").scalar()
+    brought = {(name, role) for name, role in connection.exec_driver_sql(_BROUGHT)}
     return [
         one
-        for one in found.ops
-        if not type(one).__module__.startswith("alembic.")
-        and (owner is None or getattr(getattr(one, "target", None), "role", None) != owner)
+        for one in theirs
+        if getattr(getattr(one, "target", None), "role", None) != owner
+        and not _takes_from_an_extension(one, brought)
     ]
+
+
+def _takes_from_an_extension(operation: MigrateOperation, brought: set[tuple[str, str | None]]) -> bool:
+    """Tell whether an operation drops an extension, or what one has brought.
+
+    alembic_utils drops all that nobody has registered: few register what a revision's CREATE EXTENSION makes, and what stands on
+    it would go with it.
+    """
+    target: Any = getattr(operation, "target", None)
+    if target is None or not type(operation).__name__.startswith(_TAKES_AWAY):
+        return False
+    of = getattr(target, "table", None) or target.signature
+    name = getattr(target, "on_entity", None) or f"{target.schema}.{of}"
+    return (
+        getattr(target, "type_", None) == "extension"
+        or (
+            name.replace('"', ""),
+            getattr(target, "role", None),
+        )
+        in brought
+    )
 
 
 def described(operation: MigrateOperation) -> str:
