@@ -58,7 +58,7 @@ def built(
     no scratch server, or the history does not build on it.
     """
     prepare("airlock.operations.built")
-    with scratch_server(scratch, like_major) as server, server.database() as database:
+    with scratch_server(scratch, like_major, in_memory=True) as server, server.database() as database:
         arguments = {"config": str(config), "x_arguments": tuple(x_arguments), "heads": tuple(heads)}
         if schemas:
             _look_up_in(database, schemas)

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.drivers.libpq_environment import without_libpq_variables
 from airlock.records.errors import Denied, NotExamined, Unreachable
+from airlock.scratch import memory
 from airlock.scratch.data_directories import copy_or_make
 
 if TYPE_CHECKING:
@@ -43,9 +44,8 @@ SCRATCH_SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
     "shared_buffers": "256MB",
 }
-# Where scratch clusters live instead of the temporary directory: in memory (/dev/shm), a database is made in a
-# tenth of the time, and never waits for another process's disk.
-SCRATCH_DIRECTORY = "AIRLOCK_SCRATCH_DIRECTORY"
+# Write-ahead log takes room as tables do: in memory less is kept, and writing it out costs next to nothing there.
+_IN_MEMORY: Mapping[str, str] = {"max_wal_size": "512MB"}
 # Directories of other installations (each with bin/postgres), separated as in PATH.
 INSTALLATIONS = "AIRLOCK_POSTGRES"
 START_SECONDS = 30.0
@@ -109,11 +109,20 @@ class Cluster:
     files go, when this process does, however that dies.
     """
 
-    def __init__(self, data: Path, bindir: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        bindir: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        beside: Path | None = None,
+    ) -> None:
+        """Name a cluster. `beside` is where its sockets and its log lie, else in the data directory."""
         self.data = _reachable(data)
         self.bindir = _runnable(bindir)
         self.settings = dict(settings or {})
-        self.socket_directory = _socket_directory(self.data)
+        self.socket_directory = beside or _socket_directory(self.data)
+        self.log = (beside or self.data) / "server.log"
         self.port = int(self.settings.get("port", "5432"))
         self._as_user: dict[str, Any] = {"user": _SERVER_USER, "group": _group()} if os.geteuid() == 0 else {}
 
@@ -161,15 +170,12 @@ class Cluster:
             if self.running():
                 return False
             self._make_directories()
-            log = self.data / "server.log"
             done = self._run(
                 [str(self.bindir / "pg_ctl"), "start", "-w", "-t", str(int(START_SECONDS)), "-s"]
-                + ["-D", str(self.data), "-l", str(log), "-o", " ".join(self._options(quoted=True))]
+                + ["-D", str(self.data), "-l", str(self.log), "-o", " ".join(self._options(quoted=True))]
             )
             if done.returncode != 0:
-                tail = (
-                    _last_line(log.read_text(errors="replace")) if log.exists() else _last_line(done.stderr)
-                )
+                tail = _last_line(self.logged() or done.stderr)
                 raise Unreachable(f"The embedded PostgreSQL did not start: {tail}")
             return True
 
@@ -200,7 +206,7 @@ class Cluster:
         )
         shell = subprocess.Popen(
             ["/bin/sh", "-c", guard, "airlock-server", str(remove or self.data)]
-            + [str(self.data / "server.log"), str(self.socket_directory)]
+            + [str(self.log), str(self.socket_directory)]
             + [str(self.bindir / "postgres"), "-D", str(self.data), *self._options()],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             cwd="/", start_new_session=True, env=without_libpq_variables(os.environ), **self._as_user,
@@ -224,9 +230,13 @@ class Cluster:
             if shell.poll() is not None:
                 break
             time.sleep(0.01)
-        log = self.data / "server.log"
-        tail = _last_line(log.read_text(errors="replace")) if log.exists() else "no log"
-        raise Unreachable(f"The embedded PostgreSQL did not start: {tail}")
+        raise Unreachable(f"The embedded PostgreSQL did not start: {_last_line(self.logged())}")
+
+    def logged(self) -> str:
+        """Read what the server has logged; empty where there is no log."""
+        with contextlib.suppress(OSError):
+            return self.log.read_text(errors="replace")
+        return ""
 
     def _options(self, *, quoted: bool = False) -> list[str]:
         settings = {"listen_addresses": "", "unix_socket_directories": str(self.socket_directory)}
@@ -268,27 +278,30 @@ class Cluster:
 
 @contextlib.contextmanager
 def scratch_cluster(
-    major: int, settings: Mapping[str, str] | None = None, *, identity: str = ""
+    major: int, settings: Mapping[str, str] | None = None, *, identity: str = "", in_memory: bool = False
 ) -> Iterator[Cluster]:
     """Serve a fresh, unsafe-and-fast PostgreSQL of this major until the block ends, on a socket and on the loopback.
 
-    `identity` becomes the server's setting `airlock.server`, by which a session proves where it is.
+    `identity` becomes the server's setting `airlock.server`, by which a session proves where it is. `in_memory` where it may
+    lie in /dev/shm (`memory.directory`); sockets and log lie in the temporary directory then, so that it can say it is full.
     """
     # Another process may take the port between its choice and its use.
     for attempt in range(_PORT_TRIES):
-        directory = Path(tempfile.mkdtemp(prefix="airlock-", dir=os.environ.get(SCRATCH_DIRECTORY) or None))
-        if os.geteuid() == 0:
-            # The server's user removes it, when this process can no longer do so.
-            shutil.chown(directory, _SERVER_USER, _group())
+        place = memory.directory(in_memory=in_memory)
         with contextlib.ExitStack() as stack:
-            stack.callback(shutil.rmtree, directory, ignore_errors=True)
+            directory = _own_directory(stack, place)
             wanted = {**SCRATCH_SETTINGS, "listen_addresses": "127.0.0.1", "port": str(_free_port())}
+            beside = None
+            if place == memory.SHARED_MEMORY:
+                beside = _own_directory(stack, None)
+                wanted |= _IN_MEMORY
             if major >= 16:
                 # The password is random and the server short-lived: a login need not be slow to guess.
                 wanted["scram_iterations"] = "1"
             if identity:
                 wanted["airlock.server"] = identity
-            cluster = Cluster(directory / "data", binaries(major), {**wanted, **(settings or {})})
+            wanted |= settings or {}
+            cluster = Cluster(directory / "data", binaries(major), wanted, beside=beside)
             copy_or_make(cluster.data, cluster.bindir, _initialise, _user())
             try:
                 stack.enter_context(cluster.serving(remove=directory))
@@ -298,6 +311,15 @@ def scratch_cluster(
                 continue
             yield cluster
             return
+
+
+def _own_directory(stack: contextlib.ExitStack, place: Path | None) -> Path:
+    """Make a directory that goes with the block. The server's user removes it, when this process can no longer do so."""
+    directory = Path(tempfile.mkdtemp(prefix="airlock-", dir=place))
+    stack.callback(shutil.rmtree, directory, ignore_errors=True)
+    if os.geteuid() == 0:
+        shutil.chown(directory, _SERVER_USER, _group())
+    return directory
 
 
 def _initialise(data: Path, bindir: Path) -> None:
@@ -324,7 +346,11 @@ def _reachable(data: Path) -> Path:
     """Place a root user's data in the temporary directory, where the server's user can reach it."""
     data = data.absolute()
     temporary = Path(tempfile.gettempdir()).resolve()
-    places = {temporary, Path(os.environ.get(SCRATCH_DIRECTORY) or temporary).resolve()}
+    places = {
+        temporary,
+        memory.SHARED_MEMORY,
+        Path(os.environ.get(memory.SCRATCH_DIRECTORY) or temporary).resolve(),
+    }
     if os.geteuid() != 0 or (not places.isdisjoint(data.resolve().parents) and _enterable(data.parent)):
         return data
     home = temporary / f"airlock-root-{_digest(str(data))}"

@@ -188,15 +188,18 @@ class ScratchServer:
 
 
 @contextlib.contextmanager
-def scratch_server(spec: str = "embedded", like_major: int | None = None) -> Iterator[ScratchServer]:
+def scratch_server(
+    spec: str = "embedded", like_major: int | None = None, *, in_memory: bool = False
+) -> Iterator[ScratchServer]:
     """Provide a scratch server until the block ends.
 
     `spec`: `embedded` (the installed major nearest to `like_major`, else the newest), `embedded:16`,
     `container` (POSTGRES_IMAGE, else the official image of that major), or the URL of a server on which the
-    role may create databases. Raises NotExamined where the server cannot be had, Usage for another word.
+    role may create databases. An embedded one may lie in memory where `in_memory` says that little is written.
+    Raises NotExamined where the server cannot be had, or had no space left; Usage for another word.
     """
     if spec == "embedded" or spec.startswith("embedded:"):
-        with lent(_embedded_major(spec, like_major)) as spare:
+        with lent(_embedded_major(spec, like_major), in_memory=in_memory) as spare:
             identity, cluster = Identity(setting=spare.name), spare.cluster
             if not spare.begun:
                 _let_extensions_be_created(cluster.url(), identity)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from airlock.drivers import client
 from airlock.drivers.libpq_environment import no_libpq_environment
-from airlock.scratch import embedded
+from airlock.records.errors import NotExamined
+from airlock.scratch import embedded, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,7 @@ class SpareServer:
     """One embedded server, what its settings call it, what was on it before its first question (empty where nobody looked)."""
 
     major: int
+    in_memory: bool
     cluster: embedded.Cluster
     name: str
     stack: contextlib.ExitStack = field(repr=False)
@@ -44,12 +46,12 @@ class SpareServer:
     begun: bool = False
 
     @classmethod
-    def started(cls, major: int) -> SpareServer:
+    def started(cls, major: int, *, in_memory: bool) -> SpareServer:
         """Start one."""
         name = secrets.token_hex(16)
         with contextlib.ExitStack() as stack:
-            cluster = stack.enter_context(embedded.scratch_cluster(major, identity=name))
-            return cls(major, cluster, name, stack.pop_all())
+            cluster = stack.enter_context(embedded.scratch_cluster(major, identity=name, in_memory=in_memory))
+            return cls(major, in_memory, cluster, name, stack.pop_all())
 
     def begin(self) -> None:
         """Remember what is on it before its first question, where it may serve another."""
@@ -83,9 +85,9 @@ class _Spare:
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: bool = False
 
-    def take(self, major: int) -> SpareServer | None:
+    def take(self, major: int, *, in_memory: bool) -> SpareServer | None:
         with self.lock:
-            found = next((one for one in self.idle if one.major == major), None)
+            found = next((one for one in self.idle if (one.major, one.in_memory) == (major, in_memory)), None)
             if found is not None:
                 self.idle.remove(found)
             return found
@@ -122,13 +124,23 @@ def serving_on() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lent(major: int) -> Iterator[SpareServer]:
-    """Lend a server that is new, or as if it were, until the block ends."""
+def lent(major: int, *, in_memory: bool) -> Iterator[SpareServer]:
+    """Lend a server that is new, or as if it were, until the block ends; `in_memory` where it may lie there.
+
+    Raises NotExamined in place of what the block raises where the server had no space left.
+    """
     spare = _spare
-    server = (spare.take(major) if spare is not None else None) or SpareServer.started(major)
+    server = spare.take(major, in_memory=in_memory) if spare is not None else None
+    server = server or SpareServer.started(major, in_memory=in_memory)
     try:
         yield server
-    except Exception:
+    except Exception as error:
+        if memory.FULL in server.cluster.logged():
+            server.stack.close()
+            raise NotExamined(
+                f"The scratch server had no space left in {server.cluster.data.parent.parent}.",
+                then=memory.MORE_SPACE,
+            ) from error
         # What failed may have left nothing all the same: a look tells.
         _end(server, spare)
         raise

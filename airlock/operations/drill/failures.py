@@ -15,7 +15,7 @@ from airlock.database.server_errors import sqlstate
 from airlock.drivers.spelling import command
 from airlock.records.errors import AirlockError
 from airlock.records.secrets import scrub
-from airlock.scratch import installations
+from airlock.scratch import installations, memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +35,10 @@ _UNREADABLE = frozenset(
 )
 # query_canceled: a statement has taken longer than any does on a few dozen rows.
 _ENDLESS = "57014"
+_DISK_FULL = "53100"
+# crash_shutdown; what drivers say of a connection that ended without a word (SQLAlchemy holds it for lost).
+_CRASHED = "57P02"
+_CONNECTION = frozenset({"08000", "08003", "08006"})
 # internal_error: what PostGIS says of most values that its functions do not take.
 _INTERNAL = "XX000"
 # invalid_function_definition, undefined_file, incompatible library: nothing that CREATE EXTENSION itself says of its words.
@@ -160,7 +164,7 @@ def _of_its_script(error: BaseException) -> str | None:
 
 
 def beyond_scratch(error: BaseException) -> str | None:
-    """Say what the scratch server cannot offer: an extension, a library of its build (ICU, lz4), a superuser's right."""
+    """Say what the scratch server cannot offer: an extension, a library of its build (ICU, lz4), space, a superuser's right."""
     extension = missing.extension(str(origin(error)))
     if extension:
         return f"the extension {extension} is not on the scratch server; try {installations.line(extension)}"
@@ -183,7 +187,16 @@ def beyond_scratch(error: BaseException) -> str | None:
         return f"{one_line(error)}: try --scratch with the URL of a server like the target, or container"
     if sqlstate(error) == "42501":
         return f"{one_line(error)}: the drill runs as an ordinary owner; try --scratch with the URL of a server like the target"
-    return None
+    return server_failed(error)
+
+
+def server_failed(error: BaseException) -> str | None:
+    """Say how the scratch server itself failed, whatever the revision is worth: no space left, or it went away."""
+    state = sqlstate(error)
+    if state == _DISK_FULL:
+        return f"{one_line(error)}: try {memory.MORE_SPACE}"
+    lost = getattr(error, "connection_invalidated", False) and state in (None, _CRASHED, *_CONNECTION)
+    return f"the scratch server went away: {one_line(error)}" if lost else None
 
 
 def own_refusal(error: BaseException, facts: RevisionFacts) -> str | None:

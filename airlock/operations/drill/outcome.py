@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.operations.drill import failures
 from airlock.records.drill import IRREVERSIBLE, NOT_EXAMINED, REFUSED, Kept
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ def refused(reason: str) -> Outcome:
 def not_examined(reason: str) -> Outcome:
     """Say that nothing is proved, and why."""
     return Outcome(verdict=NOT_EXAMINED, reason=reason)
+
+
+def failed(step: str, error: BaseException) -> Outcome:
+    """Refuse what fails, in the error's words; leave it unexamined where the scratch server failed, not the revision."""
+    server = failures.server_failed(error)
+    if server is not None:
+        return not_examined(f"{step}: {server}")
+    return refused(f"{step}: {failures.one_line(error)}")
 
 
 def irreversible(reason: str) -> Outcome:

@@ -22,6 +22,7 @@ from airlock.operations.drill.order import laid_out
 from airlock.records.drill import NOT_EXAMINED, CutShort, DrillProgress, DrillReport, RevisionProof
 from airlock.records.errors import Terminated
 from airlock.records.shared import ROLE
+from airlock.scratch import memory
 from airlock.scratch.isolation import ChildFailed, Leash, isolated, prepare
 from airlock.scratch.loading import opened
 from airlock.scratch.servers import scratch_server
@@ -79,6 +80,7 @@ def drill(
     arguments = {**asked, "options": Options(rows, traffic, blocker, crash), "made": made}
     # What is measured (stalls, rates) is measured alone; a server that is given is one.
     alone = traffic or crash or rows >= WORTH_COMPARING or not scratch.startswith("embedded")
+    few = rows <= memory.MOST_ROWS and not traffic
     ranges = side_by_side.parts(len(places), 1 if alone else side_by_side.workers())
     telling = side_by_side.InOrder(progress or (lambda _: None), len(ranges))
     leash = Leash()
@@ -86,7 +88,7 @@ def drill(
     runs: dict[int, _Run] = {}
 
     def part(number: int, positions: range) -> None:
-        with scratch_server(scratch, like_major) as server, contextlib.ExitStack() as kept:
+        with scratch_server(scratch, like_major, in_memory=few) as server, contextlib.ExitStack() as kept:
             if not (traffic or crash or rows >= WORTH_COMPARING):
                 server.limit_statements(LONGEST_STATEMENT)
             runs[number] = run = _Run(

@@ -12,7 +12,7 @@ from airlock.operations.trace.messages import Begin
 from airlock.records.errors import MISSING_MODULE, AirlockError, NotExamined, RevisionFailed
 from airlock.records.shared import ROLE
 from airlock.records.trace import TracedRevision, TraceReport, Unfilled
-from airlock.scratch import installations
+from airlock.scratch import installations, memory
 from airlock.scratch.isolation import ChildFailed, isolated, prepare
 from airlock.scratch.servers import scratch_server
 
@@ -53,7 +53,7 @@ def trace(
     more = {"rows": rows, "bundle": bundle is not None}
     prepare(_CHILD)
     with contextlib.ExitStack() as kept:
-        server = kept.enter_context(scratch_server(scratch, like_major))
+        server = kept.enter_context(scratch_server(scratch, like_major, in_memory=rows <= memory.MOST_ROWS))
         seen = _Seen(server, rows)
         kept.push(lambda kind, *_: cut_short(seen.report) if kind and seen.revisions else None)
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
-from airlock.scratch import data_directories, embedded
+from airlock.scratch import data_directories, embedded, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o711)
         monkeypatch.setattr(tempfile, "tempdir", directory)
-        monkeypatch.delenv(embedded.SCRATCH_DIRECTORY, raising=False)
+        monkeypatch.delenv(memory.SCRATCH_DIRECTORY, raising=False)
         yield Path(directory)
 
 

@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 
 from airlock.records.errors import Denied, NotExamined
-from airlock.scratch import embedded
+from airlock.scratch import embedded, memory
 
 WHEEL = [16, 18]
 
@@ -34,23 +34,29 @@ def test_a_scratch_cluster_serves_its_major_and_leaves_no_files(major: int) -> N
 
 
 @pytest.mark.proof
-def test_a_killed_process_leaves_no_server_behind(tmp_path: Path) -> None:
-    """SIGKILL to the owner: its server stops and its data directory goes."""
+@pytest.mark.parametrize("place", ["/dev/shm", "/tmp"])  # noqa: S108
+def test_a_killed_process_leaves_no_server_behind(place: str) -> None:
+    """SIGKILL to the owner: its server stops and its data directory goes, and what lies beside one in memory."""
     script = (
         "from airlock.scratch import embedded; import time\n"
         "with embedded.scratch_cluster(18) as c:\n"
-        "    print(c.data, (c.data / 'postmaster.pid').read_text().split()[0], flush=True); time.sleep(600)\n"
+        "    print(c.data.parent, c.log.parent, (c.data / 'postmaster.pid').read_text().split()[0], flush=True)\n"
+        "    time.sleep(600)\n"
     )
-    owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, memory.SCRATCH_DIRECTORY: place}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     assert owner.stdout is not None
-    data, postmaster = owner.stdout.readline().split()
+    data, beside, postmaster = owner.stdout.readline().split()
+    assert data.startswith(f"{place}/airlock-") and Path(beside).exists()
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and (Path(data).exists() or Path(f"/proc/{postmaster}").exists()):
+    left = [Path(data), Path(beside), Path(f"/proc/{postmaster}")]
+    while time.monotonic() < deadline and any(one.exists() for one in left):
         time.sleep(0.05)
-    assert not Path(f"/proc/{postmaster}").exists()
-    assert not Path(data).exists()
+    assert [one for one in left if one.exists()] == []
 
 
 @pytest.mark.proof

@@ -39,9 +39,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     cluster = embedded.scratch_cluster
 
     @contextlib.contextmanager
-    def counted(major: int, *, identity: str) -> Iterator[embedded.Cluster]:
+    def counted(major: int, *, identity: str, in_memory: bool) -> Iterator[embedded.Cluster]:
         majors.append(major)
-        with cluster(major, identity=identity) as found:
+        with cluster(major, identity=identity, in_memory=in_memory) as found:
             yield found
 
     monkeypatch.setattr(embedded, "scratch_cluster", counted)

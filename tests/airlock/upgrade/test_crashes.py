@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 
 from airlock.catalogue import fingerprint
-from airlock.scratch import embedded
+from airlock.scratch import embedded, memory
 from tests.airlock import forked
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import rows
@@ -136,7 +136,7 @@ def test_a_rerun_converges_from_every_statement(
 def restartable(project: Path) -> Iterator[embedded.Cluster]:
     """Serve PostgreSQL from a data directory that may be stopped and started, with a database at head."""
     directory = Path(
-        tempfile.mkdtemp(prefix="airlock-restart-", dir=os.environ.get(embedded.SCRATCH_DIRECTORY))
+        tempfile.mkdtemp(prefix="airlock-restart-", dir=os.environ.get(memory.SCRATCH_DIRECTORY))
     )
     directory.chmod(0o755)
     cluster = embedded.Cluster(

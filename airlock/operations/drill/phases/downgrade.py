@@ -10,7 +10,14 @@ from airlock.drivers.spelling import bare, mentions
 from airlock.operations.downgrade import snapshot
 from airlock.operations.drill import compare, failures
 from airlock.operations.drill.missing_objects import needs
-from airlock.operations.drill.outcome import NOTHING, Outcome, irreversible, not_examined, noted, refused
+from airlock.operations.drill.outcome import (
+    NOTHING,
+    Outcome,
+    failed,
+    irreversible,
+    not_examined,
+    noted,
+)
 from airlock.operations.drill.phases import freedoms, interim_writes, rows_made_up, trigger_rows
 from airlock.operations.drill.reach.coverage import met_meanwhile
 from airlock.operations.drill.rows import cast_demands, dimensions, held_before, rare_rows, spelled_back
@@ -142,7 +149,7 @@ def no_way_down(subject: Subject, error: Exception) -> Outcome:
         return not_examined(f"the downgrade fails: {needed}")
     if failures.is_endless(error):
         return not_examined(f"the downgrade does not end on sample rows: {failures.one_line(error)}")
-    return refused(f"the downgrade fails: {failures.one_line(error)}")
+    return failed("the downgrade fails", error)
 
 
 def _downgrade(subject: Subject, up: Upgraded) -> tuple[StepTaken | None, Meanwhile, list[str], Exception]:

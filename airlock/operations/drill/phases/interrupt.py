@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.drivers import raw
 from airlock.drivers.engine_events import listening
 from airlock.operations.drill import compare, failures
-from airlock.operations.drill.outcome import NOTHING, Outcome, noted, refused
+from airlock.operations.drill.outcome import NOTHING, Outcome, failed, noted
 from airlock.operations.drill.phases.mid_statement import Hold, places
 from airlock.operations.drill.step import take
 from airlock.project import environment
@@ -124,7 +124,7 @@ def cut_everywhere(
     except NotExamined:
         raise
     except Exception as error:  # noqa: BLE001  a revision may raise anything
-        why = refused(f"a step that went through alone fails: {failures.one_line(error)}")
+        why = failed("a step that went through alone fails", error)
         return Crashes(tuple(cuts), noted(notes).then(why), whole=False)
     return Crashes(tuple(cuts), noted(notes))
 

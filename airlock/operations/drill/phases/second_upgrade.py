@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill import compare, comparisons, failures
-from airlock.operations.drill.outcome import NOTHING, Outcome, refused
+from airlock.operations.drill import compare, comparisons
+from airlock.operations.drill.outcome import NOTHING, Outcome, failed
 from airlock.operations.drill.phases import interim_writes
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def go_up_again(subject: Subject, first: Upgraded, below: State) -> SecondUpgrad
     try:
         step = subject.take("up", counting=False)
     except Exception as error:  # noqa: BLE001  a revision may raise anything
-        why = f"the upgrade fails after its own downgrade: {failures.one_line(error)}"
-        return SecondUpgrade(None, None, refused(why) if comparisons.AGAIN else NOTHING)
+        why = failed("the upgrade fails after its own downgrade", error)
+        return SecondUpgrade(None, None, why if comparisons.AGAIN else NOTHING)
     above = subject.ledger.read(below, step.touched, first.after, locked=True)
     if not comparisons.AGAIN:
         return SecondUpgrade(step, above)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.database.server_errors import sqlstate
-from airlock.operations.drill import failures
-from airlock.operations.drill.outcome import NOTHING, Outcome, noted, refused
+from airlock.operations.drill.outcome import NOTHING, Outcome, failed, noted
 from airlock.operations.drill.phases.kept_values import put_back
 from airlock.operations.drill.phases.traffic import Traffic
 from airlock.operations.drill.step import StepTaken, take
@@ -70,7 +69,7 @@ def go_both_ways(
         except NotExamined:
             raise
         except Exception as error:  # noqa: BLE001  a revision may raise anything
-            why = refused(f"a step that went through alone fails: {failures.one_line(error)}")
+            why = failed("a step that went through alone fails", error)
             return UnderTraffic(tuple(stalls), (), why, whole=False)
         stall = traffic.stall(direction)
         if stall is not None:
