@@ -57,7 +57,9 @@ def _read_as(table: Table, demand: Demand | None, source: str) -> Table:
     for one in table.columns:
         free = one.name not in keys and one.category == "S" and one.sequence is None
         other = (
-            cast_demands.as_demanded(one, demand) if demand and free and mentions(source, one.name) else None
+            cast_demands.as_demanded(one, demand, source)
+            if demand and free and mentions(source, one.name)
+            else None
         )
         columns.append(other or one)
     return dataclasses.replace(table, columns=tuple(columns))

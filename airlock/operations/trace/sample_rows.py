@@ -7,7 +7,7 @@ from typing import Any
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import mentions
-from airlock.operations.drill.rows import extremes
+from airlock.operations.drill.rows import extremes, ordered_bounds
 from airlock.records.trace import JUDGED_FROM_ROWS, Unfilled
 from airlock.samples import Table, empty_tables, fill, read_tables
 
@@ -63,6 +63,12 @@ class Samples:
         tables = read_tables(self.connection, exclude=(except_for,))
         named = [table for table in tables if mentions(source, table.name)]
         return bool(extremes.tame(self.connection, named, texts=texts))
+
+    def order_bounds(self, source: str, *, except_for: str) -> bool:
+        """Swap columns that `source` makes ranges of where they are out of order; False where there are none."""
+        return bool(
+            ordered_bounds.order(self.connection, read_tables(self.connection, exclude=(except_for,)), source)
+        )
 
     def few(self) -> dict[str, int]:
         """Count the rows of every table that has too few for a scan to show, but for those that never hold many."""

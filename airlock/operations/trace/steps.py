@@ -21,7 +21,7 @@ from airlock.operations.drill.failures import (
     own_refusal,
 )
 from airlock.operations.drill.missing_objects import advice, needs
-from airlock.operations.drill.rows import extremes
+from airlock.operations.drill.rows import extremes, ordered_bounds
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.trace import rows_read
 from airlock.operations.trace.judging import judged, with_losses
@@ -223,6 +223,10 @@ class Tracing(Hooks):
         self._tell_broken()
 
     def _tame(self, script: Any, error: Exception) -> bool:
+        if ordered_bounds.is_out_of_order(error):
+            return self.samples.order_bounds(
+                Path(script.path).read_text(), except_for=self._named_version_table()
+            )
         texts = extremes.is_too_long(error)
         return (texts or extremes.is_past_the_edge(error)) and self.samples.tame(
             Path(script.path).read_text(), texts=texts, except_for=self._named_version_table()

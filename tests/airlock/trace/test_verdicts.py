@@ -66,22 +66,35 @@ def _body(sql: str) -> str:
     return "\n".join(f"op.execute({one!r})" for one in sql.split("; "))
 
 
-def test_values_at_the_edge_of_their_type_hide_no_danger(
+def test_values_that_an_upgrade_does_not_take_hide_no_danger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
-    """An amount turned into cents has no room for the largest ones: it is seen on ordinary ones, not called unexamined."""
+    """An amount turned into cents has no room for the largest ones: it is seen on ordinary ones, not called unexamined.
+
+    So are bounds of a range in their order, and a text in the format that its dates are read in.
+    """
     base = Revision(
-        "r1", _body("CREATE TABLE paid (id serial PRIMARY KEY, amount numeric(10, 2) NOT NULL, note text)")
+        "r1",
+        _body(
+            "CREATE TABLE paid (id serial PRIMARY KEY, amount numeric(10, 2) NOT NULL, note text, "
+            "day text, since timestamptz, until timestamptz)"
+        ),
     )
+    lasts = "ALTER TABLE paid ADD lasts tstzrange; UPDATE paid SET lasts = tstzrange(since, until)"
+    day = "ALTER TABLE paid ALTER day TYPE date USING to_date(day, 'DD.MM.YYYY')"
     cents = "ALTER TABLE paid ADD cents int; UPDATE paid SET cents = (amount * 100)::int"
     short = "ALTER TABLE paid ADD short varchar(60); UPDATE paid SET short = note || note"
     ini = write_project(
-        tmp_path, [base, Revision("r2", _body(cents), "pass"), Revision("r3", _body(short), "pass")]
+        tmp_path,
+        [
+            base,
+            *(Revision(f"r{at}", _body(one), "pass") for at, one in enumerate((cents, short, lasts, day), 2)),
+        ],
     )
     monkeypatch.chdir(ini.parent)
-    report = trace(ini, from_to="r1:r3", rows=1000, scratch=server.admin_url)
+    report = trace(ini, from_to="r1:r5", rows=1000, scratch=server.admin_url)
     assert not report.unexamined
-    assert [step.revision for step, _ in report.dangerous] == ["r2", "r3"]
+    assert [step.revision for step, _ in report.dangerous] == ["r2", "r3", "r4", "r5"]
 
 
 def test_a_name_that_a_row_gives_is_no_fault_of_the_revision(

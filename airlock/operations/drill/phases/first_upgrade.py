@@ -109,7 +109,9 @@ def _with_bounds_in_order(subject: Subject, before: State, error: Exception) -> 
     """Upgrade once more on rows whose lower bounds are below the upper ones, where a range was to be made of them."""
     if not ordered_bounds.is_out_of_order(error):
         return None
-    changed = ordered_bounds.order(subject.ledger, _filled(subject, before), subject.facts.path.read_text())
+    ledger = subject.ledger
+    tables = ledger.tables(_filled(subject, before))
+    changed = ordered_bounds.order(ledger.writing, tables, subject.facts.path.read_text())
     if not changed:
         return None
     now = subject.ledger.read()

@@ -108,9 +108,7 @@ def meet(
     ]
     named = [one for one in suspects if mentions(source, one[0].name) and mentions(source, one[1].name)]
     for table, column in named or suspects:
-        fitting = _in_its_format(
-            as_demanded(column, _of_elements(demand, column, source), _labels(ledger, demand)), source
-        )
+        fitting = as_demanded(column, _of_elements(demand, column, source), source, _labels(ledger, demand))
         if fitting is not None and _rewrite(
             ledger, table, fitting, None if only is None else only.get(table.label, ())
         ):
@@ -154,17 +152,6 @@ def _of_elements(demand: Demand, column: Column, source: str) -> Demand:
     if demand.type != _OBJECT or re.search(apart, source) is None:
         return demand
     return Demand(_ARRAY_OF_OBJECTS, demand.value)
-
-
-def _in_its_format(column: Column | None, source: str) -> Column | None:
-    """Spell dates and times in the format that the revision reads the column's texts in, where it names one."""
-    if column is None or column.fits is None or (form := date_formats.of(column.name, source)) is None:
-        return column
-    found = values_for(dataclasses.replace(column.fits, type="timestamp without time zone"))
-    if column.fits.type not in _MOMENTS or found is None:
-        return column
-    spelled = [Generator(f"to_char({one.sql}, {literal(form)})", one.cardinality) for one in found.generators]
-    return dataclasses.replace(column, chosen=Values(tuple(spelled)))
 
 
 def copy_upgraded(
@@ -233,8 +220,8 @@ def _labels(ledger: Ledger, demand: Demand) -> tuple[str, ...]:
         return tuple(str(row[0]) for row in cursor.fetchall())
 
 
-def as_demanded(column: Column, demand: Demand, labels: tuple[str, ...] = ()) -> Column | None:
-    """Describe the column as one whose values fit; `labels` are those of the enum that is demanded."""
+def as_demanded(column: Column, demand: Demand, source: str, labels: tuple[str, ...] = ()) -> Column | None:
+    """Describe the column as one whose values fit, in the format that `source` reads them in; `labels` are an enum's."""
     if demand.type.startswith((_OBJECT, _ARRAY)):
         return dataclasses.replace(column, shape=demand.type.removeprefix("json "))
     if demand.type.startswith("enum "):
@@ -249,7 +236,19 @@ def as_demanded(column: Column, demand: Demand, labels: tuple[str, ...] = ()) ->
             column, type=demand.type, kind="b", category="A" if is_array else "U", length=None, scale=None, is_array=is_array,
             subtype=demand.type[:-2] if is_array else None,
         )  # fmt: skip
-    return None if then is None or values_for(then) is None else dataclasses.replace(column, fits=then)
+    if then is None or values_for(then) is None:
+        return None
+    return _in_its_format(dataclasses.replace(column, fits=then), then, source)
+
+
+def _in_its_format(column: Column, then: Column, source: str) -> Column:
+    """Spell dates and times in the format that the revision reads the column's texts in, where it names one."""
+    form = date_formats.of(column.name, source) if then.type in _MOMENTS else None
+    found = values_for(dataclasses.replace(then, type="timestamp without time zone"))
+    if form is None or found is None:
+        return column
+    spelled = [Generator(f"to_char({one.sql}, {literal(form)})", one.cardinality) for one in found.generators]
+    return dataclasses.replace(column, chosen=Values(tuple(spelled)))
 
 
 def _rewrite(ledger: Ledger, table: Table, column: Column, keys: Collection[str] | None) -> bool:

@@ -15,9 +15,8 @@ from airlock.drivers.spelling import mentions, quoted
 from airlock.operations.drill import failures
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from airlock.operations.drill.state import Ledger
     from airlock.samples import Table
     from airlock.samples.model import Column
 
@@ -30,14 +29,14 @@ def is_out_of_order(error: BaseException) -> bool:
     return _OUT_OF_ORDER.search(str(failures.origin(error))) is not None
 
 
-def order(ledger: Ledger, names: Collection[str], source: str) -> tuple[str, ...]:
+def order(connection: client.Connection, tables: Iterable[Table], source: str) -> tuple[str, ...]:
     """Swap the bounds of rows in which they are out of order; commit, and return the columns that were changed."""
     changed = []
-    for table in ledger.tables(names):
+    for table in tables:
         for low, high in _bounds(table, source):
             lower, upper = quoted(low.name), quoted(high.name)
             try:
-                with ledger.writing.cursor() as cursor:
+                with connection.cursor() as cursor:
                     cursor.execute(
                         f"UPDATE {table.sql} SET {lower} = {upper}, {upper} = {lower} WHERE {lower} > {upper}"
                     )
