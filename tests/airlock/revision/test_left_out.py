@@ -24,6 +24,8 @@ def models(*, after: bool) -> sa.MetaData:
         sa.Column("kind", sa.String(20 if after else 10), nullable=False, server_default=given("plain")),
         sa.Column("code", code, nullable=False),
         sa.Column("long", sa.Integer, *([] if after else [sa.Computed("length(state) + 1", persisted=True)]), nullable=False),
+        sa.Column("twice", sa.Integer, *([] if after else [sa.Computed("2 * length(state)", persisted=True)]),
+                  server_default="7" if after else None),
     )  # fmt: skip
     return metadata
 
@@ -43,9 +45,17 @@ def test_what_the_database_gives_goes_last(scratch: ScratchServer, tmp_path: Pat
         for one in expand:
             shop.upgrade(models(after=True), one)
             shop.run("INSERT INTO thing DEFAULT VALUES")
-        assert shop.ask("SELECT DISTINCT state, kind, code, long FROM thing") == [("new", "plain", "abc", 4)]
+        assert shop.ask("SELECT DISTINCT state, kind, code, long, twice FROM thing") == [
+            ("new", "plain", "abc", 4, 6)
+        ]
+        # Code of the release below changes what a value is made of; the new one changes the value.
+        shop.run("UPDATE thing SET long = 9 WHERE id = 1")
+        shop.run("UPDATE thing SET state = 'older'")
+        assert shop.ask("SELECT DISTINCT id = 1, long, twice FROM thing") == [(False, 6, 10), (True, 9, 10)]
         shop.upgrade(models(after=True))
-        assert shop.ask("SELECT count(*) FROM pg_attrdef WHERE adrelid = 'thing'::regclass") == [(1,)]
+        shop.run("UPDATE thing SET state = 'new'")
+        assert shop.ask("SELECT DISTINCT id = 1, long, twice FROM thing") == [(False, 6, 10), (True, 9, 10)]
+        assert shop.ask("SELECT count(*) FROM pg_attrdef WHERE adrelid = 'thing'::regclass") == [(2,)]
         shop.check(models(after=True))
         shop.downgrade(models(after=True), f"-{len(written)}")
         shop.run("INSERT INTO thing DEFAULT VALUES")

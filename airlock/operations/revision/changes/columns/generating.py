@@ -17,20 +17,25 @@ if TYPE_CHECKING:
 
 
 def _given(live: Table, column: Column) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Spell a trigger that gives a column which was generated its value in rows inserted without one, and its end.
+    """Spell a trigger that gives a column which was generated its value in rows written without one, and its end.
 
-    Code of the release below cannot name the column: it inserts rows without it until it is gone.
+    Code of the release below cannot name the column: it inserts rows without it, and updates what it is made of. A value
+    that is not the one that was generated is code's own, and stays.
     """
     name = made_name(live.name, column.name, "given")
-    function, trigger = ddl.in_schema(live, name), quoted(name)
-    body = f"NEW.{quoted(column.name)} := (SELECT {column.default} FROM (SELECT NEW.*) AS here);"
+    function, trigger, here = ddl.in_schema(live, name), quoted(name), quoted(column.name)
+    new, old = (f"(SELECT {column.default} FROM (SELECT {row}.*) AS here)" for row in ("NEW", "OLD"))
+    kept = f"NEW.{here} IS NOT DISTINCT FROM OLD.{here} AND OLD.{here} IS NOT DISTINCT FROM {old}"
+    body = (
+        f"IF (CASE TG_OP WHEN 'INSERT' THEN NEW.{here} IS NULL ELSE {kept} END) THEN NEW.{here} := {new}; END IF;"
+    )
     made = (
         f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql"
         f" AS $given$BEGIN {body} RETURN NEW; END$given$"
     )
     called = (
-        f"CREATE OR REPLACE TRIGGER {trigger} BEFORE INSERT ON {live.sql} FOR EACH ROW"
-        f" WHEN (NEW.{quoted(column.name)} IS NULL) EXECUTE FUNCTION {function}()"
+        f"CREATE OR REPLACE TRIGGER {trigger} BEFORE INSERT OR UPDATE ON {live.sql} FOR EACH ROW"
+        f" EXECUTE FUNCTION {function}()"
     )
     return (made, called), (f"DROP TRIGGER {trigger} ON {live.sql}", f"DROP FUNCTION {function}()")
 
@@ -74,28 +79,25 @@ def generated(live: Table, wanted: Table, before: Column, after: Column, found: 
     }
     touched |= {one.name for it in (live, wanted) for one in it.indexes.values() if after.name in one.columns}
     if before.generated == "s" and not after.generated:
-        becomes = [f"ALTER TABLE {live.sql} ALTER COLUMN {name} DROP EXPRESSION"]
+        alter = f"ALTER TABLE {live.sql} ALTER COLUMN {name}"
         giving, gone = _given(live, before)
-        if after.default is not None:
-            becomes.append(f"ALTER TABLE {live.sql} ALTER COLUMN {name} SET DEFAULT {after.default}")
-            giving = gone = ()
+        default = [] if after.default is None else [f"{alter} SET DEFAULT {after.default}"]
+        undone = [f"{alter} DROP DEFAULT"] if default else []
         found.parts.append(
             Part(
-                Stage.EXPAND, f"make {label} a plain column", sql(*becomes, *giving), sql(*gone, *replaced(before, live)),
-                own=True,
-                locks=f"{lock} for a moment, no scan"
-                + ("; rows that are inserted without a value get what it was generated from" if giving else ""),
+                Stage.EXPAND, f"make {label} a plain column", sql(f"{alter} DROP EXPRESSION", *giving),
+                sql(*gone, *replaced(before, live)), own=True,
+                locks=f"{lock} for a moment, no scan; rows that are written without a value get what it was generated from",
                 undo=f"exact, but it rewrites {live.label} under ACCESS EXCLUSIVE: a generated column has no other form",
                 accepted=((f"rewrite {live.found_as}", "only the downgrade rewrites; a generated column has no other form"),),
             )
         )  # fmt: skip
-        if giving:
-            found.parts.append(
-                Part(
-                    Stage.RETIRE, f"give {label} no value any longer", sql(*gone), sql(*giving),
-                    locks=f"{lock} for a moment, no scan",
-                )
-            )  # fmt: skip
+        found.parts.append(
+            Part(
+                Stage.RETIRE, f"generate the values of {label} no longer", sql(*gone, *default), sql(*undone, *giving),
+                locks=f"{lock} for a moment, no scan",
+            )
+        )  # fmt: skip
         return
     found.settled |= touched
     plain_now = not after.generated
