@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import Operations
-from sqlalchemy.dialects.postgresql import DOMAIN
 
 from airlock.catalogue import structure
 from airlock.catalogue.structure import Structure, Table, quoted
@@ -26,6 +25,7 @@ from airlock.operations.revision.filters import filtered
 from airlock.operations.revision.model_types import model_types
 from airlock.operations.revision.probe import Probe, probed, rolled_back, run
 from airlock.operations.revision.registered import found_by_others
+from airlock.operations.revision.shadow_names import found_in_shadows, named_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -142,7 +142,7 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
     compared = not keys or bool(keys & {None, default}) or _default_too(autogen, context)
     # What has no schema is spelt as the tables of the default one are.
     home = default if default in keys and None not in keys else None
-    apart = {name or home for name in _apart(metadatas)}
+    apart = {name or home for name, _ in named_apart(metadatas)}
     keys |= apart | ({home} if compared else set())
     keys = {None if key == default and None in keys else key for key in keys}
     mark = secrets.token_hex(4)
@@ -203,7 +203,10 @@ def _create(
     try:
         for _ in range(borrowed_types.MOST):
             try:
-                with connection.begin_nested(), _not_concurrently(metadatas), _not_inheriting(metadatas):
+                with (
+                    connection.begin_nested(), _not_concurrently(metadatas), _not_inheriting(metadatas),
+                    found_in_shadows(connection, metadatas, translated),
+                ):  # fmt: skip
                     for metadata in metadatas:
                         metadata.create_all(connection, checkfirst=False)
             except sa.exc.DBAPIError as error:
@@ -275,17 +278,18 @@ def create(context: MigrationContext) -> tuple[str, ...]:
         raise RuntimeError("there is no database to create the models in")
     metadatas = _metadatas(context)
     default = str(connection.dialect.default_schema_name)
+    apart = {name for name, _ in named_apart(metadatas)}
     schemas = {
         name or default
         for metadata in metadatas
         for name in (
             *(table.schema for table in metadata.tables.values()),
             metadata.schema,
-            *_apart(metadatas),
+            *apart,
         )
         if name is not None
         or not metadata.tables
-        or None in {*_apart(metadatas), *(table.schema for table in metadata.tables.values())}
+        or None in {*apart, *(table.schema for table in metadata.tables.values())}
     }
     for name in sorted(schemas):
         run(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
@@ -302,17 +306,6 @@ def create(context: MigrationContext) -> tuple[str, ...]:
     # env.py may hold the transaction, and roll back what only looked.
     connection.connection.dbapi_connection.commit()  # type: ignore[union-attr]
     return tuple(sorted(schemas))
-
-
-def _apart(metadatas: Sequence[sa.MetaData]) -> Iterator[str | None]:
-    """Name the schemas that enums, domains and sequences of the models have, also where no table lies in them."""
-    for metadata in metadatas:
-        types: list[Any] = [column.type for table in metadata.tables.values() for column in table.columns]
-        types = [getattr(one, "item_type", one) for one in types]
-        native = [
-            one for one in types if isinstance(one, (sa.Enum, DOMAIN)) and getattr(one, "native_enum", True)
-        ]
-        yield from dict.fromkeys(one.schema for one in (*native, *metadata._sequences.values()))
 
 
 def _metadatas(context: MigrationContext) -> list[sa.MetaData]:

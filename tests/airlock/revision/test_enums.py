@@ -22,7 +22,8 @@ def cases(*labels: str, more: bool = False) -> sa.MetaData:
     state = pg.ENUM(*labels, name="State", schema="law", metadata=metadata)
     sa.Table(
         "case", metadata, sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("state", state, nullable=False, server_default="new", comment="how it stands"),
+        sa.Column("state", state, nullable=False, comment="how it stands",
+                  server_default=sa.text("'new'::law.\"State\"")),
         sa.Column("past", pg.ARRAY(state)), sa.Index("ix_state", "state", postgresql_where=sa.text("state <> 'done'")),
         sa.CheckConstraint("state <> 'done' OR past IS NOT NULL", name="ck_state"), schema="law",
     )  # fmt: skip

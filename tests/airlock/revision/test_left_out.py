@@ -17,6 +17,7 @@ def models(*, after: bool) -> sa.MetaData:
     def given(text: str) -> str | None:
         return None if after else text
 
+    mood = sa.Enum("ok", "sad", name="mood")
     code = pg.DOMAIN("code", sa.Text, default=given("abc"))
     sa.Table(
         "thing", metadata, sa.Column("id", sa.Integer, primary_key=True),
@@ -26,6 +27,9 @@ def models(*, after: bool) -> sa.MetaData:
         sa.Column("long", sa.Integer, *([] if after else [sa.Computed("length(state) + 1", persisted=True)]), nullable=False),
         sa.Column("twice", sa.Integer, *([] if after else [sa.Computed("2 * length(state)", persisted=True)]),
                   server_default="7" if after else None),
+        # Texts lead to the type that the models have, by its name alone or with its schema.
+        sa.Column("moods", sa.ARRAY(mood), server_default=sa.text("'{ok}'::mood[]")),
+        sa.Column("more", sa.ARRAY(mood), server_default=sa.text("ARRAY['ok'::public.mood]")),
     )  # fmt: skip
     return metadata
 
@@ -55,7 +59,7 @@ def test_what_the_database_gives_goes_last(scratch: ScratchServer, tmp_path: Pat
         shop.upgrade(models(after=True))
         shop.run("UPDATE thing SET state = 'new'")
         assert shop.ask("SELECT DISTINCT id = 1, long, twice FROM thing") == [(False, 6, 10), (True, 9, 10)]
-        assert shop.ask("SELECT count(*) FROM pg_attrdef WHERE adrelid = 'thing'::regclass") == [(2,)]
+        assert shop.ask("SELECT count(*) FROM pg_attrdef WHERE adrelid = 'thing'::regclass") == [(4,)]
         shop.check(models(after=True))
         shop.downgrade(models(after=True), f"-{len(written)}")
         shop.run("INSERT INTO thing DEFAULT VALUES")

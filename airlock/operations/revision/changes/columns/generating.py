@@ -26,9 +26,7 @@ def _given(live: Table, column: Column) -> tuple[tuple[str, ...], tuple[str, ...
     function, trigger, here = ddl.in_schema(live, name), quoted(name), quoted(column.name)
     new, old = (f"(SELECT {column.default} FROM (SELECT {row}.*) AS here)" for row in ("NEW", "OLD"))
     kept = f"NEW.{here} IS NOT DISTINCT FROM OLD.{here} AND OLD.{here} IS NOT DISTINCT FROM {old}"
-    body = (
-        f"IF (CASE TG_OP WHEN 'INSERT' THEN NEW.{here} IS NULL ELSE {kept} END) THEN NEW.{here} := {new}; END IF;"
-    )
+    body = f"IF (CASE TG_OP WHEN 'INSERT' THEN NEW.{here} IS NULL ELSE {kept} END) THEN NEW.{here} := {new}; END IF;"
     made = (
         f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql"
         f" AS $given$BEGIN {body} RETURN NEW; END$given$"
