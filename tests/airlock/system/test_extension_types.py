@@ -357,10 +357,14 @@ def test_rows_in_an_extensions_own_tables_are_seen(tmp_path: Path) -> None:
             "op.execute(\"UPDATE spatial_ref_sys SET proj4text = '+proj=longlat' WHERE srid = 4326\")",
             "pass",
         ),
+        # Made again it has none of its rows.
+        Revision(
+            "drops", 'op.execute("DROP EXTENSION pg_partman")', 'op.execute("CREATE EXTENSION pg_partman")'
+        ),
     ]
     ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
     report = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}")
-    create, sound, forgets, adds, edits = report.revisions
+    create, sound, forgets, adds, edits, drops = report.revisions
     assert (create.verdict, sound.verdict, forgets.verdict) == ("proved", "proved", "refused"), (
         create,
         sound,
@@ -371,6 +375,8 @@ def test_rows_in_an_extensions_own_tables_are_seen(tmp_path: Path) -> None:
     assert [one.object for one in edits.differences] == [
         "spatial_ref_sys (brought by the extension postgis).row"
     ]
+    assert drops.verdict == "refused"
+    assert [one.object for one in drops.differences] == ["part_config (of the extension pg_partman)"]
 
 
 CRON = SYSTEM and Path(f"/usr/share/postgresql/{SYSTEM[-1]}/extension/pg_cron.control").exists()
