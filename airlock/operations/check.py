@@ -249,6 +249,7 @@ class _Run:
         ):
             arguments = {"config": str(self.config), "x_arguments": self.x_arguments, "upgrade": False}
             (found,) = answers(server, database, "airlock.operations.revision.child:compare", arguments)
+            self.unseen += [f"models: {one}" for one in found.unmade]
             for what in found.what:
                 yield Fault(self.versions, 1, "models", f"the models want more: {what}: airlock revision")
             for one in compared(self.config, self.x_arguments, server, database, history, found.left_out):

@@ -98,6 +98,8 @@ class Revised:
     kept: bool = True
     # The revision that they are written in place of; empty where they lead to the models.
     instead_of: str = ""
+    # What the server does not make of the models, each in one line.
+    unmade: tuple[str, ...] = ()
 
     @property
     def dangerous(self) -> tuple[tuple[str, str, str], ...]:
@@ -113,8 +115,8 @@ class Revised:
 
     @property
     def unexamined(self) -> tuple[str, ...]:
-        """Say what the trace of what was written did not see, and why."""
-        return self.trace.unexamined if self.trace is not None else ()
+        """Say what of the models was not compared, what the trace of what was written did not see, and why."""
+        return (*self.unmade, *(self.trace.unexamined if self.trace is not None else ()))
 
     @property
     def failed(self) -> bool:

@@ -77,7 +77,8 @@ def verdict(revised: Revised) -> str:
         if revised.remarks:
             left = count(len(revised.remarks), "difference")
             return f"Nothing was written: {left} between the history and the models, {where}; what to do is said of each."
-        return f"Nothing to write: the history leads to the models, {where}."
+        gap = "; not examined to the end" if revised.unexamined else ""
+        return f"Nothing to write: the history leads to the models, {where}{gap}."
     wrote = f"Wrote {count(len(revised.written), 'revision')}"
     if revised.sound and revised.unexamined:
         return f"{wrote}: nothing dangerous in what was seen, every downgrade proved, {where}; not examined to the end."

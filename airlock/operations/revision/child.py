@@ -41,6 +41,7 @@ class Found:
     likely: tuple[Likely, ...]
     schemas: tuple[str, ...]
     left_out: frozenset[str] = frozenset()
+    unmade: tuple[str, ...] = ()
 
 
 def write(
@@ -224,4 +225,4 @@ def _compared(
         raise NotExamined(f"The models cannot be created in scratch: {text}.".replace("..", ".")) from error
     others, parts = spoken_for(list(made.others), made.parts)
     what = (*(part.what for part in parts), *(described(one) for one in others))
-    return made, Found(what, made.remarks, made.likely, schemas, made.left_out)
+    return made, Found(what, made.remarks, made.likely, schemas, made.left_out, made.unmade)

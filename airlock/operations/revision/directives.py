@@ -64,6 +64,8 @@ def process_revision_directives(
         raise CommandError(f"{perhaps_renamed(made.likely)} {say}")
     for remark in made.remarks:
         log.warning("%s: %s", remark.object, remark.text)
+    for one in made.unmade:
+        log.warning("Not examined: %s", one)
     rewrite(context, directives, made, sql_form="form=sql" in _x_arguments(context))
 
 

@@ -65,7 +65,7 @@ def filtered(
         for key in live.tables
         if (key in kept or key not in wanted.tables) and included(key, reflected=True)
     }
-    left_out = {_path(key, default) for key in wanted.tables if key not in kept}
+    left_out = {path(key, default) for key in wanted.tables if key not in kept}
     before, after = {key: live.tables[key] for key in live.tables if key in there}, {}
     asked = bool(autogen._object_filters or autogen._name_filters)
     for key in kept:
@@ -74,7 +74,7 @@ def filtered(
             members = _Members(autogen, key, models[key], before[key], after[key])
             before[key], after[key] = members.filtered()
             left_out |= {
-                path for name in members.left_out for path in (_path((*key, name), default), _path((key[0], name), default))
+                one for name in members.left_out for one in (path((*key, name), default), path((key[0], name), default))
             }  # fmt: skip
     return (
         dataclasses.replace(live, tables=before),
@@ -83,7 +83,8 @@ def filtered(
     )
 
 
-def _path(names: tuple[str, ...], default: str) -> str:
+def path(names: tuple[str, ...], default: str) -> str:
+    """Spell a table, or what is in one, as differences name it."""
     return ".".join(plain(one) for one in (names[0] or default, *names[1:]))
 
 

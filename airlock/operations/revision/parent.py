@@ -145,7 +145,7 @@ def _revised(
             placement=placement,
         )  # fmt: skip
         if not written:
-            return Revised(server.version, (), found.remarks)
+            return Revised(server.version, (), found.remarks, unmade=found.unmade)
         progress("looking again after what was written")
         left, differences = _again(config, x_arguments, server, database, history)
         remarks = found.remarks
@@ -162,7 +162,7 @@ def _revised(
             if not behind or left == before:
                 break
     high = written[-1].revision
-    revised = Revised(server.version, tuple(written), remarks, left, differences)
+    revised = Revised(server.version, tuple(written), remarks, left, differences, unmade=found.unmade)
     return proved(config, x_arguments, f"{low}:{high}", scratch, rows, revised, progress)
 
 

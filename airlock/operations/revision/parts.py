@@ -90,7 +90,8 @@ class Part:
 class Plan:
     """Everything that leads from the database to the models; `words` are what columns of both sides are said with.
 
-    `others` are operations that other extensions of Alembic have found; `left_out` names what env.py's filters leave out.
+    `others` are operations that other extensions of Alembic have found; `left_out` names what env.py's filters leave out,
+    `unmade` what the server does not make of the models.
     """
 
     parts: tuple[Part, ...] = ()
@@ -99,6 +100,7 @@ class Plan:
     words: Words = dataclasses.field(default_factory=Words)
     others: tuple[MigrateOperation, ...] = ()
     left_out: frozenset[str] = frozenset()
+    unmade: tuple[str, ...] = ()
 
 
 def sql(*texts: str) -> tuple[Sql, ...]:

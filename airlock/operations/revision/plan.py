@@ -74,6 +74,7 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
         tuple(likely),
         Words({**sides.live.enums, **sides.wanted.enums}, sides.types),
         left_out=sides.left_out,
+        unmade=sides.unmade,
     )
 
 

@@ -114,3 +114,19 @@ def rolled_back(connection: sa.Connection) -> Iterator[None]:
     finally:
         if savepoint.is_active:
             savepoint.rollback()
+
+
+@contextlib.contextmanager
+def in_transaction(connection: sa.Connection, *, end: str = "ROLLBACK") -> Iterator[None]:
+    """Have a transaction for savepoints to stand in where env.py's connection commits by itself; `end` ends that one."""
+    dbapi: Any = connection.connection.dbapi_connection
+    if not dbapi.autocommit:
+        yield
+        return
+    run(connection, "BEGIN")
+    try:
+        yield
+    except BaseException:
+        run(connection, "ROLLBACK")
+        raise
+    run(connection, end)

@@ -19,11 +19,11 @@ from alembic.operations import Operations
 from airlock.catalogue import structure
 from airlock.catalogue.structure import Structure, Table, quoted
 from airlock.database import missing
-from airlock.operations.revision import borrowed_types, inheritance, sources
+from airlock.operations.revision import borrowed_types, foreign_keys, inheritance, sources
 from airlock.operations.revision.ddl import create_domain, create_enum, unqualified
 from airlock.operations.revision.filters import filtered
 from airlock.operations.revision.model_types import model_types
-from airlock.operations.revision.probe import Probe, probed, rolled_back, run
+from airlock.operations.revision.probe import Probe, in_transaction, probed, rolled_back, run
 from airlock.operations.revision.registered import found_by_others
 from airlock.operations.revision.shadow_names import found_in_shadows, named_apart
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from alembic.runtime.migration import MigrationContext
 
+    from airlock.operations.revision.foreign_keys import Unmade
     from airlock.operations.revision.model_types import ModelType
 
 
@@ -48,6 +49,8 @@ class Sides:
     types: Mapping[tuple[str, str], ModelType] = dataclasses.field(default_factory=dict)
     # What env.py's filters leave out of both sides, by the names that differences have.
     left_out: frozenset[str] = frozenset()
+    # What the server does not make of the models, each in one line; it is in neither side.
+    unmade: tuple[str, ...] = ()
 
     def probe(self, table: Table, *clauses: str, also: Sequence[str] = ()) -> Probe:
         """Try ALTER TABLE clauses on an empty copy of a live table. Rolled back; takes ACCESS SHARE on it."""
@@ -149,7 +152,7 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
     shadows = {key or "": f"airlock_{mark}_{number}" for number, key in enumerate(sorted(keys, key=str))}
     real = {key: key or default for key in shadows}
     real |= {name: name for name in _others(connection, autogen, context) if name not in {*real.values()}}
-    with rolled_back(connection):
+    with in_transaction(connection), rolled_back(connection):
         for statement in renames:
             run(connection, statement)
         for shadow in shadows.values():
@@ -159,7 +162,9 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
             translated[default] = shadows[""]
         elif default in shadows:
             translated[None] = shadows[default]
-        _create(connection, metadatas, translated, {shadow: real[key] for key, shadow in shadows.items()})
+        unmade = _create(
+            connection, metadatas, translated, {shadow: real[key] for key, shadow in shadows.items()}
+        )
         wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()}, default)
         wanted = sources.given(wanted, metadatas, connection.dialect, default)
         # Of what inherits, no more: children of a table that only SQL has made are not the models' to drop.
@@ -169,11 +174,13 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
             live = dataclasses.replace(live, tables={key: one for key, one in live.tables.items() if key[0]})
         live, wanted = inheritance.own(live, wanted, _inheriting(metadatas), default)
         live, wanted, left_out = filtered(autogen, context, metadatas, live, wanted, default)
+        live, hidden = foreign_keys.without(live, unmade, default)
         there = set(run(connection, "SELECT nspname FROM pg_namespace").scalars())
         used = {schema for schema, _ in wanted.tables} | {key or "" for key in (None, *apart)}
         missing = tuple(sorted(name for key, name in real.items() if key in used and name not in there))
         types = model_types(context, metadatas, wanted, default)
-        yield Sides(connection, live, wanted, shadows, real, missing, types, left_out)
+        said = tuple(one.text for one in unmade)
+        yield Sides(connection, live, wanted, shadows, real, missing, types, left_out | hidden, said)
 
 
 def _default_too(autogen: AutogenContext, context: MigrationContext) -> bool:
@@ -196,7 +203,7 @@ def _create(
     metadatas: list[sa.MetaData],
     translated: Mapping[str | None, str],
     real: Mapping[str, str],
-) -> None:
+) -> tuple[Unmade, ...]:
     """Create the models under their shadows' names; `real` says of each shadow which schema it stands for."""
     before = connection.get_execution_options().get("schema_translate_map")
     connection.execution_options(schema_translate_map=dict(translated))
@@ -207,15 +214,13 @@ def _create(
                     connection.begin_nested(), _not_concurrently(metadatas), _not_inheriting(metadatas),
                     found_in_shadows(connection, metadatas, translated),
                 ):  # fmt: skip
-                    for metadata in metadatas:
-                        metadata.create_all(connection, checkfirst=False)
+                    return foreign_keys.create_tables(connection, metadatas, checkfirst=False)
             except sa.exc.DBAPIError as error:
                 create = _borrowed(connection, str(error.orig), real)
                 if create is None:
                     raise
                 run(connection, create)
-            else:
-                return
+        return ()
     finally:
         connection.execution_options(schema_translate_map=before)
 
@@ -291,18 +296,18 @@ def create(context: MigrationContext) -> tuple[str, ...]:
         or not metadata.tables
         or None in {*apart, *(table.schema for table in metadata.tables.values())}
     }
-    for name in sorted(schemas):
-        run(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
-    for table in _inheriting(metadatas):
-        above = table.dialect_options["postgresql"]["inherits"]
-        for name in (above,) if isinstance(above, str) else above:
-            if (parent := table.metadata.tables.get(name)) is not None:
-                table.add_is_dependent_on(parent)
-    with _not_concurrently(metadatas):
-        for metadata in metadatas:
-            metadata.create_all(connection, checkfirst=True)
-    for operation in found_by_others(context):
-        Operations(context).invoke(operation)
+    with in_transaction(connection, end="COMMIT"):
+        for name in sorted(schemas):
+            run(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
+        for table in _inheriting(metadatas):
+            above = table.dialect_options["postgresql"]["inherits"]
+            for name in (above,) if isinstance(above, str) else above:
+                if (parent := table.metadata.tables.get(name)) is not None:
+                    table.add_is_dependent_on(parent)
+        with _not_concurrently(metadatas):
+            foreign_keys.create_tables(connection, metadatas, checkfirst=True)
+        for operation in found_by_others(context):
+            Operations(context).invoke(operation)
     # env.py may hold the transaction, and roll back what only looked.
     connection.connection.dbapi_connection.commit()  # type: ignore[union-attr]
     return tuple(sorted(schemas))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,35 @@ def test_what_include_object_leaves_out_of_a_table_stays(shop: Shop) -> None:
     assert dataclasses.replace(shop, options={"include_object": theirs}).revise(models, rename="none") == []
     shop.revise(models, rename="none")
     assert "dba_seen" in shop.written()
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "AUTOCOMMIT"])
+def test_a_foreign_key_that_the_server_refuses_takes_nothing_else_with_it(
+    shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    """Its other end lacks a unique key in the models: named, and left as the history has it; the rest is written.
+
+    So it is where env.py's connection commits by itself.
+    """
+    monkeypatch.setattr(sa, "create_engine", functools.partial(sa.create_engine, isolation_level=level))
+    models = shop.renamed()
+    shop.run(
+        "ALTER TABLE shop.product ADD COLUMN code text UNIQUE, ADD COLUMN heir text REFERENCES shop.product (code)"
+    )
+    table = models.tables["shop.product"]
+    table.append_column(sa.Column("code", sa.Text))
+    table.append_column(sa.Column("heir", sa.Text, sa.ForeignKey("shop.product.code")))
+    table.append_column(sa.Column("other", sa.Text, sa.ForeignKey("shop.product.id")))
+    shop.revise(models, rename="none")
+    assert "Not examined: the foreign key of shop.product (heir) to shop.product (code)" in caplog.text
+    assert "Not examined: the foreign key of shop.product (other) to shop.product (id)" in caplog.text
+    written = shop.written()
+    assert "other" in written
+    assert not {"code", "heir", "FOREIGN KEY", "foreign_key"} & set(
+        written.replace('"', " ").replace("(", " ").split()
+    )
+    assert "product_code_key" not in written
+    assert shop.ask("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'airlock%'") == []
 
 
 def test_differences_of_what_is_left_out_are_none() -> None:
