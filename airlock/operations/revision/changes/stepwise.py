@@ -75,13 +75,21 @@ def value_for(sides: Sides, wanted: Table, one: Column) -> tuple[str, str | None
     if one.default is not None:
         return "DEFAULT", None
     value = stand_in(sides, wanted, one)
-    return value, f"{FILL_IN}: {value} is a stand-in for the value that rows without one shall have."
+    note = f"{FILL_IN}: {value} is a stand-in for the value that rows without one shall have."
+    there = {table.sql for table in sides.live.tables.values()}
+    coming = [
+        str(key.references) for key in wanted.constraints.values()
+        if key.kind == "f" and one.name in key.columns and key.references not in there
+    ]  # fmt: skip
+    if coming:
+        note += f" {coming[0]} comes empty: it has to have its rows first."
+    return value, note
 
 
 def stand_in(sides: Sides, table: Table, one: Column) -> str:
     """Choose a value that the column's type, CHECKs and keys take; NULL where none is found."""
     for key in table.constraints.values():
-        if key.kind == "f" and key.columns == (one.name,) and key.references in _there(sides):
+        if key.kind == "f" and key.columns == (one.name,):
             referred = quoted(key.referred[0])
             if (same := _same_row(sides, table, key)) is not None:
                 return f"(SELECT there.{referred} FROM {key.references} there WHERE {same})"
@@ -118,10 +126,6 @@ def _same_row(sides: Sides, table: Table, key: Constraint) -> str | None:
                 f"there.{quoted(there)} = {table.sql}.{quoted(here)}" for there, here in pairs
             )
     return None
-
-
-def _there(sides: Sides) -> set[str]:
-    return {table.sql for table in sides.live.tables.values()}
 
 
 def _different(table: Table, one: Column) -> str | None:

@@ -62,7 +62,7 @@ def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
     if (before.generated, before.default if before.generated else None) != (
         after.generated, after.default if after.generated else None,
     ):  # fmt: skip
-        generated(live, wanted, before, after, found)
+        generated(sides, live, wanted, before, after, found)
         return
     if before.spelt_type != after.spelt_type:
         if not retyped(sides, live, wanted, before, after, found):

@@ -14,6 +14,7 @@ from airlock.records.revision import Remark
 if TYPE_CHECKING:
     from airlock.catalogue.structure import Column, Table
     from airlock.operations.revision.changes.columns.needs import Changes
+    from airlock.operations.revision.shadow import Sides
 
 
 def _given(live: Table, column: Column) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -54,8 +55,29 @@ def _kept(live: Table, column: Column) -> list[str]:
     return made + ([f"{alter} ALTER COLUMN {name} SET NOT NULL"] if column.not_null else [])
 
 
-def generated(live: Table, wanted: Table, before: Column, after: Column, found: Changes) -> None:
-    """Make a column generated, or generated otherwise. No form of it spares the rewrite but making it plain."""
+def _respelt(sides: Sides, live: Table, wanted: Table, before: Column, after: Column) -> bool:
+    """Tell whether the expression is another one only because PostgreSQL spells it on other types of its columns."""
+    others = [
+        wanted.columns[name] for name, one in live.columns.items()
+        if name in wanted.columns and name != after.name and one.spelt_type != wanted.columns[name].spelt_type
+    ]  # fmt: skip
+    if not others or before.generated != after.generated or before.spelt_type != after.spelt_type:
+        return False
+    again = [f"DROP COLUMN {quoted(one.name)} CASCADE" for one in others]
+    again += [f"ADD COLUMN {quoted(one.name)} {one.spelt_type}" for one in others]
+    probe = sides.probe(live, f"DROP COLUMN {quoted(after.name)}", *again, f"ADD COLUMN {ddl.column(before)}")
+    return probe.refused is None and probe.default == after.default
+
+
+def generated(
+    sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes
+) -> None:
+    """Make a column generated, or generated otherwise. No form of it spares the rewrite but making it plain.
+
+    Nothing for one that goes on with columns of another type, or keeps them as they are.
+    """
+    if _respelt(sides, live, wanted, before, after):
+        return
     name, label = quoted(after.name), live.label_of(after.name)
     lock = f"ACCESS EXCLUSIVE on {live.sql}"
 
