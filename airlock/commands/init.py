@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     major = int(scratch.partition(":")[2] or max(servers, default=0)) if scratch.startswith("embedded") else 0
     missing = sorted(needed - servers.get(major, frozenset())) if major else []
     revisions = project.revisions()
+    unread = project.unread()
     found = {
         "config": str(arguments.config),
         "env.py": layout.env_kind(project),
@@ -49,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         "airlock's driver": client.NAME,
         "variables": list(layout.variables(project)),
         "revisions": len(revisions),
+        # Some are left out on purpose (squashed ones), some because only the project's program names their directories.
+        **({"not read": f"{len(unread)} more in {_places(unread)} (version_locations)"} if unread else {}),
         "heads": list(project.heads),
         "extensions": sorted(needed - {installations.ICU}),
         "servers": [str(one) for one in servers],
@@ -70,6 +74,12 @@ def run(arguments: argparse.Namespace) -> int:
     found["written"] = written
     answer(arguments, found, _lines(found))
     return 0
+
+
+def _places(files: list[Path]) -> str:
+    """Name the directory of some files, or the first of several."""
+    places = sorted({os.path.relpath(file.parent) for file in files})
+    return places[0] + (f" and {len(places) - 1} other directories" if places[1:] else "")
 
 
 def _append(target: Path, section: str) -> None:

@@ -24,7 +24,7 @@ from alembic.util.exc import CommandError
 from airlock.project.place import keeps_scripts_beside_itself, working_directory
 from airlock.project.settings import CONFIGURE, SECTION, TAG, Settings
 from airlock.project.settings import read as read_settings
-from airlock.records.errors import MISSING_MODULE, AirlockError, HistoryFault, Usage
+from airlock.records.errors import MISSING_MODULE, AirlockError, HistoryFault, Usage, missing_module
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,6 +58,8 @@ class RevisionFacts:
 
 # What makes a file a revision for Alembic: the two names that it must have.
 _A_REVISION = re.compile(r"^revision\b[^=\n]*=[\s\S]*^down_revision\b[^=\n]*=", re.MULTILINE)
+# A version table made or widened by hand: its column named, or the method of Alembic's that makes it.
+_ITS_COLUMN = re.compile(r"\bversion_num\b|\bversion_table_impl\b")
 # Why a revision cannot be undone whose author has left the function out, as some projects do in all of theirs.
 NO_DOWNGRADE = "the file has no downgrade()"
 # Sections of an ini that are about something else.
@@ -233,18 +235,31 @@ class Project:
                 raise HistoryFault(
                     f"A revision revises or depends on {error}, which is not in {versions}."
                 ) from error
+            lacks = missing_module(error)
+            behind = f" (behind it: no module named {lacks!r})" if lacks and lacks not in str(error) else ""
             raise HistoryFault(
-                f"{_place_in(versions, error)} cannot be imported: {type(error).__name__}: {error}",
-                then=MISSING_MODULE if isinstance(error, ModuleNotFoundError) else "",
+                f"{_place_in(versions, error)} cannot be imported: {type(error).__name__}: {error}{behind}",
+                then=MISSING_MODULE if lacks else "",
             ) from error
         for name in _RESERVED & self.script.revision_map._revision_map.keys():
             raise HistoryFault(f"A revision is called {name!r}, which Alembic keeps for itself.")
         self._refuse_unread()
         for script in self.script.revision_map._revision_map.values():
-            if script is not None and len(script.revision) > 32:
+            if script is not None and len(script.revision) > 32 and not self._widens_version_table():
                 raise HistoryFault(
                     f"Revision id {script.revision!r} has {len(script.revision)} characters; the version table holds 32."
                 )
+
+    def _widens_version_table(self) -> bool:
+        """Tell whether env.py or a revision makes the version table itself, or widens its column, which Alembic makes for 32."""
+        revisions = self.script.revision_map._revision_map.values()
+        files = [
+            self.script.env_py_location,
+            *(script.path for script in revisions if isinstance(script, Script)),
+        ]
+        return any(
+            _ITS_COLUMN.search(Path(file).read_text(encoding="utf-8", errors="replace")) for file in files
+        )
 
     def _refuse_absent(self) -> None:
         """Raise HistoryFault where none of the directories of revisions is there: Alembic takes that for an empty history."""
@@ -273,6 +288,16 @@ class Project:
             if collecting:
                 gc.enable()
 
+    def unread(self) -> list[Path]:
+        """List the files that are revisions and stand below the directories that Alembic reads, not in them."""
+        read = [Path(one) for one in locations(self.script)]
+        places = read if any(one.is_dir() for one in read) else [Path(self.script.dir)]
+        known = {
+            Path(one.path).resolve() for one in self.script.revision_map._revision_map.values() if isinstance(one, Script)
+        }  # fmt: skip
+        below = {file for place in places for file in place.rglob("*.py") if file.resolve() not in known}
+        return sorted(file for file in below if _is_revision(file))
+
     def _refuse_unread(self) -> None:
         """Raise HistoryFault where Alembic reads no revision, and files that are some stand where it does not look.
 
@@ -280,9 +305,7 @@ class Project:
         """
         if self.script.get_heads():
             return
-        read = [Path(one) for one in locations(self.script)]
-        places = read if any(one.is_dir() for one in read) else [Path(self.script.dir)]
-        found = sorted({file for place in places for file in place.rglob("*.py") if _is_revision(file)})
+        read, found = locations(self.script), self.unread()
         if found:
             raise HistoryFault(
                 f"No revision is read from {', '.join(os.path.relpath(one, self.directory) for one in read)}, "

@@ -18,6 +18,18 @@ MISSING_MODULE = (
     "pip install it beside airlock; for a module of the project's own, prepend_sys_path in the ini"
 )
 
+
+def missing_module(error: BaseException | None) -> str:
+    """Name the module for want of which an error was raised, whatever was made of that since; "" where none was."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, ModuleNotFoundError):
+            return error.name or ""
+        seen.add(id(error))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return ""
+
+
 DONE = 0
 REFUSED = 1
 NOT_EXAMINED = 3

@@ -78,7 +78,11 @@ def redirected(
 
     def do_connect(dialect: Dialect, _record: Any, cargs: list[Any], cparams: dict[str, Any]) -> Any:
         if dialect.name != "postgresql":
-            raise WrongTarget(f"env.py connects to {dialect.name}; airlock runs PostgreSQL only.")
+            raise WrongTarget(
+                f"env.py connects to {dialect.name}; airlock runs PostgreSQL only.",
+                then="--env NAME=postgresql://… with the variable that the project's settings read a URL from; airlock leads"
+                " any such URL to the database that it works on",
+            )
         arguments, parameters = connect_arguments(dialect, url, application_name)
         # Factories and session settings are how a project adapts its driver, not where it connects to.
         kept: dict[str, Any] = {name: cparams[name] for name in _KEPT["psycopg2"] if name in cparams}

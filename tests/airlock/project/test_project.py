@@ -110,6 +110,10 @@ def break_history(tmp_path: Path, text: str, name: str = "b2.py") -> Path:
             "import nowhere_to_be_found\nrevision='b2'\ndown_revision='a1'\n",
             "b2.py:1 cannot be imported: ModuleNotFoundError: No module named 'nowhere_to_be_found'. Try: pip install it",
         ),
+        (
+            "try:\n    import nowhere\nexcept ImportError:\n    raise ValueError('no')\nrevision='b2'\ndown_revision='a1'\n",
+            r"b2.py:4 cannot be imported: ValueError: no \(behind it: no module named 'nowhere'\). Try: pip install it",
+        ),
         ("revision='b2'\ndown_revision='b2'\ndef upgrade(): pass\n", "The history is broken: "),
         ("revision='b2'\ndown_revision='gone'\ndef upgrade(): pass\n", "gone"),
         ("revision='a1'\ndown_revision=None\ndef upgrade(): pass\n", "more than once"),
@@ -130,6 +134,16 @@ def test_a_broken_history_is_said_in_one_line(tmp_path: Path, text: str, words: 
     assert "\n" not in str(caught.value)
 
 
+def test_a_version_table_that_is_widened_holds_longer_names(tmp_path: Path) -> None:
+    """By env.py or by a revision: what it holds then is the server's to say."""
+    ini = write_project(tmp_path, [Revision("b" * 40, "pass")])
+    with pytest.raises(HistoryFault, match="holds 32"):
+        Project.open(ini)
+    env = tmp_path / "alembic/env.py"
+    env.write_text(env.read_text() + '# WIDER = "ALTER TABLE alembic_version ALTER version_num TYPE text"\n')
+    assert Project.open(ini).heads == ("b" * 40,)
+
+
 def test_one_revision_is_no_range_and_the_range_that_holds_it_is_said(tmp_path: Path) -> None:
     """Read as FROM, it would name all others."""
     project = Project.open(write_project(tmp_path, CHAIN))
@@ -143,6 +157,7 @@ def test_revisions_that_alembic_does_not_read_are_named(tmp_path: Path, line: st
     """Exit 30, not a history without revisions that is proved: in a directory below, or beside a misspelt one."""
     ini = write_project(tmp_path, CHAIN)
     versions = tmp_path / "alembic" / "versions"
+    assert Project.open(ini).unread() == []
     if line:
         ini.write_text(ini.read_text() + line)
     else:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import sqlalchemy as sa
 
 from airlock.project.environment import Environment
 from airlock.records.errors import Refused, WrongTarget
 from airlock.scratch.isolation import ChildFailed, _send, isolated
 from airlock.scratch.programs import database_environment
+from airlock.scratch.redirect import redirected
 from airlock.scratch.servers import ScratchDatabase, ScratchServer, scratch_server
 from tests.airlock.histories import ASYNC, HEADER, SYNC, Revision, write_project
 
@@ -258,3 +260,10 @@ def test_a_child_that_cannot_even_start_is_a_failure(scratch: ScratchDatabase) -
     much = {"much": "x" * 300_000}
     with pytest.raises(ChildFailed, match="ended with 1 before it was done"):
         list(isolated(f"{HERE}:refuse", much, scratch=scratch, environ=nowhere))
+
+
+def test_a_project_that_falls_back_on_sqlite_is_told_what_leads_it_here() -> None:
+    """Its settings read a URL from a variable of their own, which airlock does not know: --env does."""
+    with redirected("postgresql://nobody@localhost/nowhere", lambda _: None):
+        with pytest.raises(WrongTarget, match=r"connects to sqlite; .* Try: --env NAME=postgresql"):
+            sa.create_engine("sqlite://").connect()
