@@ -13,7 +13,7 @@ from airlock.operations.downgrade.casts import ANY_TEXT
 from airlock.records.review import COLUMN_DROPPED, TABLE_DROPPED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airlock.operations.downgrade.rehearse import Rehearsed
     from airlock.operations.downgrade.restrictions import Restriction
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # A default whose value never varies: a literal, perhaps cast. now() or a sequence makes every value one's own.
 _CONSTANT = re.compile(r"(?:'(?:[^']|'')*'|[-+]?[\d.]+|\(-[\d.]+\)|true|false|NULL)(?:::[\w \[\]\".(),]+)?")
 _NUMBERS = re.compile(r"smallint|integer|bigint|real|double precision|numeric(\(\d+,\d+\))?")
+# Types that take for equal what their texts tell apart: "A" and "a", 1.0 and 1.00, a day and 24 hours.
+_COARSE = re.compile(r"(?:.*\.)?citext|numeric(?:\(\d+,-?\d+\))?|real|double precision|interval.*|jsonb")
+# Takes every text as it is.
+_CASELESS = re.compile(r"(?:.*\.)?citext")
 _BOUNDS = {
     "smallint": ("-32768", "32767"),
     "integer": ("-2147483648", "2147483647"),
@@ -120,7 +124,8 @@ def _of_column(
     # Each of PostgreSQL's own types reads back as the same value what it spells.
     elif not _castable(now, start) or (
         implied.holds(column.base or column.type, now.type)
-        or (column.custom_type is None and now.type in ANY_TEXT)
+        or (now.type in ANY_TEXT and (column.custom_type is None or _CASELESS.fullmatch(column.type)))
+        or (column.type in ANY_TEXT and _CASELESS.fullmatch(now.type))
     ):
         return
     else:
@@ -175,6 +180,21 @@ def forbidden(step: Rehearsed, start: Snapshot | None) -> Iterator[Item]:
         condition = _breaking(named, step.before)
         if condition is not None and not implied.follows(named, step.before):
             yield _of_rule(step, rule, condition, start)
+    for rule in sorted((one for one in step.after.restrictions if one.kind == "unique"), key=repr):
+        retyped = {
+            number: now.type
+            for number in rule.columns
+            if (now := step.after.columns.get((rule.table, number))) is not None
+            and (then := step.before.columns.get((rule.table, number))) is not None
+            and not now.has_type_of(then)
+            and _COARSE.fullmatch(now.type)
+            and _castable(now, start)
+        }
+        named = implied.named_as(rule, step.after, step.before)
+        if retyped and named in step.before.restrictions:
+            condition = _breaking(rule, step.before, retyped)
+            if condition is not None:
+                yield _of_rule(step, rule, condition, start, retyped)
 
 
 _WHY = {
@@ -185,14 +205,20 @@ _WHY = {
 }
 
 
-def _of_rule(step: Rehearsed, rule: Restriction, condition: str, start: Snapshot | None) -> Item:
+def _of_rule(
+    step: Rehearsed,
+    rule: Restriction,
+    condition: str,
+    start: Snapshot | None,
+    retyped: Mapping[int, str] | None = None,
+) -> Item:
     table = step.before.tables[rule.table]
     columns = [step.before.columns[rule.table, number] for number in rule.columns if number]
     named = ", ".join(plain(column.name) for column in columns) or ", ".join(rule.keys)
     target = step.before.tables.get(rule.target, ("", ""))
     why = _WHY[rule.kind].format(columns=named, target=".".join(map(plain, target)), text=rule.text)
     then = implied.named_as(rule, step.after, start) if start is not None else None
-    at_start = _breaking(then, start) if start is not None and then is not None else None
+    at_start = _breaking(then, start, retyped) if start is not None and then is not None else None
     name = ".".join(map(plain, table)) if len(columns) != 1 else columns[0].full_name
     known = start.tables.get(rule.table) if start is not None and at_start is not None else None
     return Item(
@@ -208,15 +234,24 @@ def _of_rule(step: Rehearsed, rule: Restriction, condition: str, start: Snapshot
     )
 
 
-def _breaking(rule: Restriction, there: Snapshot) -> str | None:
-    """Spell what breaks a rule under the names of one moment; None where what it speaks of is not there."""
+def _breaking(rule: Restriction, there: Snapshot, retyped: Mapping[int, str] | None = None) -> str | None:
+    """Spell what breaks a rule under the names of one moment; None where what it speaks of is not there.
+
+    `retyped` are types that columns, by their numbers, are cast to before they are compared.
+    """
     table, target = there.tables.get(rule.table), there.tables.get(rule.target)
     if table is None or (rule.kind == "foreign key" and target is None):
         return None
 
     def column(oid: int, number: int) -> str | None:
         found = there.columns.get((oid, number))
-        return quoted(found.name) if found is not None else None
+        if found is None:
+            return None
+        return (
+            f"({quoted(found.name)}::{retyped[number]})"
+            if retyped and number in retyped
+            else quoted(found.name)
+        )
 
     found = rule.breaking(quoted(*table[1:]), column, quoted(*target) if target is not None else None)
     return found.replace("{table}", quoted(*table)) if found is not None else None

@@ -130,6 +130,8 @@ NONE = (
 SOME = (
     ("emptied", "v text CONSTRAINT k_$t UNIQUE", sql("CREATE UNIQUE INDEX i_$t ON $t (nullif(v, ''))", GONE),
      sql(KEY + " UNIQUE (v)", "DROP INDEX i_$t"), "place_among"),
+    ("spelled_otherwise", "v numeric UNIQUE", sql("ALTER TABLE $t ALTER v TYPE text"),
+     sql("ALTER TABLE $t ALTER v TYPE numeric USING v::numeric"), 'PARTITION BY ("v"::numeric)'),
     ("in_part", "v text CONSTRAINT k_$t UNIQUE", sql("CREATE UNIQUE INDEX i_$t ON $t (v) WHERE v <> 'x'", GONE),
      sql(KEY + " UNIQUE (v)", "DROP INDEX i_$t"), "place_among"),
     ("of_nulls", "v integer CONSTRAINT k_$t REFERENCES partner, w integer DEFAULT 1",

@@ -212,6 +212,9 @@ def _settings(item: Item, table: Table, columns: list[Column]) -> Iterator[dict[
         if len(columns) > 1:
             # An exclusion may ask for another value in one of them.
             yield from ({name: value} for name, value in alike.items())
+        # What only a type below takes for alike: in other letters, with a nought before it.
+        for spelled in ("upper({})", "'0' || {}"):
+            yield {one.name: spelled.format(alike[one.name]) for one in columns if one.category == "S"}
     for one in columns:
         if one.nullable and "NULL" in item.condition:
             yield {one.name: null_of(one)}
