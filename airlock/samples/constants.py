@@ -25,6 +25,7 @@ _WHOLE = frozenset({"smallint", "integer", "bigint", "oid"})
 _TIMES = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
 _JSON = frozenset({"json", "jsonb"})
 _LONGEST_TIME = 40
+_MOST_LABELS = 20
 _TEXT_DEFAULT = re.compile(r"'(?:[^']|'')*'(?=::|$)")
 # What takes a part of a text by its place.
 _CUTTING = frozenset({"left", "right", "substr", "substring", "overlay"})
@@ -95,6 +96,10 @@ def _spelled(column: Column, named: Constants) -> Iterator[str]:
         yield from _times(strings, named)
     elif column.type in _JSON:
         yield from _documents(document(column), strings, named)
+    elif column.type.endswith("hstore"):
+        yield from _pairs(strings, named)
+    elif column.type.endswith("ltree"):
+        yield from _labels(strings, named)
     elif column.kind == "r":
         yield from _ranges(column, strings, named)
     elif column.type == "interval":
@@ -230,6 +235,35 @@ def _ranges(column: Column, strings: Sequence[str], named: Constants) -> Iterato
         yield f"{column.type}({one}::{cast}, NULL)"
     yield from (literal(one) for one in strings if one[:1] in "[(")
     yield "'empty'"
+
+
+def _pairs(strings: Sequence[str], named: Constants) -> Iterator[str]:
+    """Give hstores with the keys that are named: with nothing under one, a text that is named, or another; beside another key."""
+    keys = list(dict.fromkeys(path[0] for path in named.paths if path)) or [
+        one for one in strings if re.fullmatch(r"[\w-]+", one)
+    ]
+    values = ["x", *(one for one in strings if one not in keys)][:6]
+    for key in keys[:6]:
+        spelled = [json.dumps(one, ensure_ascii=False) for one in values]
+        for one in (spelled[0], "NULL", *spelled[1:], '""'):
+            yield literal(f"{json.dumps(key, ensure_ascii=False)}=>{one}")
+        yield literal(f'{json.dumps(key, ensure_ascii=False)}=>{spelled[-1]}, "other"=>"x"')
+    yield from (literal(one) for one in strings if "=>" in one)
+    yield "''"
+
+
+def _labels(strings: Sequence[str], named: Constants) -> Iterator[str]:
+    """Give paths that patterns and paths of a statement take, longer and shorter ones, and such of the levels that it names."""
+    for one in strings:
+        path = re.sub(r"\*(?:\{[\d,]*\})?", "x", one).strip(".")
+        if not re.fullmatch(r"[\w-]+(?:\.[\w-]+)*", path):
+            continue
+        yield from map(literal, (path, f"{path}.y", f"y.{path}"))
+        if "." in path:
+            yield literal(path.rpartition(".")[0])
+    for number in named.numbers:
+        if number.isdigit() and int(number) < _MOST_LABELS:
+            yield from (literal(".".join("abc"[i % 3] for i in range(int(number) + more))) for more in (1, 0))
 
 
 def _documents(shape: str, strings: Sequence[str], named: Constants) -> Iterator[str]:

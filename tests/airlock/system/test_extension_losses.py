@@ -288,7 +288,10 @@ def test_what_only_some_vectors_have_is_seen_to_be_lost(tmp_path: Path) -> None:
     bool(MISSING), reason=f"needs Debian's PostgreSQL with its packages: {', '.join(MISSING)}"
 )
 def test_values_that_an_upgrade_does_not_go_through_with(tmp_path: Path) -> None:
-    """A function of an extension refuses one value: the rest still show what is lost, and the note names the column."""
+    """A function of an extension refuses one value: the rest still show what is lost, and the note names the column.
+
+    What a statement asks of an hstore or a path is in some rows, a key with nothing under it too.
+    """
     ways = {
         "parent": {
             "path": ("ltree", "ltree USING subpath(v, 0, -1) || 'leaf'::ltree || subpath(v, 1, 1)", "ltree")
@@ -314,11 +317,26 @@ def test_values_that_an_upgrade_does_not_go_through_with(tmp_path: Path) -> None
         "CREATE EXTENSION postgis",
         f"CREATE FUNCTION back_to(v text) RETURNS ltree LANGUAGE sql IMMUTABLE AS $$ {back} $$",
     ]
+    held = "CREATE TABLE held (id serial PRIMARY KEY, props hstore NOT NULL DEFAULT '', path ltree NOT NULL)"
+    moved = "UPDATE held SET color = props -> 'color', props = props - 'color'::text WHERE props ? 'color'"
+    back_again = "UPDATE held SET props = props || hstore('color', color) WHERE color IS NOT NULL"
+    asked = [
+        Revision("holds", execute(["CREATE EXTENSION hstore", held]), execute(["DROP TABLE held", "DROP EXTENSION hstore"])),
+        Revision(
+            "moves", execute(["ALTER TABLE held ADD color text", moved]),
+            execute([back_again, "ALTER TABLE held DROP color"]),
+        ),
+        Revision("deletes", execute(["DELETE FROM held WHERE path ~ '*.trash.*'"]), "pass"),
+    ]  # fmt: skip
     ini = write_project(
-        tmp_path, history(ways, prepared), env=HEADER + SYNC.format(driver="psycopg2", options="")
+        tmp_path, [*history(ways, prepared), *asked], env=HEADER + SYNC.format(driver="psycopg2", options="")
     )
-    _, parent, sound, shape = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}").revisions
+    _, parent, sound, shape, _, moves, deletes = airlock.drill(
+        ini, scratch=f"embedded:{max(SYSTEM)}"
+    ).revisions
     note = "the upgrade fails on some values of public.{}.c_path (invalid positions): usual ones took their place"
     assert (parent.verdict, parent.notes[0]) == ("refused", note.format("parent"))
     assert (sound.verdict, sound.notes) == ("proved", (note.format("sound"),)), sound
     assert shape.verdict == "refused", shape
+    assert (moves.verdict, deletes.verdict) == ("refused", "refused"), (moves, deletes)
+    assert [one.before.partition(" (")[0] for one in moves.differences if one.before] == ["'\"color\"=>NULL'"]
