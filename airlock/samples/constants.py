@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import literal
-from airlock.samples.patterns import from_similar, samples, shortest
+from airlock.samples.patterns import from_similar, samples, shortest, usual
 from airlock.samples.values import document, null_of
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
     for one in plain:
         found: list[str] = []
         if named.words & _MATCHING:
-            found += (*samples(one, 3), *shortest(one))
+            found += (*samples(one, 3), *shortest(one), *usual(one))
         if "similar" in named.words:
             found += samples(from_similar(one), 3)
         if likes and ("%" in one or "_" in one):

@@ -9,6 +9,11 @@ import warnings
 from typing import Any
 
 _LETTERS = "abcdefghij"
+# Texts as real columns hold them: what a pattern and a second condition ask for together, letters of a pattern rarely give.
+_USUAL = (
+    "2031-01-28", "2031-01-28 12:30:00", "28.01.2031", "12:30", "12.50", "name@host.example", "+4930123456", "192.0.2.7",
+    "https://host.example/path", "6f3ec5a0-0000-4000-8000-00000000000a",
+)  # fmt: skip
 # A seed that no place in a pattern makes a number of turns of.
 _SHORTEST = -1_000_000
 # Called otherwise up to Python 3.10.
@@ -28,6 +33,17 @@ def samples(pattern: str, count: int = 12) -> tuple[str, ...]:
         if len(found) == count:
             break
     return tuple(found)
+
+
+def usual(pattern: str) -> tuple[str, ...]:
+    """Give the usual texts that a pattern is written for; none where it takes many kinds of them."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = tuple(one for one in _USUAL if re.search(_pythonic(pattern), one))
+    except (re.error, RecursionError):
+        return ()
+    return found if len(found) <= 2 else ()
 
 
 def shortest(pattern: str) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.downgrade import implied
-from airlock.operations.downgrade.casts import ANY_TEXT
+from airlock.operations.downgrade.casts import ANY_TEXT, TEXTS
+from airlock.operations.downgrade.held_by_types import guarded, out_of_range, unreadable
 from airlock.records.review import COLUMN_DROPPED, TABLE_DROPPED
 
 if TYPE_CHECKING:
@@ -26,11 +27,6 @@ _NUMBERS = re.compile(r"smallint|integer|bigint|real|double precision|numeric(\(
 _COARSE = re.compile(r"(?:.*\.)?citext|numeric(?:\(\d+,-?\d+\))?|real|double precision|interval.*|jsonb")
 # Takes every text as it is.
 _CASELESS = re.compile(r"(?:.*\.)?citext")
-_BOUNDS = {
-    "smallint": ("-32768", "32767"),
-    "integer": ("-2147483648", "2147483647"),
-    "bigint": ("-9223372036854775808", "9223372036854775807"),
-}
 
 
 @dataclass(frozen=True)
@@ -130,6 +126,8 @@ def _of_column(
         return
     else:
         why, condition = f"values that {now.type} does not hold", _changed_by_cast(column.type, now.type)
+        if now.base is not None or TEXTS.fullmatch(column.base or column.type):
+            condition = guarded(condition, unreadable("{column}::text", now.type, step.before.major))
     yield Item(
         step.revision, column.full_name, why,
         (known.schema, known.table) if known is not None else None, (column.schema, column.table),
@@ -260,16 +258,7 @@ def _breaking(rule: Restriction, there: Snapshot, retyped: Mapping[int, str] | N
 def _changed_by_cast(above: str, below: str) -> str:
     """Spell the condition of values that a type below does not hold; numbers out of its range would be an error to ask."""
     differs = f"({{column}}::{below}::{above})::text IS DISTINCT FROM {{column}}::text"
-    if not _NUMBERS.fullmatch(above):
-        return differs
-    bounds = _BOUNDS.get(below)
-    if bounds is not None:
-        return f"CASE WHEN {{column}} NOT BETWEEN {bounds[0]} AND {bounds[1]} THEN true ELSE {differs} END"
-    if (sized := re.fullmatch(r"numeric\((\d+),(\d+)\)", below)) is not None:
-        digits, scale = int(sized[1]), int(sized[2])
-        too_large = f"abs(round({{column}}::numeric, {scale})) >= 1e{digits - scale}"
-        return f"CASE WHEN {too_large} THEN true ELSE {differs} END"
-    return differs
+    return guarded(differs, out_of_range("{column}", below) if _NUMBERS.fullmatch(above) else None)
 
 
 def _castable(column: Column, start: Snapshot | None) -> bool:

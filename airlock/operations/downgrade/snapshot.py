@@ -102,6 +102,8 @@ class Snapshot:
     schemas: Mapping[int, str]
     attributes: Mapping[type_identity, str]
     restrictions: frozenset[Restriction] = frozenset()
+    # The server's: what it can be asked.
+    major: int = 0
 
 
 def take(connection: type_connection) -> Snapshot:
@@ -133,4 +135,5 @@ def take(connection: type_connection) -> Snapshot:
             (oid, number): f"{plain(schema)}.{plain(kind)}.{plain(name)}"
             for oid, schema, kind, number, name in cursor.fetchall()
         }
-    return Snapshot(tables, columns, types, schemas, attributes, restrictions.read(connection))
+    major = connection.server_version // 10_000
+    return Snapshot(tables, columns, types, schemas, attributes, restrictions.read(connection), major)

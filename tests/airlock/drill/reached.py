@@ -168,6 +168,11 @@ FAULTY = (
 )  # fmt: skip
 
 SOUND = (
+    Case("days_in_texts", "v text",
+         sql("ALTER TABLE $t ADD day date",
+             r"UPDATE $t SET day = v::date WHERE v ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' "
+             "AND substr(v, 6, 2) BETWEEN '01' AND '12' AND substr(v, 9) BETWEEN '01' AND '28'"),
+         sql("ALTER TABLE $t DROP day")),
     Case("renames_a_state", "state text NOT NULL CONSTRAINT k_$t CHECK (state IN ('old', 'fresh'))",
          sql("ALTER TABLE $t DROP CONSTRAINT k_$t", "UPDATE $t SET state = 'archived' WHERE state = 'old'",
              "ALTER TABLE $t ADD CONSTRAINT k_$t CHECK (state IN ('archived', 'fresh'))"),

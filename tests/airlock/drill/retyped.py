@@ -75,6 +75,9 @@ LOSING = (
 )  # fmt: skip
 # None of them loses any.
 KEEPING = (
+    Retyped(
+        "a_document", "integer", "text", "json_build_object('n', c$)::text", "(c$::json ->> 'n')::integer"
+    ),
     Retyped("freed", "numeric(10,2) NOT NULL", "numeric"),
     Retyped("price", "numeric(10,2)", "double precision"),
     Retyped("wide", "integer NOT NULL", "bigint"),

@@ -52,6 +52,8 @@ FREEDOMS = (
     typed("exact", "numeric(6,2)", "numeric(12,4)", "1.5", "1.2345"),
     Freedom("labels", "v m_mood", "ALTER TABLE $t ALTER v TYPE text", "ALTER TABLE $t ALTER v TYPE m_mood USING v::m_mood",
             "'sad'", "'mad'"),
+    Freedom("lowered", "v uuid", "ALTER TABLE $t ALTER v TYPE text USING lower(v::text)",
+            "ALTER TABLE $t ALTER v TYPE uuid USING v::uuid", "gen_random_uuid()", "'none'"),
     Freedom("alike", "v integer CONSTRAINT k_$t UNIQUE", "ALTER TABLE $t DROP CONSTRAINT k_$t",
             "ALTER TABLE $t ADD CONSTRAINT k_$t UNIQUE (v)", "1", "1"),
     Freedom("alone", "v integer CONSTRAINT k_$t REFERENCES partner", "ALTER TABLE $t DROP CONSTRAINT k_$t",

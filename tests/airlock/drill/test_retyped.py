@@ -47,6 +47,8 @@ def test_each_column_that_loses_values_is_named(tmp_path: Path) -> None:
     }
     assert {one.name for one in LOSING} - named["losing"] == set()
     assert (proofs["keeping"].verdict, named["keeping"]) == (PROVED, set()), proofs["keeping"]
+    tried = {one.object.rpartition(".")[2] for one in proofs["keeping"].conditions if one.tried is not None}
+    assert "a_document" in tried, "a text that is no document ends the query that counts"
     assert proofs["skipped"].verdict == NOT_EXAMINED
     assert (
         "no local time is in an hour that its zone skips: public.t_skipped.local: "

@@ -37,11 +37,12 @@ _RULES = ("constraint ", "index ")
 class Narrow:
     """Rows that may be there above a step and not below it.
 
-    `exact` is their condition by what the two ways compute, `few` all values of their column above, where those are few.
+    `exact` is their condition by what the two ways compute, the first that the server takes; `few` all values of their
+    column above, where those are few.
     """
 
     item: Item
-    exact: str | None = None
+    exact: tuple[str, ...] = ()
     few: str | None = None
 
 
@@ -64,13 +65,17 @@ def narrows(
     step = Rehearsed(revision, above, below, (), reads_rows=False, recast=())
     found = []
     for item in narrowed(step, above):
-        exact = few = None
+        exact: tuple[str, ...] = ()
+        few = None
         if item.identity is not None:
             column, then = above.columns[item.identity], below.columns[item.identity]
             if not item.enforced and _keeps_the_clock(column, then, ways[1]):
                 continue
-            check = item.enforced
-            exact = checked(item.condition, column, then, ways[1]) if check else exactly(column, then, *ways)
+            if item.enforced:
+                by_check = checked(item.condition, column, then, ways[1])
+                exact = (by_check,) if by_check is not None else ()
+            else:
+                exact = exactly(column, then, *ways, above.major)
             few = _few(column, item.identity, above)
         found.append(Narrow(item, exact, few))
     return tuple(found)
@@ -97,9 +102,8 @@ def open_still(connection: client.Connection, narrows: Collection[Narrow]) -> tu
         try:
             for one in narrows:
                 item = one.item
-                if one.exact is not None:
-                    exact = replace(item, condition=one.exact)
-                    item = exact if _plan(cursor, exact) is not None else item
+                computed = (replace(item, condition=condition) for condition in one.exact)
+                item = next((exact for exact in computed if _plan(cursor, exact) is not None), item)
                 if not (_kept_out(cursor, item) or _none_of_few(cursor, item, one.few)):
                     found.append(item)
         finally:

@@ -10,52 +10,63 @@ import re
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import literal, quoted
-from airlock.operations.downgrade.casts import casts, expressions
+from airlock.operations.downgrade.casts import TEXTS, casts, expressions
+from airlock.operations.downgrade.held_by_types import guarded, out_of_range, unreadable
 from airlock.recorder.tokens import NAME, OTHER, WORD, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from airlock.operations.downgrade.snapshot import Column
 
-_BOUNDS = {
-    "smallint": "-32768 AND 32767",
-    "integer": "-2147483648 AND 2147483647",
-    "bigint": "-9223372036854775808 AND 9223372036854775807",
-}
-_SIZED = re.compile(r"numeric\((\d+),(\d+)\)")
-_TO_NUMBER = re.compile(
-    r"(?is)(.+?)::\s*(?:smallint|integer|bigint|int[248]?|(?:numeric|decimal)(?:\(\d+(?:,\s*\d+)?\))?)"
-)
+_CAST = re.compile(r"(?is)(.+?)::\s*(?:\w+(?: precision| varying)?(?:\(\d+(?:,\s*\d+)?\))?)")
 # A cast to a type of the project: its labels are not the same below.
 _TO_OWN = r'(?i)(::|\bAS)\s*(?:"?\w+"?\s*\.\s*)?"?{name}"?(?!\w|\.)'
 
 
-def exactly(column: Column, below: Column, up: Collection[str], down: Collection[str]) -> str | None:
-    """Spell the condition of a value that the two ways do not give back; None where they do not tell it.
+def exactly(
+    column: Column, below: Column, up: Collection[str], down: Collection[str], major: int
+) -> tuple[str, ...]:
+    """Spell the condition of a value that the two ways do not give back; nothing where they do not tell it.
 
-    `column` is above the step, `below` the same one below it; `up` and `down` are the statements that change types.
+    `column` is above the step, `below` the same one below it; `up` and `down` are the statements that change types, `major`
+    the server's. Where there are several, the first is right that the server takes: it knows the types of expressions.
     """
     there, back = _expression(below.name, column.name, up), _expression(column.name, below.name, down)
     names = (column.name, below.name)
     if there is None or back is None or all(casts(one, names) is not None for one in (there, back)):
-        return None
+        return ()
     types = [one for one in (column, below) if one.labels is not None]
     if types:
-        return _of_labels(column, below, there or "{}", back or "{}", names)
+        by_label = _of_labels(column, below, there or "{}", back or "{}", names)
+        return () if by_label is None else (by_label,)
     inner = _with(back, names, "{column}") if back else "{column}"
     outer = _with(there, names, f"(({inner})::{below.type})") if there else f"({inner})::{below.type}"
     differs = f"(({outer})::{column.type})::text IS DISTINCT FROM {{column}}::text"
-    raw = _before_cast(back, below.type)
-    if raw is None:
-        return differs
+    if TEXTS.fullmatch(column.base or column.type):
+        differs = guarded(differs, *_unreadable(back or f"{quoted(column.name)}::{below.type}", names, major))
+    raw = _before_cast(back)
+    if raw is None or TEXTS.fullmatch(below.type):
+        return (differs,)
     given = _with(raw, names, "{column}")
-    if (sized := _SIZED.fullmatch(below.type)) is not None:
-        digits, scale = int(sized[1]), int(sized[2])
-        too_large = f"abs(round(({given})::numeric, {scale})) >= 1e{digits - scale}"
-    else:
-        too_large = f"({given}) NOT BETWEEN {_BOUNDS[below.type]}"
-    return f"CASE WHEN {too_large} THEN true ELSE {differs} END"
+    conditions = (unreadable(f"({given})", below.type, major), out_of_range(f"({given})", below.type))
+    return tuple(dict.fromkeys(guarded(differs, one) for one in conditions))
+
+
+def _unreadable(back: str, names: Collection[str], major: int) -> Iterator[str | None]:
+    """Spell the conditions of texts that an expression casts to what they cannot be read as; nothing where it asks before."""
+    found = tokens(back)
+    if any(one.word == "CASE" for one in found):
+        return
+    for at, token in enumerate(found):
+        bare = token.text.strip('"').replace('""', '"') if token.kind == NAME else token.text.lower()
+        behind = found[at + 1 : at + 4]
+        if token.kind not in (WORD, NAME) or bare not in names or len(behind) < 2:
+            continue
+        # A type of one word: of more, and of those with a length, the server is not asked.
+        several = len(behind) == 3 and (behind[2].kind in (WORD, NAME) or behind[2].text in (".", "(", "["))
+        if (behind[0].text == "::" or behind[0].word == "AS") and not several:
+            yield unreadable("{column}::text", behind[1].text, major)
 
 
 def checked(condition: str, column: Column, below: Column, down: Collection[str]) -> str | None:
@@ -98,14 +109,12 @@ def _as_text(cast: re.Match[str]) -> str:
     return "::text" if cast[1] == "::" else f"{cast[1]} text"
 
 
-def _before_cast(back: str, type_: str) -> str | None:
-    """Give what the downgrade makes a number of, in front of its last cast; None where that is not the whole of it."""
-    if not back or (type_ not in _BOUNDS and _SIZED.fullmatch(type_) is None):
-        return None
-    found = _TO_NUMBER.fullmatch(back)
+def _before_cast(back: str) -> str | None:
+    """Give what the downgrade casts at last, or all of what it computes; None where more than one cast stands side by side."""
+    found = _CAST.fullmatch(back)
     inner = found[1] if found is not None else back
     outside = [one for one in tokens(inner) if one.depth == 0]
-    if any(one.text == "::" for one in outside):
+    if not inner or any(one.text == "::" for one in outside):
         return None
     if found is not None and any(
         one.kind not in (WORD, NAME) and one.text not in ("(", ")", ".") for one in outside

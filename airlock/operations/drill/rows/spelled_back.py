@@ -13,6 +13,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
 from airlock.drivers.spelling import literal
 from airlock.operations.downgrade.casts import TEXTS, casts, expressions
+from airlock.operations.downgrade.held_by_types import guarded, unreadable
 from airlock.operations.downgrade.items import Item
 from airlock.records.drill import GOES_DOWN, LOSES, Condition, Tried
 
@@ -60,6 +61,7 @@ def spelled_back(
         values |= {(column.table_name, key, column.name) for key in changed}
         place = (column.schema, column.table)
         condition = f"({{column}}::{then.type}::{column.type})::text IS DISTINCT FROM {{column}}::text"
+        condition = guarded(condition, unreadable("{column}::text", then.type, above.major))
         item = Item("", column.full_name, "", place, place, column.name, column.name, condition)
         why = f"texts that {then.type} spells otherwise: they come back as it spells them"
         tried: Tried | None = None
