@@ -288,7 +288,7 @@ def _enter_project(arguments: argparse.Namespace) -> None:
     Paths on the command line are made absolute first: they count from where the user stands. What only env.py hears of
     goes into the environment, which the processes that run it inherit.
     """
-    config = Path(arguments.config)
+    config, arguments.called_from = Path(arguments.config), Path.cwd()
     for name, equals, value in (one.partition("=") for one in arguments.env):
         if not name.strip() or not equals:
             raise Usage("--env wants NAME=VALUE.")

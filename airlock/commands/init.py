@@ -52,7 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
         "variables": list(layout.variables(project)),
         "revisions": len(revisions),
         # Some are left out on purpose (squashed ones), some because only the project's program names their directories.
-        **({"not read": f"{len(unread)} more in {_places(unread)} (version_locations)"} if unread else {}),
+        **(
+            {
+                "not read": f"{len(unread)} more in {_places(unread, arguments.called_from)} (version_locations)"
+            }
+            if unread
+            else {}
+        ),
         "heads": list(project.heads),
         "extensions": sorted(needed - {installations.ICU}),
         "servers": [str(one) for one in servers],
@@ -68,7 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
             section = section.partition("# `airlock check`")[0]
         if target.name == OWN_FILE:
             section = section.replace("[tool.airlock]\n", "").lstrip("\n")
-        written = f"{target.name}{' (not written: --dry-run)' if arguments.dry_run else ''}"
+        # From where the user stands; this process stands where the project's paths count from.
+        place = os.path.relpath(target.absolute(), arguments.called_from)
+        written = f"{place}{' (not written: --dry-run)' if arguments.dry_run else ''}"
         if not arguments.dry_run:
             _append(target, section)
     found["written"] = written
@@ -76,9 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _places(files: list[Path]) -> str:
+def _places(files: list[Path], start: Path) -> str:
     """Name the directory of some files, or the first of several."""
-    places = sorted({os.path.relpath(file.parent) for file in files})
+    places = sorted({os.path.relpath(file.parent.absolute(), start) for file in files})
     return places[0] + (f" and {len(places) - 1} other directories" if places[1:] else "")
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airlock.project.project import Project
 
 _DRIVER = re.compile(r"postgresql\+(\w+)")
+_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 _ENGINE_AT_IMPORT = re.compile(r"^(?:\w+\s*=\s*)?(?:create_engine|create_async_engine)\(", re.MULTILINE)
 
 
@@ -68,6 +69,8 @@ def variables(project: Project) -> tuple[str, ...]:
 
 def _env(project: Project) -> str:
     try:
-        return Path(project.script.env_py_location).read_text(encoding="utf-8", errors="replace")
+        text = Path(project.script.env_py_location).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+    # What stands in a comment is not done.
+    return _COMMENT.sub("", text)

@@ -18,11 +18,25 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return ini
 
 
-def test_what_is_found_is_said_and_written_once(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_found_is_said_and_written_once(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Kind of env.py, driver, heads; a section that the next command reads; what is there stays."""
     assert cli.main(["init", "--dry-run"]) == 0
     assert not Path("airlock.toml").exists()
-    capsys.readouterr()
+    assert "not read" not in capsys.readouterr().out
+    # Left out, as squashed revisions are; and seen from elsewhere.
+    squashed = shop.parent / "migrations/versions/squashed/old.py"
+    squashed.parent.mkdir()
+    squashed.write_text('revision = "old"\ndown_revision = None\n')
+    env = shop.parent / "migrations/env.py"
+    env.write_text(env.read_text() + "# load_dotenv()\n")
+    monkeypatch.chdir(shop.parent.parent)
+    assert cli.main(["-c", str(shop), "init", "--dry-run"]) == 0
+    elsewhere = capsys.readouterr().out
+    assert f"1 more in {shop.parent.name}/migrations/versions/squashed" in elsewhere
+    assert f"{shop.parent.name}/airlock.toml" in elsewhere
+    assert "dotenv" not in elsewhere
     assert cli.main(["init"]) == 0
     said = capsys.readouterr().out
     for words in ("synchronous, hands its URL to the ini, sets up logging", "psycopg2", "c3", "airlock.toml"):
