@@ -41,6 +41,9 @@ def configure(config: Config, said: str, directories: Sequence[Path]) -> None:
             function(config)
         except AirlockError:
             raise
+        except SystemExit as stopped:
+            # Command line tools end like that where something is amiss; their words stand above.
+            raise Usage(f"configure = {said!r} ended the program (exit {stopped.code}).") from stopped
         except Exception as error:
             raise Usage(f"configure = {said!r}: {type(error).__name__}: {error}") from error
 

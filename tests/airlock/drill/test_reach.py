@@ -9,6 +9,7 @@ import pytest
 from airlock.operations.drill import drill
 from airlock.operations.drill.json_shapes import Shapes
 from airlock.operations.drill.reach.rows_not_taken import cuts, one_of_rounds
+from airlock.operations.drill.reach.unreached_writes import conditional_writes
 from airlock.operations.drill.rows.python_paths import nested
 from airlock.recorder import plpgsql, plpgsql_probes, probes
 from airlock.recorder.row_changes import data_statements
@@ -283,6 +284,24 @@ def upgrade():
             break
 """)
     assert [(one.line, one.rows) for one in cuts(str(file))] == [(5, 1000), (7, 500), (14, 100000)]
+
+
+def test_writes_that_an_answer_decides_are_those_that_touch_rows(tmp_path: Path) -> None:
+    """An index that was left INVALID is dropped or built again: no row is lost where that is not come to."""
+    file = tmp_path / "r.py"
+    file.write_text("""
+def upgrade():
+    invalid = op.get_bind().exec_driver_sql("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid").scalar()
+    if invalid:
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS i")
+        op.execute(sa.text(f"REINDEX INDEX CONCURRENTLY {invalid}"))
+        op.execute("CREATE UNIQUE INDEX i ON t (n); ")
+        op.execute("DROP INDEX i; DELETE FROM t")
+        op.execute(f"{invalid}")
+        op.execute(made)
+        op.execute("DROP TABLE t")
+""")
+    assert [one.start for one in conditional_writes(str(file))] == [8, 9, 10, 11]
 
 
 def test_rounds_over_rows_are_one_statement(tmp_path: Path) -> None:

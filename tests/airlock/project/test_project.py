@@ -278,6 +278,7 @@ def test_what_a_program_sets_is_set_by_a_function_of_the_project(tmp_path: Path)
         ("nowhere_at_all:configure", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ("os.path:configure", "the module os.path has no function configure"),
         ("os.path:join", "TypeError"),
+        ("sys:exit", "ended the program"),
     ],
 )
 def test_a_function_that_cannot_be_called_is_a_usage_error(tmp_path: Path, said: str, words: str) -> None:

@@ -24,6 +24,11 @@ _WRITING = frozenset({
 })  # fmt: skip
 _SENDING = frozenset({"execute", "exec_driver_sql", "scalar", "scalars", "query"})
 
+# SQL that touches no row, as what makes up for an index left INVALID does; in Alembic's words (`op.drop_index`) it is no write.
+_OF_NO_ROW = re.compile(
+    r"\s*(?:(?:CREATE(?:\s+UNIQUE)?|DROP|ALTER)\s+INDEX|REINDEX|ANALYZE|COMMENT)\b[^;]*;?\s*", re.IGNORECASE
+)
+
 # Without these words nothing is passed by: most revisions have none, and need not be walked through.
 _DECIDING = re.compile(r"\b(?:for|while|if|elif|match)\b")
 
@@ -156,5 +161,19 @@ def _writes(statement: ast.stmt) -> bool:
             return True
     return any(
         isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _WRITING
+        and not (node.args and _OF_NO_ROW.fullmatch(_spelt(node.args[0])))
         for node in ast.walk(statement)
-    )
+    )  # fmt: skip
+
+
+def _spelt(sql: ast.expr) -> str:
+    """Give the text of a statement that is spelt where it is sent, one letter for what is filled in; "" where it is not."""
+    if (
+        isinstance(sql, ast.Call)
+        and len(sql.args) == 1
+        and ast.unparse(sql.func).rpartition(".")[2] == "text"
+    ):
+        return _spelt(sql.args[0])
+    if isinstance(sql, ast.JoinedStr):
+        return "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in sql.values)
+    return sql.value if isinstance(sql, ast.Constant) and isinstance(sql.value, str) else ""
