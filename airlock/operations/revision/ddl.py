@@ -283,39 +283,33 @@ def backfill(table: Table, assignment: str, condition: str, *, note: str | None 
     if key is None:
         return Sql(_by_place(table, assignment, condition), autocommit=True, note=note)
     names = [quoted(name) for name in key.columns]
-    # Of whatever type the key is when this runs: a revision before or after may give it another one.
-    types = [f"{table.sql}.{name}%TYPE" for name in names]
     columns = ", ".join(names)
     descending = ", ".join(f"{name} DESC" for name in names)
-    tails = [str(number) for number in range(len(names))] if len(names) > 1 else [""]
+    row = _row(names)
     first, last, final = (
-        [f"{word}{tail}" for tail in tails] for word in ("batch_first", "batch_last", "table_last")
+        _row([f"{word}.{name}" for name in names]) for word in ("batch_first", "batch_last", "table_last")
     )
-    declared = "\n".join(
-        f"    {variable} {kind};"
-        for variables in (first, last, final)
-        for variable, kind in zip(variables, types, strict=True)
-    )
-    row, low, high, end = _row(names), _row(first), _row(last), _row(final)
-    over = " ".join(f"{one} := {other};" for one, other in zip(last, final, strict=True))
+    # Records: of whatever type the key is when this runs, for a revision before or after may give it another one.
     text = f"""DO $backfill$
 DECLARE
-{declared}
+    batch_first record;
+    batch_last record;
+    table_last record;
 BEGIN
-    SELECT {columns} INTO {", ".join(first)} FROM {table.sql} ORDER BY {columns} LIMIT 1;
-    SELECT {columns} INTO {", ".join(final)} FROM {table.sql} ORDER BY {descending} LIMIT 1;
+    SELECT {columns} INTO batch_first FROM {table.sql} ORDER BY {columns} LIMIT 1;
+    SELECT {columns} INTO table_last FROM {table.sql} ORDER BY {descending} LIMIT 1;
     LOOP
-        SELECT {columns} INTO {", ".join(last)} FROM {table.sql}
-            WHERE {row} >= {low} ORDER BY {columns} OFFSET {BATCH - 1} LIMIT 1;
+        SELECT {columns} INTO batch_last FROM {table.sql}
+            WHERE {row} >= {first} ORDER BY {columns} OFFSET {BATCH - 1} LIMIT 1;
         IF NOT FOUND THEN
-            {over}
+            batch_last := table_last;
         END IF;
         UPDATE {table.sql} SET {assignment}
-            WHERE {row} >= {low} AND {row} <= {high} AND {condition};
+            WHERE {row} >= {first} AND {row} <= {last} AND {condition};
         COMMIT;
-        SELECT {columns} INTO {", ".join(first)} FROM {table.sql}
-            WHERE {row} > {high} ORDER BY {columns} LIMIT 1;
-        EXIT WHEN NOT FOUND OR {low} > {end};
+        SELECT {columns} INTO batch_first FROM {table.sql}
+            WHERE {row} > {last} ORDER BY {columns} LIMIT 1;
+        EXIT WHEN NOT FOUND OR {first} > {final};
     END LOOP;
 END
 $backfill$"""
@@ -335,7 +329,7 @@ DECLARE
 BEGIN
     WHILE page <= pages LOOP
         UPDATE {table.sql} SET {assignment}
-            WHERE ctid >= format('(%s,0)', page)::tid AND ctid < format('(%s,0)', page + 64)::tid AND {condition};
+            WHERE ctid >= ('(' || page || ',0)')::tid AND ctid < ('(' || page + 64 || ',0)')::tid AND {condition};
         COMMIT;
         page := page + 64;
     END LOOP;

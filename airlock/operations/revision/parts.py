@@ -11,6 +11,7 @@ from airlock.operations.revision.model_types import Words
 if TYPE_CHECKING:
     from alembic.operations.ops import MigrateOperation
 
+    from airlock.catalogue.structure import Column, Table
     from airlock.records.revision import Likely, Remark
 
 
@@ -59,12 +60,28 @@ class Sql:
 
 
 @dataclasses.dataclass(frozen=True)
+class Fill:
+    """A value for the rows of a table that have none in a column; `note` where it is a stand-in."""
+
+    table: Table
+    column: Column
+    value: str
+    note: str | None
+
+    @property
+    def expression(self) -> str:
+        """Spell the value where DEFAULT cannot stand."""
+        return self.column.default or "NULL" if self.value == "DEFAULT" else self.value
+
+
+@dataclasses.dataclass(frozen=True)
 class Part:
     """What one change does in one stage, and how that is undone.
 
     `last` runs after every part's `up` of the same revision: what locks a table against everybody comes after what scans
     it. `loses` is what the upgrade destroys, by object; `accepted` the findings that nothing can be done about, with the
-    reason. `types` are the enums that it makes or drops, `relabels` the one whose labels it changes.
+    reason. `types` are the enums that it makes or drops, `relabels` the one whose labels it changes. `fill` is what it fills,
+    where that may be done with other columns of the table.
     """
 
     stage: Stage
@@ -79,6 +96,7 @@ class Part:
     accepted: tuple[tuple[str, str], ...] = ()
     types: tuple[str, ...] = ()
     relabels: str = ""
+    fill: Fill | None = None
 
     @property
     def leaves_transaction(self) -> bool:

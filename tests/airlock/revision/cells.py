@@ -144,7 +144,13 @@ def value(side: Side, *arguments: Any, **options: Any) -> sa.Column[Any]:
 
 column("add_nullable", after=lambda s: value(s, sa.Integer))
 column("add_constant", after=lambda s: value(s, sa.String(20), nullable=False, server_default="100% wool"))
-column("add_required", after=lambda s: value(s, sa.Integer, nullable=False))
+# Two, for a row of old code lacks both: neither may be filled without the other.
+column(
+    "add_required",
+    after=lambda s: (
+        value(s, sa.Integer, nullable=False), sa.Column(s.n("second"), sa.Text, nullable=False),
+    ),
+)  # fmt: skip
 column(
     "add_volatile",
     after=lambda s: value(s, sa.Uuid, nullable=False, server_default=sa.text("gen_random_uuid()")),

@@ -103,7 +103,7 @@ def _as_far_as_rows_lead(live: Table, one: Constraint) -> tuple[Sql, ...]:
     validate = f"ALTER TABLE {live.sql} VALIDATE CONSTRAINT {quoted(one.name)}"
     guarded = (
         f"DO $$\nBEGIN\n    {validate};\nEXCEPTION WHEN foreign_key_violation THEN\n"
-        f"    RAISE WARNING '% stays NOT VALID: rows refer to what is gone', {ddl.literal(one.name)};\nEND\n$$"
+        f"    RAISE WARNING USING MESSAGE = {ddl.literal(f'{one.name} stays NOT VALID: rows refer to what is gone')};\nEND\n$$"
     )
     return tuple(
         dataclasses.replace(it, text=guarded) if it.text == validate else it

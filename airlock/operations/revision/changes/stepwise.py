@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
-from airlock.operations.revision.parts import Part, Sql, Stage, sql
+from airlock.operations.revision.parts import Fill, Part, Sql, Stage, sql
+from airlock.operations.revision.written.docstrings import joined
 from airlock.operations.revision.written.questions import FILL_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from airlock.catalogue.structure import Column, Constraint, Table
     from airlock.operations.revision.shadow import Sides
+
+_FILL_UNDO = (
+    "the structure is untouched; the values stay, for nobody can tell filled-in ones from chosen ones"
+)
+_FILL_LOSES = "NULL in rows that had no value"
 
 
 def required(live: Table, column: str) -> Iterator[Part]:
@@ -48,15 +54,17 @@ def required_at_last(live: Table, one: Column, value: str, note: str | None) -> 
 
 def filled(live: Table, one: Column, value: str, note: str | None) -> Part:
     """Give rows without a value one, batch by batch, in a revision of its own."""
-    label = live.label_of(one.name)
     name = quoted(one.name)
     return Part(
-        Stage.BACKFILL, f"fill {label}", (ddl.backfill(live, f"{name} = {value}", f"{name} IS NULL", note=note),), (),
-        own=True,
-        locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
-        undo="the structure is untouched; the values stay, for nobody can tell filled-in ones from chosen ones",
-        loses=tuple((told, "NULL in rows that had no value") for told in live.labels_of(one.name)),
+        Stage.BACKFILL, f"fill {live.label_of(one.name)}",
+        (ddl.backfill(live, f"{name} = {value}", f"{name} IS NULL", note=note),), (),
+        own=True, locks=_fill_locks(live), undo=_FILL_UNDO,
+        loses=tuple((told, _FILL_LOSES) for told in live.labels_of(one.name)),
     )  # fmt: skip
+
+
+def _fill_locks(live: Table) -> str:
+    return f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed"
 
 
 def filled_around(live: Table, one: Column, value: str, note: str | None) -> tuple[Part, Part]:
@@ -65,9 +73,44 @@ def filled_around(live: Table, one: Column, value: str, note: str | None) -> tup
     Before, for a CHECK that is NOT VALID refuses each UPDATE of a row that breaks it, whatever column that is about; behind,
     for old code goes on writing rows without a value until then.
     """
-    first = filled(live, one, value, note)
-    what = f"fill {live.label_of(one.name)} of rows that were written without a value meanwhile"
-    return first, dataclasses.replace(first, stage=Stage.REFILL, what=what)
+    return filled(live, one, value, note), _again((Fill(live, one, value, note),), Stage.REFILL)
+
+
+def filled_at_once(parts: Iterable[Part]) -> list[Part]:
+    """Have the columns of a table that are filled again filled in one UPDATE.
+
+    One after another they would be refused: by the CHECK of a column that is not filled yet, of a row that lacks both.
+    """
+    listed = list(parts)
+    made: list[Part] = []
+    for part in listed:
+        if part.fill is None:
+            made.append(part)
+            continue
+        stage, table = part.stage, part.fill.table
+        fills = [
+            it.fill for it in listed if it.fill is not None and (it.stage, it.fill.table) == (stage, table)
+        ]
+        if fills[0] is part.fill:
+            made.append(part if len(fills) == 1 else _again(fills, stage))
+    return made
+
+
+def _again(fills: Sequence[Fill], stage: Stage) -> Part:
+    live, names = fills[0].table, [quoted(it.column.name) for it in fills]
+    labels = joined([live.label_of(it.column.name) for it in fills])
+    given = [f"{name} = {it.value}" for name, it in zip(names, fills, strict=True)]
+    if len(fills) > 1:
+        given = [f"{name} = coalesce({name}, {it.expression})" for name, it in zip(names, fills, strict=True)]
+    missing = [f"{name} IS NULL" for name in names]
+    told = missing[0] if len(missing) == 1 else f"({' OR '.join(missing)})"
+    note = " ".join(it.note for it in fills if it.note is not None) or None
+    return Part(
+        stage, f"fill {labels} of rows that were written without a value meanwhile",
+        (ddl.backfill(live, ", ".join(given), told, note=note),), (), own=True, locks=_fill_locks(live), undo=_FILL_UNDO,
+        loses=tuple((label, _FILL_LOSES) for it in fills for label in live.labels_of(it.column.name)),
+        fill=fills[0] if len(fills) == 1 else None,
+    )  # fmt: skip
 
 
 def value_for(sides: Sides, wanted: Table, one: Column) -> tuple[str, str | None]:
@@ -175,7 +218,8 @@ DECLARE
                    WHERE conrelid = {ddl.literal(table)}::regclass AND contype = 'n' AND attname = {ddl.literal(column)});
 BEGIN
     IF found <> {ddl.literal(name)} THEN
-        EXECUTE format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', {ddl.literal(table)}::regclass, found, {ddl.literal(name)});
+        EXECUTE {ddl.literal(f"ALTER TABLE {table} RENAME CONSTRAINT ")}
+            || quote_ident(found) || {ddl.literal(f" TO {quoted(name)}")};
     END IF;
 END
 $$"""
