@@ -35,6 +35,10 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30:
 
 # What airlock promises to work on; the pipeline has them all, a developer's machine need not.
 MAJORS = frozenset({14, 15, 16, 17, 18})
+# Whose cases take up to a minute: begun first, so that no worker is left alone with one at the end.
+LONG = (
+    "revision/test_matrix.py", "scratch/test_variable_matrix.py", "upgrade/test_crashes.py", "catalogue/test_kinds.py",
+)  # fmt: skip
 NOT_RUN = pytest.StashKey[list[str]]()
 CHOICE = pytest.StashKey[servers.Choice]()
 
@@ -60,7 +64,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take out what needs a Citus cluster where none is named: no server here can stand in for one."""
+    """Put what is long first. Take out what needs a Citus cluster where none is named: no server here can stand in for one."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
     if os.environ.get("CITUS_URL"):
         return
     without = [item for item in items if item.get_closest_marker("citus")]

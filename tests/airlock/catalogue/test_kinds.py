@@ -25,8 +25,8 @@ UNDOINGS = {
     )
 }
 MAJORS = sorted(embedded.available())
-# pg_dump takes a second for ten kinds: it judges on the oldest server and on the newest.
-JUDGED = {MAJORS[0], MAJORS[-1]}
+# pg_dump takes a second for ten kinds: it judges on the newest server. On the oldest it judges the mutations.
+JUDGED = {MAJORS[-1]}
 
 
 def test_no_kind_is_left_out() -> None:

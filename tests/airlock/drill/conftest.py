@@ -40,9 +40,9 @@ def scratch() -> Iterator[ScratchServer]:
         yield server
 
 
-@pytest.fixture(scope="session", params=OTHERS)
+@pytest.fixture(scope="session")
 def older_scratch(request: pytest.FixtureRequest) -> Iterator[ScratchServer]:
-    """Serve scratch databases of each other major."""
+    """Serve scratch databases of another major, the parameter."""
     with _serving(request.param) as server:
         yield server
 

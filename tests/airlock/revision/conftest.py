@@ -12,7 +12,8 @@ import pytest
 from airlock.scratch.servers import ScratchServer, scratch_server
 from tests.airlock.revision.harness import Shop, base
 
-MAJORS = (15, 16, 18)
+# What is written differs from 15 and from 18 on (`leaning.py`), and in nothing between.
+MAJORS = (15, 18)
 
 
 @pytest.fixture(scope="session")

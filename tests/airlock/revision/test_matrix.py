@@ -55,9 +55,19 @@ def test_what_is_written_is_proved(
     assert proved.faults == []
 
 
+# Every key in two places and every place with two keys; `make matrix` has them all. What the place decides is how names
+# are spelled and cut, and that is the same for every key but where keys have sequences: these are in the longest and the quoted.
+PAIRS = [
+    ("serial", "quoted"), ("identity", "long"), ("uuid", "default"), ("composite", "named"), ("text", "new"),
+    ("serial", "long"), ("identity", "quoted"), ("uuid", "named"), ("composite", "new"), ("text", "default"),
+]  # fmt: skip
+
+
 @pytest.mark.proof
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(
+    ("key", "place"),
+    PAIRS if "AIRLOCK_MATRIX" not in os.environ else [(key, place) for key in KEYS for place in PLACES],
+)
 def test_every_kind_of_change(
     scratch: ScratchServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, place: str
 ) -> None:
