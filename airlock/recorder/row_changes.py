@@ -44,6 +44,8 @@ class DataStatement:
     around: str = ""
     # Of an UPDATE: each column that it sets by itself, and the condition that tells the rows whose value becomes another.
     assigned: tuple[tuple[str, str], ...] = ()
+    # The same columns with what they are set to.
+    given: tuple[tuple[str, str], ...] = ()
 
     @property
     def relation(self) -> str:
@@ -207,17 +209,28 @@ def _data_statement(sql: str, inside: Sequence[Token], prefix: str) -> DataState
         return DataStatement(kind, name, text)
     scope = Scope(prefix, mine + (f", {span(sql, others)}" if others else ""), condition, mine)
     found = [*operands(sql, where, scope), *members(sql, where, scope)]
+    given: tuple[tuple[str, str], ...] = ()
     renewed: tuple[tuple[str, str], ...] = ()
     if kind == UPDATE:
         assigned = between(inside, marks, ("SET",), ("FROM", "WHERE", "RETURNING"))
         found += branches(sql, assigned, scope)
-        renewed = tuple(_renewed(sql, assigned, _alias(inside[start:first])))
+        alias = _alias(inside[start:first])
+        each = tuple(_given(sql, assigned, alias))
+        given = tuple((name, made) for name, _, made in each)
+        renewed = tuple(
+            (name, f"({mine})::text IS DISTINCT FROM ({made})::text") for name, mine, made in each
+        )
     found += _nested(sql, inside, prefix)
-    return DataStatement(kind, name, text, scope, bool(where or others), tuple(found), assigned=renewed)
+    return DataStatement(
+        kind, name, text, scope, bool(where or others), tuple(found), assigned=renewed, given=given
+    )
 
 
-def _renewed(sql: str, some: Sequence[Token], alias: str) -> Iterator[tuple[str, str]]:
-    """Read `column = expression` after `column = expression`; of those that take a key from a sequence none is asked."""
+def _given(sql: str, some: Sequence[Token], alias: str) -> Iterator[tuple[str, str, str]]:
+    """Read (column, the same as the statement spells it, expression) of each `column = expression`.
+
+    Of those that take a key from a sequence none is asked.
+    """
     if not some:
         return
     depth = some[0].depth
@@ -233,7 +246,7 @@ def _renewed(sql: str, some: Sequence[Token], alias: str) -> Iterator[tuple[str,
         # `SET v = v` has triggers fire: no row could make it give another value.
         if other in (piece[0].text, mine):
             continue
-        yield name, f"({mine})::text IS DISTINCT FROM ({other})::text"
+        yield name, mine, other
 
 
 def _insert(sql: str, inside: Sequence[Token], prefix: str) -> DataStatement | None:

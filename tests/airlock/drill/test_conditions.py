@@ -54,6 +54,10 @@ FREEDOMS = (
             "'sad'", "'mad'"),
     Freedom("lowered", "v uuid", "ALTER TABLE $t ALTER v TYPE text USING lower(v::text)",
             "ALTER TABLE $t ALTER v TYPE uuid USING v::uuid", "gen_random_uuid()", "'none'"),
+    Freedom("merged_back", "v text CONSTRAINT k_$t CHECK (v IN ('new', 'done'))",
+            "ALTER TABLE $t DROP CONSTRAINT k_$t; ALTER TABLE $t ADD CONSTRAINT k_$t CHECK (v IN ('new', 'done', 'late'))",
+            "UPDATE $t SET v = 'new' WHERE v = 'late'; ALTER TABLE $t DROP CONSTRAINT k_$t; "
+            "ALTER TABLE $t ADD CONSTRAINT k_$t CHECK (v IN ('new', 'done'))", "'done'", "'late'", loses=True),
     Freedom("alike", "v integer CONSTRAINT k_$t UNIQUE", "ALTER TABLE $t DROP CONSTRAINT k_$t",
             "ALTER TABLE $t ADD CONSTRAINT k_$t UNIQUE (v)", "1", "1"),
     Freedom("alone", "v integer CONSTRAINT k_$t REFERENCES partner", "ALTER TABLE $t DROP CONSTRAINT k_$t",
@@ -73,6 +77,15 @@ KEY = "ALTER TABLE $t ADD CONSTRAINT k_$t"
 GONE = "ALTER TABLE $t DROP CONSTRAINT k_$t"
 # What stands above keeps the rows out that could not go down: there is no freedom.
 NONE = (
+    Case("relabelled", "state text NOT NULL CONSTRAINT k_$t CHECK (state IN ('open', 'shut'))",
+         sql(GONE, "UPDATE $t SET state = CASE state WHEN 'open' THEN 'NEW' ELSE 'DONE' END",
+             KEY + " CHECK (state IN ('NEW', 'DONE'))"),
+         sql(GONE, "UPDATE $t SET state = 'open' WHERE state = 'NEW'", "UPDATE $t SET state = 'shut' WHERE state = 'DONE'",
+             KEY + " CHECK (state IN ('open', 'shut'))")),
+    Case("numbers_as_labels", "v smallint NOT NULL CONSTRAINT k_$t CHECK (v IN (0, 1))",
+         sql(GONE, "ALTER TABLE $t ALTER v TYPE m_mood USING (CASE v WHEN 0 THEN 'sad' ELSE 'glad' END)::m_mood"),
+         sql("ALTER TABLE $t ALTER v TYPE smallint USING CASE v::text WHEN 'sad' THEN 0 ELSE 1 END",
+             KEY + " CHECK (v IN (0, 1))")),
     Case("labels_checked", "v m_mood",
          sql("ALTER TABLE $t ALTER v TYPE varchar(9)", KEY + " CHECK (v IN ('sad', 'glad'))"),
          sql(GONE, "ALTER TABLE $t ALTER v TYPE m_mood USING v::m_mood")),
@@ -193,7 +206,12 @@ def test_each_condition_counts_the_rows_that_break_the_way_down_and_no_others(
 ) -> None:
     """With none the step goes down and every row is what it was; with one it fails, or the row is another one."""
     cases = [
-        Case(one.name, one.spelled(one.columns), sql(one.spelled(one.up)), sql(one.spelled(one.down)))
+        Case(
+            one.name,
+            one.spelled(one.columns),
+            sql(*one.spelled(one.up).split("; ")),
+            sql(*one.spelled(one.down).split("; ")),
+        )
         for one in FREEDOMS
     ]
     cases[0] = Case(

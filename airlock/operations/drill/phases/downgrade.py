@@ -101,7 +101,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     spelled = spelled_back.SpelledBack()
     if over is not None:
         under = snapshot.take(subject.ledger.reading)
-        narrows = freedoms.narrows(subject.facts.revision, over, under, (up.step.retypings, step.retypings))
+        narrows = freedoms.narrows(subject.facts.revision, over, under, (up.step, step))
         spelled = spelled_back.spelled_back(
             subject.ledger, (up.step, step), (before, below), (over, under), written.changed
         )

@@ -12,6 +12,7 @@ from airlock.operations.downgrade.casts import expressions
 from airlock.operations.downgrade.items import narrowed
 from airlock.operations.downgrade.rehearse import Rehearsed
 from airlock.operations.drill.rows.computed_back import checked, exactly
+from airlock.operations.drill.rows.translated_back import translated
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airlock.operations.downgrade.items import Item
     from airlock.operations.downgrade.snapshot import Column, Snapshot, type_identity
     from airlock.operations.drill.state import State
+    from airlock.operations.drill.step import StepTaken
 
 _TIMES = {"timestamp with time zone", "timestamp without time zone"}
 # One time of the clock for each moment.
@@ -56,12 +58,13 @@ def grants(before: State, after: State) -> bool:
 
 
 def narrows(
-    revision: str, above: Snapshot, below: Snapshot, ways: tuple[Collection[str], Collection[str]]
+    revision: str, above: Snapshot, below: Snapshot, taken: tuple[StepTaken, StepTaken]
 ) -> tuple[Narrow, ...]:
     """Say which rows must not be there above a step for it to go down as it was seen to.
 
-    `ways` are the statements by which the upgrade and the downgrade change types.
+    `taken` are the way up and the way down: the statements by which they change types, and values.
     """
+    ways = tuple(one.retypings for one in taken)
     step = Rehearsed(revision, above, below, (), reads_rows=False, recast=())
     found = []
     for item in narrowed(step, above):
@@ -72,10 +75,12 @@ def narrows(
             if not item.enforced and _keeps_the_clock(column, then, ways[1]):
                 continue
             if item.enforced:
-                by_check = checked(item.condition, column, then, ways[1])
+                by_check = checked(item.condition, column, then, ways[1]) or translated(
+                    item.condition, column, then, taken[0].data_statements, taken[1].data_statements
+                )
                 exact = (by_check,) if by_check is not None else ()
             else:
-                exact = exactly(column, then, *ways, above.major)
+                exact = exactly(column, then, ways[0], ways[1], above.major)
             few = _few(column, item.identity, above)
         found.append(Narrow(item, exact, few))
     return tuple(found)

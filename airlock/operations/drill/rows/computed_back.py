@@ -40,15 +40,15 @@ def exactly(
     if types:
         by_label = _of_labels(column, below, there or "{}", back or "{}", names)
         return () if by_label is None else (by_label,)
-    inner = _with(back, names, "{column}") if back else "{column}"
-    outer = _with(there, names, f"(({inner})::{below.type})") if there else f"({inner})::{below.type}"
+    inner = with_value(back, names, "{column}") if back else "{column}"
+    outer = with_value(there, names, f"(({inner})::{below.type})") if there else f"({inner})::{below.type}"
     differs = f"(({outer})::{column.type})::text IS DISTINCT FROM {{column}}::text"
     if TEXTS.fullmatch(column.base or column.type):
         differs = guarded(differs, *_unreadable(back or f"{quoted(column.name)}::{below.type}", names, major))
     raw = _before_cast(back)
     if raw is None or TEXTS.fullmatch(below.type):
         return (differs,)
-    given = _with(raw, names, "{column}")
+    given = with_value(raw, names, "{column}")
     conditions = (unreadable(f"({given})", below.type, major), out_of_range(f"({given})", below.type))
     return tuple(dict.fromkeys(guarded(differs, one) for one in conditions))
 
@@ -79,7 +79,9 @@ def checked(condition: str, column: Column, below: Column, down: Collection[str]
         if column.labels is None and column.type != "boolean":
             return None
         back = back or f"{quoted(column.name)}::{below.type}"
-    return _with(condition, (column.name,), f"(({_with(back, names, quoted(column.name))})::{below.type})")
+    return with_value(
+        condition, (column.name,), f"(({with_value(back, names, quoted(column.name))})::{below.type})"
+    )
 
 
 def _expression(name: str, other: str, retypings: Collection[str]) -> str | None:
@@ -96,8 +98,11 @@ def _of_labels(column: Column, below: Column, there: str, back: str, names: tupl
         if one.labels is not None:
             own = re.compile(_TO_OWN.format(name=re.escape(one.type.rpartition(".")[2].strip('"'))))
             there, back = (own.sub(_as_text, text) for text in (there, back))
-    inner = f"({_with(back, names, '({column}::text)')})::text" if back != "{}" else "{column}::text"
-    outer = f"({_with(there, names, f'({inner})')})::text" if there != "{}" else inner
+    as_below = "text" if below.labels is not None else below.type
+    inner = (
+        f"({with_value(back, names, '({column}::text)')})::{as_below}" if back != "{}" else "{column}::text"
+    )
+    outer = f"({with_value(there, names, f'({inner})')})::text" if there != "{}" else inner
     differs = f"{outer} IS DISTINCT FROM {{column}}::text"
     if below.labels is None:
         return differs
@@ -123,7 +128,7 @@ def _before_cast(back: str) -> str | None:
     return inner
 
 
-def _with(text: str, names: Collection[str], value: str) -> str:
+def with_value(text: str, names: Collection[str], value: str) -> str:
     """Put a value in the place of a column, named alone or behind its table; a name behind a cast, or of a function, is none."""
     found, parts, place = tokens(text), [], 0
     for at, token in enumerate(found):
