@@ -80,8 +80,13 @@ def compare(
     """Plan what leads from the connected database to the models, and name the models' schemas.
 
     `reshaped` are splits and merges of columns. Leaves the database as it was. Raises CommandError for a rename, a split
-    or a merge of nothing that is there.
+    or a merge of nothing that is there, and where env.py translates schemas of the models.
     """
+    if elsewhere := _translated(context):
+        raise CommandError(
+            f"env.py translates {elsewhere} (schema_translate_map), and only some of what is compared and written would follow."
+            " Let search_path lead there, and dialect.default_schema_name, as Alembic's cookbook does for tenants."
+        )
     parts: list[Part] = []
     moved: Mapping[tuple[str, str], Table] = {}
     for one in (one for one in renames if one != NO_RENAME):
@@ -105,6 +110,21 @@ def compare(
     if NO_RENAME in renames:
         made = dataclasses.replace(made, likely=())
     return dataclasses.replace(made, parts=(*parts, *made.parts)), schemas
+
+
+def _translated(context: MigrationContext) -> str:
+    """Say which schema of the models env.py's connection takes for which other one; "" where none."""
+    connection, target = context.connection, context.opts.get("target_metadata")
+    if connection is None or target is None:
+        return ""
+    names = {
+        table.schema for one in (target if isinstance(target, (list, tuple)) else [target]) for table in one.tables.values()
+    }  # fmt: skip
+    for name, other in (connection.get_execution_options().get("schema_translate_map") or {}).items():
+        default = connection.dialect.default_schema_name
+        if name in names and (other or default) != (name or default):
+            return f"{'the default schema' if name is None else name} to {other or 'the default schema'}"
+    return ""
 
 
 def _ups(parts: Sequence[Part]) -> tuple[str, ...]:

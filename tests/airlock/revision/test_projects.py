@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic.util import CommandError
 
 from airlock.operations.revision.parent import revise
 from airlock.scratch.servers import ScratchServer
 from tests.airlock.histories import Revision, write_project
-from tests.airlock.revision.harness import MAKO, Shop, start
+from tests.airlock.revision.harness import ENV, MAKO, Shop, start
 from tests.airlock.revision.shop import MUTATIONS, SOURCE, built
 
 
@@ -62,3 +64,19 @@ def test_another_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver:
     assert revised.written
     assert (revised.dangerous, revised.left, revised.differences, revised.unproved) == ((), (), (), "")
     assert revised.sound
+
+
+def test_a_translated_schema_is_said(scratch: ScratchServer, tmp_path: Path) -> None:
+    """What is written in SQL does not follow a schema_translate_map: the sentence says what does, and nothing is written."""
+    metadata = sa.MetaData()
+    sa.Table("thing", metadata, sa.Column("id", sa.Integer, primary_key=True))
+    translating = ENV.replace(
+        "as connection:\n", "as connection:\n    connection.execution_options(schema_translate_map={None: 'acme'})\n", 1
+    )  # fmt: skip
+    with scratch.database() as database:
+        shop = Shop(start(tmp_path / "tenants"), database)
+        shop.run("CREATE SCHEMA acme")
+        (shop.directory / "alembic" / "env.py").write_text(translating)
+        with pytest.raises(CommandError, match=r"translates the default schema to acme .* Let search_path"):
+            shop.revise(metadata)
+        assert list((shop.directory / "alembic" / "versions").iterdir()) == []
