@@ -39,7 +39,7 @@ class Simple:
 class Body:
     """One list of statements: how one gets into it, the condition as written, and where its first statement begins.
 
-    `before` are the arms that were tried first; `declared` are a block's declarations.
+    `before` are the arms that were tried first; `declared` are a block's declarations; `guarded` is a handler's block.
     """
 
     kind: str
@@ -50,6 +50,7 @@ class Body:
     simple: list[Simple] = field(default_factory=list)
     inner: list[Body] = field(default_factory=list)
     declared: Sequence[Sequence[Token]] = ()
+    guarded: Body | None = None
 
 
 def read(body: str) -> Body:
@@ -142,7 +143,9 @@ class _Reader:
             self.place += 1
             while self._word() == "WHEN":
                 condition = self._condition("THEN")
-                handler = Body(HANDLER, f"EXCEPTION WHEN {condition}", condition, self._start())
+                handler = Body(
+                    HANDLER, f"EXCEPTION WHEN {condition}", condition, self._start(), guarded=block
+                )
                 block.inner.append(handler)
                 self._statements(handler, ("WHEN", "END"))
         self._end("")

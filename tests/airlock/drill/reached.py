@@ -202,6 +202,10 @@ SOUND = (
          sql("ALTER TABLE $t ADD flag boolean",
              "DO $$ BEGIN UPDATE $t SET flag = true WHERE state = 'hot'; END $$"),
          sql("ALTER TABLE $t DROP flag")),
+    Case("replaces_a_view_by_do", _STATE,
+         sql("DO $$ BEGIN CREATE OR REPLACE VIEW w_$t AS SELECT id FROM $t; EXCEPTION WHEN OTHERS THEN"
+             " DROP VIEW IF EXISTS w_$t; CREATE VIEW w_$t AS SELECT id FROM $t; END $$"),
+         sql("DROP VIEW w_$t")),
     Case("creates_by_do", _STATE,
          sql("DO $$ BEGIN CREATE TYPE y_$t AS ENUM ('a'); EXCEPTION WHEN duplicate_object THEN NULL; END $$"),
          sql("DROP TYPE y_$t")),
