@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airlock.commands.arguments import add_rows
-from airlock.records.errors import Usage
+from airlock.records.errors import AirlockError, Usage
 from airlock.records.trace import JUDGED_FROM_ROWS
 
 if TYPE_CHECKING:
@@ -59,18 +59,35 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write(arguments: argparse.Namespace) -> int:
-    from airlock.operations.check import baseline_lines
+    from airlock.operations.check import baseline_lines, model_lines
     from airlock.scratch.loading import opened
 
     lines = baseline_lines(opened(arguments.config, arguments.x))
+    differing: list[str] = []
     try:
-        Path(arguments.write_baseline).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        differing = model_lines(
+            arguments.config, scratch=arguments.scratch, x_arguments=arguments.x, settings=arguments.settings
+        )
+    except AirlockError as error:
+        # The revisions can be listed all the same.
+        sys.stderr.write(f"the models are not compared: {error}\n")
+    try:
+        Path(arguments.write_baseline).write_text(
+            "".join(f"{line}\n" for line in (*lines, *differing)), encoding="utf-8"
+        )
     except OSError as error:
         raise Usage(f"--write-baseline cannot write its file: {error.strerror}.") from error
     sys.stdout.write(
-        f"{len(lines)} revisions written; airlock check --baseline {arguments.write_baseline} judges those that come or change.\n"
+        f"{len(lines)} revisions{_and(differing)} written; "
+        f"airlock check --baseline {arguments.write_baseline} judges those that come or change.\n"
     )
     return 0
+
+
+def _and(differing: list[str]) -> str:
+    from airlock.reports.text import count
+
+    return f" and {count(len(differing), 'difference')} from the models" if differing else ""
 
 
 def _tell(what: str) -> None:

@@ -117,6 +117,18 @@ def test_the_history_is_checked_against_the_models(ini: Path) -> None:
     assert ran.out.count("danger: ") == 2
     assert "not examined" not in ran.out, ran.out
     assert "models" not in ran.out, ran.out
+    # What they differ by already is listed with the revisions of today, and not told again.
+    models, known = ini.parent / "models.py", ini.parent / "known.txt"
+    models.write_text(
+        models.read_text().replace("    name = sa", "    title = sa.Column(sa.Text)\n    name = sa")
+    )
+    ran = airlock(ini, "check", "--write-baseline", str(known), url=None, timeout=300)
+    assert "3 revisions and 2 differences from the models written" in ran.out, ran.out + ran.err
+    assert airlock(ini, "check", "--baseline", str(known), url=None, timeout=300).code == 0
+    known.write_text("".join(line for line in known.read_text().splitlines(True) if "want more" not in line))
+    ran = airlock(ini, "check", "--baseline", str(known), url=None, timeout=300)
+    assert ran.out.count("models: ") == 1, ran.out
+    assert "the models want more: add public.customer.title" in ran.out, ran.out
 
 
 def test_a_revision_is_written(ini: Path) -> None:

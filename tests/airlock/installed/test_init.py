@@ -58,12 +58,12 @@ def test_a_pyproject_gets_a_section(shop: Path) -> None:
 
 def test_only_what_is_new_is_judged(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Behind a baseline the old revisions are left alone, one that changed is not; `since` is the same by name."""
+    rules = "rules = { docstring = true, models = false, danger = false, proof = false }\n"
+    Path("airlock.toml").write_text(rules)
     assert cli.main(["check", "--baseline", "known.txt"]) == 2
     assert "airlock check --write-baseline known.txt" in capsys.readouterr().err
     assert cli.main(["check", "--write-baseline", "known.txt"]) == 0
     capsys.readouterr()
-    rules = "rules = { docstring = true, models = false, danger = false, proof = false }\n"
-    Path("airlock.toml").write_text(rules)
     assert cli.main(["check"]) == 1
     assert capsys.readouterr().out.count("docstring:") == 9
     assert cli.main(["check", "--baseline", "known.txt"]) == 0

@@ -18,6 +18,7 @@ from airlock.operations.revision.changes.stepwise import (
     required,
     value_for,
 )
+from airlock.operations.revision.naming import postgresql_name
 from airlock.operations.revision.parts import Part, Stage, sql
 from airlock.records.revision import Remark
 
@@ -106,7 +107,8 @@ def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
             )
         )  # fmt: skip
     old, new = before.not_null_name, after.not_null_name
-    if old != new and old and new:
+    # A renamed table or column keeps the name that its NOT NULL was made with; no model says one.
+    if old != new and old and new and new != postgresql_name(live.name, after.name, "not_null"):
         found.parts.append(
             Part(
                 Stage.EXPAND, f"name the NOT NULL of {label}", (name_not_null(live.sql, old, new),),
