@@ -8,8 +8,12 @@ version named in docs/extensions.md.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from airlock.samples.shapes import rarer_shapes, shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # By the type's bare name. The first is the usual one.
 KNOWN: dict[str, tuple[str, ...]] = {
@@ -120,6 +124,7 @@ _OF_ANY_DIMENSIONS: dict[str, tuple[str, ...]] = {
     "halfvec": ("'[0.5]'", "'[1.5, 2, -3, 4.25]'"),
     "sparsevec": ("'{1:0.5}/1'", "'{2:-1.5,7:4.25}/9'"),
 }
+_MOST_DIMENSIONS = 16_000
 _SHAPED = frozenset({"geometry", "geography"})
 # What a type may read that is not in the table: the first forms that its input function takes are its values.
 FORMS = (
@@ -156,6 +161,14 @@ def rarer_values_of(full: str) -> tuple[str, ...]:
     _, name, modifier = _parts(full)
     more = () if modifier else _OF_ANY_DIMENSIONS.get(name, ())
     return rarer_shapes(modifier) if name in _SHAPED else (*_meant(full, RARER.get(name, ())), *more)
+
+
+def with_dimensions(full: str, numbers: Iterable[str]) -> list[str]:
+    """Spell a type of any dimensions with those that are named (`vector` of a CHECK (vector_dims(v) = 4)); [] of all else."""
+    _, name, modifier = _parts(full)
+    if modifier or full.endswith("]") or name not in _OF_ANY_DIMENSIONS:
+        return []
+    return [f"{full}({one})" for one in numbers if one.isdecimal() and 0 < int(one) <= _MOST_DIMENSIONS]
 
 
 def _meant(full: str, forms: tuple[str, ...]) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ _ONE_BY_ONE = 1_000
 _OUT_OF_THE_WAY = 8_000
 # Up to so many rows a table that refers to others gets some more than they have.
 _WORTH_MORE = 1_000
+# unique_violation
+_REPEATED = "23505"
 
 
 def fill(
@@ -86,6 +88,8 @@ class Filler:
         self.first_key = _OUT_OF_THE_WAY if required else 0
         self.counts: dict[int, int] = {}
         self.reasons: dict[int, str] = {}
+        # Whether the last attempt met keys that were there.
+        self.repeated = False
         self.microseconds: Counter[int] = Counter()
 
     def fill(self, wanted: Sequence[Table], rows: int, *, analyze: bool) -> tuple[Fill, ...]:
@@ -159,14 +163,20 @@ class Filler:
         self.microseconds[table.oid] += round((time.perf_counter() - began) * 1_000_000)
 
     def _add(self, table: Table, rows: int) -> None:
-        """Add what is missing, in ever plainer attempts: with edges, without, without NULLs, one by one."""
+        """Add what is missing, in ever plainer attempts: with edges, without, without NULLs, one by one.
+
+        Keys that are there already, of rows that the history brought, are skipped before the edges are given up.
+        """
         if self._project_made(table) or self._fill_cycle(table, rows):
             return
-        attempts = [(True, True, False), (False, True, True), (False, False, True)]
+        attempts = [(True, True, False), (True, True, True), (False, True, True), (False, False, True)]
+        self.repeated = False
         for edges, nulls, skip in attempts:
             missing = rows - self.counts[table.oid]
             if missing <= 0:
                 return
+            if edges and skip and not self.repeated:
+                continue
             self._attempt(table, missing, edges=edges, nulls=nulls, skip=skip)
         missing = rows - self.counts[table.oid]
         if missing > 0 and table.oid in self.reasons and not self.counts[table.oid]:
@@ -257,6 +267,7 @@ class Filler:
         except client.Error as error:
             self.connection.rollback()
             self.reasons[table.oid] = _first_line(error)
+            self.repeated = client.told(error, "sqlstate") == _REPEATED
             return None
         return inserted
 

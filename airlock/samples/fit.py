@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
 from airlock.drivers.spelling import literal, mentions, quoted
 from airlock.samples.builtin_types import Generator
+from airlock.samples.extension_types import with_dimensions
 from airlock.samples.literals import NUMBER, literals
 from airlock.samples.plan import MOST_EDGES
 from airlock.samples.values import null_of, pool, values_for
@@ -20,6 +22,7 @@ from airlock.samples.values import null_of, pool, values_for
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airlock.samples.builtin_types import Values
     from airlock.samples.model import Check, Column
     from airlock.samples.plan import Plan
 
@@ -203,8 +206,11 @@ def _fit_one(cursor: Any, plan: Plan, check: Check, checks: Sequence[Check]) -> 
         if _failing(cursor, plan, touching):
             plan.nulls.discard(name)
     for column in columns:
+        sized = [edge for one in _sized(column, check) for edge in one.edges]
         let_through = [
-            edge for edge in edges_before[column.name] if _passes(cursor, plan, column, edge, condition)
+            edge
+            for edge in (*edges_before[column.name], *(sized if edges_before[column.name] else ()))
+            if _passes(cursor, plan, column, edge, condition)
         ]
         if let_through:
             plan.edges[column.name] = tuple(let_through)
@@ -268,9 +274,16 @@ def _options(cursor: Any, plan: Plan, column: Column, check: Check) -> list[Gene
             if text.isdigit() and 0 < int(text) <= 5000:
                 found.append(Generator(f"lpad(to_hex($i), {text}, '0')"))
                 found.append(Generator(f"rpad('s' || ($i), {text}, 'x')"))
+    found += [generator for one in _sized(column, check) for generator in one.generators]
     if column.nullable:
         found.append(Generator(null_of(column), 1))
     return list(dict.fromkeys(found))
+
+
+def _sized(column: Column, check: Check) -> list[Values]:
+    """Give the values of a type of any dimensions that has as many as a CHECK names."""
+    spelled = with_dimensions(column.full or column.type, dict.fromkeys(NUMBER.findall(check.expression)))
+    return [found for one in spelled if (found := values_for(replace(column, full=one))) is not None]
 
 
 def _spelled_out(cursor: Any, expression: str) -> str:

@@ -27,6 +27,12 @@ CASES = {
         "CREATE TABLE a (id serial PRIMARY KEY, v int2vector, t text, i interval)",
         "SELECT count(v) > 9 AND bool_or(t = '') AND bool_or(i::text = '1 mon 1 day') FROM a",
     ),
+    "keys that the history brought are skipped, and the edges stay": (
+        ("CREATE TYPE k AS ENUM ('x', 'y'); CREATE TABLE b (id int PRIMARY KEY);"
+        "CREATE TABLE a (b_id int REFERENCES b, k k, v text NOT NULL DEFAULT 'n', PRIMARY KEY (b_id, k));"
+        "INSERT INTO b SELECT generate_series(1, 60); INSERT INTO a SELECT id, 'y' FROM b WHERE id % 2 = 0"),
+        "SELECT bool_or(v = '') FROM a",
+    ),
     "a multirange has a gap, a range over a type of one's own two ends, money its cents": (
         ("CREATE TYPE hours AS RANGE (subtype = time, multirange_type_name = spans);"
         "CREATE TABLE a (id serial PRIMARY KEY, r hours, s spans, n nummultirange, d datemultirange, m money, x txid_snapshot)"),

@@ -275,11 +275,20 @@ def test_what_only_some_vectors_have_is_seen_to_be_lost(tmp_path: Path) -> None:
             f"CREATE FUNCTION abs_of(v vector) RETURNS vector LANGUAGE sql IMMUTABLE AS $$ SELECT {absolute} $$",
         ],
     )
+    sized = "CREATE TABLE sized (id serial PRIMARY KEY, v vector NOT NULL CHECK (vector_dims(v) = 5))"
+    revisions += [
+        Revision("sizes", execute([sized]), execute(["DROP TABLE sized"])),
+        Revision(
+            "halves", execute(["ALTER TABLE sized ALTER v TYPE halfvec(5), DROP CONSTRAINT sized_v_check"]),
+            execute(["ALTER TABLE sized ALTER v TYPE vector, ADD CONSTRAINT sized_v_check CHECK (vector_dims(v) = 5)"]),
+        ),
+    ]  # fmt: skip
     ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
     report = airlock.drill(ini, scratch="embedded:18")
     assert [fill for fill in report.fills if fill.reason] == []
-    _, losing, keeping = report.revisions
+    _, losing, keeping, _, halves = report.revisions
     assert (losing.verdict, keeping.verdict) == ("refused", "proved"), (losing, keeping)
+    assert [one.object for one in halves.differences] == ["public.sized.v"], halves
     lost = {one.object.removeprefix("public.losing.c_") for one in losing.differences}
     assert set(VECTORS_LOSING) - lost == set()
 
