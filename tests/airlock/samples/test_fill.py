@@ -63,7 +63,7 @@ CASES = {
         ' b_id int, b_new bigint REFERENCES b, n int, "N new" bigint CHECK ("N new" > 4000), slug text UNIQUE, name text NOT NULL,'
         " mail text NOT NULL, low text GENERATED ALWAYS AS (lower(mail)) STORED UNIQUE);"
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v_new := NEW.v::text::bigint; NEW.b_new := NEW.b_id;"
-        """ IF TG_OP <> 'DELETE' THEN NEW."N new" = (NEW.n)::bigint; NEW.slug := lower(NEW.name); END IF; RETURN NEW; END $$;"""
+        """ IF TG_OP <> 'DELETE' THEN SELECT (NEW.n)::bigint INTO NEW."N new"; NEW.slug := lower(NEW.name); END IF; RETURN NEW; END $$;"""
         "CREATE TRIGGER t BEFORE INSERT OR UPDATE ON a FOR EACH ROW EXECUTE FUNCTION f()"),
         "SELECT count(DISTINCT v) = count(*) AND count(b_id) > 5 AND count(n) > 5 AND min(n) > 4000 FROM a",
     ),
