@@ -179,6 +179,25 @@ def test_a_statement_that_may_change_rows_is_named_not_counted(
 
 
 @proof
+def test_values_that_the_step_relabels_are_named_not_counted(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    """No row satisfies the CHECK below as it is, and none is lost: the UPDATE that comes first is said to be uncounted."""
+    ways = [
+        'op.execute("ALTER TABLE item DROP CONSTRAINT known")\n'
+        f'op.execute("UPDATE item SET kind = {turned}(kind)")\n'
+        f'op.execute("ALTER TABLE item ADD CONSTRAINT known CHECK (kind IN {kept})")'
+        for turned, kept in (("upper", "('A', 'B')"), ("lower", "('a', 'b')"))
+    ]
+    table = "CREATE TABLE item (id serial PRIMARY KEY, kind text CONSTRAINT known CHECK (kind IN ('a', 'b')))"
+    revisions = [Revision("d1", f'op.execute("{table}")'), Revision("d2", *ways)]
+    ini = prepare(tmp_path, empty_database, revisions, "INSERT INTO item (kind) VALUES ('A'), ('B')")
+    refused = down(ini, empty_database)
+    assert (refused.code, losses(refused)) == (3, [("public.item", None)]), refused.err
+    assert down(ini, empty_database, "--accept-unknown-loss").code == 0
+
+
+@proof
 def test_values_that_a_smaller_enum_does_not_have_are_counted(
     tmp_path: Path, empty_database: Database
 ) -> None:
