@@ -21,6 +21,9 @@ _NEW = re.compile(rf"\bNEW\.({_NAME})", re.IGNORECASE)
 # One statement of a body begins behind another one's end, or behind what opens a block.
 _STATEMENTS = re.compile(r";|\b(?:BEGIN|THEN|ELSE|LOOP)\b", re.IGNORECASE)
 _ASSIGNED = re.compile(rf"\s*NEW\.({_NAME})\s*:?=(?!=)\s*(.+)", re.IGNORECASE | re.DOTALL)
+_SELECTED = re.compile(
+    rf"\s*SELECT\s+(.+?)\s+INTO\s+(?:STRICT\s+)?NEW\.({_NAME})\s*", re.IGNORECASE | re.DOTALL
+)
 _CAST = re.compile(r"::\s*[A-Za-z_\"][\w\s.\"]*(?:\(\s*\d+(?:\s*,\s*-?\d+)?\s*\)[\w\s]*)?(?:\[\])*")
 
 
@@ -34,16 +37,19 @@ class Derived:
 
 
 def by_triggers(bodies: Sequence[str]) -> Iterator[Derived]:
-    """Find the columns that bodies of triggers make of one other column, by an assignment to NEW."""
+    """Find the columns that bodies of triggers make of one other column, by an assignment to NEW or `SELECT … INTO NEW`."""
     for body in bodies:
         for statement in _STATEMENTS.split(body):
-            found = _ASSIGNED.fullmatch(statement)
-            if found is None:
+            if (found := _ASSIGNED.fullmatch(statement)) is not None:
+                target, value = found.groups()
+            elif (found := _SELECTED.fullmatch(statement)) is not None:
+                value, target = found.groups()
+            else:
                 continue
-            sources = {_plain(one) for one in _NEW.findall(found[2])}
-            name, source = _plain(found[1]), next(iter(sources), "")
+            sources = {_plain(one) for one in _NEW.findall(value)}
+            name, source = _plain(target), next(iter(sources), "")
             if len(sources) == 1 and source != name:
-                spelled = _NEW.sub(quoted(source).replace("\\", r"\\"), found[2].strip())
+                spelled = _NEW.sub(quoted(source).replace("\\", r"\\"), value.strip())
                 yield Derived(name, source, spelled if _is_copy(spelled, source) else None)
 
 

@@ -61,9 +61,9 @@ def test_a_dry_run_of_a_broken_revision(tmp_path: Path, empty_database: Database
 
 
 def test_sql_is_alembics_own(tmp_path: Path) -> None:
-    """No database is named or asked."""
+    """No database is named or asked; what env.py prints is no SQL."""
     env = (
-        "from alembic import context\n"
+        "from alembic import context\nprint('env.py says')\n"
         "context.configure(dialect_name='postgresql', literal_binds=True)\n"
         "with context.begin_transaction():\n    context.run_migrations()\n"
     )
@@ -73,6 +73,7 @@ def test_sql_is_alembics_own(tmp_path: Path) -> None:
     assert (
         "CREATE TABLE item (id int);" in ran.out and "UPDATE alembic_version SET version_num='y2'" in ran.out
     )
+    assert ("env.py says" in ran.out, "env.py says" in ran.err) == (False, True)
     asks = Revision(
         "y3", "import sqlalchemy as sa\nop.get_bind().execute(sa.text('SELECT 1')).fetchall()", revises="y2"
     )
