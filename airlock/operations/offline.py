@@ -11,6 +11,7 @@ from alembic.util.exc import CommandError
 
 from airlock.database.server_errors import classify, first_line
 from airlock.project import flask_application
+from airlock.project.output import to_standard_error
 from airlock.records.errors import AirlockError, HistoryFault, RevisionFailed, Usage
 from airlock.records.upgrade import UP
 
@@ -34,7 +35,7 @@ def write_sql(project: Project, target: str, direction: str) -> str:
             then="airlock upgrade heads",
         )
     try:
-        with flask_application.around(project.script):
+        with flask_application.around(project.script), to_standard_error():
             (command.upgrade if direction == UP else command.downgrade)(project.config, target, sql=True)
     except CommandError as error:
         raise Usage(f"{first_line(error).rstrip('.')}.") from error
