@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airlock.recorder import arms, plpgsql
+from airlock.recorder import arms, plpgsql, windows
 from airlock.recorder.probes import (
     DATA,
     ENTRY,
@@ -73,11 +73,14 @@ class _Plpgsql:
     probes: list[Probe] = field(default_factory=list)
     edits: list[tuple[int, int, str]] = field(default_factory=list)
     tokens: Sequence[Token] = ()
+    # Variables that hold one number.
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def probed(self) -> Probed:
         whole = plpgsql.read(self.sql)
         self.tokens = tokens(self.sql)
         self._learn_given(whole)
+        self.numbers = windows.numbers_of(whole)
         entry = f"{self.prefix}_in"
         self.probes.append(Probe(entry, ENTRY, "", 1))
         self._insert(whole.start, self._spelled(entry))
@@ -140,6 +143,12 @@ class _Plpgsql:
             )
         )  # fmt: skip
         self._insert(body.start, self._spelled(setting))
+        if body.kind == plpgsql.LOOP and windows.leaves_rows(body, self.numbers):
+            # Nothing leads there: what becomes of such rows is not seen.
+            beyond = Probe(
+                f"{setting}_b", WAY, f"rows beyond {body.label}", self._line(body.start), within=within
+            )
+            self.probes.append(beyond)
         deeper = known and body.kind in {plpgsql.ARM, plpgsql.OTHERWISE}
         self._list(body, setting, here if deeper else (), known=deeper)
 

@@ -147,6 +147,10 @@ SOUND = (
              "UPDATE $t SET bio = c.bio, has_bio = true FROM c_$t c WHERE c.p = $t.id", "DROP TABLE c_$t"),
          sql(_PARTNERS, "INSERT INTO c_$t SELECT id, bio FROM $t WHERE has_bio", "ALTER TABLE $t DROP bio, DROP has_bio"),
          beside=_PARTNERS),
+    # While nobody takes a key again.
+    Case("codes_again", "code text NOT NULL UNIQUE, n integer",
+         sql("CREATE TABLE k_$t AS SELECT * FROM $t WHERE n > 100", "DELETE FROM $t WHERE n > 100"),
+         sql(_KEEP, "DROP TABLE k_$t")),
     # While no array has two dimensions.
     Case("one_by_one", "cells integer[] NOT NULL",
          sql("CREATE TABLE c_$t AS SELECT t.id AS p, c.i, c.n FROM $t t, unnest(t.cells) WITH ORDINALITY AS c (n, i)",

@@ -14,7 +14,7 @@ from airlock.operations.drill.rows.python_paths import nested
 from airlock.recorder import plpgsql, plpgsql_probes, probes
 from airlock.recorder.row_changes import data_statements
 from airlock.recorder.tokens import statements
-from airlock.records.drill import NOT_EXAMINED, PROVED, REFUSED
+from airlock.records.drill import FAILS, NOT_EXAMINED, PROVED, REFUSED
 from airlock.samples.model import Column, Table
 from tests.airlock.drill import reached_far, reached_inside, reached_json, reached_kept, reached_wide
 from tests.airlock.drill.reached import FAULTY, SOUND, write
@@ -112,6 +112,12 @@ def test_no_change_is_proved_whose_telling_rows_are_rare(tmp_path: Path) -> None
     assert [(one.revision, one.reason) for one in sound if one.verdict != PROVED] == []
     (dimensions,) = proofs["one_by_one"].conditions
     assert 'array_ndims("cells") > 1' in dimensions.sql
+    (again,) = proofs["codes_again"].conditions
+    assert again.sql.endswith(
+        'WHERE EXISTS (SELECT FROM "public"."k_t_codes_again" AS k WHERE k."code" = t."code")'
+    )
+    assert again.tried is not None
+    assert (again.tried.with_one, again.tried.said.startswith("duplicate key value")) == (FAILS, True)
 
 
 @pytest.mark.proof
@@ -234,6 +240,32 @@ def test_arms_of_an_or_are_counted_where_their_truth_decides() -> None:
     assert [one.label for one in probes.in_sql("DELETE FROM t WHERE a OR b", "airlock.x").probes] == [
         "OR a", "OR b", "DELETE FROM t WHERE a OR b",
     ]  # fmt: skip
+
+
+def test_a_loop_up_to_a_fixed_key_leaves_rows() -> None:
+    """Windows of a key under FOR, WHILE and EXECUTE, also up to a variable that holds one number; not numbers by themselves."""
+
+    def beyond(loop: str, last: str = "1000000") -> list[str]:
+        body = f"DECLARE low integer := 0; most CONSTANT integer := {last}; BEGIN {loop} END"
+        found = plpgsql_probes.in_plpgsql(body, "airlock.x", trigger=False).probes
+        return [one.label for one in found if one.label.startswith("rows beyond")]
+
+    windows = "UPDATE t SET m = n WHERE id > low AND id <= low + 1000; low := low + 1000;"
+    assert beyond(f"WHILE low < most LOOP {windows} END LOOP;") == ["rows beyond WHILE low < most"]
+    assert (
+        beyond("FOR i IN 0..99 LOOP DELETE FROM t WHERE id BETWEEN i * 1000 AND i * 1000 + 999; END LOOP;")
+        != []
+    )
+    spelled = "EXECUTE format('DELETE FROM t WHERE id > %s AND id <= %s', i, i + 1000)"
+    assert beyond(f"FOR i IN 1..500000 BY 1000 LOOP {spelled}; END LOOP;") != []
+    for whole in (
+        f"WHILE low < (SELECT max(id) FROM t) LOOP {windows} END LOOP;",
+        f"WHILE low < most LOOP {windows} EXIT WHEN NOT FOUND; END LOOP;",
+        f"most := (SELECT max(id) FROM t); WHILE low < most LOOP {windows} END LOOP;",
+        "FOR i IN 2000..2030 LOOP UPDATE t SET m = n WHERE year = i; END LOOP;",
+        "FOR i IN 1..100 LOOP INSERT INTO levels VALUES (i, i * 10); END LOOP;",
+    ):
+        assert beyond(whole) == [], whole
 
 
 def test_a_limit_tells_rows_that_it_leaves_out() -> None:

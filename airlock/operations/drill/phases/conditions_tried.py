@@ -15,9 +15,8 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill import failures
 from airlock.operations.drill.phases.freedoms import open_still
+from airlock.operations.drill.phases.trials import Undone, escaped, inside_the_downgrade
 from airlock.operations.drill.rows.constants_read import constants
-from airlock.operations.drill.step import take
-from airlock.project import environment
 from airlock.recorder.tokens import NAME, WORD, tokens
 from airlock.records.drill import FAILS, GOES_DOWN, LOSES, Condition, Tried
 from airlock.samples.constants import candidates
@@ -26,7 +25,6 @@ from airlock.samples.values import null_of, values_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from alembic.runtime.migration import MigrationContext
     from sqlalchemy import Connection
 
     from airlock.operations.downgrade.items import Item
@@ -37,10 +35,6 @@ if TYPE_CHECKING:
     from airlock.samples.model import Column
 
 _MOST_ROWS, _MOST_TRIED, _MOST_CONDITIONS, _NUMBER = 20_000, 60, 12, 987_654
-
-
-class _Undone(Exception):
-    """Takes back what was tried."""
 
 
 def try_out(subject: Subject, way: Way, above: State | None) -> tuple[Condition, ...]:
@@ -56,36 +50,21 @@ def try_out(subject: Subject, way: Way, above: State | None) -> tuple[Condition,
     if above is None or way.step is None or way.step.touched is None:
         why = "the downgrade leaves its transaction" if above is not None else "the way down is not proved"
         return tuple(_condition(one, not_tried=why) for one in items)
-    ledger = subject.ledger
     labels = {_label(one) for one in items} & above.tables()
-    tables = {table.label: table for table in ledger.tables(labels)}
+    tables = {table.label: table for table in subject.ledger.tables(labels)}
     found: list[Condition] = []
 
-    def around(context: MigrationContext) -> None:
-        script = subject.project.script.get_revision(subject.facts.revision)
-        if context.connection is None or script is None:
-            raise _Undone
+    def each(connection: Connection, downgrade: Callable[[], Any]) -> None:
         for item in items[:_MOST_CONDITIONS]:
             known = above.digests.get(_label(item))
             if known is None or not known.count or known.count > _MOST_ROWS or _label(item) not in tables:
                 rows = "no row" if known is None or not known.count else f"{known.count} rows"
                 found.append(_condition(item, not_tried=f"its table holds {rows}"))
                 continue
-            found.append(_try(context.connection, script.module.downgrade, item, tables[_label(item)]))
-        raise _Undone
+            found.append(_try(connection, downgrade, item, tables[_label(item)]))
 
-    why = f"no more than {_MOST_CONDITIONS} of a revision are"
-    clean = ledger.is_read()
-    try:
-        take(subject.project, subject.facts.revision, "down", around=around)
-    except _Undone:
-        pass
-    except Exception as error:  # noqa: BLE001  env.py may raise anything
-        why = failures.one_line(error)
-    if clean:
-        ledger.read_at = environment.runs()
-    # The one thing that no rollback takes back.
-    ledger.set_sequences(above.sequences)
+    broken_off = inside_the_downgrade(subject, above, each)
+    why = broken_off or f"no more than {_MOST_CONDITIONS} of a revision are"
     return (*found, *(_condition(one, not_tried=why) for one in items[len(found) :]))
 
 
@@ -115,8 +94,8 @@ def _try(connection: Connection, downgrade: Callable[[], Any], item: Item, table
             with_one = LOSES
             if before == row.values(connection):
                 with_one = GOES_DOWN
-            raise _Undone
-    except _Undone:
+            raise Undone
+    except Undone:
         pass
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         said = failures.one_line(error) if with_one == FAILS else ""
@@ -149,16 +128,12 @@ class _Breaking:
         listed = ", ".join(f"({names[number][0]}::{type_})::text" for number, type_ in self.columns.items())
         where = " AND ".join(f"{names[number][0]}::text = {text}" for number, text in self.key.items())
         table = next(iter(names.values()))[1]
-        found = connection.exec_driver_sql(_escaped(f"SELECT {listed} FROM {table} WHERE {where}")).fetchall()
+        found = connection.exec_driver_sql(escaped(f"SELECT {listed} FROM {table} WHERE {where}")).fetchall()
         return tuple(found[0]) if len(found) == 1 else None
 
 
 def _count(connection: Connection, item: Item) -> int:
-    return int(connection.exec_driver_sql(_escaped(item.count_sql(at_step=True))).scalar() or 0)
-
-
-def _escaped(query: str) -> str:
-    return query.replace("%", "%%")
+    return int(connection.exec_driver_sql(escaped(item.count_sql(at_step=True))).scalar() or 0)
 
 
 def _break(connection: Connection, item: Item, table: Table) -> _Breaking:
@@ -181,10 +156,10 @@ def _break(connection: Connection, item: Item, table: Table) -> _Breaking:
         statement = f"UPDATE {table.sql} SET {given} WHERE ctid = {literal(place)} AND tableoid = {oid} RETURNING {key}"
         try:
             with connection.begin_nested():
-                changed = connection.exec_driver_sql(_escaped(statement)).fetchone()
+                changed = connection.exec_driver_sql(escaped(statement)).fetchone()
                 if changed is None or not _count(connection, item):
-                    raise _Undone
-        except _Undone:
+                    raise Undone
+        except Undone:
             continue
         except SQLAlchemyError:  # the server does not take the row
             continue

@@ -225,7 +225,15 @@ def _rewritten(subject: Subject, error: Exception, up: Upgraded) -> tuple[Meanwh
         )
     if not changed:
         return None
-    return replace(written, state=subject.ledger.read(written.state, names)), tuple(changed)
+    state = subject.ledger.read(written.state, names)
+    # Their keys may be among those values.
+    keys = {
+        name: frozenset(now.rows.keys() - ((then.rows if then is not None else None) or {}).keys())
+        for name in names
+        if (now := state.digests[name]).rows is not None
+        and ((then := up.after.digests.get(name)) is None or then.key == now.key)
+    }
+    return replace(written, state=state, written={**written.written, **keys}), tuple(changed)
 
 
 def _values(

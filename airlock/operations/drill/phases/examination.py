@@ -13,6 +13,8 @@ from airlock.operations.drill.phases import (
     first_upgrade,
     interim_writes,
     interrupt,
+    keys_again,
+    moved_values,
     next_start,
     older_rows,
     own_rows,
@@ -122,6 +124,11 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
         *dict.fromkeys((*first.conditions, *way.conditions)),
         *conditions_tried.try_out(subject, counting, None if refused else again.above),
     )
+    if outcome.verdict is None and not outcome.differences and again.above is not None:
+        moved = moved_values.not_brought_back(subject, way.up.before, again.above, older)
+        more, said = keys_again.taken_again(subject, way, again.above, older)
+        conditions = (*conditions, *more)
+        outcome = outcome.then(moved, said)
     start = next_start.Start(begin, fit=False)
     whole = outcome.verdict is None and not outcome.differences and not (options.traffic or options.crash)
     down_again = second_downgrade.SecondDowngrade()

@@ -1,4 +1,4 @@
-"""Rows that a downgrade makes up: a partner for each old row, also for those that had none before the upgrade."""
+"""Rows that a downgrade makes up: a partner for each old row, also for those that had none, or the other way round."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def made_up(
     """Find rows that were not there before the upgrade and refer to nothing but rows that were, and that nobody touched.
 
     What others wrote meanwhile may have become rows of any table: a row is passed over where one of the rows that it refers
-    to holds, or is named by, a value of theirs, and so are tables that triggers write to.
+    to holds, or is named by, a value of theirs, and so are tables that triggers write to. Where nobody wrote anything, every
+    row of a table that was away above counts.
     """
     more = {
         name: now.rows.keys() - then.rows.keys() - written.written.get(name, frozenset()) - _above(written, name)
@@ -43,8 +44,11 @@ def made_up(
     for table in ledger.tables(more):
         if any(writers(below.catalogue, table.label)):
             continue
+        away = not others and table.label not in written.state.digests
         rows = [
-            key for key in more[table.label] if _refers_to_old_alone(table, key, names, before, below, others)
+            key
+            for key in more[table.label]
+            if away or _refers_to_old_alone(table, key, names, before, below, others)
         ]
         if rows:
             said = f"{len(rows)} more, one of them {min(rows)}, which the downgrade made for what had none"

@@ -44,6 +44,7 @@ _QUIET = frozenset({
     "SET", "RESET", "SHOW", "BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "ALTER", "DROP", "COMMENT",
     "GRANT", "REVOKE", "LOCK", "ANALYZE", "VACUUM", "REINDEX",
 })  # fmt: skip
+_CALLS = frozenset({"SELECT", "CALL"})
 _RETYPES = re.compile(r"\bALTER\b.*\bTYPE\b", re.IGNORECASE | re.DOTALL)
 _NOT_THE_PROJECT = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")})
 _AIRLOCK = str(Path(airlock.__file__).parent)
@@ -72,6 +73,7 @@ class _Running:
     """One text between its start and its end."""
 
     place: tuple[str, int]
+    text: str
     in_rounds: bool = False
     measure: Measure | None = None
     apart: list[list[Counted]] = field(default_factory=list)
@@ -88,7 +90,7 @@ class Reach:
         self.active = False
         self._busy = False
         self._path = Path()
-        self._seen: dict[tuple[str, int, str, int], _Seen] = {}
+        self._seen: dict[tuple[str, int, str, str, int], _Seen] = {}
         self._lines: set[int] = set()
         self._told: Counter[tuple[str, int]] = Counter()
         self._functions = Functions()
@@ -153,7 +155,7 @@ class Reach:
             sent = statements(sql)
             if len(sent) != len(pieces):
                 sent = tuple(masked(piece, numbers=True) for piece in pieces)
-            running = _Running(place, self._in_rounds())
+            running = _Running(place, _bound(sql, bound), self._in_rounds())
             if len(pieces) == 1:
                 running.measure = rows_met.begin(
                     own, pieces[0], sent[0], self._functions, self._below, outside=outside
@@ -196,8 +198,13 @@ class Reach:
         file, line = running.place
         # Rounds of a loop over rows, or until nothing is left, are one statement; those of a loop over values are not.
         text = rows_not_taken.one_of_rounds(str(self._path), line, one.data.text)
+        call = ""
+        if one.data.around and one.data.kind != reading.CALL and command(running.text) in _CALLS:
+            # A write in a body has the same text whatever values the function is called with.
+            call = rows_not_taken.one_of_rounds(str(self._path), line, running.text)
+            call = masked(call, numbers=True) if running.in_rounds else call
         self._sought.setdefault(one.data.text, one.data)
-        seen = self._seen.setdefault((file, line, text, number), _Seen(one.data))
+        seen = self._seen.setdefault((file, line, text, call, number), _Seen(one.data))
         seen.times += 1
         seen.in_rounds |= running.in_rounds
         seen.empty += one.changed == 0
@@ -256,7 +263,8 @@ class Reach:
         """Tell of each statement what it met, in the order of lines, and why nothing is proved where that is so."""
         found: dict[tuple[str, str], Met] = {}
         renewed: dict[tuple[str, str], int | None] = {}
-        for (file, line, _, _), seen in sorted(self._seen.items(), key=lambda it: it[0][:2]):
+        calls: dict[tuple[str, str], dict[str, int]] = {}
+        for (file, line, _, call, _), seen in sorted(self._seen.items(), key=lambda it: it[0][:2]):
             ways = tuple(
                 Way(_short(branch.label), rows)
                 for branch, rows in zip(seen.data.branches, seen.ways, strict=False)
@@ -266,6 +274,11 @@ class Reach:
             )
             place = f"{file}:{line}" if line else file
             shown = _short(seen.data.shown)
+            if call:
+                # Each call with other values is told, not which values those are.
+                same = calls.setdefault((place, shown), {})
+                number = same.setdefault(call, len(same) + 1)
+                shown = f"{shown} (call {number})" if number > 1 else shown
             problem = "" if self._is_last_round(file, line, seen) else _problem(place, shown, seen, ways)
             one = Met(
                 direction, place, shown, seen.changed, seen.left, ways, problem, seen.data.kind == reading.READ,

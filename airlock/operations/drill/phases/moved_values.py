@@ -1,0 +1,266 @@
+"""Values that the upgrade has moved to another table or column: what others write there meanwhile must come down again.
+
+A column that is gone above, whose values stand in a table that the upgrade made (or in a column of its own), row for row: the
+release above writes there. A downgrade that brings the column back from somewhere else, a copy put aside or the old column under
+another name, sets back what was written. One value is changed there, inside the downgrade's transaction, to see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airlock.catalogue.fingerprint.model import plain
+from airlock.drivers.spelling import literal, quoted
+from airlock.operations.drill import compare, comparisons
+from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined
+from airlock.operations.drill.phases.trials import Undone, escaped, inside_the_downgrade
+from airlock.records.difference import Difference
+from airlock.samples.digests import is_cut, key_sql
+from airlock.samples.values import values_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sqlalchemy import Connection
+
+    from airlock.operations.drill.state import State
+    from airlock.operations.drill.subject import Subject
+    from airlock.samples import Table
+    from airlock.samples.model import Column
+
+    # Old values by the key of their row.
+    Values = Mapping[str, str]
+    # What columns hold below, sorted.
+    _Below = Mapping[str, tuple[str, ...]]
+
+_LEAST, _TELLING, _MOST_PLACES, _MOST_TRIED, _NUMBER = 2, 3, 8, 4, 987_654
+_OF_A_CLIENT, _TIED_TO_OTHERS = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A column above that holds old values: by the keys of its rows which, and of which columns below.
+
+    `rank` tells how likely clients write there: not into a table without a key, and rather into one that refers to others.
+    """
+
+    table: Table
+    column: Column
+    key: tuple[str, ...]
+    held: Values
+    of: frozenset[str]
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """A table below, its columns that are gone above, and the places where their values are."""
+
+    table: Table
+    columns: tuple[str, ...]
+    places: tuple[_Place, ...]
+
+
+def not_brought_back(subject: Subject, before: State, above: State, older: Mapping[str, Table]) -> Outcome:
+    """Name the values that the downgrade would set back, of those that others may change where the upgrade has moved them.
+
+    `older` are the tables as they were below. The database must stand `above` the upgrade; nothing of it is changed.
+    """
+    if not comparisons.ROWS:
+        return NOTHING
+    moved = _moved(subject, before, above, older)
+    found: list[Difference] = []
+    doubtful: list[Difference] = []
+
+    def each(connection: Connection, downgrade: Callable[[], Any]) -> None:
+        for one in moved:
+            usual = _below(connection, downgrade, one)
+            if usual is not None:
+                surely, perhaps = _set_back(connection, downgrade, one, usual)
+                found.extend(surely)
+                doubtful.extend(perhaps)
+
+    if moved:
+        inside_the_downgrade(subject, above, each)
+    differences, kept = compare.keep(found, subject.facts.kept)
+    unsaid, more_kept = compare.keep(doubtful, subject.facts.kept)
+    told = Outcome(tuple(differences), (*kept, *more_kept))
+    if not unsaid:
+        return told
+    names = ", ".join(sorted({one.object for one in unsaid}))
+    why = f"proved only while nobody changes {names} meanwhile: the downgrade has those values from elsewhere"
+    return told.then(not_examined(why))
+
+
+def _moved(subject: Subject, before: State, above: State, older: Mapping[str, Table]) -> tuple[_Moved, ...]:
+    made = above.tables() - before.catalogue.objects.keys()
+    tables = {it.label: it for it in subject.ledger.tables(above.digests.keys() & above.tables())}
+    oids = {one.oid for one in older.values()}
+    new = [one for name, one in tables.items() if name in made and one.oid not in oids]
+    found = []
+    for name, then in sorted(before.digests.items()):
+        old = older.get(name)
+        if old is None or then.rows is None or len(then.rows) < _LEAST:
+            continue
+        now = tables.get(name)
+        gone = {
+            column.name: values
+            for column in old.columns
+            if column.category != "B"
+            and len(set((values := _gone(column, name, before, above, now)).values())) >= _LEAST
+        }
+        candidates = (*([now] if now is not None else []), *new) if gone else ()
+        places = [place for table in candidates for place in _places(table, old, gone, above)]
+        if any(one.rank for one in places):
+            found.append(_Moved(old, tuple(gone), tuple(places[:_MOST_PLACES])))
+    return tuple(found)
+
+
+def _gone(column: Column, name: str, before: State, above: State, now: Table | None) -> Values:
+    """Give the old values of a column, by their rows' keys, that do not stand in it above any more."""
+    then, here = before.digests[name], above.digests.get(name)
+    place = then.columns.index(column.name) if column.name in then.columns else None
+    if place is None:
+        return {}
+    values = {
+        key: value
+        for key, row in (then.rows or {}).items()
+        if (value := row[place]) is not None and not is_cut(value)
+    }
+    there = now is not None and any(
+        one.number == column.number and one.name == column.name for one in now.columns
+    )
+    if not there or here is None:
+        return values
+    if here.rows is None or here.key != then.key or column.name not in here.columns:
+        return {}
+    at = here.columns.index(column.name)
+    return {key: value for key, value in values.items() if key not in here.rows or here.rows[key][at] is None}
+
+
+def _places(table: Table, old: Table, gone: Mapping[str, Values], above: State) -> Iterator[_Place]:
+    """Find the columns of a table above that hold old values, row for row: its rows name the keys of the old ones."""
+    digest = above.digests[table.label]
+    if digest.rows is None:
+        return
+    same = table.oid == old.oid
+    numbers = {one.number for one in old.columns}
+    rank = _TIED_TO_OTHERS if same or table.foreign_keys else _OF_A_CLIENT if table.key else 0
+    keys = {key for values in gone.values() for key in values}
+    referring = {name for one in table.foreign_keys for name in one.columns}
+    for column in table.columns:
+        if column.name in referring or column.name not in digest.columns or column.category == "B":
+            continue
+        if (same and column.number in numbers) or column.sequence or column.identity:
+            continue
+        at = digest.columns.index(column.name)
+        for by in (None, *range(len(digest.columns))):
+            named = {
+                key: (value, other)
+                for key, row in digest.rows.items()
+                if by != at
+                and (other := key if by is None else row[by]) in keys
+                and (value := row[at]) is not None
+            }
+            of = {
+                key: {name for name, values in gone.items() if _is_of(value, values.get(row or ""))}
+                for key, (value, row) in named.items()
+            }
+            held = {key: value for key, (value, _) in named.items() if of[key]}
+            if len(held) * 5 >= len(named) * 4 and len(set(held.values())) >= _LEAST:
+                names = frozenset(name for key in held for name in of[key])
+                yield _Place(table, column, digest.key, held, names, rank)
+                break
+
+
+def _is_of(value: str, was: str | None) -> bool:
+    """Tell whether a value is an old one, or a part of it."""
+    return was is not None and (value == was or (len(value) >= _TELLING and value in was))
+
+
+def _set_back(
+    connection: Connection, downgrade: Callable[[], Any], moved: _Moved, usual: _Below
+) -> tuple[list[Difference], list[Difference]]:
+    """Change one value in each place; tell those that do not come down: where they do from no other place, and from one alike.
+
+    What comes down from a likelier place need not from others: copies are put aside for safety.
+    """
+    brought, lost = dict[str, int](), list[tuple[_Place, str, str]]()
+    for place in moved.places:
+        key, wrote, below = _tried(connection, downgrade, moved, place)
+        if below == usual:
+            lost.append((place, key, wrote))
+        for name in place.of if below is None else moved.columns:
+            if below is None or below[name] != usual[name]:
+                brought[name] = max(brought.get(name, 0), place.rank)
+    surely, perhaps = list[Difference](), list[Difference]()
+    for place, key, wrote in lost:
+        likeliest = max(brought.get(name, 0) for name in place.of)
+        one = Difference(
+            f"{place.table.label}.{plain(place.column.name)}",
+            "value that others changed where the upgrade had moved it",
+            f"{wrote} (row {key})",
+            f"not in {moved.table.label} ({', '.join(map(plain, sorted(place.of)))}), which is as before the upgrade",
+        )
+        if place.rank > likeliest:
+            surely.append(one)
+        elif place.rank == likeliest == _TIED_TO_OTHERS:
+            perhaps.append(one)
+    return surely, perhaps
+
+
+def _tried(
+    connection: Connection, downgrade: Callable[[], Any], moved: _Moved, place: _Place
+) -> tuple[str, str, _Below | None]:
+    """Write another value; give the row's key, the value, and what the columns hold below, None where none could be written.
+
+    Nor is anything told where the downgrade takes none of them.
+    """
+    for key in list(place.held)[:_MOST_TRIED]:
+        for value in _other_values(place, key):
+            below = _below(connection, downgrade, moved, place, key, value)
+            if below is not None:
+                return key, value, below
+    return "", "", None
+
+
+def _other_values(place: _Place, key: str) -> Iterator[str]:
+    """Spell other values: of another row, and of nobody."""
+    yield literal(next(value for value in place.held.values() if value != place.held[key]))
+    found = values_for(place.column, "airlock")
+    if found is not None:
+        yield from (one.at(f"({_NUMBER})") for one in found.generators[:1])
+
+
+def _below(
+    connection: Connection,
+    downgrade: Callable[[], Any],
+    moved: _Moved,
+    place: _Place | None = None,
+    key: str = "",
+    value: str = "",
+) -> _Below | None:
+    """Go down, with a value changed before, and read the columns; None where either does not go. All is undone."""
+    read: _Below | None = None
+    try:
+        with connection.begin_nested():
+            if place is not None:
+                where = f"{key_sql(place.key)} = {literal(key)}"
+                statement = (
+                    f"UPDATE {place.table.sql} SET {quoted(place.column.name)} = {value} WHERE {where}"
+                )
+                if connection.exec_driver_sql(escaped(statement)).rowcount != 1:
+                    raise Undone
+            downgrade()
+            read = {name: _values(connection, moved.table, name) for name in moved.columns}
+            raise Undone
+    except Undone:
+        return read
+    except Exception:  # noqa: BLE001  a revision may raise anything
+        return None
+
+
+def _values(connection: Connection, table: Table, name: str) -> tuple[str, ...]:
+    query = f"SELECT {quoted(name)}::text FROM {table.sql} ORDER BY 1"
+    return tuple(str(row[0]) for row in connection.exec_driver_sql(escaped(query)))

@@ -1,0 +1,57 @@
+"""Trials of a downgrade where the upgrade stands: inside its own transaction, each in a savepoint, and nothing of it stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airlock.operations.drill import failures
+from airlock.operations.drill.step import take
+from airlock.project import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy import Connection
+
+    from airlock.operations.drill.state import State
+    from airlock.operations.drill.subject import Subject
+
+
+class Undone(Exception):
+    """Takes back what was tried."""
+
+
+def inside_the_downgrade(
+    subject: Subject, above: State, go_through: Callable[[Connection, Callable[[], Any]], None]
+) -> str:
+    """Call `go_through` with the downgrade's connection and function, and undo what it did; say what broke it off, or nothing.
+
+    The database must stand `above` the upgrade. Runs env.py, commits nothing; raises nothing that the revision does.
+    """
+    ledger = subject.ledger
+
+    def around(context: MigrationContext) -> None:
+        script = subject.project.script.get_revision(subject.facts.revision)
+        if context.connection is not None and script is not None:
+            go_through(context.connection, script.module.downgrade)
+        raise Undone
+
+    broken_off = ""
+    clean = ledger.is_read()
+    try:
+        take(subject.project, subject.facts.revision, "down", around=around)
+    except Undone:
+        pass
+    except Exception as error:  # noqa: BLE001  env.py may raise anything
+        broken_off = failures.one_line(error)
+    if clean:
+        ledger.read_at = environment.runs()
+    # The one thing that no rollback takes back.
+    ledger.set_sequences(above.sequences)
+    return broken_off
+
+
+def escaped(query: str) -> str:
+    """Spell a query for a driver that reads `%` as a mark for a value."""
+    return query.replace("%", "%%")
