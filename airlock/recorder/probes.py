@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ENTRY, WAY, ROWS = "entry", "way", "rows"
 DATA = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
+_EVERY_ROW = "SELECT airlock_w.* FROM airlock_w"
 OF_THE_CALL = re.compile(r"\bTG_\w+", re.IGNORECASE)
 
 
@@ -72,11 +73,14 @@ def in_sql(body: str, prefix: str, *, expressions: bool = True) -> Probed:
                 found.probes.append(Probe(setting, WAY, f"OR {span(piece, arm)}", line))
                 edits += arm_counted(arm, setting)
         text = edited(piece, edits)
-        if some[0].word in DATA - {"MERGE"} and all(one.word != "RETURNING" for one in some):
+        if some[0].word in DATA - {"MERGE"}:
             setting = f"{prefix}_s{number}"
             found.probes.append(Probe(setting, ROWS, piece, line))
             counted = hit(setting, "(SELECT count(*) FROM airlock_w)")
-            text = f"WITH airlock_w AS ({text} RETURNING 1) SELECT {counted}"
+            if any(one.word == "RETURNING" and one.depth == some[0].depth for one in some):
+                text = f"WITH airlock_w AS ({text}) {_EVERY_ROW} WHERE {counted} IS NOT NULL"
+            else:
+                text = f"WITH airlock_w AS ({text} RETURNING 1) SELECT {counted}"
         pieces.append(text)
     found.body = ";\n".join(pieces)
     return found

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LEAST = 60
 _COUNTED = re.compile(r"(?is)(\w+)\s+IN\s+(?!REVERSE\b)[\w]+\s*\.\.\s*(\w+)(?:\s+BY\s+\w+)?")
 _UNDER = re.compile(r"(?is)\(?\s*(\w+)\s*<=?\s*(\w+)\s*\)?")
+_SERIES = re.compile(r"(?is)(\w+)\s+IN\s+SELECT\b.*\bgenerate_series\s*\(\s*\w+\s*,\s*(\w+)\s*,\s*\w+\s*\).*")
 _OF_ROWS = re.compile(r"(?i)(?:WITH|UPDATE|DELETE|INSERT|PERFORM|EXECUTE|MERGE)\b")
 _ENDS = frozenset({"EXIT", "RETURN"})
 
@@ -26,24 +27,25 @@ _ENDS = frozenset({"EXIT", "RETURN"})
 def leaves_rows(loop: Body, numbers: Mapping[str, int]) -> bool:
     """Tell whether a loop ends at a key that is written down; not one that goes to the end of rows, or through numbers.
 
-    `FOR i IN 0..99` with `BETWEEN i * 1000 AND …` in it is one, `WHILE low < 1000000` with `id > low AND id <= low + 1000` is
-    another; `FOR year IN 2000..2030` with `year = i` in it is none. `numbers` are the variables that hold one number.
+    `FOR i IN 0..99` with `BETWEEN i * 1000 AND …` in it is one, `WHILE low < 1000000` with `id > low AND id <= low + 1000`
+    another, `FOR r IN SELECT g FROM generate_series(0, 400000, 1000) g` a third; `FOR year IN 2000..2030` with `year = i` in it
+    is none. `numbers` are the variables that hold one number.
     """
-    form = _COUNTED if loop.label.startswith("FOR ") else _UNDER if loop.label.startswith("WHILE ") else None
-    found = form.fullmatch(loop.condition.strip()) if form is not None else None
+    forms = (_COUNTED, _SERIES) if loop.label.startswith("FOR ") else (_UNDER,)
+    found = next((it for form in forms if (it := form.fullmatch(loop.condition.strip()))), None)
     if found is None or any(one.word in _ENDS for one in _inside(loop)):
         return False
-    name, written = found[1], found[2].lower()
+    name, written = rf"{found[1]}\b(?: \. \w+)?", found[2].lower()
     last = int(written) if written.isdigit() else numbers.get(written)
     sizes, asked = list[int](), False
     for one in _inside(loop):
         text = " ".join(token.text for token in one.some)
         if _OF_ROWS.match(text):
-            within = re.search(rf"(?i)(?:[<>]=?|\bBETWEEN|\bAND) (?:\( )*{name}\b", text) is not None
+            within = re.search(rf"(?i)(?:[<>]=?|\bBETWEEN|\bAND) (?:\( )*{name}", text) is not None
             asked |= within or (
                 one.word == "EXECUTE" and re.search(r"(?i)[<>]|\bBETWEEN\b", text) is not None
             )
-        computed = re.findall(rf"(?i)\b{name}\b(?: \))* ([*+]) (?:\( )*(\w+)", text)
+        computed = re.findall(rf"(?i)\b{name}(?: \))* ([*+]) (?:\( )*(\w+)", text)
         sizes += [
             int(size)
             if size.isdigit() and sign == "*"

@@ -149,6 +149,11 @@ FAULTY = (
          sql(trigger_function("IF md5(NEW.state) = 'x' THEN DELETE FROM $t WHERE n > NEW.n; END IF; RETURN NEW;"),
              "CREATE TRIGGER g AFTER INSERT ON $t FOR EACH ROW EXECUTE FUNCTION g_$t()"),
          sql("DROP TRIGGER g ON $t", "DROP FUNCTION g_$t()")),
+    Case("called_twice", _STATE, sql("CALL p_$t('open', 1)", "SELECT f_$t('shut')"),
+         sql("UPDATE $t SET n = n - 1 WHERE state = 'open'"),
+         beside="CREATE PROCEDURE p_$t(p text, b integer) LANGUAGE sql AS 'UPDATE $t SET n = n + b WHERE state = p'\n"
+                "CREATE FUNCTION f_$t(p text) RETURNS integer LANGUAGE sql "
+                "AS 'UPDATE $t SET n = n + 1 WHERE state = p RETURNING n'"),
     Case("called_for_each", _STATE,
          "for one in ('open', 'shut'):\n    op.get_bind().execute(sa.select(sa.func.f_$t(one))).scalar()",
          sql("UPDATE $t SET n = n - 1 WHERE state = 'open'"),

@@ -258,6 +258,8 @@ def test_a_loop_up_to_a_fixed_key_leaves_rows() -> None:
     )
     spelled = "EXECUTE format('DELETE FROM t WHERE id > %s AND id <= %s', i, i + 1000)"
     assert beyond(f"FOR i IN 1..500000 BY 1000 LOOP {spelled}; END LOOP;") != []
+    series = "FOR r IN SELECT g FROM generate_series(0, 400000, 1000) AS g LOOP"
+    assert beyond(f"{series} UPDATE t SET m = n WHERE id >= r.g AND id < r.g + 1000; END LOOP;") != []
     for whole in (
         f"WHILE low < (SELECT max(id) FROM t) LOOP {windows} END LOOP;",
         f"WHILE low < most LOOP {windows} EXIT WHEN NOT FOUND; END LOOP;",

@@ -7,7 +7,9 @@ another name, sets back what was written. One value is changed there, inside the
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     # What columns hold below, sorted.
     _Below = Mapping[str, tuple[str, ...]]
 
-_LEAST, _TELLING, _MOST_PLACES, _MOST_TRIED, _NUMBER = 2, 3, 8, 4, 987_654
+_LEAST, _TELLING, _MANY, _MOST_PLACES, _MOST_TRIED, _NUMBER = 2, 3, 8, 8, 4, 987_654
 _OF_A_CLIENT, _TIED_TO_OTHERS = 1, 2
 
 
@@ -97,21 +99,28 @@ def _moved(subject: Subject, before: State, above: State, older: Mapping[str, Ta
     made = above.tables() - before.catalogue.objects.keys()
     tables = {it.label: it for it in subject.ledger.tables(above.digests.keys() & above.tables())}
     oids = {one.oid for one in older.values()}
-    new = [one for name, one in tables.items() if name in made and one.oid not in oids]
+    # A table that was built anew under its old name is a new one.
+    new = [one for name, one in tables.items() if one.oid not in oids and (name in made or name in older)]
     found = []
     for name, then in sorted(before.digests.items()):
         old = older.get(name)
         if old is None or then.rows is None or len(then.rows) < _LEAST:
             continue
         now = tables.get(name)
+        if now is not None and now.oid != old.oid:
+            now = None
         gone = {
             column.name: values
             for column in old.columns
-            if column.category != "B"
-            and len(set((values := _gone(column, name, before, above, now)).values())) >= _LEAST
+            if len(set((values := _gone(column, name, before, above, now)).values())) >= _LEAST
         }
         candidates = (*([now] if now is not None else []), *new) if gone else ()
-        places = [place for table in candidates for place in _places(table, old, gone, above)]
+        staying = {
+            one: {key: row[at] for key, row in then.rows.items()}
+            for at, one in enumerate(then.columns)
+            if one not in gone
+        }
+        places = [place for table in candidates for place in _places(table, old, gone, staying, above)]
         if any(one.rank for one in places):
             found.append(_Moved(old, tuple(gone), tuple(places[:_MOST_PLACES])))
     return tuple(found)
@@ -139,7 +148,13 @@ def _gone(column: Column, name: str, before: State, above: State, now: Table | N
     return {key: value for key, value in values.items() if key not in here.rows or here.rows[key][at] is None}
 
 
-def _places(table: Table, old: Table, gone: Mapping[str, Values], above: State) -> Iterator[_Place]:
+def _places(
+    table: Table,
+    old: Table,
+    gone: Mapping[str, Values],
+    staying: Mapping[str, Mapping[str, str | None]],
+    above: State,
+) -> Iterator[_Place]:
     """Find the columns of a table above that hold old values, row for row: its rows name the keys of the old ones."""
     digest = above.digests[table.label]
     if digest.rows is None:
@@ -148,9 +163,10 @@ def _places(table: Table, old: Table, gone: Mapping[str, Values], above: State) 
     numbers = {one.number for one in old.columns}
     rank = _TIED_TO_OTHERS if same or table.foreign_keys else _OF_A_CLIENT if table.key else 0
     keys = {key for values in gone.values() for key in values}
-    referring = {name for one in table.foreign_keys for name in one.columns}
+    # Nobody gives a row another key, or another partner, where the row itself is meant.
+    telling = {*table.key, *(name for one in table.foreign_keys for name in one.columns)}
     for column in table.columns:
-        if column.name in referring or column.name not in digest.columns or column.category == "B":
+        if column.name in telling or column.name not in digest.columns:
             continue
         if (same and column.number in numbers) or column.sequence or column.identity:
             continue
@@ -163,20 +179,79 @@ def _places(table: Table, old: Table, gone: Mapping[str, Values], above: State) 
                 and (other := key if by is None else row[by]) in keys
                 and (value := row[at]) is not None
             }
-            of = {
-                key: {name for name, values in gone.items() if _is_of(value, values.get(row or ""))}
-                for key, (value, row) in named.items()
-            }
-            held = {key: value for key, (value, _) in named.items() if of[key]}
-            if len(held) * 5 >= len(named) * 4 and len(set(held.values())) >= _LEAST:
+            of = _of(named, gone, column)
+            if not of and column.default is None:
+                of = _computed(named, gone, staying)
+            held = {key: value for key, (value, _) in named.items() if of.get(key)}
+            if len(held) * 5 >= len(named) * 3 and len(set(held.values())) >= _LEAST:
                 names = frozenset(name for key in held for name in of[key])
                 yield _Place(table, column, digest.key, held, names, rank)
                 break
 
 
+def _of(
+    named: Mapping[str, tuple[str, str | None]], gone: Mapping[str, Values], column: Column
+) -> dict[str, set[str]]:
+    """Tell of each row of which columns below it holds the old value, a part of it, or it among others."""
+    if column.category == "B":
+        return {}  # every second row holds the same
+    found = {
+        key: {name for name, values in gone.items() if _is_of(value, values.get(row or ""))}
+        for key, (value, row) in named.items()
+    }
+    return {key: names for key, names in found.items() if names}
+
+
 def _is_of(value: str, was: str | None) -> bool:
-    """Tell whether a value is an old one, or a part of it."""
-    return was is not None and (value == was or (len(value) >= _TELLING and value in was))
+    if was is None:
+        return False
+    value, was = value.strip().casefold(), was.strip().casefold()
+    return (
+        value == was or (len(value) >= _TELLING and value in was) or (len(was) >= _TELLING and was in value)
+    )
+
+
+def _computed(
+    named: Mapping[str, tuple[str, str | None]],
+    gone: Mapping[str, Values],
+    staying: Mapping[str, Mapping[str, str | None]],
+) -> dict[str, set[str]]:
+    """Tell the columns below whose values are told apart as the rows of a new column are: a code for each label, cents.
+
+    Few values that many rows share, or numbers in the same order. Nothing where a column that stays says as much.
+    """
+    values = {row: value for value, row in named.values() if row is not None}
+    if len(values) != len(named) or any(_goes_with(values, other) for other in staying.values()):
+        return {}
+    names = {name for name, old in gone.items() if _goes_with(values, old)}
+    return dict.fromkeys(named, names) if names else {}
+
+
+def _goes_with(values: Values, old: Mapping[str, str | None]) -> bool:
+    pairs = [(was, value) for row, value in values.items() if (was := old.get(row)) is not None]
+    apart = set(pairs)
+    if len(apart) < _LEAST or len(pairs) * 5 < len(values) * 4:
+        return False
+    if len({was for was, _ in apart}) != len(apart) or len({value for _, value in apart}) != len(apart):
+        return False
+    if len(apart) * 2 <= len(pairs) >= _MANY:
+        return True
+    numbers = [(_number(was), _number(value)) for was, value in apart]
+    told = sorted((was, value) for was, value in numbers if was is not None and value is not None)
+    return (
+        len(told) == len(apart) > _TELLING
+        and [value for _, value in told] == sorted(value for _, value in told)
+        # A number that counts the rows says nothing of them.
+        and {value - other for (_, other), (_, value) in itertools.pairwise(told)} != {1}
+    )
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def _set_back(

@@ -137,7 +137,8 @@ def told_by(
     for one in bodies:
         sql = one.function is not None and one.function.language == "sql"
         entered = 1 if sql else _number(settings, f"{one.prefix}_in")
-        if sql and not any(_number(settings, probe.setting) for probe in one.probed.probes):
+        counted = any(_number(settings, probe.setting) for probe in one.probed.probes)
+        if sql and not counted and not _is_called_once(one.function, statement, plain):
             continue
         if not entered:
             continue
@@ -157,6 +158,18 @@ def told_by(
                 ),
                 fired,
             )
+
+
+def _is_called_once(function: Function | None, statement: str, plain: Sequence[DataStatement]) -> bool:
+    """Tell whether a statement does no more than call a function, not for rows: `CALL f('x')`, `SELECT f('x')`."""
+    words = [token.word for token in tokens(statement)]
+    return (
+        function is not None
+        and not plain
+        and words[0] in {"CALL", "SELECT"}
+        and not {"FROM", "WHERE", "CASE"} & set(words)
+        and function.name.lower().rpartition(".")[2] in {one.lower() for one in identifiers(statement)}
+    )
 
 
 def _of_body(
