@@ -97,12 +97,15 @@ def not_brought_back(subject: Subject, before: State, above: State, older: Mappi
 
 def _moved(subject: Subject, before: State, above: State, older: Mapping[str, Table]) -> tuple[_Moved, ...]:
     made = above.tables() - before.catalogue.objects.keys()
-    tables = {it.label: it for it in subject.ledger.tables(above.digests.keys() & above.tables())}
+    changed = {name: one for name, one in before.digests.items() if above.digests.get(name) is not one}
+    if not changed:
+        return ()
+    tables = {it.label: it for it in subject.ledger.tables({*made, *changed} & above.digests.keys())}
     oids = {one.oid for one in older.values()}
     # A table that was built anew under its old name is a new one.
     new = [one for name, one in tables.items() if one.oid not in oids and (name in made or name in older)]
     found = []
-    for name, then in sorted(before.digests.items()):
+    for name, then in sorted(changed.items()):
         old = older.get(name)
         if old is None or then.rows is None or len(then.rows) < _LEAST:
             continue
