@@ -21,6 +21,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
+from airlock.project.output import to_standard_error
 from airlock.project.place import keeps_scripts_beside_itself, working_directory
 from airlock.project.settings import CONFIGURE, SECTION, TAG, Settings
 from airlock.project.settings import read as read_settings
@@ -215,7 +216,8 @@ class Project:
     def _load(self) -> None:
         versions = self.script.dir
         try:
-            with warnings.catch_warnings():
+            # Handlers of logs that modules make as they are imported keep the stream that they find.
+            with warnings.catch_warnings(), to_standard_error():
                 warnings.filterwarnings("error", message=r"Revision .* is present more than once")
                 warnings.filterwarnings("error", message=r"Revision .* referenced from .* is not present")
                 warnings.filterwarnings("ignore", category=DeprecationWarning)

@@ -68,8 +68,13 @@ def test_sql_is_alembics_own(tmp_path: Path) -> None:
         "with context.begin_transaction():\n    context.run_migrations()\n"
     )
     ini = write_project(tmp_path, HISTORY, env=env)
+    one = next((tmp_path / "alembic/versions").glob("*.py"))
+    one.write_text(
+        f"import sys\nprint('y says')\nHELD = sys.stdout\n{one.read_text()}    HELD.write('y goes')\n"
+    )
     ran = forked.airlock(ini, "upgrade", "--sql", url=None)
     assert ran.code == 0, ran.err
+    assert ("y says" in ran.out + ran.err, "y goes" in ran.out, "y says" in ran.out) == (True, False, False)
     assert (
         "CREATE TABLE item (id int);" in ran.out and "UPDATE alembic_version SET version_num='y2'" in ran.out
     )
