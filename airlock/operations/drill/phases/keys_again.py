@@ -117,7 +117,9 @@ def _natural(table: Table) -> Iterator[tuple[str, ...]]:
         if one.expressions or one.partial or one.exclusion or not set(one.columns) <= columns.keys():
             continue
         chosen = [columns[name] for name in one.columns]
-        if not any(it.identity or it.sequence or it.type == "uuid" for it in chosen):
+        # A number by itself counts rows, also where no sequence gives it out.
+        numbers = one.primary and len(chosen) == 1 and chosen[0].category == "N"
+        if not numbers and not any(it.identity or it.sequence or it.type == "uuid" for it in chosen):
             yield one.columns
 
 
