@@ -39,6 +39,8 @@ def kept_apart(name: str, columns: str, kept: str, deleted: str, beside: str = "
 
 _PARTNERS = "CREATE TABLE c_$t (p integer PRIMARY KEY REFERENCES $t, bio text)"
 
+_SLUG = "op.get_bind().execute(sa.text('UPDATE $t SET slug = :v WHERE id = :i'), {{'v': {}f's-{{row.id}}', 'i': row.id}})"
+
 FAULTY = (
     # Numbers of a key: cut, shifted into those that are there, counted anew.
     Case("cuts_a_key", "ext bigint NOT NULL UNIQUE",
@@ -128,6 +130,17 @@ FAULTY = (
          "for row in op.get_bind().execute(sa.text('SELECT id, doc FROM $t')).all():\n"
          "    doc = {key: one for key, one in json.loads(row.doc).items() if key != 'version'}\n"
          "    op.get_bind().execute(sa.text('UPDATE $t SET doc = :d WHERE id = :i'), {'d': json.dumps(doc), 'i': row.id})"),
+    # '' is false as NULL is, and a unique column holds it once.
+    Case("empty_and_unique", "slug text UNIQUE, open boolean",
+         "for row in op.get_bind().execute(sa.text('SELECT id, slug FROM $t WHERE open')).all():\n"
+         f"    {_SLUG.format('row.slug or ')}",
+         sql("UPDATE $t SET slug = NULL WHERE open AND slug = 's-' || id")),
+    Case("empty_and_passed", "slug text UNIQUE, open boolean",
+         "for row in op.get_bind().execute(sa.text('SELECT id, slug, open FROM $t')).all():\n"
+         "    if row.slug or not row.open:\n"
+         "        continue\n"
+         f"    {_SLUG.format('')}",
+         sql("UPDATE $t SET slug = NULL WHERE open AND slug = 's-' || id")),
 )  # fmt: skip
 
 SOUND = (

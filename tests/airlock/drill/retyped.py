@@ -177,6 +177,12 @@ CUT_CASES = (
     Case("parts_without_null", "s text",
          sql("ALTER TABLE $t ALTER s TYPE varchar(20)[] USING coalesce(string_to_array(s, ','), '{}'), ALTER s SET NOT NULL"),
          sql("ALTER TABLE $t ALTER s TYPE text USING array_to_string(s, ','), ALTER s DROP NOT NULL")),
+    # NOT NULL of what is computed of a column that may be NULL.
+    Case("flag_of_a_state", "state m_mood",
+         sql("ALTER TABLE $t ADD glad boolean NOT NULL DEFAULT false", "UPDATE $t SET glad = (state = 'glad')",
+             "ALTER TABLE $t DROP state"),
+         sql("ALTER TABLE $t ADD state m_mood", "UPDATE $t SET state = CASE WHEN glad THEN 'glad' END::m_mood",
+             "ALTER TABLE $t DROP glad")),
     # Made of a type that only the upgrade creates: a CHECK that its own UPDATE sees to.
     Case("check_of_a_type_to_come", "state text, closed timestamptz",
          sql("CREATE TYPE s_$t AS ENUM ('open', 'closed')", "ALTER TABLE $t ALTER state TYPE s_$t USING state::s_$t",

@@ -90,10 +90,8 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
         )
         if not made.count:
             continue
-        # Row by row, as before: a few rows more must not turn them into sums.
-        before = subject.ledger.read(None, None, start)
         try:
-            step = subject.take("up")
+            before, step = _up(subject, made, start)
         except Exception as error:  # noqa: BLE001  a revision may raise anything
             if isinstance(error, failures.TooManyRounds):
                 endless = failures.one_line(error)
@@ -112,6 +110,18 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
         # Rows before the first window, say, were not met, and nothing tells that there are none.
         return OwnRows(not_examined(f"{endless}, up to the key of rows that were made for it"), guards=guards)
     return OwnRows(guards=guards)
+
+
+def _up(subject: Subject, made: rows_of_statements.Sought, start: State) -> tuple[State, StepTaken]:
+    """Upgrade; again without those of the rows that hold what the upgrade gives to others in a unique key. Commits."""
+    while True:
+        # Row by row, as before: a few rows more must not turn them into sums.
+        before = subject.ledger.read(None, None, start)
+        try:
+            return before, subject.take("up")
+        except Exception as error:
+            if not made.give_way(subject.ledger, error):
+                raise
 
 
 def _down_again(

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     Held = tuple[tuple[str, object], ...]
 
-# Of a value that only has to be false: NULL, where the column takes one.
-_FALSE = ()
+# Of a value that only has to be false, or true: NULL, where the column takes one, and what else is.
+_FALSE, _TRUE = (), (True,)
+_LEAVING = (ast.Continue, ast.Break, ast.Return, ast.Raise)
 _MOST = 8
 _BESIDE: dict[type[ast.cmpop], int] = {ast.Eq: 0, ast.LtE: 0, ast.GtE: 0, ast.Lt: -1, ast.Gt: 1}
 
@@ -58,10 +59,35 @@ def _branches(node: ast.AST, around: Held) -> Iterator[Held]:
             for statement in one.body:
                 yield from _branches(statement, inside)
         return
+    if isinstance(node, (ast.BoolOp, ast.IfExp)):
+        yield from ((*around, *it) for it in _in_expression(node))
     if isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)):
         yield (*around, *(it for one in node.generators for test in one.ifs for it in _said(test)))
     for inner in ast.iter_child_nodes(node):
         yield from _branches(inner, around)
+        if isinstance(inner, ast.If) and isinstance(inner.body[-1], _LEAVING):
+            # What stands behind it runs for the others.
+            around = (*around, *_denied(inner.test))
+            yield around
+
+
+def _in_expression(node: ast.BoolOp | ast.IfExp) -> Iterator[Held]:
+    """Give what a value must be for the last of `a or b`, and for the first of `a if test else b`."""
+    if isinstance(node, ast.IfExp):
+        yield tuple(_said(node.test))
+    elif isinstance(node.op, ast.Or):
+        yield tuple((name, _FALSE) for it in node.values[:-1] if (name := _name(it)))
+
+
+def _denied(test: ast.expr) -> Iterator[tuple[str, object]]:
+    """Give what a row must hold for a test to fail, of tests that fail by one value."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
+        for one in test.values:
+            yield from _denied(one)
+    elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        yield from _said(test.operand)
+    elif name := _name(test):
+        yield name, _FALSE
 
 
 def _said(test: ast.expr) -> Iterator[tuple[str, object]]:
@@ -86,6 +112,8 @@ def _said(test: ast.expr) -> Iterator[tuple[str, object]]:
         if name and isinstance(part, ast.Constant) and isinstance(part.value, str):
             ends = {"startswith": f"{part.value}x", "endswith": f"x{part.value}"}
             yield from ((name, ends[it]) for it in ends if it == test.func.attr)
+    elif name := _name(test):
+        yield name, _TRUE
 
 
 def _matched(pattern: ast.pattern) -> object:
@@ -125,16 +153,27 @@ def _name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def spelled(table: Table, values: Held) -> dict[str, str]:
-    """Spell what such a row holds in the columns of a table; nothing where too few of them are its own."""
+def spelled(table: Table, values: Held) -> Iterator[dict[str, str]]:
+    """Spell what such a row holds in the columns of a table, in each way; none where too few of them are its own."""
     by_name = {column.name: column for column in table.columns}
-    found = {name: _spelled(by_name[name], value) for name, value in values if name in by_name}
-    return found if len(found) > 1 or (found and _is_document(values)) else {}
+    found = {
+        name: given for name, value in values if name in by_name and (given := _spelled(by_name[name], value))
+    }
+    if len(found) > 1 or (found and _is_document(values)):
+        yield {name: given[0] for name, given in found.items()}
+        yield from (
+            {name: given[0] for name, given in found.items()} | {other: value}
+            for other, given in found.items() for value in given[1:]
+        )  # fmt: skip
 
 
-def _spelled(column: Column, value: object) -> str:
-    if value is None or (value == _FALSE and column.nullable):
-        return null_of(column)
+def _spelled(column: Column, value: object) -> tuple[str, ...]:
+    if value is None:
+        return (null_of(column),)
+    if value == _TRUE:
+        return ("true",) if column.category == "B" else ()
     if value == _FALSE:
-        value = {"N": 0, "B": False}.get(column.category, "")
-    return f"{literal(value)}::{column.type}" if isinstance(value, str) else f"({value})::{column.type}"
+        empty = {"N": "0", "B": "false"}.get(column.category, "''")
+        nothing = (null_of(column),) if column.nullable else ()
+        return (*nothing, f"{empty}::{column.type}")
+    return (f"{literal(value)}::{column.type}" if isinstance(value, str) else f"({value})::{column.type}",)

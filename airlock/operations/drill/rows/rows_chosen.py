@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
-from airlock.recorder.tokens import NAME, WORD, span, tokens
+from airlock.recorder.tokens import NAME, STRING, WORD, span, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,17 @@ _EACH = 2
 _NO_ALIAS = frozenset({
     "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "ON", "USING", "WHERE", "SET", "TABLESAMPLE",
 })  # fmt: skip
+
+
+def words_of(text: str) -> set[str]:
+    """List what could be a name, also in the literals of dynamic SQL."""
+    found: set[str] = set()
+    for token in tokens(text):
+        if token.kind in (WORD, NAME):
+            found.add(token.text.strip('"').lower())
+        elif token.kind == STRING:
+            found |= {word.lower() for word in re.findall(r"\w+", token.text)}
+    return found
 
 
 def conditions(data: DataStatement, table: Table) -> Iterator[tuple[Scope, str, str]]:

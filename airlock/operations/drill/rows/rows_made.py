@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 from airlock import samples
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
-from airlock.operations.drill.rows import python_conditions, rows_before_a_check, rows_before_a_trigger
+from airlock.operations.drill.rows import (
+    python_conditions,
+    rows_before_a_check,
+    rows_before_a_trigger,
+)
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN, COMPUTED, WRITTEN, of_strength
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.partners import free_partner
-from airlock.operations.drill.rows.rows_chosen import at_places, chosen, is_called, wanted
+from airlock.operations.drill.rows.rows_chosen import at_places, chosen, is_called, wanted, words_of
 from airlock.recorder import row_changes as reading
-from airlock.recorder.tokens import NAME, STRING, WORD, tokens
 from airlock.samples.constants import Constants, candidates
 from airlock.samples.digests import key_sql
 from airlock.samples.values import document
@@ -65,17 +68,6 @@ def tables_of(data: DataStatement, known: Collection[Table], *, beside: bool) ->
     written = data.relation.lower()
     mine = [it for it in named if beside or is_called(it, written)]
     yield from sorted(mine, key=lambda it: (is_called(it, written), it.label))
-
-
-def words_of(text: str) -> set[str]:
-    """List what could be a name, also in the literals of dynamic SQL."""
-    found: set[str] = set()
-    for token in tokens(text):
-        if token.kind in (WORD, NAME):
-            found.add(token.text.strip('"').lower())
-        elif token.kind == STRING:
-            found |= {word.lower() for word in re.findall(r"\w+", token.text)}
-    return found
 
 
 def made(cursor: Any, table: Table, *rest: Any, turning: bool = False) -> list[Row]:
@@ -136,7 +128,7 @@ def _make(
         if strength == CERTAIN:
             plain = {name: set(values) for name, values in offered.items()}
             together = _whole_keys(table, few, words, others)
-            in_python = [one for it in more.together if (one := python_conditions.spelled(table, it))]
+            in_python = [one for it in more.together for one in python_conditions.spelled(table, it)]
             tries: Iterable[dict[str, str]] = itertools.chain(
                 rows_before_a_check.without_a_value(table), in_python, together, _combined(columns, offered)
             )

@@ -6,6 +6,7 @@ kind stay: those that a condition chooses, those it leaves, and those of every b
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import re
@@ -13,13 +14,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airlock import samples
+from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
-from airlock.drivers.spelling import bare, quoted
-from airlock.operations.drill.rows import rows_below
+from airlock.drivers.spelling import bare, literal, quoted
+from airlock.operations.drill import failures
+from airlock.operations.drill.rows import lone_values, rows_below
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN
 from airlock.operations.drill.rows.constants_read import constants
-from airlock.operations.drill.rows.rows_chosen import at_places, is_called, met_by
-from airlock.operations.drill.rows.rows_made import MOST_KEPT, Row, insert, made, tables_of, words_of
+from airlock.operations.drill.rows.rows_chosen import at_places, is_called, met_by, words_of
+from airlock.operations.drill.rows.rows_made import MOST_KEPT, Row, insert, made, tables_of
 from airlock.operations.drill.rows.telling_calls import told_apart
 from airlock.recorder import row_changes as reading
 from airlock.recorder.branches import Branch
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from airlock.samples import Table
 
 _FAR = 5_000_000
+# unique_violation, and what its detail names: a column, several, an expression (PostgreSQL manual, "Error Codes").
+_UNIQUE, _TAKEN = "23505", re.compile(r"Key \((?P<key>.+?)\)=\((?P<value>.*)\) already exists", re.DOTALL)
 _NAME = re.compile(r'(?:[\w$]+|"[^"]+")(?:\.(?:[\w$]+|"[^"]+"))?')
 
 
@@ -133,6 +138,8 @@ class Sought:
     rows: dict[str, list[str]] = field(default_factory=dict)
     unsure: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     keys: dict[str, tuple[tuple[str, ...], set[str]]] = field(default_factory=dict)
+    # What gives rows that were there their own values again.
+    turned: list[str] = field(default_factory=list)
 
     def add(self, table: Table, row: Row) -> None:
         """Note one row."""
@@ -143,8 +150,25 @@ class Sought:
 
     @property
     def count(self) -> int:
-        """Count them all."""
-        return sum(len(one) for one in self.rows.values())
+        """Count them all, and the rows that were given other values."""
+        return sum(len(one) for one in self.rows.values()) + len(self.turned)
+
+    def give_way(self, ledger: Ledger, error: BaseException) -> bool:
+        """Delete the rows that hold what another row was to get in a unique key; False where none of them does. Commits."""
+        taken = _TAKEN.search(str(failures.origin(error))) if sqlstate(error) == _UNIQUE else None
+        if taken is None:
+            return False
+        same = f"concat_ws(', ', {taken['key']}) = {literal(taken['value'])}"
+        gone: set[str] = set()
+        for table, places in self.rows.items():
+            text = f"DELETE FROM {table} AS t WHERE {at_places('t', places)} AND {same} RETURNING tableoid::text || ctid::text"
+            # Of another table, which has no such columns; or a row that others refer to.
+            with contextlib.suppress(client.Error), ledger.writing.cursor() as cursor:
+                cursor.execute(text)
+                gone |= {str(row[0]) for row in cursor.fetchall()}
+        for places in self.rows.values():
+            places[:] = [one for one in places if one not in gone]
+        return bool(gone)
 
     def remove(self, ledger: Ledger) -> bool:
         """Delete the rows, which nothing has changed since; False where a trigger or a rule does not let it. Commits."""
@@ -152,6 +176,8 @@ class Sought:
             with ledger.writing.cursor() as cursor:
                 for table, places in reversed(self.rows.items()):
                     cursor.execute(f"DELETE FROM {table} AS t WHERE {at_places('t', places)}")
+                for undo in reversed(self.turned):
+                    cursor.execute(undo)
         except client.Error:
             return False
         return True
@@ -253,6 +279,8 @@ def seek(
                     if python == Constants():
                         python = _filled_before(data, data_statements, known.values())
                     most = MOST_KEPT if later is None else 0
+                    if turning and data.kind in (reading.READ, reading.UPDATE):
+                        sought.turned += lone_values.turn(cursor, table, data, python.together)
                     rows = made(
                         cursor, table, data, python, number, most, sure, known.values(), turning=turning
                     )
