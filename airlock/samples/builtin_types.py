@@ -85,7 +85,7 @@ BY_TYPE: dict[str, Values] = {
     ),
     "double precision": Values(
         (Generator("($i) + 0.5"), Generator("(($i) % 100) / 100.0", 100)),
-        ("0", "-1.5", "1.7e308", "1e-307", "0.1", "'-0'", "0.30000000000000004"),
+        ("0", "-1.5", "1.7e308", "1e-307", "0.1", "'-0'", "0.29", "0.30000000000000004"),
     ),
     "money": Values((Generator("($i)"),), ("0", "-1.5", "12.34")),
     "boolean": Values((Generator("($i) % 2 = 0", 2), Generator("true", 1), Generator("false", 1))),

@@ -298,10 +298,13 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
     yield from (_nested(path, [1] * size) for path in keys[:4] for size in _sizes(named))
     members = [one for one in strings[:6] if named.words]
     for path in keys[:8]:
-        yield from (_nested(path, more) for one in members for more in ([one], {one: 1}) if one not in path)
-        others = (7, "7", None) if path[-1] in named.counted else _OTHERS
-        yield from (_nested(path, one) for one in [*values[:8], *others])
-    if len(keys) > 1:
+        counted = path[-1] in named.counted
+        inside = members if not counted else ()
+        yield from (_nested(path, more) for one in inside for more in ([one], {one: 1}) if one not in path)
+        held = [one for one in values if not counted or re.fullmatch(r"-?\d+(\.\d+)?", str(one))]
+        others = (7, "7", None) if counted else _OTHERS
+        yield from (_nested(path, one) for one in [*held[:8], *others])
+    if len(keys) > 1 and not any(path[-1] in named.counted for path in keys):
         for filled in values[:4] or ["x"]:
             yield {path[0]: _nested(path[1:], filled) for path in keys if path[0] != "*"}
             yield {path[0]: _nested(path[1:], [filled]) for path in keys if path[0] != "*"}

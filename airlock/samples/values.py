@@ -7,6 +7,7 @@ same value on every server.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -231,7 +232,7 @@ def _numeric(column: Column) -> Values:
                 Generator("-1 - ($i)"),
                 Generator("(($i) % 100) / 100.0", 100),
             ),
-            ("0", "-1.5", "1.50", "0.000000000000000001", "123456789012345678901234567890.123456789"),
+            ("0", "-1.5", "1.50", "0.29", "0.000000000000000001", "123456789012345678901234567890.123456789"),
         )
     precision, scale = column.length, column.scale or 0
     whole = max(precision - scale, 0)
@@ -246,7 +247,21 @@ def _numeric(column: Column) -> Values:
         )
     # A small one with all its digits behind the point: where the largest have no room, it shows what is cut there.
     small = (f"1.{('23456789' * scale)[:scale]}",) if whole and scale > 0 else ()
-    return Values(tuple(generators), ("0", largest, f"-{largest}", *small))
+    return Values(
+        tuple(generators), ("0", largest, f"-{largest}", *small, *_cut_as_a_double(precision, scale))
+    )
+
+
+@functools.cache
+def _cut_as_a_double(precision: int, scale: int) -> tuple[str, ...]:
+    """Give a number whose double is a little less: `int(float(price) * 100)` makes 28 of 0.29."""
+    unit = 10 ** max(scale, 0)
+    cut = (
+        next((one for one in range(10 ** min(precision, scale + 1)) if int(one / unit * unit) < one), 0)
+        if 1 < scale < precision < 16
+        else 0
+    )
+    return (f"{cut / unit:.{scale}f}",) if cut else ()
 
 
 def _array(column: Column) -> Values | None:

@@ -130,6 +130,14 @@ FAULTY = (
          "for row in op.get_bind().execute(sa.text('SELECT id, doc FROM $t')).all():\n"
          "    doc = {key: one for key, one in json.loads(row.doc).items() if key != 'version'}\n"
          "    op.get_bind().execute(sa.text('UPDATE $t SET doc = :d WHERE id = :i'), {'d': json.dumps(doc), 'i': row.id})"),
+    # 0.29 becomes 28.
+    Case("cents_of_a_double", "price numeric(12,2)",
+         "op.execute('ALTER TABLE $t ADD cents bigint')\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, price FROM $t WHERE price IS NOT NULL')).all():\n"
+         "    cents = int(float(row.price) * 100)\n"
+         "    op.get_bind().execute(sa.text('UPDATE $t SET cents = :c WHERE id = :i'), {'c': cents, 'i': row.id})\n"
+         "op.execute('ALTER TABLE $t DROP price')",
+         sql("ALTER TABLE $t ADD price numeric(12,2)", "UPDATE $t SET price = cents / 100.0", "ALTER TABLE $t DROP cents")),
     # '' is false as NULL is, and a unique column holds it once.
     Case("empty_and_unique", "slug text UNIQUE, open boolean",
          "for row in op.get_bind().execute(sa.text('SELECT id, slug FROM $t WHERE open')).all():\n"

@@ -177,6 +177,11 @@ CUT_CASES = (
     Case("parts_without_null", "s text",
          sql("ALTER TABLE $t ALTER s TYPE varchar(20)[] USING coalesce(string_to_array(s, ','), '{}'), ALTER s SET NOT NULL"),
          sql("ALTER TABLE $t ALTER s TYPE text USING array_to_string(s, ','), ALTER s DROP NOT NULL")),
+    # A key is read as a number by one statement, and named by others.
+    Case("key_as_a_number", "doc jsonb",
+         sql("ALTER TABLE $t ADD n integer", "UPDATE $t SET n = (doc->>'level')::integer WHERE doc ? 'level'",
+             "UPDATE $t SET doc = doc - 'level'"),
+         sql("UPDATE $t SET doc = jsonb_set(doc, '{level}', to_jsonb(n)) WHERE n IS NOT NULL", "ALTER TABLE $t DROP n")),
     # NOT NULL of what is computed of a column that may be NULL.
     Case("flag_of_a_state", "state m_mood",
          sql("ALTER TABLE $t ADD glad boolean NOT NULL DEFAULT false", "UPDATE $t SET glad = (state = 'glad')",

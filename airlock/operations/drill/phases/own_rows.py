@@ -12,7 +12,7 @@ from airlock.operations.drill.phases.downgrade import Way, go_down, upgraded
 from airlock.operations.drill.reach.met_by_either import met_by_either
 from airlock.operations.drill.rows import rows_of_statements, rows_refused
 from airlock.operations.drill.rows.constants_of_statements import all_certain, named
-from airlock.operations.drill.rows.constants_read import names_any, python_constants
+from airlock.operations.drill.rows.constants_read import constants, names_any, python_constants
 from airlock.operations.drill.rows.telling_calls import joins, told_apart
 from airlock.operations.drill.step import StepTaken, touched_tables
 from airlock.recorder.branches import ANOTHER_VALUE
@@ -72,6 +72,9 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     down = first.step.data_statements if first.step is not None else ()
     tables = {name for name, one in start.digests.items() if one.rows is not None and one.count}
     python = python_constants(subject.facts.path.read_text())
+    # What one statement reads as a number must be one in rows made for another, too.
+    counted = (key for one in (*up, *down) for key in constants(one.whole).counted)
+    python = replace(python, counted=python.counted.union(counted))
     guards = endless = ""
     sure = named(up, down)
     attempts = ((None, True, True), (None, True, False), (later, True, False), (later, False, False))

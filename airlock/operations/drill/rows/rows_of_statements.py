@@ -278,6 +278,7 @@ def seek(
                     )
                     if python == Constants():
                         python = _filled_before(data, data_statements, known.values())
+                    python = replace(python, counted=python.counted | more.counted)
                     most = MOST_KEPT if later is None else 0
                     if turning and data.kind in (reading.READ, reading.UPDATE):
                         sought.turned += lone_values.turn(cursor, table, data, python.together)
