@@ -130,6 +130,13 @@ FAULTY = (
          "for row in op.get_bind().execute(sa.text('SELECT id, doc FROM $t')).all():\n"
          "    doc = {key: one for key, one in json.loads(row.doc).items() if key != 'version'}\n"
          "    op.get_bind().execute(sa.text('UPDATE $t SET doc = :d WHERE id = :i'), {'d': json.dumps(doc), 'i': row.id})"),
+    # No row more goes in, and every one that is there is chosen.
+    Case("leaves_none_of_few", "state text",
+         sql("ALTER TABLE $t ADD b text", "UPDATE $t SET b = state WHERE state <> 'frozen'", "ALTER TABLE $t DROP state"),
+         sql("ALTER TABLE $t ADD state text", "UPDATE $t SET state = b", "ALTER TABLE $t DROP b"),
+         beside="CREATE FUNCTION f_$t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF (SELECT count(*) FROM $t) >= 40 "
+                "THEN RAISE EXCEPTION ''full''; END IF; RETURN NEW; END'\n"
+                "CREATE TRIGGER f_$t BEFORE INSERT ON $t FOR EACH ROW EXECUTE FUNCTION f_$t()"),
     # 0.29 becomes 28.
     Case("cents_of_a_double", "price numeric(12,2)",
          "op.execute('ALTER TABLE $t ADD cents bigint')\n"

@@ -18,7 +18,7 @@ from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
 from airlock.drivers.spelling import bare, literal, quoted
 from airlock.operations.drill import failures
-from airlock.operations.drill.rows import lone_values, rows_below
+from airlock.operations.drill.rows import rows_below, rows_turned
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.rows_chosen import at_places, is_called, met_by, words_of
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _FAR = 5_000_000
 # unique_violation, and what its detail names: a column, several, an expression (PostgreSQL manual, "Error Codes").
 _UNIQUE, _TAKEN = "23505", re.compile(r"Key \((?P<key>.+?)\)=\((?P<value>.*)\) already exists", re.DOTALL)
+_NUMBERS = re.compile(r"-?\d+(, -?\d+)*")
 _NAME = re.compile(r'(?:[\w$]+|"[^"]+")(?:\.(?:[\w$]+|"[^"]+"))?')
 
 
@@ -156,7 +157,8 @@ class Sought:
     def give_way(self, ledger: Ledger, error: BaseException) -> bool:
         """Delete the rows that hold what another row was to get in a unique key; False where none of them does. Commits."""
         taken = _TAKEN.search(str(failures.origin(error))) if sqlstate(error) == _UNIQUE else None
-        if taken is None:
+        # Numbers that are shifted pass each other by: rows that others stand in the way of tell of no value.
+        if taken is None or _NUMBERS.fullmatch(taken["value"]):
             return False
         same = f"concat_ws(', ', {taken['key']}) = {literal(taken['value'])}"
         gone: set[str] = set()
@@ -280,8 +282,10 @@ def seek(
                         python = _filled_before(data, data_statements, known.values())
                     python = replace(python, counted=python.counted | more.counted)
                     most = MOST_KEPT if later is None else 0
-                    if turning and data.kind in (reading.READ, reading.UPDATE):
-                        sought.turned += lone_values.turn(cursor, table, data, python.together)
+                    if turning:
+                        sought.turned += rows_turned.turn(
+                            cursor, table, data, python.together, sought.rows.get(table.sql, ())
+                        )
                     rows = made(
                         cursor, table, data, python, number, most, sure, known.values(), turning=turning
                     )
@@ -289,6 +293,8 @@ def seek(
                         # Of a total that is counted from children there is none where there is no child.
                         alone = insert(cursor, table, {}, next(number))
                         rows = [Row(*alone, CERTAIN)] if alone is not None else []
+                    if turning and later is None:
+                        sought.turned += rows_turned.complete(cursor, table, data)
                     for row in rows:
                         sought.add(table, row)
                     earlier.setdefault(table.label, []).extend(rows)
