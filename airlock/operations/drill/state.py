@@ -278,18 +278,22 @@ class Ledger:
             shaped=self.shapes.at_first,
             reading=self.reading,
         )
-        self.fill_ms += (time.perf_counter() - began) * 1000
-        self.rows_made += sum(one.made for one in done)
+        self._count(done, began)
         self.fills.update({one.table: one for one in done})
         self._compare_with_hand(done)
         return done
 
     def add(self, name: str, count: int, required: Mapping[str, samples.Table] | None = None) -> None:
         """Bring a table that has sample rows to more of them, where it takes more."""
+        began = time.perf_counter()
         done = samples.fill(
             self.writing, count, tables=[name], exclude=[self.version_table], search_path=self.search_path,
             required=required, edges=self.edges, shaped=self.shapes.at_first, reading=self.reading,
         )  # fmt: skip
+        self._count(done, began)
+
+    def _count(self, done: Iterable[Fill], began: float) -> None:
+        self.fill_ms += (time.perf_counter() - began) * 1000
         self.rows_made += sum(one.made for one in done)
 
     def _compare_with_hand(self, done: Iterable[Fill]) -> None:
