@@ -291,11 +291,10 @@ def test_many_rows_are_timed_beside_a_hand_written_insert(
 BATCHES = """
 with op.get_context().autocommit_block():
     op.execute('''
-        DO $$ DECLARE at int := 0; BEGIN
-          WHILE at < 400 LOOP
+        DO $$ DECLARE at bigint; BEGIN
+          FOR at IN SELECT DISTINCT (id - 1) / 50 * 50 FROM a ORDER BY 1 LOOP
             UPDATE a SET v = {value} WHERE id > at AND id <= at + 50 AND {condition};
             COMMIT;
-            at := at + 50;
           END LOOP;
         END $$
     ''')

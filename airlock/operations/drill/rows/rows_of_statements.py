@@ -294,7 +294,7 @@ def seek(
                         alone = insert(cursor, table, {}, next(number))
                         rows = [Row(*alone, CERTAIN)] if alone is not None else []
                     if turning and later is None:
-                        sought.turned += rows_turned.complete(cursor, table, data)
+                        sought.turned += rows_turned.complete(cursor, table, data, sure)
                     for row in rows:
                         sought.add(table, row)
                     earlier.setdefault(table.label, []).extend(rows)

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 from airlock.drivers import client
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill.rows import python_conditions
+from airlock.operations.drill.rows.constants_of_statements import CERTAIN, of_strength
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.rows_chosen import at_places, conditions, words_of
-from airlock.samples.constants import candidates
+from airlock.samples.constants import Constants, candidates
 from airlock.samples.digests import key_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from airlock.operations.drill.rows.constants_of_statements import Named
     from airlock.operations.drill.rows.python_conditions import Held
     from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
@@ -82,10 +84,10 @@ def _chosen(cursor: Any, table: Table, data: DataStatement, free: str) -> list[s
     ]  # fmt: skip
 
 
-def complete(cursor: Any, table: Table, data: DataStatement) -> list[str]:
+def complete(cursor: Any, table: Table, data: DataStatement, sure: Named) -> list[str]:
     """Have a row be chosen where none is, and one be left where all are, by a value that the condition tells apart.
 
-    For a table that took no row made for that. Returns how to undo it.
+    For a table that took no row made for that; by no value that may be the upgrade's own. Returns how to undo it.
     """
     asked = next((one for one in conditions(data, table) if one[0].condition), None)
     if asked is None:
@@ -97,7 +99,8 @@ def complete(cursor: Any, table: Table, data: DataStatement) -> list[str]:
         for one in table.columns
         if one.name.lower() in words and one.name not in unique and not one.identity and one.sequence is None
     ]
-    named, undoing = constants(condition), []
+    named = of_strength(constants(condition), sure, CERTAIN, Constants())
+    undoing: list[str] = []
     for wanted in (f"({condition})", f"({condition}) IS NOT TRUE", f"({condition}) IS FALSE"):
         question = f"{scope.prefix} SELECT EXISTS (SELECT FROM {scope.source} WHERE {wanted})"
         # What names a column that is yet to come cannot be asked.
