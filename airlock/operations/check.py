@@ -130,7 +130,7 @@ def model_lines(
 ) -> list[str]:
     """Spell the lines of a baseline for what history and models differ by today; compares them in scratch.
 
-    None where that is not asked for. Raises AirlockError where it cannot be seen.
+    Empty where that is not asked for. Raises AirlockError where it cannot be seen.
     """
     settings = settings or Settings()
     project = opened(config, x_arguments)

@@ -132,6 +132,11 @@ def value(token: Token) -> str:
     return inner
 
 
+def identifier(token: Token) -> str:
+    """Give the name that a word or quoted identifier stands for, as the catalogue holds it."""
+    return token.text[1:-1].replace('""', '"') if token.kind == NAME else token.text.lower()
+
+
 # What ends a condition of a query at its own depth.
 ENDS = frozenset({
     "UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH", "FOR", "RETURNING", "GROUP", "HAVING", "WINDOW",

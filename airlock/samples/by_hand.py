@@ -158,7 +158,7 @@ def _statement(
         for here, over_there in zip(key.columns, key.target_columns, strict=True):
             values[here] = f"p{place}.{quoted(over_there)}"
     for column in table.columns:
-        if column.name in values or column.sequence is not None or column.identity:
+        if column.name in values or column.handed_out:
             continue
         values[column.name] = _value(column, copied)
     if any(value.startswith("o.") for value in values.values()):

@@ -48,6 +48,11 @@ class Column:
     # What its domain lets in, where that cannot be asked as a column's CHECK: of a composite's part, of an array's elements.
     chosen: Values | None = None
 
+    @property
+    def handed_out(self) -> bool:
+        """Whether a sequence gives its values, as a serial's or an identity's."""
+        return bool(self.identity) or self.sequence is not None
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
@@ -122,6 +127,13 @@ class Table:
     def every_column(self) -> tuple[str, ...]:
         """The names of all columns, the generated ones last."""
         return (*(column.name for column in self.columns), *sorted(self.generated))
+
+    @property
+    def alone(self) -> frozenset[str]:
+        """The columns that are unique by themselves."""
+        return frozenset(
+            one.columns[0] for one in self.uniques if len(one.columns) == 1 and not one.expressions
+        )
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ def make_plan(
     for column in table.columns:
         if column.name in plan.by_key:
             continue
-        if column.sequence is not None or column.identity:
+        if column.handed_out:
             plan.left_out.add(column.name)
             continue
         found = values_for(column, table.label)

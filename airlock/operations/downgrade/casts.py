@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.recorder.tokens import NAME, NUMBER, STRING, WORD, closing, span, tokens, value
+from airlock.recorder.tokens import NAME, NUMBER, STRING, WORD, closing, identifier, span, tokens, value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -47,7 +47,7 @@ def retyped(sql: str) -> Iterator[Retyped]:
         using = next(
             (i for i, one in enumerate(action) if one.depth == depth and one.word == "USING"), len(action)
         )
-        yield Retyped(_plain(found[name]), span(sql, action[:using]), span(sql, action[using + 1 :]))
+        yield Retyped(identifier(found[name]), span(sql, action[:using]), span(sql, action[using + 1 :]))
 
 
 def expressions(column: str, statements: Collection[str]) -> list[str]:
@@ -79,7 +79,7 @@ def _casts(sql: str, some: Sequence[Token], columns: Collection[str]) -> tuple[s
     else:
         dots = all(one.text == "." for one in some[1::2])
         names = all(one.kind in (WORD, NAME) for one in some[::2])
-        return () if dots and names and len(some) % 2 and _plain(some[-1]) in columns else None
+        return () if dots and names and len(some) % 2 and identifier(some[-1]) in columns else None
     types = _casts(sql, inner, columns)
     named = all(one.kind in (WORD, NAME, NUMBER) or one.text in _OF_TYPES for one in type_)
     return (*types, span(sql, type_)) if types is not None and type_ and named else None
@@ -97,7 +97,3 @@ def _end(found: Sequence[Token], place: int) -> int:
 
 def _word(found: Sequence[Token], at: int) -> str:
     return found[at].word if at < len(found) else ""
-
-
-def _plain(token: Token) -> str:
-    return token.text[1:-1].replace('""', '"') if token.kind == NAME else token.text.lower()

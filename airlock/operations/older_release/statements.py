@@ -129,7 +129,7 @@ def fresh_row(table: Table, number: str) -> tuple[dict[str, str | None], bool]:
         for column in table.columns:
             if column.name not in one.columns or column.name in referring:
                 continue
-            if column.sequence is not None or column.identity:
+            if column.handed_out:
                 fresh[column.name] = ""
                 break
             found = values_for(column, table.label)

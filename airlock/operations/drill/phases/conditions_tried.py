@@ -15,7 +15,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill import failures
 from airlock.operations.drill.phases.freedoms import open_still
-from airlock.operations.drill.phases.trials import Undone, escaped, inside_the_downgrade
+from airlock.operations.drill.phases.trials import Undone, escaped, inside_the_downgrade, undone
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.recorder.tokens import NAME, WORD, tokens
 from airlock.records.drill import FAILS, GOES_DOWN, LOSES, Condition, Tried
@@ -82,7 +82,7 @@ def _try(connection: Connection, downgrade: Callable[[], Any], item: Item, table
     with_one, said, told = FAILS, "", ""
     names = [plain(one.name) for one in _named(item, table)]
     try:
-        with connection.begin_nested():
+        with undone(connection):
             row = _break(connection, item, table)
             before = row.values(connection)
             told = ", ".join(
@@ -94,9 +94,6 @@ def _try(connection: Connection, downgrade: Callable[[], Any], item: Item, table
             with_one = LOSES
             if before == row.values(connection):
                 with_one = GOES_DOWN
-            raise Undone
-    except Undone:
-        pass
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         said = failures.one_line(error) if with_one == FAILS else ""
     if row is None:

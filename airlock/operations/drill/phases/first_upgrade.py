@@ -116,7 +116,7 @@ def _with_bounds_in_order(subject: Subject, before: State, error: Exception) -> 
     changed = ordered_bounds.order(ledger.writing, tables, subject.facts.path.read_text())
     if not changed:
         return None
-    now = subject.ledger.read()
+    now = ledger.read()
     try:
         taken = subject.take("up")
     except Exception:  # noqa: BLE001  a revision may raise anything; the caller has another way

@@ -16,7 +16,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill import failures
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined
-from airlock.operations.drill.phases.trials import Undone, escaped, inside_the_downgrade
+from airlock.operations.drill.phases.trials import escaped, inside_the_downgrade, undone
 from airlock.recorder import row_changes
 from airlock.records.drill import FAILS, GOES_DOWN, LOSES, Condition, Tried
 from airlock.samples.digests import is_cut, key_sql
@@ -156,7 +156,7 @@ def _tried(
     row = ", ".join(f"{plain(name)} = {literal(taken.rows[key][name] or '')}" for name in taken.unique)
     with_one, said, written, counted = FAILS, "", False, False
     try:
-        with connection.begin_nested():
+        with undone(connection):
             usual = _counted(connection, taken.count)
             connection.exec_driver_sql(escaped(_again(taken, key)))
             written = True
@@ -165,9 +165,6 @@ def _tried(
             connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
             back = f"SELECT count(*) FROM {taken.table.sql} WHERE {key_sql(taken.key)} = {literal(key)}"
             with_one = GOES_DOWN if _counted(connection, back) else LOSES
-            raise Undone
-    except Undone:
-        pass
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         said = failures.one_line(error)
     return (Tried(row, GOES_DOWN, with_one, said), counted) if written else None

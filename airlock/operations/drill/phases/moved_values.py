@@ -16,7 +16,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill import compare, comparisons
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined
-from airlock.operations.drill.phases.trials import Undone, escaped, inside_the_downgrade
+from airlock.operations.drill.phases.trials import Undone, escaped, inside_the_downgrade, undone
 from airlock.records.difference import Difference
 from airlock.samples.digests import is_cut, key_sql
 from airlock.samples.values import values_for
@@ -171,7 +171,7 @@ def _places(
     for column in table.columns:
         if column.name in telling or column.name not in digest.columns:
             continue
-        if (same and column.number in numbers) or column.sequence or column.identity:
+        if (same and column.number in numbers) or column.handed_out:
             continue
         at = digest.columns.index(column.name)
         for by in (None, *range(len(digest.columns))):
@@ -322,7 +322,7 @@ def _below(
     """Go down, with a value changed before, and read the columns; None where either does not go. All is undone."""
     read: _Below | None = None
     try:
-        with connection.begin_nested():
+        with undone(connection):
             if place is not None:
                 where = f"{key_sql(place.key)} = {literal(key)}"
                 statement = (
@@ -332,11 +332,9 @@ def _below(
                     raise Undone
             downgrade()
             read = {name: _values(connection, moved.table, name) for name in moved.columns}
-            raise Undone
-    except Undone:
-        return read
     except Exception:  # noqa: BLE001  a revision may raise anything
         return None
+    return read
 
 
 def _values(connection: Connection, table: Table, name: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from airlock.operations.drill import failures
@@ -9,7 +10,7 @@ from airlock.operations.drill.step import take
 from airlock.project import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy import Connection
@@ -50,6 +51,14 @@ def inside_the_downgrade(
     # The one thing that no rollback takes back.
     ledger.set_sequences(above.sequences)
     return broken_off
+
+
+@contextlib.contextmanager
+def undone(connection: Connection) -> Iterator[None]:
+    """Take back what the block does, and end quietly where it raises Undone; raises what else it raises."""
+    with contextlib.suppress(Undone), connection.begin_nested():
+        yield
+        raise Undone
 
 
 def escaped(query: str) -> str:

@@ -188,7 +188,7 @@ def _suspects(ledger: Ledger, table: Table, demand: Demand, source: str) -> Iter
     if key and re.search(rf"""\[\s*['"]{re.escape(key)}['"]""", source) is None:
         return  # of a mapping of its own, asked for a value
     for column in table.columns:
-        if column.identity or column.sequence is not None:
+        if column.handed_out:
             continue
         is_text = column.category == "S" and not (key and "loads(" not in source)
         if not (is_text or (wants_json and column.type in _JSON)):

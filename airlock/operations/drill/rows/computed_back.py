@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.downgrade.casts import TEXTS, casts, expressions
 from airlock.operations.downgrade.held_by_types import guarded, out_of_range, unreadable
-from airlock.recorder.tokens import NAME, OTHER, WORD, tokens
+from airlock.recorder.tokens import NAME, OTHER, WORD, identifier, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -59,9 +59,8 @@ def _unreadable(back: str, names: Collection[str], major: int) -> Iterator[str |
     if any(one.word == "CASE" for one in found):
         return
     for at, token in enumerate(found):
-        bare = token.text.strip('"').replace('""', '"') if token.kind == NAME else token.text.lower()
         behind = found[at + 1 : at + 4]
-        if token.kind not in (WORD, NAME) or bare not in names or len(behind) < 2:
+        if token.kind not in (WORD, NAME) or identifier(token) not in names or len(behind) < 2:
             continue
         # A type of one word: of more, and of those with a length, the server is not asked.
         several = len(behind) == 3 and (behind[2].kind in (WORD, NAME) or behind[2].text in (".", "(", "["))
@@ -132,9 +131,8 @@ def with_value(text: str, names: Collection[str], value: str) -> str:
     """Put a value in the place of a column, named alone or behind its table; a name behind a cast, or of a function, is none."""
     found, parts, place = tokens(text), [], 0
     for at, token in enumerate(found):
-        bare = token.text.strip('"').replace('""', '"') if token.kind == NAME else token.text.lower()
         before, behind = (found[at - 1] if at else None), (found[at + 1].text if at + 1 < len(found) else "")
-        if token.kind not in (WORD, NAME) or bare not in names or behind in ("(", "."):
+        if token.kind not in (WORD, NAME) or identifier(token) not in names or behind in ("(", "."):
             continue
         start = token.start
         if before is not None and before.kind == OTHER and before.text == "::":

@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airlock import samples
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
-from airlock.operations.drill.rows import (
-    python_conditions,
-    rows_before_a_check,
-    rows_before_a_trigger,
-)
+from airlock.operations.drill.rows import python_conditions, rows_before_a_check, rows_before_a_trigger
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN, COMPUTED, WRITTEN, of_strength
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.partners import free_partner
@@ -107,7 +103,7 @@ def _make(
         column
         for column in table.columns
         if (column.name.lower() in words or (everything and (more.strings or more.numbers or more.paths)))
-        and (not _is_handed_out(column) or column.name in {name for name, _ in data.assigned})
+        and (not column.handed_out or column.name in {name for name, _ in data.assigned})
     ]
     found: list[Row] = []
     for strength, kept in ((CERTAIN, most), (WRITTEN, min(most, 8)), (COMPUTED, min(most, 6))):
@@ -115,12 +111,11 @@ def _make(
         if strength != CERTAIN and not (table.key and (few.strings or few.numbers)):
             continue
         offered = {
-            column.name: _beyond(few) if _is_handed_out(column) else candidates(column, few)
-            for column in columns
+            column.name: _beyond(few) if column.handed_out else candidates(column, few) for column in columns
         }
         if strength == CERTAIN:
             for column in columns:
-                if _is_handed_out(column):
+                if column.handed_out:
                     continue
                 offered[column.name] = (
                     *offered[column.name][:4], *_of_others(column, table, few, words, others), *offered[column.name][4:],
@@ -216,7 +211,7 @@ def _whole_keys(
         if other is None or len(key.columns) < 2 or other.name.lower() not in words:
             continue
         for beside in other.columns:
-            if beside.name.lower() not in words or _is_handed_out(beside):
+            if beside.name.lower() not in words or beside.handed_out:
                 continue
             for value in [it for it in candidates(beside, named) if not it.startswith("NULL")][:6]:
                 row = f"FROM {other.sql} AS x WHERE x.{quoted(beside.name)} = {value} ORDER BY x.ctid DESC LIMIT 1"
@@ -278,10 +273,6 @@ def _turned(cursor: Any, table: Table, want: Wanted) -> tuple[str, str] | None:
     return (str(row[0][0]), str(row[0][1])) if row else None
 
 
-def _is_handed_out(column: Column) -> bool:
-    return bool(column.identity) or column.sequence is not None
-
-
 def _combined(columns: Sequence[Column], offered: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
     """Give one value to one column, in turns, and then several to several."""
     for turn in range(max((len(one) for one in offered.values()), default=0)):
@@ -307,9 +298,7 @@ def insert(
     if linked is None:
         return None
     fresh = fresh or {}
-    names = [
-        column.name for column in table.columns if not (_is_handed_out(column) and column.name not in fresh)
-    ]
+    names = [column.name for column in table.columns if not (column.handed_out and column.name not in fresh)]
     same = {name: value.removeprefix(SAME) for name, value in values.items() if value.startswith(SAME)}
     spelled = {
         name: values[name]
@@ -330,11 +319,7 @@ def insert(
     wanting = {column.name for column in table.columns if not column.nullable}
     if not names or any(name in wanting and values[name].startswith("NULL") for name in values):
         return None
-    alone = [
-        one.columns[0]
-        for one in table.uniques
-        if len(one.columns) == 1 and one.columns[0] in values and not one.expressions
-    ]
+    alone = [name for name in values if name in table.alone]
     free = "".join(
         f" AND NOT EXISTS (SELECT FROM {table.sql} AS x WHERE x.{quoted(name)} = c.{quoted(name)})"
         for name in alone

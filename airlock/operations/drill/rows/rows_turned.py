@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from airlock.operations.drill.rows.constants_of_statements import Named
     from airlock.operations.drill.rows.python_conditions import Held
+    from airlock.recorder.branches import Scope
     from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
     from airlock.samples.model import Column
@@ -42,7 +43,7 @@ def turn(
     undoing = _chosen(cursor, table, data, free)
     for one in together:
         for values in python_conditions.spelled(table, one):
-            for name in values.keys() & _alone(table):
+            for name in values.keys() & table.alone:
                 others = {quoted(it): value for it, value in values.items() if it != name}
                 if others:
                     where = f"{quoted(name)} = {values[name]} AND {free}"
@@ -60,18 +61,13 @@ def _chosen(cursor: Any, table: Table, data: DataStatement, free: str) -> list[s
     empty = [
         quoted(one.name)
         for one in table.columns
-        if one.name in _alone(table) and one.category == "S" and one.name.lower() in read
+        if one.name in table.alone and one.category == "S" and one.name.lower() in read
     ]
-    asked = next((one for one in conditions(data, table) if one[0].condition), None) if empty else None
+    asked = _asked(table, data) if empty else None
     if asked is None:
         return []
     scope, alias, condition = asked
-    words, unique = words_of(condition), {name for one in table.uniques for name in one.columns}
-    given = [
-        quoted(one.name)
-        for one in table.columns
-        if one.name.lower() in words and one.name not in unique and not one.identity and one.sequence is None
-    ]
+    given = [quoted(one.name) for one in _free_to_change(table, condition)]
     theirs = ", ".join(f"{alias}.{one}" for one in given)
     chosen = f"{scope.prefix} SELECT {theirs} FROM {scope.source} WHERE ({condition})"
     return [
@@ -84,21 +80,31 @@ def _chosen(cursor: Any, table: Table, data: DataStatement, free: str) -> list[s
     ]  # fmt: skip
 
 
+def _asked(table: Table, data: DataStatement) -> tuple[Scope, str, str] | None:
+    """Find the first condition that the statement has on rows of the table."""
+    return next((one for one in conditions(data, table) if one[0].condition), None)
+
+
+def _free_to_change(table: Table, condition: str) -> list[Column]:
+    """List the columns that a condition names and no key or sequence holds."""
+    words, unique = words_of(condition), {name for one in table.uniques for name in one.columns}
+    return [
+        one
+        for one in table.columns
+        if one.name.lower() in words and one.name not in unique and not one.handed_out
+    ]
+
+
 def complete(cursor: Any, table: Table, data: DataStatement, sure: Named) -> list[str]:
     """Have a row be chosen where none is, and one be left where all are, by a value that the condition tells apart.
 
     For a table that took no row made for that; by no value that may be the upgrade's own. Returns how to undo it.
     """
-    asked = next((one for one in conditions(data, table) if one[0].condition), None)
+    asked = _asked(table, data)
     if asked is None:
         return []
     scope, _, condition = asked
-    words, unique = words_of(condition), {name for one in table.uniques for name in one.columns}
-    columns = [
-        one
-        for one in table.columns
-        if one.name.lower() in words and one.name not in unique and not one.identity and one.sequence is None
-    ]
+    columns = _free_to_change(table, condition)
     named = of_strength(constants(condition), sure, CERTAIN, Constants())
     undoing: list[str] = []
     for wanted in (f"({condition})", f"({condition}) IS NOT TRUE", f"({condition}) IS FALSE"):
@@ -140,7 +146,3 @@ def _turned(cursor: Any, table: Table, where: str, given: Iterable[str], values:
         ]
 
     return (client.in_savepoint(cursor, send) if table.key else None) or []
-
-
-def _alone(table: Table) -> set[str]:
-    return {one.columns[0] for one in table.uniques if len(one.columns) == 1 and not one.expressions}

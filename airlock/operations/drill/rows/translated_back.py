@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airlock.drivers.spelling import quoted
 from airlock.operations.drill.rows.computed_back import with_value
 from airlock.recorder.row_changes import UPDATE
-from airlock.recorder.tokens import NAME, WORD, tokens
+from airlock.recorder.tokens import NAME, WORD, identifier, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -56,9 +56,7 @@ def _after(name: str, tables: Collection[str], statements: Sequence[DataStatemen
             continue
         where = one.scope.condition
         words = {
-            token.text.strip('"') if token.kind == NAME else token.text.lower()
-            for token in tokens(f"{given[name]} {where}")
-            if token.kind in (WORD, NAME)
+            identifier(token) for token in tokens(f"{given[name]} {where}") if token.kind in (WORD, NAME)
         }
         # Of other tables, or of other columns that the statements change: not of this value alone.
         others = {column for other in statements for column, _ in other.given} - {name}
