@@ -48,6 +48,9 @@ class BlackHole:
                     self._ready(key.fileobj)  # type: ignore[arg-type]
 
     def _ready(self, one: socket.socket) -> None:
+        # What became ready together with the trigger is swallowed too.
+        if self.silent:
+            return
         if one is self._listener:
             client, _ = one.accept()
             server = socket.socket(socket.AF_UNIX if isinstance(self._to, str) else socket.AF_INET)

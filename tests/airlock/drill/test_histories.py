@@ -180,7 +180,7 @@ def test_values_that_each_upgrade_computes_anew_are_no_difference_of_the_next(tm
 
 ENDLESS = """
 op.execute("DO $$DECLARE day timestamp := '2026-01-01'; BEGIN WHILE day < (SELECT max(at) FROM seen) LOOP "
-           "day := day + interval '1 hour'; END LOOP; END$$")
+           "day := day + interval '1 day'; END LOOP; END$$")
 op.execute("CREATE TABLE days (id int PRIMARY KEY)")
 """
 
@@ -190,7 +190,7 @@ def test_a_statement_that_goes_on_up_to_the_last_day_of_a_row_is_ended(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows at the edge of their type make it endless: ordinary ones take their place, and the note says so."""
-    monkeypatch.setattr("airlock.operations.drill.parent.LONGEST_STATEMENT", 5)
+    monkeypatch.setattr("airlock.operations.drill.parent.LONGEST_STATEMENT", 3)
     makes = Revision(
         "makes", "op.execute('CREATE TABLE seen (id int PRIMARY KEY, at timestamp)')", "op.drop_table('seen')"
     )
