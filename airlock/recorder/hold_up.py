@@ -142,7 +142,8 @@ FROM pg_class WHERE oid IN ({listed})"""  # noqa: S608 - oids
         query = f"""
 SELECT CASE locktype WHEN 'relation' THEN relation::bigint END, mode,
        {{}} = ANY (pg_blocking_pids({self._pid}))
-       OR EXISTS (SELECT FROM pg_stat_get_activity({self._pid}) WHERE wait_event = 'VacuumTruncate')
+       OR EXISTS (SELECT FROM pg_stat_get_activity({self._pid}) WHERE wait_event = 'VacuumTruncate'),
+       locktype = 'relation' AND NOT granted
 FROM pg_lock_status() WHERE pid = {self._pid} AND mode <> 'SIReadLock'
   AND (locktype = 'relation' AND relation >= {FIRST_USER_OBJECT} OR locktype = 'virtualxid')
 """  # noqa: S608 - numbers
@@ -160,8 +161,9 @@ FROM pg_lock_status() WHERE pid = {self._pid} AND mode <> 'SIReadLock'
                     continue
                 holds += 1
                 if not holders[0].relax():
-                    # The last mode: hold with the other session before this one lets go.
-                    if holds < _MOST_HOLDS:
+                    # The last mode: hold with the other session before this one lets go. Behind a statement that waits for
+                    # the table itself nobody else gets it.
+                    if holds < _MOST_HOLDS and not any(row[3] for row in rows):
                         holders[1].hold(tables, _LADDER[:1])
                     holders[0].release()
                     holders.reverse()
