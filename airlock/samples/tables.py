@@ -37,11 +37,10 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> '
   AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid
                   AND e.deptype = 'e')
-  AND (%(names)s::text[] IS NULL OR c.oid = ANY (%(names)s::text[]::regclass[]::oid[]) OR EXISTS (
-    SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid
-      AND k.conrelid = ANY (%(names)s::text[]::regclass[]::oid[])))
+  AND (%(names)s::text[] IS NULL OR c.oid = ANY ({named}) OR EXISTS (
+    SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid AND k.conrelid = ANY ({named})))
 ORDER BY n.nspname, c.relname
-"""
+""".format(named="(SELECT %(names)s::text[]::regclass[]::oid[])::oid[]")  # read once, not for each table
 _COLUMNS = """
 SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL),
   coalesce(b.typtype, t.typtype), coalesce(b.typcategory, t.typcategory),
@@ -53,14 +52,14 @@ SELECT a.attrelid, a.attname, a.attnum, format_type(coalesce(b.oid, t.oid), NULL
   coalesce((SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE coalesce(b.oid, t.oid) IN (r.rngtypid, r.rngmultitypid)),
            format_type(x.oid, NULL)),
   CASE WHEN t.typtype = 'd' THEN t.oid END,
-  (SELECT array_agg(pg_get_expr(k.conbin, 0) ORDER BY k.conname) FROM pg_constraint k
-   WHERE k.contypid = ANY (w.domains) AND k.contype = 'c'),
+  CASE WHEN t.typtype = 'd' THEN (SELECT array_agg(pg_get_expr(k.conbin, 0) ORDER BY k.conname) FROM pg_constraint k
+   WHERE k.contypid = ANY (w.domains) AND k.contype = 'c') END,
   format_type(coalesce(b.oid, t.oid), coalesce(nullif(w.modifier, -1), a.atttypmod)), coalesce(x.oid, b.oid, t.oid) >= 16384
     OR coalesce(x.oid, b.oid, t.oid)::regtype::text = ANY (%(rare)s),
   x.typtype, coalesce(
     (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE x.oid IN (r.rngtypid, r.rngmultitypid)),
-    CASE WHEN x.typtype = 'd' AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = x.oid)
-      THEN format_type(x.typbasetype, x.typtypmod) END),
+    CASE WHEN x.typtype = 'd' THEN CASE WHEN NOT EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = x.oid)
+      THEN format_type(x.typbasetype, x.typtypmod) END END),
   coalesce(x.typrelid, b.typrelid, t.typrelid)
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN LATERAL (
