@@ -48,15 +48,17 @@ def _attributes(name: str, old: CatalogueObject, new: CatalogueObject) -> Iterat
         if before == after:
             continue
         if attribute == "columns":
-            yield from _order(name, before or "", after or "")
+            yield from _order(name, new.kind, before or "", after or "")
         else:
             yield Difference(name, f"{new.kind} {attribute}", before, after)
 
 
-def _order(name: str, before: str, after: str) -> Iterator[Difference]:
+def _order(name: str, kind: str, before: str, after: str) -> Iterator[Difference]:
     old, new = before.split(", "), after.split(", ")
     common = set(old) & set(new)
     kept_old = [column for column in old if column in common]
     kept_new = [column for column in new if column in common]
     if kept_old != kept_new:
-        yield Difference(name, "column order", ", ".join(kept_old), ", ".join(kept_new))
+        # Of a composite type statements write and read the values by place: '(1,x)', ROW(1, 'x').
+        what = "attribute order" if kind == "composite type" else "column order"
+        yield Difference(name, what, ", ".join(kept_old), ", ".join(kept_new))

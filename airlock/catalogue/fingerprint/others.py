@@ -189,6 +189,11 @@ FROM pg_db_role_setting s WHERE s.setdatabase IN (0, (SELECT oid FROM pg_databas
   -- A scratch database carries a marker of its own.
   AND EXISTS (SELECT FROM unnest(s.setconfig) AS o WHERE o NOT LIKE 'airlock.%%')
 UNION ALL
+SELECT 'dependence', NULL, NULL,
+  concat_ws(' ', i.type, i.identity, 'on extension', e.extname), jsonb_build_object()
+FROM pg_depend x JOIN pg_extension e ON e.oid = x.refobjid, pg_identify_object(x.classid, x.objid, x.objsubid) AS i
+WHERE x.deptype = 'x' AND x.refclassid = 'pg_extension'::regclass
+UNION ALL
 SELECT 'large object', NULL, NULL, m.oid::text, jsonb_build_object('owner', pg_get_userbyid(m.lomowner),
   'comment', d.description, 'privileges', $large_object_privileges)
 FROM pg_largeobject_metadata m $large_object_comment

@@ -212,6 +212,20 @@ for key, day in op.get_bind().exec_driver_sql("SELECT id, day FROM $t WHERE day 
          extra="import datetime\n"),
 )  # fmt: skip
 
+# Days without their zeros are read alike, and written with them: a query counts those of the first, none can of the second.
+DAYS = (
+    Case("day_there_and_back", "day text",
+         sql("ALTER TABLE $t ALTER day TYPE date USING to_date(day, 'DD/MM/YYYY')"),
+         sql("ALTER TABLE $t ALTER day TYPE text USING to_char(day, 'DD/MM/YYYY')")),
+    Case("day_by_python", "day text",
+         sql("ALTER TABLE $t ADD d date") + '''
+for key, day in op.get_bind().exec_driver_sql("SELECT id, day FROM $t WHERE day IS NOT NULL").fetchall():
+    op.get_bind().exec_driver_sql("UPDATE $t SET d = %s WHERE id = %s", (datetime.datetime.strptime(day, "%d/%m/%Y").date(), key))
+''' + sql("ALTER TABLE $t DROP day"),
+         sql("ALTER TABLE $t ADD day text", "UPDATE $t SET day = to_char(d, 'DD/MM/YYYY')", "ALTER TABLE $t DROP d"),
+         extra="import datetime\n"),
+)  # fmt: skip
+
 # Two columns of one kind, of which one overwrites the other; values that go with a part of their type.
 APART = (
     Case("overwrites",

@@ -14,6 +14,7 @@ from tests.airlock.drill.retyped import (
     BOUNDS,
     CUT_CASES,
     CUTS,
+    DAYS,
     KEEPING,
     LOSING,
     ROOM,
@@ -38,6 +39,7 @@ def test_each_column_that_loses_values_is_named(tmp_path: Path) -> None:
         case("bounds", BOUNDS),
         *APART,
         *CUT_CASES,
+        *DAYS,
         made_anew("room", ROOM),
     ]
     report = airlock.drill(write(tmp_path, cases, first=TYPES))
@@ -54,6 +56,9 @@ def test_each_column_that_loses_values_is_named(tmp_path: Path) -> None:
         "no local time is in an hour that its zone skips: public.t_skipped.local: "
         in proofs["skipped"].reason
     )
+    there_and_back, by_python = (proofs[one.name] for one in DAYS)
+    assert (there_and_back.verdict, by_python.verdict) == (PROVED, NOT_EXAMINED)
+    assert [one.tried is not None for one in there_and_back.conditions] == [True]
     assert proofs["bounds"].verdict == PROVED
     assert any("only while no array begins elsewhere than at 1" in note for note in proofs["bounds"].notes)
     assert {one.name: proofs[one.name].verdict for one in APART} == {one.name: REFUSED for one in APART}

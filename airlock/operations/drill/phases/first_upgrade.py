@@ -95,7 +95,7 @@ def _on_values_that_fit(subject: Subject, before: State, error: Exception) -> Fi
 
 def _up_on_spellings(subject: Subject, changed: tuple[str, ...], type_: str) -> tuple[State, StepTaken]:
     """Upgrade with one value of each column spelled otherwise, or else without; give the state before."""
-    respelled = spellings.respell(subject.ledger, changed, type_)
+    respelled = spellings.respell(subject.ledger, changed, type_, subject.facts.path.read_text())
     now = subject.ledger.read()
     try:
         return now, subject.take("up")

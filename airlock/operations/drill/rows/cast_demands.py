@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from airlock.samples import Table
     from airlock.samples.model import Column
 
-_MOMENTS = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
 _JSON = frozenset({"json", "jsonb"})
 _OBJECT, _ARRAY, _ARRAY_OF_OBJECTS = "json object", "json array", "json array of objects"
 # What PostgreSQL calls types in messages, where pg_type has another name.
@@ -243,7 +242,7 @@ def as_demanded(column: Column, demand: Demand, source: str, labels: tuple[str, 
 
 def _in_its_format(column: Column, then: Column, source: str) -> Column:
     """Spell dates and times in the format that the revision reads the column's texts in, where it names one."""
-    form = date_formats.of(column.name, source) if then.type in _MOMENTS else None
+    form = date_formats.of(column.name, source) if then.type in date_formats.MOMENTS else None
     found = values_for(dataclasses.replace(then, type="timestamp without time zone"))
     if form is None or found is None:
         return column

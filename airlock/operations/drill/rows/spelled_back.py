@@ -6,6 +6,7 @@ holds while it counts none.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 # Types that give a text back as it was written, as enums do.
 _AS_WRITTEN = frozenset({"json", "xml"})
+# A text that is read, or a date that is written, in a format.
+_FORMATTED = re.compile(
+    r"""(?P<function>to_(?:date|timestamp|char))\s*\(\s*(?P<column>\w+|"[^"]+")\s*,\s*(?P<format>'[^']*')\s*\)""",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ def spelled_back(
     snapshots: tuple[Snapshot, Snapshot],
     others: Collection[tuple[str, str, str]],
 ) -> SpelledBack:
-    """Find the columns of which nothing but other spellings of a text came back as others, by casts that tell each.
+    """Find the columns of which nothing but other spellings of a text came back as others, by casts, or formats, that tell each.
 
     `steps` are the way up and down, `states` those below before and after it, `snapshots` above and below; `others` are
     values that other clients have changed. Asks the server to cast values; reads no table.
@@ -53,15 +59,17 @@ def spelled_back(
     values: set[tuple[str, str, str]] = set()
     for identity, column in sorted(below.columns.items()):
         then = above.columns.get(identity)
-        if then is None or TEXTS.fullmatch(then.type) or not _is_cast_both_ways(column, then, steps):
+        if then is None or TEXTS.fullmatch(then.type):
             continue
-        changed = _changed(ledger, column, then, states, others)
+        back, reads = _there_and_back(column, then, steps)
+        changed = _changed(ledger, column, back, states, others) if back else None
         if changed is None:
             continue
         values |= {(column.table_name, key, column.name) for key in changed}
         place = (column.schema, column.table)
-        condition = f"({{column}}::{then.type}::{column.type})::text IS DISTINCT FROM {{column}}::text"
-        condition = guarded(condition, unreadable("{column}::text", then.type, above.major))
+        condition = f"({back.replace('$v', '{column}')})::text IS DISTINCT FROM {{column}}::text"
+        if not reads:
+            condition = guarded(condition, unreadable("{column}::text", then.type, above.major))
         item = Item("", column.full_name, "", place, place, column.name, column.name, condition)
         why = f"texts that {then.type} spells otherwise: they come back as it spells them"
         tried: Tried | None = None
@@ -80,22 +88,35 @@ def spelled_back(
     return SpelledBack(tuple(conditions), frozenset(values))
 
 
-def _is_cast_both_ways(column: Column, then: Column, steps: tuple[StepTaken, StepTaken]) -> bool:
-    """Tell whether each way changes the column's type once, by a cast of the column and nothing else."""
+def _there_and_back(column: Column, then: Column, steps: tuple[StepTaken, StepTaken]) -> tuple[str, bool]:
+    """Spell what both ways make of a text, `$v`, and whether they read it in a format; nothing where they do more than that.
+
+    Each changes the column's type once, by a cast of the column or by to_date and to_char, and nothing else.
+    """
     if not TEXTS.fullmatch(column.type) or column.name != then.name:
-        return False
-    for step in steps:
-        found = expressions(column.name, step.retypings)
-        types = casts(found[0], {column.name}) if len(found) == 1 else None
-        if types is None or len(types) > 1:
-            return False
-    return True
+        return "", False
+    found = [expressions(column.name, step.retypings) for step in steps]
+    if any(len(one) != 1 for one in found):
+        return "", False
+    if all(_only_casts(one, column.name) for (one,) in found):
+        return f"$v::{then.type}::{column.type}", False
+    reads, writes = (_FORMATTED.fullmatch(one.strip()) for (one,) in found)
+    names = f"{reads['column']} {writes['column']}".replace('"', "") if reads and writes else ""
+    if reads is None or writes is None or names != f"{column.name} {column.name}":
+        return "", False
+    read = f"{reads['function']}($v, {reads['format']})::{then.type}"
+    return f"{writes['function']}({read}, {writes['format']})::{column.type}", True
+
+
+def _only_casts(expression: str, column: str) -> bool:
+    types = casts(expression, {column})
+    return types is not None and len(types) <= 1
 
 
 def _changed(
     ledger: Ledger,
     column: Column,
-    then: Column,
+    back: str,
     states: tuple[State, State],
     others: Collection[tuple[str, str, str]],
 ) -> dict[str, tuple[str, str]] | None:
@@ -112,7 +133,7 @@ def _changed(
         if key in after.rows and (column.table_name, key, column.name) not in others
     }
     query = (
-        f"SELECT bool_and((v::{column.type}::{then.type}::{column.type})::text IS NOT DISTINCT FROM w) "
+        f"SELECT bool_and(({back.replace('$v', f'v::{column.type}')})::text IS NOT DISTINCT FROM w) "
         "FROM unnest(%s::text[], %s::text[]) AS p (v, w)"
     )
     try:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.drivers import client
-from airlock.drivers.spelling import quoted
+from airlock.drivers.spelling import literal, quoted
+from airlock.operations.drill.rows import date_formats
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,6 +26,8 @@ _ANY = (
     "replace(upper(v), 'X', 'x')", "left(v, 1)", "replace(v, ',', ', ')", "replace(v, '.', '. ')",
 )  # fmt: skip
 _OF_NUMBERS = "'0' || v"
+# Days and months without their zeros: to_date and strptime read them, to_char and strftime write them.
+_OF_DATES = r"regexp_replace(v, '(^|[^0-9])0+([0-9])', '\1\2', 'g')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,11 @@ class Respelled:
     spelled: str
 
 
-def respell(ledger: Ledger, columns: Collection[str], type_: str) -> tuple[Respelled, ...]:
-    """Spell one value of each column (`public.item.code`) otherwise, which the type reads as the same. Commits."""
+def respell(ledger: Ledger, columns: Collection[str], type_: str, source: str) -> tuple[Respelled, ...]:
+    """Spell one value of each column (`public.item.code`) otherwise, which reads as the same. Commits.
+
+    It is read as the type, or in the format of a date that the revision's `source` reads the column in.
+    """
     found = []
     if type_.startswith("json "):
         # A document that Python reads, of which it writes another text.
@@ -49,18 +55,23 @@ def respell(ledger: Ledger, columns: Collection[str], type_: str) -> tuple[Respe
             if f"{table.label}.{column.name}" not in columns or column.name in table.tied:
                 continue
             name = quoted(column.name)
-            for form in forms:
-                one = _try(ledger, table.sql, name, form, type_)
+            dates = date_formats.of(column.name, source) if type_ in date_formats.MOMENTS else None
+            before, behind = ("to_timestamp(", f", {literal(dates)})") if dates else ("", f"::{type_}::text")
+            for form in (_OF_DATES, *forms) if dates else forms:
+                one = _try(ledger, table.sql, name, form, type_, (before, behind))
                 if one is not None:
                     found.append(one)
                     break
     return tuple(found)
 
 
-def _try(ledger: Ledger, table: str, name: str, form: str, type_: str) -> Respelled | None:
+def _try(
+    ledger: Ledger, table: str, name: str, form: str, type_: str, read: tuple[str, str]
+) -> Respelled | None:
+    before, behind = read
     question = (
         f"SELECT v, s FROM (SELECT v, ({form}) AS s FROM (SELECT {name}::text AS v FROM {table} WHERE {name}::text ~ '^[^-]' "
-        f"LIMIT 20) AS x) AS y WHERE s <> v AND s::{type_}::text = v::{type_}::text ORDER BY v DESC LIMIT 1"
+        f"LIMIT 20) AS x) AS y WHERE s <> v AND {before}s{behind} = {before}v{behind} ORDER BY v DESC LIMIT 1"
     )
     try:
         with ledger.writing.cursor() as cursor:
