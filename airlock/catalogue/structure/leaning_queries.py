@@ -44,7 +44,7 @@ ON d.classid = 'pg_class'::regclass AND a.attrelid = d.objid AND a.attnum = d.ob
 WHERE (a.attrelid, a.attnum) NOT IN (SELECT attrelid, attnum FROM it)
 UNION SELECT 'the partition key', '' FROM it JOIN pg_partitioned_table p ON p.partrelid = it.attrelid
 WHERE it.attnum = ANY(p.partattrs::smallint[])
-UNION SELECT 'table', i.inhrelid::regclass::text || ', which inherits it' FROM it
+UNION SELECT 'table', i.inhrelid::regclass::text FROM it
 JOIN pg_inherits i ON i.inhparent = it.attrelid
 ORDER BY 1, 2"""
 

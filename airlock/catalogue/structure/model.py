@@ -11,6 +11,9 @@ from airlock.catalogue.structure.names import in_tablespace, listed, quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# The words of ALTER TABLE before an index that the table tells its rows by, or is ordered by.
+IDENTITY, CLUSTER = "REPLICA IDENTITY USING INDEX", "CLUSTER ON"
+
 
 @dataclasses.dataclass(frozen=True)
 class Sequence:
@@ -149,10 +152,21 @@ class Table:
     home: str = "public"
     # Schema and name of each table that inherits from this one, without partitions.
     heirs: tuple[tuple[str, str], ...] = ()
+    partitions: tuple[tuple[str, str], ...] = ()
     # None for the database's own.
     tablespace: str | None = None
     # The tables that it inherits from, as SQL spells them.
     parents: tuple[str, ...] = ()
+    # Indexes that it tells its rows by, or is ordered by: the name, and which of the two.
+    marks: tuple[tuple[str, str], ...] = ()
+
+    def marked(self, index: str, name: str) -> list[str]:
+        """Spell that an index has from now on what the one called `index` has."""
+        return [f"ALTER TABLE {self.sql} {how} {quoted(name)}" for one, how in self.marks if one == index]
+
+    def tells_by(self, index: str) -> bool:
+        """Tell whether the table's replica identity is that index."""
+        return (index, IDENTITY) in self.marks
 
     @property
     def label(self) -> str:

@@ -69,6 +69,13 @@ WHERE n.nspname IN :schemas AND c.relkind IN ('r', 'p') AND NOT EXISTS (
 ORDER BY i.indrelid, x.relname"""
 
 
+# What a table has of one of its indexes: that it tells rows by it, that it is ordered by it.
+MARKS = """
+SELECT i.indrelid::bigint, x.relname, i.indisreplident, i.indisclustered FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+JOIN pg_namespace n ON n.oid = x.relnamespace WHERE n.nspname IN :schemas AND (i.indisreplident OR i.indisclustered)
+ORDER BY i.indrelid, x.relname"""
+
+
 SEQUENCES = f"""
 SELECT n.nspname, c.relname, format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
   s.seqcache, s.seqcycle, o.refobjid::bigint, o.refobjsubid, obj_description(c.oid, 'pg_class'),

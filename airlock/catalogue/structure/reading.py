@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from airlock.catalogue.structure import queries
-from airlock.catalogue.structure.model import Column, Constraint, Domain, Index, Sequence, Structure, Table
+from airlock.catalogue.structure.model import (
+    CLUSTER,
+    IDENTITY,
+    Column,
+    Constraint,
+    Domain,
+    Index,
+    Sequence,
+    Structure,
+    Table,
+)
 from airlock.catalogue.structure.names import Spelling, create_policy, quoted, trigger_state
 
 if TYPE_CHECKING:
@@ -100,8 +110,9 @@ class _Reading:
             if not row[8] or (self.schemas[row[1]], row[2]) in self.heirs
         ]
         sql = {row[0]: self.spell(f"{quoted(row[1])}.{quoted(row[2])}") for row in rows}
-        extras = self._extras(sql, rows)
+        extras, marks = self._extras(sql, rows), self._marks(sql)
         heirs: dict[int, list[tuple[str, str]]] = defaultdict(list)
+        partitions: dict[int, list[tuple[str, str]]] = defaultdict(list)
         for root, schema, name, below, above, bounds, key in self.rows(queries.BELOW):
             if bounds is None:
                 heirs[root].append((schema, name))
@@ -109,6 +120,7 @@ class _Reading:
             within = f" PARTITION BY {key}" if key else ""
             made = f"CREATE TABLE {self.spell(below)} PARTITION OF {self.spell(above)} {self.spell(bounds)}{within}"
             extras[root].append(made)
+            partitions[root].append((schema, name))
         tables = {}
         for oid, schema, name, persistence, options, key, comment, space, parents, *_ in rows:
             shown = self.schemas[schema]
@@ -120,7 +132,8 @@ class _Reading:
             tables[shown, name] = Table(
                 shown, name, sql[oid], comment, persistence, tuple(options), key, own,
                 constraints[oid], indexes[oid], tuple(extras[oid]),
-                self.home, tuple(heirs[oid]), space, tuple(map(self.spell, parents)),
+                self.home, tuple(heirs[oid]), tuple(partitions[oid]), space, tuple(map(self.spell, parents)),
+                tuple(marks[oid]),
             )  # fmt: skip
         enums = {self._name(schema, name): tuple(labels) for schema, name, labels in self.rows(queries.ENUMS)}
         domains = {
@@ -190,6 +203,14 @@ class _Reading:
                 )
             )
         return found
+
+    def _marks(self, sql: Mapping[int, str]) -> dict[int, list[tuple[str, str]]]:
+        marks: dict[int, list[tuple[str, str]]] = defaultdict(list)
+        for table, index, identity, clustered in self.rows(queries.MARKS):
+            if table in sql:
+                marks[table] += [(index, IDENTITY)] if identity else []
+                marks[table] += [(index, CLUSTER)] if clustered else []
+        return marks
 
     def _extras(self, sql: Mapping[int, str], rows: list[Any]) -> dict[int, list[str]]:
         extras: dict[int, list[str]] = defaultdict(list)

@@ -143,7 +143,10 @@ def create_table(table: Table, *, foreign_keys: bool = True) -> tuple[Sql, ...]:
     made += [grant.format(table=table.sql) for one in table.columns.values() for grant in one.privileges]
     if foreign_keys:
         made += foreign_key_statements(table)
-    return sql(*made, *table.extras)
+    marks = [
+        text for name in dict.fromkeys(name for name, _ in table.marks) for text in table.marked(name, name)
+    ]
+    return sql(*made, *table.extras, *marks)
 
 
 def owned(table: Table, one: Column) -> list[str]:
@@ -237,6 +240,7 @@ def constraint_again(table: Table, one: Constraint) -> tuple[Sql, ...]:
     if one.kind in "cf":
         valid = alone(f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT {quoted(one.name)}") if one.valid else ()
         return alone(gone, not_valid(table, one)) + valid + comment
+    comment += alone(*table.marked(one.name, one.name))
     if one.kind in "pu" and one.index is not None and using_index(one) is not None:
         made = index_again(table, one.index, one.name)
         return (*alone(gone), *made, *alone(f"{add} {using_index(one)}"), *comment)

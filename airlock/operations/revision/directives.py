@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from alembic.util import CommandError
 
+from airlock.database import missing
 from airlock.operations.revision.changes.renames import rename_part
 from airlock.operations.revision.foreign import around, foreign, spoken_for
+from airlock.operations.revision.parts import Plan
 from airlock.operations.revision.plan import plan
 from airlock.operations.revision.probe import run
 from airlock.operations.revision.shadow import sides
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
     from airlock.catalogue.structure import Table
-    from airlock.operations.revision.parts import Part, Plan
+    from airlock.operations.revision.parts import Part
     from airlock.records.revision import Likely
 
 
@@ -43,11 +45,14 @@ def process_revision_directives(
     """Replace what autogenerate found by the zero-downtime form; for env.py's `context.configure`.
 
     `--rename` comes as `-x rename=old:new` (`-x rename=none`: nothing is renamed), `--split` and `--merge` as `-x split=…` and
-    `-x merge=…`, `--sql-form` as `-x form=sql`.
-    Raises CommandError where a rename is
-    likely and nothing was said about it. Reads and compares in a savepoint that is rolled back.
+    `-x merge=…`, `--sql-form` as `-x form=sql`; `-x form=alembic` leaves all as autogenerate found it.
+    Raises CommandError where a rename is likely and nothing was said about it, and where the models cannot be created
+    beside the database; `alembic check`, which writes nothing, then has Alembic's own comparison. Reads and compares in
+    a savepoint that is rolled back.
     """
     if not directives or context.opts.get("target_metadata") is None or context.opts.get(PLANNED):
+        return
+    if "form=alembic" in _x_arguments(context):
         return
     given = [one.partition("=") for one in _x_arguments(context)]
     try:
@@ -57,8 +62,16 @@ def process_revision_directives(
         )  # fmt: skip
     except sa.exc.DBAPIError as error:
         reason = str(error.orig).splitlines()[0].strip()
-        log.warning("Left as Alembic found it, not in the zero-downtime form: %s", reason)
-        return
+        if _only_asked(context):
+            log.warning("Compared as Alembic does, which sees less: %s", reason)
+            return
+        # Models may stand on a function that another extension has and the database lacks: that comes first.
+        if missing.function_name(str(error.orig)) is None or not foreign(directives[0]):
+            raise CommandError(
+                f"The models cannot be created beside the database: {reason}. Nothing was written. `airlock revision` creates"
+                " them in a scratch database; `-x form=alembic` has Alembic's own form, which may block."
+            ) from error
+        made = Plan()
     if made.likely:
         say = f"Say --rename {made.likely[0].option} or --rename {NO_RENAME}."
         raise CommandError(f"{perhaps_renamed(made.likely)} {say}")
@@ -67,6 +80,12 @@ def process_revision_directives(
     for one in made.unmade:
         log.warning("Not examined: %s", one)
     rewrite(context, directives, made, sql_form="form=sql" in _x_arguments(context))
+
+
+def _only_asked(context: MigrationContext) -> bool:
+    """Tell whether it is `alembic check` that compares."""
+    asking = getattr(context.environment_context, "context_opts", {}).get("fn")
+    return getattr(asking, "__qualname__", "").startswith("check.")
 
 
 def perhaps_renamed(likely: Sequence[Likely]) -> str:

@@ -44,11 +44,17 @@ WITH_THE_TABLE = (
 )
 
 
-def item(number: type[sa.Integer] = sa.Integer, length: int = 20, *more: sa.Column[int]) -> sa.MetaData:
+def item(
+    number: type[sa.Integer] = sa.Integer,
+    length: int = 20,
+    *more: sa.Column[int],
+    keyed: tuple[str, ...] = ("n",),
+) -> sa.MetaData:
     metadata = sa.MetaData()
     sa.Table(
         "item", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(length)),
-        sa.Column("n", number, unique=True, nullable=False), *more,
+        sa.Column("n", number, nullable=False), *more,
+        *([sa.UniqueConstraint(*keyed, name="item_n_key")] if keyed else []),
     )  # fmt: skip
     return metadata
 
@@ -68,8 +74,9 @@ def run(database: ScratchDatabase, statements: tuple[str, ...]) -> None:
         (item(length=30), (*WITH_THE_TABLE, "CREATE VIEW v AS SELECT name FROM item", "GRANT SELECT ON v TO PUBLIC",
                            "CREATE VIEW w AS SELECT name FROM v")),
         (item(length=30), ("CREATE MATERIALIZED VIEW m AS SELECT name FROM item",)),
+        (item(keyed=("n", "id")), WITH_THE_TABLE),
     ],
-    ids=["the long way", "in place", "in place but for what is filled"],
+    ids=["the long way", "in place", "in place but for what is filled", "another key"],
 )  # fmt: skip
 def test_what_leans_on_a_column_goes_over(
     scratch: ScratchServer, tmp_path: Path, wanted: sa.MetaData, statements: tuple[str, ...]
@@ -126,7 +133,7 @@ def test_a_virtual_column_goes_over(scratch: ScratchServer, tmp_path: Path) -> N
     [
         (True, "", "generated column g leans on the column: drop it first"),
         (None, "CREATE RULE r AS ON UPDATE TO item WHERE NEW.n > 3 DO INSTEAD NOTHING", "rule r of item leans on the column"),
-        (None, "CREATE TABLE part (more int) INHERITS (item)", "table part, which inherits it leans on the column"),
+        (None, "CREATE TABLE part (more int) INHERITS (item)", "table part inherits the column, where no trigger of public.item"),
         (None, "CREATE VIEW v AS SELECT n FROM item; CREATE FUNCTION f() RETURNS SETOF v LANGUAGE sql AS 'SELECT * FROM v'",
          "function f() leans on the column"),
         (None, "CREATE VIEW v AS SELECT '[1,2]'::int4range @> n AS is_in FROM item",
@@ -178,6 +185,11 @@ def test_a_dropped_column_takes_its_statistics_along_and_nothing_else(
                 "CREATE VIEW v AS SELECT n FROM item",
                 "CREATE VIEW w AS TABLE v",
             ),
+        )
+        assert shop.revise(item(sa.Integer, 20, generated(stored=True), keyed=())) == []
+        assert (
+            "item_n_key of public.item: it is the replica identity of public.item, and the models"
+            in caplog.text
         )
         there = set((tmp_path / "p" / "alembic" / "versions").glob("*.py"))
         shop.revise(wanted)

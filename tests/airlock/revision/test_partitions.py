@@ -33,13 +33,16 @@ def downgrade():
 """
 
 
-def models(*, edited: bool = False, event: bool = True, key: str = "RANGE (at)") -> sa.MetaData:
+def models(
+    *, edited: bool = False, event: bool = True, key: str = "RANGE (at)", long: int = 20
+) -> sa.MetaData:
     metadata = sa.MetaData()
     if event:
         sa.Table(
             "event", metadata, sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-            sa.Column("at", sa.DateTime, primary_key=True), sa.Column("kind", sa.Text, primary_key=True),
-            sa.Column("n", sa.Integer, nullable=not edited), postgresql_partition_by=key,
+            sa.Column("at", sa.DateTime, primary_key=True), sa.Column("kind", sa.String(long), primary_key=True),
+            sa.Column("n", sa.Integer, nullable=not edited), sa.Column("note", sa.String(40 if edited else 20)),
+            postgresql_partition_by=key,
         )  # fmt: skip
     sa.Table(
         "animal", metadata, sa.Column("id", sa.Integer, primary_key=True),
@@ -63,13 +66,14 @@ def begun(shop: Shop) -> str:
 def test_values_of_heirs_and_of_rows_without_a_key_are_said_to_be_lost(
     scratch: ScratchServer, tmp_path: Path
 ) -> None:
-    """A required column of a partitioned table and of an inherited one, a column gone where no key tells rows: proved."""
+    """A required column of a partitioned table and of an inherited one, a wider one, one gone where no key tells rows: proved."""
     wanted = models(edited=True)
     with scratch.database() as database:
         shop = Shop(start(tmp_path / "p"), database)
         head = begun(shop)
         written = shop.revise(wanted, rename="none")
         assert '"public.dog.legs": "NULL in rows that had no value"' in shop.written()
+        assert '"rewrite public.event_rest_all": "only the downgrade rewrites' in shop.written()
         shop.upgrade(wanted)
         assert shop.revise(wanted) == []
         proofs = shop.drill(f"{head}:{written[-1]}", scratch)
@@ -80,13 +84,18 @@ def test_values_of_heirs_and_of_rows_without_a_key_are_said_to_be_lost(
 def test_a_partitioned_table_comes_back_with_its_partitions(
     scratch: ScratchServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another partition key is said and no more; a table that inherits is made and dropped; what is dropped comes back whole."""
+    """What a partitioned table cannot become is said and no more; a table that inherits comes and goes; what goes comes back."""
     with scratch.database() as database:
         shop = Shop(start(tmp_path / "p"), database)
         head, before = begun(shop), seen(database)
         assert shop.revise(models(key="HASH (id)")) == []
         said = [one.partition(", in the models ")[0] for one in caplog.messages if "public.event" in one]
         assert said == ["public.event: it is partitioned by RANGE (at)"]
+        assert shop.revise(models(long=40)) == []
+        assert (
+            "PostgreSQL builds event_pkey of each partition again with it, under ACCESS EXCLUSIVE"
+            in caplog.text
+        )
         wanted = models(event=False)
         sa.Table(
             "cat", wanted, sa.Column("claws", sa.Integer, primary_key=True), postgresql_inherits="feline"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
-from airlock.operations.revision.changes import keys
+from airlock.operations.revision.changes import indexes, keys
 from airlock.operations.revision.changes.breaking_rows import noted
 from airlock.operations.revision.changes.stepwise import validated
 from airlock.operations.revision.naming import beside_name
@@ -58,6 +58,9 @@ def changes(sides: Sides, live: Table, wanted: Table, columns: Changes) -> Itera
         yield from _replaced(sides, live, primary[0], primary[1], columns)
     going = {table.sql for key, table in sides.live.tables.items() if key not in sides.wanted.tables}
     for one in old.values():
+        if live.tells_by(one.name):
+            _held(live, one, columns)
+            continue
         part = _dropped(live, one, empty=one.references in going)
         held = keys.staying(sides, live, one) if one.kind in "pu" else []
         if keys.loses_its_key(sides, one):
@@ -73,6 +76,20 @@ def _same(before: Constraint, after: Constraint) -> bool:
     # The columns of an index below a key say more than the key: operator classes, NULLS NOT DISTINCT.
     bodies = [(one.index or "").partition(" ON ")[2] for one in (before, after)]
     return (before.kind, before.bare, bodies[0]) == (after.kind, after.bare, bodies[1])
+
+
+def _held(live: Table, one: Constraint, columns: Changes) -> None:
+    """Leave a key as it is, and an index that would have its name."""
+    columns.remarks.append(indexes.held(live, f"{one.name} of {live.label}"))
+    columns.settled.add(one.name)
+
+
+def _tells(sides: Sides, live: Table, after: Constraint) -> bool:
+    """Tell whether a key may be a replica identity."""
+    wanted = sides.wanted.tables[live.schema, live.name]
+    return "DEFERRABLE" not in after.definition and indexes.tells(
+        wanted, after.index or "", after.columns, unique=True
+    )
 
 
 def _comment(live: Table, before: Constraint, after: Constraint) -> Part:
@@ -183,7 +200,7 @@ def _keyed(live: Table, before: Constraint | None, after: Constraint) -> Part:
     """Build a unique index while everybody works on, then make it the constraint's."""
     name = after.name if before is None else beside_name(after.name)
     table = f"ALTER TABLE {live.sql}"
-    up = [f"{table} DROP CONSTRAINT {quoted(before.name)}"] if before else []
+    up = [*live.marked(before.name, name), f"{table} DROP CONSTRAINT {quoted(before.name)}"] if before else []
     up.append(f"{table} ADD CONSTRAINT {quoted(after.name)} {ddl.using_index(after, name)}")
     up += [ddl.comment_on_constraint(live, after)] if after.comment is not None else []
     down: tuple[Sql, ...] = sql(f"{table} DROP CONSTRAINT {quoted(after.name)}")
@@ -191,7 +208,8 @@ def _keyed(live: Table, before: Constraint | None, after: Constraint) -> Part:
         old = beside_name(before.name)
         back = [f"{table} ADD CONSTRAINT {quoted(before.name)} {ddl.using_index(before, old)}"]
         back += [ddl.comment_on_constraint(live, before)] if before.comment is not None else []
-        down = (*ddl.index_again(live, before.index, old), *down, *sql(*back))
+        marked = sql(*live.marked(before.name, old))
+        down = (*ddl.index_again(live, before.index, old), *marked, *down, *sql(*back))
     made = ddl.index_again(live, str(after.index), name)
     if before is None and after.kind == "u":
         made = noted(made, live, after)
@@ -216,6 +234,9 @@ def _replaced(
         yield validated(live, after)
         return
     plain = before.kind in "pu" and after.kind in "pu"
+    if live.tells_by(before.name) and not (plain and _tells(sides, live, after)):
+        _held(live, before, columns)
+        return
     if plain and ddl.using_index(before) is not None and ddl.using_index(after) is not None:
         staying = keys.staying(sides, live, before)
         yield keys.around(_keyed(live, before, after), staying)

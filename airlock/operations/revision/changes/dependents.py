@@ -49,6 +49,12 @@ def in_the_way(sides: Sides, swap: Swap) -> str | None:
     """Say what does not go over to the column's twin; None where everything does. Tried in a savepoint, on the table itself."""
     things = leaning_on(sides, swap.live, [swap.before.name])
     stuck = [one for one in things if not one.make]
+    if heirs := [one.label for one in stuck if one.kind == "table"]:
+        verb = "inherits" if len(heirs) == 1 else "inherit"
+        return (
+            f"{joined(heirs)} {verb} the column, where no trigger of {swap.live.label} would keep a twin equal. ALTER TABLE …"
+            " TYPE rewrites them together under ACCESS EXCLUSIVE: write it by hand, for an hour in which that may be"
+        )
     if stuck:
         return f"{named(stuck)} on the column: drop it first, and make it again afterwards"
     column, table = quoted(swap.before.name), f"ALTER TABLE {swap.live.sql}"

@@ -12,7 +12,7 @@ from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
 from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from airlock.catalogue.structure import Index, Table
     from airlock.operations.revision.changes.columns import Changes
@@ -32,6 +32,9 @@ def changes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
     for name in sorted(old.keys() & new.keys()):
         before, after = old.pop(name), new.pop(name)
         if body(before) != (after.unique, after.body) or _moved(before, after):
+            if live.tells_by(name) and not tells(wanted, after.body, after.columns, unique=after.unique):
+                columns.remarks.append(held(live, f"index {ddl.in_schema(live, name)}"))
+                continue
             yield _replaced(live, before, after)
         elif not before.valid:
             yield Part(
@@ -61,10 +64,13 @@ def changes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
             if same.comment != after.comment:
                 yield _comment(live, dataclasses.replace(same, name=name), after)
     for one in old.values():
+        if live.tells_by(one.name):
+            columns.remarks.append(held(live, f"index {ddl.in_schema(live, one.name)}"))
+            continue
         comment = alone(ddl.comment_on_index(live, one)) if one.comment is not None else ()
         yield Part(
             Stage.RETIRE, f"drop index {ddl.in_schema(live, one.name)}", ddl.index_away(live, one.name),
-            ddl.index_again(live, one.text, one.name) + comment, own=True,
+            ddl.index_again(live, one.text, one.name) + comment + alone(*live.marked(one.name, one.name)), own=True,
             locks=f"SHARE UPDATE EXCLUSIVE on {live.sql}; it waits for transactions that use the index",
         )  # fmt: skip
     for one in new.values():
@@ -74,6 +80,20 @@ def changes(live: Table, wanted: Table, columns: Changes) -> Iterator[Part]:
             ddl.index_again(live, one.text, one.name) + comment, ddl.index_away(live, one.name), own=True,
             locks=_building(live), undo="exact, without blocking; nothing is lost",
         )  # fmt: skip
+
+
+def tells(table: Table, body: str, columns: Iterable[str], *, unique: bool) -> bool:
+    """Tell whether an index may be a replica identity: each row has a value in it, and no other row has the same."""
+    plain = {quoted(name) for name, one in table.columns.items() if one.not_null}
+    return unique and " WHERE " not in body and {*map(quoted, columns)} <= plain
+
+
+def held(live: Table, what: str) -> Remark:
+    """Say of an index that the table tells its rows by why it stays."""
+    return Remark(
+        what,
+        f"it is the replica identity of {live.label}, and the models have none in its place: set another one first",
+    )
 
 
 def _moved(before: Index, after: Index) -> bool:
@@ -119,6 +139,7 @@ def _replaced(live: Table, before: Index, after: Index) -> Part:
         comment = sql(ddl.comment_on_index(live, one)) if one.comment is not None else ()
         return (
             *ddl.index_again(live, one.text, beside),
+            *alone(*live.marked(one.name, beside)),
             *ddl.index_away(live, one.name),
             *sql(f"ALTER INDEX {ddl.in_schema(live, beside)} RENAME TO {quoted(one.name)}"),
             *comment,

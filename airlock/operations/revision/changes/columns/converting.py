@@ -22,6 +22,10 @@ _BOUNDS = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1)}
 _WIDER = {
     "smallint": frozenset({"integer", "bigint", "numeric"}), "integer": frozenset({"bigint", "numeric"}),
 }  # fmt: skip
+_ZONED = re.compile(r"timestamp(\(\d\))? with time zone")
+_UNZONED = re.compile(r"timestamp(\(\d\))? without time zone|date")
+# What the author has to say otherwise where it is not so: nothing in a database tells in which zone its times are meant.
+ZONE = "UTC"
 _TEXT = re.compile(r"text|character varying(\(\d+\))?")
 _SAMPLES = {
     "boolean": "true", "uuid": "gen_random_uuid()", "date": "CURRENT_DATE", "json": "'{}'::json", "jsonb": "'{}'::jsonb",
@@ -38,6 +42,13 @@ _SPELLINGS = {
 }  # fmt: skip
 
 
+def gets_zone(was: str, becomes: str) -> bool:
+    """Tell whether times get a zone, or lose it: PostgreSQL reads them in the zone of whatever session asks."""
+    return any(
+        _ZONED.fullmatch(one) and _UNZONED.fullmatch(other) for one, other in ((was, becomes), (becomes, was))
+    )
+
+
 def cast(value: str, was: str, column: Column, labels: Mapping[str, str] | None = None) -> str:
     """Spell a value of the type `was` as one of the column's, as an assignment would convert it; `labels` become others."""
     if labels and column.type.endswith("[]"):
@@ -48,6 +59,9 @@ def cast(value: str, was: str, column: Column, labels: Mapping[str, str] | None 
     if labels:
         cases = " ".join(f"WHEN {ddl.literal(old)} THEN {ddl.literal(new)}" for old, new in labels.items())
         return f"(CASE {value}::text {cases} ELSE {value}::text END)::{column.type}"
+    if gets_zone(was, column.type):
+        time = value if was != "date" else f"{value}::timestamp"
+        return f"({time} AT TIME ZONE '{ZONE}')" + ("" if _bare(column.type) else f"::{column.type}")
     # Into a shorter varchar a plain assignment refuses what is too long, an explicit cast cuts it off.
     if column.type.startswith("character"):
         return f"{value}::text" + ("::text[]" if column.type.endswith("[]") else "")
@@ -59,6 +73,10 @@ def cast(value: str, was: str, column: Column, labels: Mapping[str, str] | None 
     if column.type == "boolean" and (_WHOLE.fullmatch(was) or _FRACTION.match(was)):
         return f"({value} <> 0)"
     return f"{value}::text::{column.type}"
+
+
+def _bare(kind: str) -> bool:
+    return kind.startswith("timestamp w")
 
 
 def assigned(value: str, was: str, column: Column, labels: Mapping[str, str] | None = None) -> str:

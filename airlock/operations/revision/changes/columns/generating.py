@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
 from airlock.operations.revision import ddl
+from airlock.operations.revision.changes.dependents import dropped, leaning_on, named
+from airlock.operations.revision.changes.dependents import made as made_again
 from airlock.operations.revision.naming import beside_name, made_name
-from airlock.operations.revision.parts import Part, Stage, sql
+from airlock.operations.revision.parts import Part, Sql, Stage, sql
 from airlock.records.revision import Remark
 
 if TYPE_CHECKING:
     from airlock.catalogue.structure import Column, Table
     from airlock.operations.revision.changes.columns.needs import Changes
     from airlock.operations.revision.shadow import Sides
+
+
+def _only_down(live: Table) -> tuple[tuple[str, str], ...]:
+    return (
+        (f"rewrite {live.found_as}", "only the downgrade rewrites; a generated column has no other form"),
+    )
 
 
 def _given(live: Table, column: Column) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -72,16 +80,23 @@ def _respelt(sides: Sides, live: Table, wanted: Table, before: Column, after: Co
 def generated(
     sides: Sides, live: Table, wanted: Table, before: Column, after: Column, found: Changes
 ) -> None:
-    """Make a column generated, or generated otherwise. No form of it spares the rewrite but making it plain.
+    """Make a column generated, or generated otherwise. No form of it spares the rewrite but making it plain, or virtual.
 
     Nothing for one that goes on with columns of another type, or keeps them as they are.
     """
     if _respelt(sides, live, wanted, before, after):
         return
+    things = leaning_on(sides, live, [after.name])
+    if stuck := [one for one in things if not one.make]:
+        what = f"the models generate it otherwise, and {named(stuck)} on it"
+        found.remarks.append(
+            Remark(live.label_of(after.name), f"{what}: drop that first, and make it again afterwards")
+        )
+        return
     name, label = quoted(after.name), live.label_of(after.name)
     lock = f"ACCESS EXCLUSIVE on {live.sql}"
 
-    def replaced(column: Column, table: Table, *, keeping: bool = False) -> list[str]:
+    def replaced(column: Column, table: Table, *, keeping: bool = False) -> tuple[Sql, ...]:
         alter = f"ALTER TABLE {live.sql}"
         made = [f"{alter} DROP COLUMN {name}", f"{alter} ADD COLUMN {ddl.column(column)}"]
         if keeping:
@@ -92,7 +107,8 @@ def generated(
             if after.name in one.columns
         ]
         made += [one.text for one in table.indexes.values() if after.name in one.columns]
-        return made + ([ddl.comment_on_column(live, column)] if column.comment is not None else [])
+        made += [ddl.comment_on_column(live, column)] if column.comment is not None else []
+        return (*dropped(things), *sql(*made), *made_again(things))
 
     touched = {
         one.name for it in (live, wanted) for one in it.constraints.values() if after.name in one.columns
@@ -106,10 +122,10 @@ def generated(
         found.parts.append(
             Part(
                 Stage.EXPAND, f"make {label} a plain column", sql(f"{alter} DROP EXPRESSION", *giving),
-                sql(*gone, *replaced(before, live)), own=True,
+                (*sql(*gone), *replaced(before, live)), own=True,
                 locks=f"{lock} for a moment, no scan; rows that are written without a value get what it was generated from",
                 undo=f"exact, but it rewrites {live.label} under ACCESS EXCLUSIVE: a generated column has no other form",
-                accepted=((f"rewrite {live.found_as}", "only the downgrade rewrites; a generated column has no other form"),),
+                accepted=_only_down(live),
             )
         )  # fmt: skip
         found.parts.append(
@@ -122,10 +138,23 @@ def generated(
     found.settled |= touched
     plain_now = not after.generated
     up = replaced(after, wanted, keeping=plain_now)
+    down = replaced(before, live)
+    what = f"generate {label}{' otherwise' if before.generated else ''}"
+    bound = after.not_null or any(after.name in one.columns for one in wanted.constraints.values())
+    if after.generated == "v" and not bound:
+        found.parts.append(
+            Part(
+                Stage.DROP, what, up, down, own=True, locks=f"{lock} for a moment, no scan: the values are not stored",
+                undo=f"exact, but it rewrites {live.label} under ACCESS EXCLUSIVE" if before.generated == "s"
+                else "exact; nothing is lost" if before.generated else "the structure exactly; the values are lost",
+                loses=() if before.generated else ((label, "its values: the expression takes their place"),),
+                accepted=_only_down(live) if before.generated == "s" else (),
+            )
+        )  # fmt: skip
+        return
     found.parts.append(
         Part(
-            Stage.DROP, f"make {label} a plain column" if plain_now else f"generate {label}",
-            sql(*up), sql(*replaced(before, live)), own=True,
+            Stage.DROP, f"make {label} a plain column" if plain_now else what, up, down, own=True,
             locks=f"{lock} while the whole table is {'filled' if plain_now else 'rewritten'}. Nobody reads or writes meanwhile",
             undo="the structure exactly, rewriting the table again; values that were not generated are lost",
             loses=() if before.generated else ((label, "its values: the expression takes their place"),),

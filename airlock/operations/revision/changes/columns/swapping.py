@@ -93,7 +93,11 @@ def stands_in_the_way(sides: Sides, swap: Swap) -> str | None:
     if bool(numbers(before)) != bool(numbers(after)):
         return "it is numbered on one side only: change its type first, its numbering in a second revision"
     if live.partition_key is not None:
-        return "the table is partitioned: write it by hand"
+        return (
+            "the table is partitioned: a twin, and the indexes and keys on it, are to be made partition by partition."
+            " Write it by hand, or ALTER TABLE … TYPE, which rewrites all of them under ACCESS EXCLUSIVE, for an hour in"
+            " which that may be"
+        )
     return in_the_way(sides, swap)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.fingerprint.model import plain
 from airlock.catalogue.structure import Constraint, quoted
 from airlock.operations.revision import ddl
-from airlock.operations.revision.changes.columns.converting import assigned, cast
+from airlock.operations.revision.changes.columns.converting import ZONE, assigned, cast, gets_zone
 from airlock.operations.revision.changes.stepwise import validated
 from airlock.operations.revision.naming import beside_name, made_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
     from airlock.catalogue.structure import Column, Domain, Table
     from airlock.operations.revision.changes.columns.needs import Names, Swap
+
+
+_ZONE_NOTE = (
+    f"{FILL_IN}: times without a zone are taken for {ZONE}. Where another zone is meant, say it in its place,"
+    " in the other revisions and downwards too."
+)
 
 
 def fitting(one: Swap) -> Constraint | None:
@@ -80,6 +86,8 @@ def expand(live: Table, swaps: Sequence[Swap], defaults: Collection[str]) -> lis
                 dataclasses.replace(keeping[0], note=f"{FILL_IN}: {told} is a stand-in."),
                 *keeping[1:],
             )
+        elif gets_zone(one.before.type, after.type):
+            keeping = (dataclasses.replace(keeping[0], note=_ZONE_NOTE), *keeping[1:])
         up += (*sql(*_empty(live, names.new, after, defaults)), *keeping)
         down = [*unsync(live, names), *sql(f"ALTER TABLE {live.sql} DROP COLUMN {quoted(names.new)}"), *down]
     twins = [live.label_of(one.names.new) for one in swaps]
@@ -92,10 +100,12 @@ def expand(live: Table, swaps: Sequence[Swap], defaults: Collection[str]) -> lis
         Stage.BESIDE, f"add {beside}", tuple(up), tuple(down), own=True,
         locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment, no scan; a trigger keeps each column and its twin equal",
     )  # fmt: skip
-    note = "Nothing changes but the twin: the trigger fills it, by the labels that are said there."
-    fill = ddl.backfill(
-        live, ", ".join(map(_filling, swaps)), _missing(swaps), note=note if any(one.forth for one in swaps) else None
-    )  # fmt: skip
+    note: str | None = (
+        "Nothing changes but the twin: the trigger fills it, by the labels that are said there."
+    )
+    zoned = any(gets_zone(one.before.type, one.after.type) for one in swaps)
+    note = note if any(one.forth for one in swaps) else _ZONE_NOTE if zoned else None
+    fill = ddl.backfill(live, ", ".join(map(_filling, swaps)), _missing(swaps), note=note)
     filled = Part(
         Stage.BACKFILL, f"fill {joined(twins)}", (fill,), (), own=True,
         locks=f"ROW EXCLUSIVE on {live.sql}, and the rows of one batch of {ddl.BATCH} until it is committed",
