@@ -159,6 +159,8 @@ class Table:
     parents: tuple[str, ...] = ()
     # Indexes that it tells its rows by, or is ordered by: the name, and which of the two.
     marks: tuple[tuple[str, str], ...] = ()
+    # PostgreSQL before 18 has no NOT VALID for the foreign keys of a partitioned table.
+    validates_at_once: bool = False
 
     def marked(self, index: str, name: str) -> list[str]:
         """Spell that an index has from now on what the one called `index` has."""

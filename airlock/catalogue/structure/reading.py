@@ -66,6 +66,7 @@ class _Reading:
         self.connection = connection
         self.schemas = schemas
         self.spell = Spelling(schemas, home)
+        self.version = int(connection.execute(sa.text("SHOW server_version_num")).scalar_one())
 
     def structure(self) -> Structure:
         with qualified(self.connection):
@@ -133,7 +134,7 @@ class _Reading:
                 shown, name, sql[oid], comment, persistence, tuple(options), key, own,
                 constraints[oid], indexes[oid], tuple(extras[oid]),
                 self.home, tuple(heirs[oid]), tuple(partitions[oid]), space, tuple(map(self.spell, parents)),
-                tuple(marks[oid]),
+                tuple(marks[oid]), key is not None and self.version < 180000,
             )  # fmt: skip
         enums = {self._name(schema, name): tuple(labels) for schema, name, labels in self.rows(queries.ENUMS)}
         domains = {

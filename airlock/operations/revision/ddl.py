@@ -205,15 +205,20 @@ def qualified(schema: str, name: str) -> str:
     return f"{quoted(schema)}.{quoted(name)}" if schema else quoted(name)
 
 
-def build(definition: str, name: str) -> str:
+def build(definition: str, name: str, how: str = "CONCURRENTLY ") -> str:
     """Spell CREATE INDEX CONCURRENTLY from a definition, under a name."""
     head, _, body = definition.partition(" ON ")
     unique = "UNIQUE " if head.startswith("CREATE UNIQUE") else ""
-    return f"CREATE {unique}INDEX CONCURRENTLY {quoted(name)} ON {body}"
+    return f"CREATE {unique}INDEX {how}{quoted(name)} ON {body.removeprefix('ONLY ')}"
 
 
 def index_again(table: Table, definition: str, name: str) -> tuple[Sql, ...]:
-    """Build an index while everybody works on; whatever an earlier, interrupted build left goes first."""
+    """Build an index while everybody works on; whatever an earlier, interrupted build left goes first.
+
+    Of a partitioned table PostgreSQL builds none so: it comes back at once.
+    """
+    if table.partition_key is not None:
+        return alone(f"DROP INDEX IF EXISTS {in_schema(table, name)}", build(definition, name, how=""))
     leftover = Sql(
         f"DROP INDEX CONCURRENTLY IF EXISTS {in_schema(table, name)}",
         autocommit=True,
@@ -237,11 +242,12 @@ def constraint_again(table: Table, one: Constraint) -> tuple[Sql, ...]:
     gone = f"ALTER TABLE {table.sql} DROP CONSTRAINT IF EXISTS {quoted(one.name)}"
     add = f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(one.name)}"
     comment = alone(comment_on_constraint(table, one)) if one.comment is not None else ()
-    if one.kind in "cf":
+    if one.kind == "c" or (one.kind == "f" and not table.validates_at_once):
         valid = alone(f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT {quoted(one.name)}") if one.valid else ()
         return alone(gone, not_valid(table, one)) + valid + comment
-    comment += alone(*table.marked(one.name, one.name))
-    if one.kind in "pu" and one.index is not None and using_index(one) is not None:
+    comment += alone(*(table.marked(one.name, one.name) if one.kind != "f" else ()))
+    beside = using_index(one) is not None and table.partition_key is None
+    if one.kind in "pu" and one.index is not None and beside:
         made = index_again(table, one.index, one.name)
         return (*alone(gone), *made, *alone(f"{add} {using_index(one)}"), *comment)
     return alone(gone, f"{add} {one.definition}") + comment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from airlock.scratch.servers import ScratchServer
-from tests.airlock.revision.cells import KEYS, PLACES, ROWS
+from tests.airlock.revision.cells import KEYS, KINDS, PLACES, ROWS
+from tests.airlock.revision.library import EDITS
 from tests.airlock.revision.walk import names_for, prove, walk
 
 # One project for the fast suite: serial keys, as most projects have them, in a schema that is to be made.
@@ -61,6 +63,22 @@ PAIRS = [
     ("serial", "quoted"), ("identity", "long"), ("uuid", "default"), ("composite", "named"), ("text", "new"),
     ("serial", "long"), ("identity", "quoted"), ("uuid", "named"), ("composite", "new"), ("text", "default"),
 ]  # fmt: skip
+
+
+@pytest.mark.proof
+def test_the_matrix_is_large_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sum of its cells, and the edits that are no cells: what is said of them instead."""
+    cells, all_of_them = (
+        sum(len(names_for(key)) * len(ROWS) for key, _ in pairs)
+        for pairs in (PAIRS, itertools.product(KEYS, PLACES))
+    )
+    said = {name: one.said for name, one in sorted(EDITS.items()) if one.said}
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{cells} cells of {len(KINDS)} kinds of change, {all_of_them} in make matrix; not written, and said:\n"
+        )
+        sys.stdout.writelines(f"  {name}: … {one} …\n" for name, one in said.items())
+    assert (cells >= 400, bool(said)) == (True, True)
 
 
 @pytest.mark.proof

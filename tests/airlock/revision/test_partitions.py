@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from airlock import samples
 from airlock.scratch.servers import ScratchServer
+from tests.airlock.revision.conftest import Shops
 from tests.airlock.revision.harness import Shop, differing, seen
 from tests.airlock.revision.walk import start
 
@@ -154,3 +155,55 @@ def test_a_table_that_is_there_inherits(
         assert "no INHERIT makes them beast's again" in caplog.text
         shop.downgrade(kin(), head)
         assert differing(before, seen(database)) == []
+
+
+@pytest.mark.proof
+def test_what_stands_on_a_partitioned_table_goes_and_comes_back(
+    shops: Shops, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A key, an index, a foreign key go, each with its way back; that they come, or are others, is said and not written."""
+
+    def kin(*more: Any) -> sa.MetaData:
+        metadata = sa.MetaData()
+        sa.Table("kind", metadata, sa.Column("id", sa.Integer, primary_key=True))
+        sa.Table(
+            "event", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer), *more,
+            postgresql_partition_by="RANGE (id)",
+        )  # fmt: skip
+        return metadata
+
+    def full() -> sa.MetaData:
+        note = (
+            sa.Column("note", sa.Text, index=True),
+            sa.Column("kind_id", sa.Integer, sa.ForeignKey("kind.id")),
+        )
+        link = sa.ForeignKeyConstraint(["n"], ["kind.id"], name="event_n")
+        return kin(*note, link, sa.UniqueConstraint("n", "id", name="event_once"))
+
+    server, _ = shops.at(15)
+    with server.database() as database:
+        shop = Shop(start(tmp_path / "p"), database)
+        shop.revise(full())
+        shop.upgrade(full())
+        shop.run("CREATE TABLE event_all PARTITION OF event DEFAULT")
+        head, before = shop.head(), seen(database)
+        written = shop.revise(kin(), rename="none")
+        shop.upgrade(kin())
+        assert shop.revise(kin()) == []
+        shop.downgrade(kin(), head)
+        assert differing(before, seen(database)) == []
+        for one in written:
+            next((tmp_path / "p" / "alembic" / "versions").glob(f"*{one}.py")).unlink()
+        other = full()
+        constraints = {one.name: one for one in other.tables["event"].constraints}
+        link, once = constraints["event_n"], constraints["event_once"]
+        assert isinstance(link, sa.ForeignKeyConstraint)
+        link.ondelete = "CASCADE"
+        other.tables["event"].constraints.remove(once)
+        other.tables["event"].append_constraint(sa.UniqueConstraint("id", "n", name="event_once"))
+        assert shop.revise(other) == []
+        assert "event_n of public.event: public.event is partitioned, and before PostgreSQL 18" in caplog.text
+        assert (
+            "event_once of public.event: public.event is partitioned, and a key of it is not built"
+            in caplog.text
+        )

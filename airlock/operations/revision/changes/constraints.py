@@ -61,7 +61,7 @@ def changes(sides: Sides, live: Table, wanted: Table, columns: Changes) -> Itera
         if live.tells_by(one.name):
             _held(live, one, columns)
             continue
-        part = _dropped(live, one, empty=one.references in going)
+        part = _dropped(sides, live, one, empty=one.references in going)
         held = keys.staying(sides, live, one) if one.kind in "pu" else []
         if keys.loses_its_key(sides, one):
             part = dataclasses.replace(part, stage=Stage.CLEAR)
@@ -101,7 +101,7 @@ def _comment(live: Table, before: Constraint, after: Constraint) -> Part:
     )  # fmt: skip
 
 
-def _dropped(live: Table, one: Constraint, *, empty: bool = False) -> Part:
+def _dropped(sides: Sides, live: Table, one: Constraint, *, empty: bool = False) -> Part:
     """Drop a constraint; `empty`: the table that it leads to goes with its rows, and comes back without."""
     other = f" and {one.references}" if one.references else ""
     return Part(
@@ -111,7 +111,7 @@ def _dropped(live: Table, one: Constraint, *, empty: bool = False) -> Part:
         locks=f"ACCESS EXCLUSIVE on {live.sql}{other} for a moment, no scan",
         undo=f"exact, made again without blocking; it stays NOT VALID while a row refers to one that {one.references} has lost"
         if empty else "exact, made again without blocking; refused while a row breaks it",
-        accepted=_unavoidable(live, one),
+        accepted=keys.unavoidable(sides, live, one),
     )  # fmt: skip
 
 
@@ -128,13 +128,16 @@ def _as_far_as_rows_lead(live: Table, one: Constraint) -> tuple[Sql, ...]:
     )
 
 
-def _unavoidable(live: Table, one: Constraint) -> tuple[tuple[str, str], ...]:
-    if one.kind in "cf" or (one.kind in "pu" and ddl.using_index(one) is not None):
-        return ()
-    return ((f"scan {live.found_as}", "only the downgrade scans: an exclusion constraint has no other form"),)
-
-
 def _added(sides: Sides, live: Table, one: Constraint, columns: Changes) -> Iterator[Part]:
+    if one.kind == "f" and live.validates_at_once:
+        what = "is partitioned, and before PostgreSQL 18 its foreign keys have no NOT VALID: make it NOT VALID on each partition"
+        columns.remarks.append(
+            Remark(
+                f"{one.name} of {live.label}",
+                f"{live.label} {what} and VALIDATE it there, then make it on the table, which takes those over, by hand",
+            )
+        )
+        return
     if one.kind in "cf":
         waits = keys.waits(sides, one)
         required = _not_valid(live, None, one)
@@ -225,13 +228,19 @@ def _keyed(live: Table, before: Constraint | None, after: Constraint) -> Part:
 def _replaced(
     sides: Sides, live: Table, before: Constraint, after: Constraint, columns: Changes
 ) -> Iterator[Part]:
+    if after.kind == "f" and live.validates_at_once:
+        yield from _added(sides, live, after, columns)
+        return
     if before.kind in "cf" and after.kind in "cf":
         if keys.waits(sides, after):
-            yield dataclasses.replace(_dropped(live, before), stage=Stage.CLEAR)
+            yield dataclasses.replace(_dropped(sides, live, before), stage=Stage.CLEAR)
             yield from _added(sides, live, after, columns)
             return
         yield _not_valid(live, before, after)
         yield validated(live, after)
+        return
+    if after.kind in "pu" and live.partition_key is not None:
+        yield from _added(sides, live, after, columns)
         return
     plain = before.kind in "pu" and after.kind in "pu"
     if live.tells_by(before.name) and not (plain and _tells(sides, live, after)):
@@ -243,5 +252,5 @@ def _replaced(
         for table, one in staying:
             yield dataclasses.replace(validated(table, one), stage=Stage.SETTLE)
         return
-    yield dataclasses.replace(_dropped(live, before), stage=Stage.CLEAR)
+    yield dataclasses.replace(_dropped(sides, live, before), stage=Stage.CLEAR)
     yield from _added(sides, live, after, columns)

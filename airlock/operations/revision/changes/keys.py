@@ -116,3 +116,25 @@ def _kinds(table: Table, one: Constraint) -> set[str]:
     return found | {
         "i" for it in table.indexes.values() if it.unique and set(it.columns) == set(one.referred)
     }
+
+
+def unavoidable(sides: Sides, live: Table, one: Constraint) -> tuple[tuple[str, str], ...]:
+    """List what a downgrade scans to make a constraint again that has no form which blocks nobody, with the reason."""
+    if one.kind == "f" and live.validates_at_once:
+        why = "only the downgrade scans: the foreign key of a partitioned table has no NOT VALID before PostgreSQL 18"
+        others = [table.found_as for table in sides.live.tables.values() if table.sql == one.references]
+        names = [f"{schema}.{name}" for schema, name in live.partitions]
+        return tuple((f"scan {name}", why) for name in (*names, *others))
+    if one.kind in "cf":
+        return ()
+    if live.partition_key is not None:
+        return of_partitions(live)
+    if one.kind in "pu" and ddl.using_index(one) is not None:
+        return ()
+    return ((f"scan {live.found_as}", "only the downgrade scans: an exclusion constraint has no other form"),)
+
+
+def of_partitions(live: Table) -> tuple[tuple[str, str], ...]:
+    """List what a downgrade scans to make an index of a partitioned table again; nothing of another table."""
+    why = "only the downgrade scans: an index of a partitioned table is not built CONCURRENTLY"
+    return tuple((f"scan {schema}.{name}", why) for schema, name in live.partitions)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airlock.catalogue.structure import FOLLOWING, quoted
 from airlock.operations.revision import ddl
 from airlock.operations.revision.changes.dependents import leaning_on, made, named
-from airlock.operations.revision.changes.keys import loses_its_key
+from airlock.operations.revision.changes.keys import loses_its_key, of_partitions, unavoidable
 from airlock.operations.revision.changes.stepwise import stand_in
 from airlock.operations.revision.naming import made_name
 from airlock.operations.revision.parts import Part, Sql, Stage, alone, sql
@@ -79,6 +79,8 @@ def dropped(sides: Sides, live: Table, wanted: Table, gone: list[Column], found:
     down += made(following)
     labels = [live.label_of(one.name) for one in gone]
     lost = [label for one in gone for label in live.labels_of(one.name)]
+    scanned = dict(it for one in with_them for it in unavoidable(sides, live, one))
+    scanned |= dict(of_partitions(live)) if indexes else {}
     rewrites = any(one.generated == "s" for one in gone)
     why = "only the downgrade rewrites: a stored generated column has no other form"
     found.parts.append(
@@ -89,7 +91,7 @@ def dropped(sides: Sides, live: Table, wanted: Table, gone: list[Column], found:
                 *((label, "dropped with its values; a downgrade makes it again, without them") for label in lost),
                 *ddl.numbers_lost(live, gone),
             ),
-            accepted=((f"rewrite {live.found_as}", why),) if rewrites else (),
+            accepted=(*(((f"rewrite {live.found_as}", why),) if rewrites else ()), *scanned.items()),
         )
     )  # fmt: skip
 
