@@ -57,6 +57,8 @@ class Constants:
     counted: frozenset[str] = field(default_factory=frozenset)
     # What one row holds in several columns, by their names, for a branch of Python.
     together: tuple[tuple[tuple[str, object], ...], ...] = ()
+    # What a document may hold under a key, where the code takes no other kind of value: a text, say. Any, where it is None.
+    under_keys: str | int | None = None
 
 
 def candidates(column: Column, named: Constants) -> tuple[str, ...]:
@@ -281,6 +283,9 @@ def _documents(shape: str, strings: Sequence[str], named: Constants) -> Iterator
 
 def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
     keys: list[tuple[str, ...]] = [path for path in named.paths if path]
+    if named.under_keys is not None:
+        yield from _alike(keys, named.under_keys)
+        return
     yield from _holding_already(strings, keys)
     asked = [_OF_TYPE[one] for one in strings if one in _OF_TYPE] if named.words & _TYPES_ASKED else []
     yield from asked
@@ -308,6 +313,18 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
         for filled in values[:4] or ["x"]:
             yield {path[0]: _nested(path[1:], filled) for path in keys if path[0] != "*"}
             yield {path[0]: _nested(path[1:], [filled]) for path in keys if path[0] != "*"}
+    yield {}
+
+
+def _alike(keys: Sequence[tuple[str, ...]], value: str | int) -> Iterator[object]:
+    """Give documents that hold one kind of value, or none, wherever they are asked, also beside a key that nobody asks for."""
+    ends = [
+        path for path in keys if not any(len(one) > len(path) and one[: len(path)] == path for one in keys)
+    ]
+    for path in ends[:8]:
+        for inside in ({path[-1]: value}, {path[-1]: None}, {path[-1]: value, "other": "x"}, {"other": "x"}):
+            yield _nested(path[:-1], inside)
+    yield {path[0]: _nested(path[1:], value) for path in ends if path[0] != "*"}
     yield {}
 
 

@@ -116,12 +116,17 @@ _SHAPES = {
 
 
 def _shaped(shape: str) -> Values:
-    """Give documents of a shape; an object that a key is demanded of has it in every row."""
-    found, _, key = shape.partition(" with ")
-    if not key:
+    """Give documents of a shape; objects that keys are demanded of, parted by commas, have them in every row."""
+    found, _, keys = shape.partition(" with ")
+    if not keys:
         return _SHAPES[found]
-    more = f" || jsonb_build_object({_literal(key)}, 'sample ' || ($i))"
-    return Values(tuple(Generator(f"{one.sql}{more}") for one in _SHAPES[found].generators))
+    more = ", ".join(f"{_literal(key)}, 'sample ' || ($i)" for key in keys.split(","))
+    one = f"jsonb_build_object({more})"
+    if found.startswith("array"):
+        return Values(
+            (Generator(f"jsonb_build_array({one} || jsonb_build_object('n', $i), {one})"),), ("'[]'",)
+        )
+    return Values(tuple(Generator(f"{it.sql} || {one}") for it in _SHAPES[found].generators))
 
 
 def _values(column: Column) -> Values | None:

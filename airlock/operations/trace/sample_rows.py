@@ -58,11 +58,14 @@ class Samples:
         """Read what every table asks of its rows as it is now."""
         return {table.label: table for table in read_tables(self.connection, exclude=(except_for,))}
 
-    def tame(self, source: str, *, texts: bool, except_for: str) -> bool:
-        """Replace values at the edge of their type, long `texts` instead, in tables that `source` names; False for none."""
+    def tame(self, source: str, *, texts: bool, named: bool, except_for: str) -> bool:
+        """Replace values at the edge of their type, long `texts` instead; False for none.
+
+        In all tables, or in those that `source` names.
+        """
         tables = read_tables(self.connection, exclude=(except_for,))
-        named = [table for table in tables if mentions(source, table.name)]
-        return bool(extremes.tame(self.connection, named, texts=texts))
+        some = [table for table in tables if not named or mentions(source, table.name)]
+        return bool(extremes.tame(self.connection, some, texts=texts))
 
     def order_bounds(self, source: str, *, except_for: str) -> bool:
         """Swap columns that `source` makes ranges of where they are out of order; False where there are none."""

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 # So many kinds of rows are made beside for one upgrade: without NULLs, of texts that can be read as something.
 _MORE_TRIES = 3
+# How far values at the edge have been taken away: nowhere, in the tables that the revision names, in all.
+_TAMED = (False, True, False)
 _NO_ROWS_FIT = "no sample rows fit what it demands: {}"
 
 
@@ -167,12 +169,13 @@ class Tracing(Hooks):
             raise
 
     def _up(
-        self, script: Any, now: int, order: tuple[str, ...], more: int = _MORE_TRIES, *, tamed: bool = False
+        self, script: Any, now: int, order: tuple[str, ...], more: int = _MORE_TRIES, *, tamed: int = 0
     ) -> None:
         """Upgrade on sample rows; where they are what it refuses, on others that fit, else on none, unexamined.
 
         The others meet what the tables ask above the upgrade, then, up to `more` times, what its own code was seen to ask;
-        at last they are `tamed`: no value at the edge of its type, where it computes past one.
+        at last they are `tamed`: no value at the edge of its type, where it computes past one, at first in the tables that it
+        names, then in all, since it may write others by triggers and functions.
         """
         required, empty, self.required, self.empty = self.required, self.empty, None, ""
         if not empty:
@@ -198,9 +201,9 @@ class Tracing(Hooks):
                     self.samples.empty(except_for=self._named_version_table())
                     self._up(script, now, order, more - 1, tamed=tamed)
                     return
-                if whole and not tamed and self._tame(script, error):
+                if whole and (further := self._tame(script, error, tamed)):
                     self.required = required
-                    self._up(script, now, order, more, tamed=True)
+                    self._up(script, now, order, more, tamed=further)
                     return
                 empty = one_line(error)
                 if not whole:
@@ -222,14 +225,22 @@ class Tracing(Hooks):
             raise self._fails(script, now, order, error, whole=False) from error
         self._tell_broken()
 
-    def _tame(self, script: Any, error: Exception) -> bool:
+    def _tame(self, script: Any, error: Exception, tamed: int) -> int:
+        """Give the values that it computes past, or that are out of order, others; return how far that went, 0 for nowhere."""
+        source, except_for = Path(script.path).read_text(), self._named_version_table()
         if ordered_bounds.is_out_of_order(error):
-            return self.samples.order_bounds(
-                Path(script.path).read_text(), except_for=self._named_version_table()
-            )
+            return int(not tamed and self.samples.order_bounds(source, except_for=except_for))
         texts = extremes.is_too_long(error)
-        return (texts or extremes.is_past_the_edge(error)) and self.samples.tame(
-            Path(script.path).read_text(), texts=texts, except_for=self._named_version_table()
+        if not (texts or extremes.is_past_the_edge(error)):
+            return 0
+        further = range(tamed + 1, len(_TAMED))
+        return next(
+            (
+                one
+                for one in further
+                if self.samples.tame(source, texts=texts, named=_TAMED[one], except_for=except_for)
+            ),
+            0,
         )
 
     def _go_over(self, failed: Failed) -> None:

@@ -97,6 +97,19 @@ SOUND = (
          f"for row in {_READ}:\n"
          "    " + _SENT.format("kind", ":v", "str(row.doc['kind'])", "row.id"),
          sql("ALTER TABLE $t DROP kind")),
+    # No parameter of a statement takes an object.
+    Case("a_text_under_a_key", _DOC,
+         "op.execute('ALTER TABLE $t ADD kind text')\n"
+         f"for row in {_READ}:\n"
+         "    " + _SENT.format("kind", ":v", "(row.doc.get('about') or {}).get('kind')", "row.id"),
+         sql("ALTER TABLE $t DROP kind")),
+    Case("keys_of_each_element", "items jsonb NOT NULL DEFAULT '[]'",
+         "op.execute('CREATE TABLE m_$t (o integer, sku text, name text)')\n"
+         "for key, items in op.get_bind().execute(sa.text('SELECT id, items FROM $t')).all():\n"
+         "    for item in items:\n"
+         "        op.get_bind().execute(sa.text('INSERT INTO m_$t VALUES (:o, :s, :n)'),\n"
+         "                              {'o': key, 's': item['sku'], 'n': item['name']})",
+         sql("DROP TABLE m_$t")),
     Case("a_text_that_is_a_document", "doc text NOT NULL",
          "op.execute('ALTER TABLE $t ADD kind text')\n"
          f"for row in {_READ}:\n"

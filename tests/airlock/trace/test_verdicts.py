@@ -71,30 +71,31 @@ def test_values_that_an_upgrade_does_not_take_hide_no_danger(
 ) -> None:
     """An amount turned into cents has no room for the largest ones: it is seen on ordinary ones, not called unexamined.
 
-    So are bounds of a range in their order, and a text in the format that its dates are read in.
+    So are bounds of a range in their order, a text in the format that its dates are read in, and what a trigger counts in a
+    table that the revision does not name.
     """
     base = Revision(
         "r1",
         _body(
             "CREATE TABLE paid (id serial PRIMARY KEY, amount numeric(10, 2) NOT NULL, note text, "
-            "day text, since timestamptz, until timestamptz)"
+            "day text, since timestamptz, until timestamptz); CREATE TABLE visit (id serial PRIMARY KEY); "
+            "CREATE TABLE counted (id serial PRIMARY KEY, hits int NOT NULL); "
+            "CREATE FUNCTION counts() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN UPDATE counted SET hits = hits + 1 WHERE id = NEW.id;RETURN NULL;END'; "
+            "CREATE TRIGGER counts AFTER UPDATE ON visit FOR EACH ROW EXECUTE FUNCTION counts()"
         ),
     )
     lasts = "ALTER TABLE paid ADD lasts tstzrange; UPDATE paid SET lasts = tstzrange(since, until)"
     day = "ALTER TABLE paid ALTER day TYPE date USING to_date(day, 'DD.MM.YYYY')"
     cents = "ALTER TABLE paid ADD cents int; UPDATE paid SET cents = (amount * 100)::int"
     short = "ALTER TABLE paid ADD short varchar(60); UPDATE paid SET short = note || note"
-    ini = write_project(
-        tmp_path,
-        [
-            base,
-            *(Revision(f"r{at}", _body(one), "pass") for at, one in enumerate((cents, short, lasts, day), 2)),
-        ],
-    )
+    seen = "ALTER TABLE visit ADD seen boolean; UPDATE visit SET seen = true"
+    bodies = enumerate((cents, short, lasts, day, seen), 2)
+    ini = write_project(tmp_path, [base, *(Revision(f"r{at}", _body(one), "pass") for at, one in bodies)])
     monkeypatch.chdir(ini.parent)
-    report = trace(ini, from_to="r1:r5", rows=1000, scratch=server.admin_url)
+    report = trace(ini, from_to="r1:r6", rows=1000, scratch=server.admin_url)
     assert not report.unexamined
-    assert [step.revision for step, _ in report.dangerous] == ["r2", "r3", "r4", "r5"]
+    assert [step.revision for step, _ in report.dangerous] == ["r2", "r3", "r4", "r5", "r6"]
 
 
 def test_a_name_that_a_row_gives_is_no_fault_of_the_revision(

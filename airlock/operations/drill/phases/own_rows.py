@@ -77,13 +77,18 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     python = replace(python, counted=python.counted.union(counted))
     guards = endless = ""
     sure = named(up, down)
-    attempts = ((None, True, True), (None, True, False), (later, True, False), (later, False, False))
-    for fitting, childless, calls in attempts:
+    # Last, where documents are asked: of what they hold, Python may take one kind of value alone.
+    alike = tuple((None, True, False, one) for one in ("x", 7) if python.paths)
+    attempts = (
+        (None, True, True, None), (None, True, False, None), (later, True, False, None), (later, False, False, None), *alike,
+    )  # fmt: skip
+    for fitting, childless, calls, under_keys in attempts:
+        read = replace(python, under_keys=under_keys)
         made = rows_of_statements.seek(
             subject.ledger,
             (*up, *down),
             tables,
-            python,
+            read,
             subject.turn,
             sure,
             fitting,
@@ -107,7 +112,7 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
                     return OwnRows(stays, guards=guards, rows_stay=True)
                 continue
             before, step = others
-        way = _down_again(subject, step, before, first, python, older, made.unsure)
+        way = _down_again(subject, step, before, first, read, older, made.unsure)
         return OwnRows(way.outcome, way, made, guards)
     if endless:
         # Rows before the first window, say, were not met, and nothing tells that there are none.

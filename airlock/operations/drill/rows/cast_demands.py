@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from airlock.drivers import client
 from airlock.drivers.spelling import bare, literal, mentions, quoted
 from airlock.operations.drill import failures
-from airlock.operations.drill.rows import date_formats
+from airlock.operations.drill.rows import date_formats, python_paths
 from airlock.samples.builtin_types import Generator, Values
 from airlock.samples.digests import key_sql
-from airlock.samples.values import values_for
+from airlock.samples.values import document, values_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -146,11 +146,14 @@ def copy_documents(ledger: Ledger, demand: Demand, written: Mapping[str, Collect
 
 
 def _of_elements(demand: Demand, column: Column, source: str) -> Demand:
-    """Demand an object of each element where the revision takes the column's array apart."""
-    apart = rf'(?i)jsonb?_array_elements\s*\(\s*(?:[\w"]+\.)*"?{re.escape(column.name)}\b'
-    if demand.type != _OBJECT or re.search(apart, source) is None:
+    """Demand an object of each element where the revision takes the column's array apart, with all keys that it asks of it."""
+    wanted, _, key = demand.type.partition(" with ")
+    if wanted != _OBJECT:
         return demand
-    return Demand(_ARRAY_OF_OBJECTS, demand.value)
+    keys = f" with {','.join(python_paths.asked_beside(key, source))}" if key else ""
+    apart = rf'(?i)jsonb?_array_elements\s*\(\s*(?:[\w"]+\.)*"?{re.escape(column.name)}\b'
+    is_array = (key and document(column).startswith("array")) or re.search(apart, source) is not None
+    return Demand(f"{_ARRAY_OF_OBJECTS if is_array else _OBJECT}{keys}", demand.value)
 
 
 def copy_upgraded(

@@ -94,6 +94,7 @@ def of_strength(named: Constants, sure: Named, strength: str, more: Constants) -
         named.paths,
         named.words,
         named.counted,
+        under_keys=named.under_keys,
     )
 
 

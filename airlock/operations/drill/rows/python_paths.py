@@ -31,6 +31,23 @@ def nested(source: str) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(one for one in found if one[0] != "*"))[:_MOST]
 
 
+def asked_beside(key: str, source: str) -> tuple[str, ...]:
+    """List a key, and those that the source takes by subscript of whatever it takes that one of, and puts nothing under."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return (key,)
+    taken = [
+        (node.value.id, _key(node.slice), isinstance(node.ctx, ast.Load))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and _key(node.slice)
+    ]
+    names = {name for name, one, _ in taken if one == key}
+    put = {one for name, one, loaded in taken if not loaded}
+    beside = (one for name, one, _ in taken if name in names and one not in put and "," not in one)
+    return tuple(dict.fromkeys((key, *beside)))
+
+
 def _assigned(tree: ast.AST, known: dict[str, Path]) -> Iterator[tuple[str, Path]]:
     for node in ast.walk(tree):
         target: ast.expr | None = None

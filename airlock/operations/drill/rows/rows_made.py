@@ -96,6 +96,7 @@ def _make(
         (*named.paths, *more.paths),
         named.words | more.words,
         named.counted | more.counted,
+        under_keys=more.under_keys,
     )
     words = words_of(text)
     everything = data.kind == reading.READ or "*" in text

@@ -280,7 +280,9 @@ def seek(
                     )
                     if python == Constants():
                         python = _filled_before(data, data_statements, known.values())
-                    python = replace(python, counted=python.counted | more.counted)
+                    python = replace(
+                        python, counted=python.counted | more.counted, under_keys=more.under_keys
+                    )
                     most = MOST_KEPT if later is None else 0
                     if turning:
                         sought.turned += rows_turned.turn(
