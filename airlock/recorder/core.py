@@ -90,6 +90,7 @@ class Recorder:
         self._records, self._pending, self._late = {}, None, None
         self._droppers.clear()
         self.depends_on_rows = False
+        self._followers = {key: one for key, one in self._followers.items() if not _is_closed(one[0])}
         for _, follower in self._followers.values():
             follower.forget()
         self.active = True
@@ -282,6 +283,14 @@ class Recorder:
         self._records[running.kind] = replace(
             last, reads=whole.reads, scans=whole.scans, dangerous=last.dangerous or whole.dangerous
         )
+
+
+def _is_closed(session: Any) -> bool:
+    """Tell whether a driver's connection has ended: a long history makes one for each run of env.py."""
+    closed = getattr(session, "closed", None)
+    if closed is None:
+        closed = getattr(session, "is_closed", False)  # asyncpg asks
+    return bool(closed() if callable(closed) else closed)
 
 
 def _joined(first: StatementRecord, second: StatementRecord) -> StatementRecord:
