@@ -181,7 +181,9 @@ def _with_what_it_needs(arguments: argparse.Namespace) -> str:
 
     with unconnected():
         where = layout.directories(arguments.config)
-    needed = installations.asked_for(where) if where else frozenset()
+    if arguments.before:
+        where = [*where, Path(arguments.before)]
+    needed = installations.asked_for(where)
     spec = installations.fitting("embedded", needed)
     if spec != "embedded":
         found = embedded.available()

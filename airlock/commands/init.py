@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.scratch.loading import opened
 
     project = opened(arguments.config, arguments.x, begun=False)
-    needed = installations.asked_for(layout.version_directories(project))
+    before = [Path(arguments.before)] if arguments.before else []
+    needed = installations.asked_for([*layout.version_directories(project), *before])
     scratch = installations.fitting(arguments.scratch, needed)
     servers = {major: installations.there(bindir) for major, bindir in sorted(embedded.available().items())}
     major = int(scratch.partition(":")[2] or max(servers, default=0)) if scratch.startswith("embedded") else 0

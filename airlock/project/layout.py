@@ -47,7 +47,7 @@ def env_kind(project: Project) -> str:
         words.append("inside the Flask application")
     if "dotenv" in text:
         words.append("reads a dotenv")
-    if len(re.findall(r"\bcontext\.configure\(", text)) > 2 or "databases" in text:
+    if len(re.findall(r"\bcontext\.configure\(", text)) > 2 or re.search("[\"']databases[\"']", text):
         words.append("perhaps several databases")
     return ", ".join(words)
 

@@ -72,10 +72,11 @@ def read(directory: Path, commands: frozenset[str] | None = None, *, also: Path 
         if not file.is_file():
             continue
         try:
-            table = tomllib.loads(file.read_text(encoding="utf-8"))
+            table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise Usage(f"{file.name} is no TOML: {error}.") from error
-        if file.name != OWN_FILE:
+        # In airlock.toml the tables stand bare, or headed as in pyproject.toml.
+        if file.name != OWN_FILE or "tool" in table:
             table = table.get("tool", {}).get("airlock")
             if table is None:
                 continue

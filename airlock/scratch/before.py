@@ -18,6 +18,7 @@ from airlock.drivers import client
 from airlock.project.settings import BEFORE
 from airlock.records.errors import NotExamined, Usage
 from airlock.records.secrets import scrub
+from airlock.scratch import installations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +64,11 @@ def _run(url: str, verify: Callable[[Any], None], name: str, text: str) -> Share
             lacks = missing.shared(str(error))
             if lacks is not None:
                 return lacks
+            lacked = missing.extension(str(error))
             raise NotExamined(
                 f"before: {name} does not run in scratch: {scrub(first_line(error))}",
-                then="a file of plain SQL, such as pg_dump --schema-only --no-owner --no-privileges writes",
+                then=installations.line(lacked)
+                if lacked
+                else "a file of plain SQL, such as pg_dump --schema-only --no-owner --no-privileges writes",
             ) from error
     return None

@@ -31,11 +31,11 @@ _PACKAGES = {
 }  # fmt: skip
 
 
-def asked_for(directories: Iterable[Path]) -> frozenset[str]:
-    """Read which extensions the files of some directories create, and whether they name ICU. Runs nothing."""
+def asked_for(places: Iterable[Path]) -> frozenset[str]:
+    """Read which extensions some files, or those of some directories, create, and whether they name ICU. Runs nothing."""
     found: set[str] = set()
-    for directory in directories:
-        for file in sorted((*directory.rglob("*.py"), *directory.rglob("*.sql"))):
+    for place in places:
+        for file in (place,) if place.is_file() else sorted((*place.rglob("*.py"), *place.rglob("*.sql"))):
             try:
                 text = file.read_text(encoding="utf-8", errors="replace")
             except OSError:

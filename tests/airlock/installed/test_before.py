@@ -96,6 +96,7 @@ def test_a_trace_begins_with_it(ini: Path) -> None:
     ("sql", "said"),
     [
         (b"CREATE TABLE a (id int);\nCREATE TABLE a (id int);\n", 'relation "a" already exists'),
+        (b"CREATE EXTENSION no_such;\n", "apt-get install postgresql"),
         (b"\xff\xfe", "cannot be read"),
         (None, "cannot be read"),
     ],

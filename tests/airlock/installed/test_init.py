@@ -30,13 +30,14 @@ def test_what_is_found_is_said_and_written_once(
     squashed.parent.mkdir()
     squashed.write_text('revision = "old"\ndown_revision = None\n')
     env = shop.parent / "migrations/env.py"
-    env.write_text(env.read_text() + "# load_dotenv()\n")
+    env.write_text('"""Leads to databases."""\n' + env.read_text() + "# load_dotenv()\n")
     monkeypatch.chdir(shop.parent.parent)
     assert cli.main(["-c", str(shop), "init", "--dry-run"]) == 0
     elsewhere = capsys.readouterr().out
     assert f"1 more in {shop.parent.name}/migrations/versions/squashed" in elsewhere
     assert f"{shop.parent.name}/airlock.toml" in elsewhere
     assert "dotenv" not in elsewhere
+    assert "several databases" not in elsewhere
     assert cli.main(["init"]) == 0
     said = capsys.readouterr().out
     for words in ("synchronous, hands its URL to the ini, sets up logging", "psycopg2", "c3", "airlock.toml"):

@@ -61,11 +61,16 @@ def test_variables_come_before_the_file_and_behind_the_command_line(
         assert (asked["rows"], asked["json"], asked["x"]) == (1001, False, ["a=1"])
         assert cli.main(["trace"]) == 0
         assert (asked["rows"], asked["json"]) == (1002, True)
+        # As a pyproject.toml has them.
+        settings.write_text("[tool.airlock]\nrows = 1001\n[tool.airlock.trace]\nblocker-seconds = 3\n")
+        assert cli.main(["trace"]) == 0
+        assert (asked["rows"], asked["blocker_seconds"]) == (1001, 3)
         monkeypatch.setenv("AIRLOCK_ROWS", "1003")
         monkeypatch.setenv("AIRLOCK_JSON", "no")
         monkeypatch.setenv("AIRLOCK_X", "b=2 'c=3 4'")
         assert cli.main(["trace"]) == 0
         assert (asked["rows"], asked["json"], asked["x"]) == (1003, False, ["b=2", "c=3 4"])
+        settings.write_text('lock-timeout = "2s"\n')
         assert cli.main(["--rows", "1004", "trace"]) == 0
         assert asked["rows"] == 1004
         assert cli.main(["upgrade"]) == 0
