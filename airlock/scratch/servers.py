@@ -21,7 +21,7 @@ from airlock.drivers.spelling import literal, quoted
 from airlock.records.errors import Denied, NotExamined, Unreachable, Usage, WrongTarget
 from airlock.records.secrets import remember, scrub
 from airlock.records.shared import ROLE
-from airlock.scratch import before, embedded
+from airlock.scratch import before, embedded, room
 from airlock.scratch.extensions import allow_extensions
 from airlock.scratch.redirect import ask, spelled
 from airlock.scratch.spare_servers import lent
@@ -35,6 +35,15 @@ _CONNECT_SECONDS = 10
 _OWNER = "airlock_owner_"
 # Kinds of servers that are made for the run and go with it.
 _THROWAWAY = frozenset({"embedded", "container"})
+# What has just begun has not written it.
+_CANCEL = """
+SELECT datname FROM pg_stat_activity
+WHERE usename = %s AND state = 'active' AND query_start < clock_timestamp() - interval '0.5 s' AND pg_cancel_backend(pid)
+"""
+_LARGE = (
+    "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'm') AND pg_table_size(oid) > 100000000"
+)
+_VACUUM_WAITS = "2s"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +162,23 @@ class ScratchServer:
             with _administering(self.admin_url, self.identity) as cursor:
                 cursor.execute(f"ALTER ROLE {quoted(self.owner)} SET statement_timeout = '{seconds}s'")
 
+    def end_statements(self) -> None:
+        """Cancel what the owner's sessions have run for a while (query_canceled), and give back the room it has taken.
+
+        Rows of an aborted transaction lie in their table's files until a vacuum. A table that is locked is left out.
+        """
+        with contextlib.suppress(client.Error, Unreachable):
+            with _administering(self.admin_url, self.identity) as cursor:
+                cursor.execute(_CANCEL, (self.owner,))
+                databases = {str(row[0]) for row in cursor.fetchall()}
+            for database in databases:
+                with _administering(_at(self.admin_url, database), self.identity) as cursor:
+                    cursor.execute(f"SET lock_timeout = '{_VACUUM_WAITS}'")
+                    cursor.execute(_LARGE)
+                    for (table,) in cursor.fetchall():
+                        with contextlib.suppress(client.Error):
+                            cursor.execute(f"VACUUM {table}")
+
     def ensure(self, wanted: Shared) -> bool:
         """Make a role or a tablespace that is missing; tell whether it was made.
 
@@ -204,7 +230,10 @@ def scratch_server(
             if not spare.begun:
                 _let_extensions_be_created(cluster.url(), identity)
                 spare.begin()
-            with _owned(cluster.url(), "embedded", identity, cluster.listening_url) as server:
+            with (
+                _owned(cluster.url(), "embedded", identity, cluster.listening_url) as server,
+                room.kept_for_others(cluster.data, server.end_statements),
+            ):
                 yield server
     elif spec == "container":
         with _container(like_major) as url, _owned(url, "container", Identity()) as server:

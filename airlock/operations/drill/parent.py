@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 ROWS = 40
 # On a few dozen rows nothing takes so many seconds but what goes on up to the last day or the largest number that a row holds.
-LONGEST_STATEMENT = 300
+LONGEST_STATEMENT = 60
 _CHILD = "airlock.operations.drill.child"
 # So many revisions are applied again for each that leaves its database unfit, rather than started a process for.
 _NEAR = 8

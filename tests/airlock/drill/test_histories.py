@@ -200,6 +200,21 @@ def test_a_statement_that_goes_on_up_to_the_last_day_of_a_row_is_ended(
     assert "canceling statement due to statement timeout): ordinary ones took their place" in str(fills.notes)
 
 
+@pytest.mark.proof
+def test_a_statement_that_would_fill_memory_is_ended(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not examined, with what to set; what it has written is given back, and the next revision is examined."""
+    monkeypatch.setattr("airlock.scratch.room.LEAST_LEFT", 1 << 60)
+    monkeypatch.setattr("airlock.scratch.room.MOST_TAKEN", 300 << 20)
+    floods = "op.execute('INSERT INTO a SELECT generate_series(1000, 2000000000)')"
+    floods, behind = run(
+        write_project(tmp_path, [make("one", "a"), Revision("two", floods), make("three", "b")])
+    ).revisions[1:]
+    assert (floods.verdict, behind.verdict) == (NOT_EXAMINED, PROVED), floods
+    assert "left no room where the scratch server lies (AIRLOCK_SCRATCH_DIRECTORY=" in floods.reason
+
+
 def test_what_cannot_be_applied_hides_nothing(run: Run, tmp_path: Path) -> None:
     """Behind an upgrade that fails the rest is examined; what needs it is not, and says so."""
     ini = write_project(
