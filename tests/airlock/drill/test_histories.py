@@ -208,11 +208,11 @@ def test_a_statement_that_would_fill_memory_is_ended(
     monkeypatch.setattr("airlock.scratch.room.LEAST_LEFT", 1 << 60)
     monkeypatch.setattr("airlock.scratch.room.MOST_TAKEN", 300 << 20)
     floods = "op.execute('INSERT INTO a SELECT generate_series(1000, 2000000000)')"
-    floods, behind = run(
+    flooded, behind = run(
         write_project(tmp_path, [make("one", "a"), Revision("two", floods), make("three", "b")])
     ).revisions[1:]
-    assert (floods.verdict, behind.verdict) == (NOT_EXAMINED, PROVED), floods
-    assert "left no room where the scratch server lies (AIRLOCK_SCRATCH_DIRECTORY=" in floods.reason
+    assert (flooded.verdict, behind.verdict) == (NOT_EXAMINED, PROVED), flooded
+    assert "left no room where the scratch server lies (AIRLOCK_SCRATCH_DIRECTORY=" in flooded.reason
 
 
 def test_what_cannot_be_applied_hides_nothing(run: Run, tmp_path: Path) -> None:
