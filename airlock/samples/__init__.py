@@ -22,6 +22,7 @@ from airlock.samples.digests import (
 )
 from airlock.samples.fill import fill
 from airlock.samples.hours import odd_hours, zones_named
+from airlock.samples.large_objects import large_objects, make_referred
 from airlock.samples.lengths import longer_than
 from airlock.samples.model import Table
 from airlock.samples.requirements import in_present_types, with_requirements
@@ -48,7 +49,9 @@ __all__ = [
     "fresh_values",
     "hard_to_fill",
     "in_present_types",
+    "large_objects",
     "longer_than",
+    "make_referred",
     "odd_hours",
     "read_sequences",
     "read_tables",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import literal
+from airlock.samples.extension_types import named_values
 from airlock.samples.patterns import from_similar, samples, shortest, usual
 from airlock.samples.values import document, null_of
 
@@ -115,7 +116,9 @@ def _spelled(column: Column, named: Constants) -> Iterator[str]:
                 f"decode(repeat('2a', {size}), 'hex')" for one in sizes for size in (one, one + 1, one - 1)
             )
     else:
-        yield from (literal(one) for one in strings)
+        yield from named_values(
+            column.full or column.type, strings, named.numbers[:_MOST_NUMBERS], named.words
+        )
 
 
 def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:

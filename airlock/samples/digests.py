@@ -71,11 +71,14 @@ def digests(
         }
 
 
-def digest_large_objects(connection: client.Connection) -> Digests:
-    """Digest the content of the large objects that the session's role owns or may read, as if they were a table's rows."""
+def digest_large_objects(connection: client.Connection, without: Collection[str] = ()) -> Digests:
+    """Digest the content of the large objects that the session's role owns or may read, as if they were a table's rows.
+
+    Those whose numbers are in `without` are left out.
+    """
     with connection.cursor() as cursor:
         prepared.execute(connection, cursor, _LARGE_OBJECTS)
-        found = cursor.fetchall()
+        found = [one for one in cursor.fetchall() if one[0] not in without]
     rows = _by_key(found)
     return {"large objects": TableDigest(("oid",), ("oid", "content"), len(rows), rows=rows)} if rows else {}
 

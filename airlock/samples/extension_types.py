@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from airlock.samples.shapes import rarer_shapes, shape
+from airlock.drivers.spelling import literal
+from airlock.samples.shapes import rarer_shapes, shape, shapes_named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
 # By the type's bare name. The first is the usual one.
 KNOWN: dict[str, tuple[str, ...]] = {
@@ -70,13 +71,15 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "vector": ("'[' || ($i)$ones || ']'",),
     "halfvec": ("'[' || (($i) % 2048)$ones || ']'",),
     "sparsevec": ("'{1:' || (1 + $i) || '}/$dimensions'",),
-    # The H3 index of one cell of each of seven resolutions-15 children.
-    "h3index": ("'8f28308280f18' || (ARRAY['0', '1', '2', '3', '4', '5', '6'])[1 + ($i) % 7] || '0'",),
+    # Cells of resolution 15: the digits of the four finest resolutions, three bits each, are those of the number to base 7.
+    "h3index": (
+        "to_hex(x'8f2830828000000'::bigint + ($i) % 7 + (($i) / 7 % 7 << 3) + (($i) / 49 % 7 << 6) + (($i) / 343 % 7 << 9))",
+    ),
 }
 # What the usual values lack: a second key, a fraction, a unit, a network that is no single address.
 RARER: dict[str, tuple[str, ...]] = {
     "hstore": ("'a=>1, b=>\"two words\", n=>NULL'", "''"),
-    "ltree": ("'Top.Science.Deep.Er'", "'top'"),
+    "ltree": ("'Top.Science.Deep.Er'", "'top'", "'Top.sub_one.x__2'"),
     "lquery": ("'Top.*{1,2}.a|b'",),
     "ltxtquery": ("'Europe & !(Asia* | Africa)'",),
     "cube": ("'(0.25, -1), (2, 3.5)'", "'(1, 2, 3)'", "'(7)'"),
@@ -85,6 +88,9 @@ RARER: dict[str, tuple[str, ...]] = {
     "isbn13": ("'9791000000015'",),
     "isbn": ("'080442957X'",),
     "issn": ("'2434561X'",),
+    # With a zero before it (a UPC), and each of the families that other types hold.
+    "ean13": ("'0036000291452'", "'9780306406157'", "'9771436452008'", "'9790060115615'"),
+    "upc": ("'036000291452'",),
     "box2d": ("'BOX(-1.5 2.25,8 9)'",),
     "box3d": ("'BOX3D(-1.5 2.25 3,8 9 10.5)'",),
     "raster": (
@@ -117,6 +123,8 @@ RARER: dict[str, tuple[str, ...]] = {
     "vector": ("'[$thirds]'",),
     "halfvec": ("'[$thirds]'",),
     "sparsevec": ("'{1:-0.333333,$dimensions:2}/$dimensions'",),
+    # A cell of the coarsest resolution.
+    "h3index": ("'8001fffffffffff'",),
 }
 # What a type holds besides where no modifier says how many dimensions its values have.
 _OF_ANY_DIMENSIONS: dict[str, tuple[str, ...]] = {
@@ -161,6 +169,20 @@ def rarer_values_of(full: str) -> tuple[str, ...]:
     _, name, modifier = _parts(full)
     more = () if modifier else _OF_ANY_DIMENSIONS.get(name, ())
     return rarer_shapes(modifier) if name in _SHAPED else (*_meant(full, RARER.get(name, ())), *more)
+
+
+def named_values(
+    full: str, strings: Sequence[str], numbers: Sequence[str], words: frozenset[str]
+) -> Iterator[str]:
+    """Give expressions of values that a statement may ask for: as it names them, by its numbers, and the rarer ones."""
+    _, name, modifier = _parts(full)
+    yield from map(literal, strings)
+    if name in _SHAPED:
+        yield from shapes_named(modifier, strings, numbers, words)
+    else:
+        around = [int(one) + more for one in numbers if one.isdecimal() for more in (0, 1, -1)]
+        yield from (form.replace("$i", str(one)) for one in around for form in values_of(full) if one >= 0)
+    yield from rarer_values_of(full)
 
 
 def with_dimensions(full: str, numbers: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from airlock.drivers.spelling import quoted
 from airlock.records.rows import Fill
 from airlock.samples.cycles import forced_cycle, insert_cycle
 from airlock.samples.fit import fit, leave_out_refused
+from airlock.samples.large_objects import make_referred
 from airlock.samples.order import can_be_null, fill_order, points_back
 from airlock.samples.plan import insert_sql, make_plan
 from airlock.samples.requirements import with_requirements
@@ -118,6 +119,9 @@ class Filler:
             for table in ordered:
                 if self.counts[table.oid] > before[table.oid]:
                     self._point_back(table)
+            with self.connection.cursor() as cursor:
+                if make_referred(cursor, [it for it in ordered if self.counts[it.oid] > before[it.oid]]):
+                    self.connection.commit()
             if analyze:
                 with self.connection.cursor() as cursor:
                     for table in ordered:

@@ -292,8 +292,8 @@ def _array(column: Column) -> Values | None:
         (
             "'{}'",
             f"ARRAY[{element.at('0')}, NULL]",
-            # In no order, and one value twice.
-            f"ARRAY[{element.at('1')}, {element.at('0')}, {element.at('1')}]",
+            # In no order, and one value again, beside itself and farther off.
+            f"ARRAY[{element.at('1')}, {element.at('1')}, {element.at('0')}, {element.at('1')}]",
             # Beginning elsewhere than at 1.
             f"'[0:1]=' || (ARRAY[{element.at('0')}, {element.at('1')}])::text",
             *(f"ARRAY[{edge}]" for edge in _telling(inner, found.edges)),

@@ -55,6 +55,13 @@ class State:
         objects = self.catalogue.objects
         return frozenset(name for name, thing in objects.items() if "partition bound" in thing.attributes)
 
+    def takes_no_row(self, name: str) -> bool:
+        """Tell whether a table is partitioned and has no partition: nobody can have a row in it."""
+        objects = self.catalogue.objects
+        return objects[name].kind == "partitioned table" and not any(
+            name in objects[one].attributes.get("inherits", "").split(", ") for one in self.partitions()
+        )
+
     def tables(self) -> frozenset[str]:
         """Name the tables, without partitions."""
         return frozenset(
@@ -116,6 +123,8 @@ class Ledger:
     fill_ms: float = 0.0
     rates: dict[str, Rate] = field(default_factory=dict)
     strangers: dict[str, Strangers] = field(default_factory=dict)
+    # Numbers of large objects that rows written meanwhile brought: left out of what is read.
+    strange_objects: set[str] = field(default_factory=set)
     # The catalogue as it was read since env.py ran last, tables as they still are; `alone` where nobody else is at work.
     last: Fingerprint | None = None
     fresh: dict[str, samples.Table] = field(default_factory=dict)
@@ -149,6 +158,11 @@ class Ledger:
         a step has locked: whoever takes a sequence's next value locks it.
         """
         catalogue = self._catalogue()
+        if self.strange_objects:
+            strange = {f"large object {number}" for number in self.strange_objects}
+            catalogue = fingerprint.Fingerprint(
+                {name: thing for name, thing in catalogue.objects.items() if name not in strange}
+            )
         names = State(catalogue, {}, {}).tables() - {self.version_table}
         kept: dict[str, samples.TableDigest] = {}
         if before is not None and touched is not None and not _relabelled(before.catalogue, catalogue):
@@ -160,7 +174,7 @@ class Ledger:
         unread = names - kept.keys()
         form = compared_with or before
         digests = {**kept, **self.digest(unread, form.digests if form is not None else None)}
-        digests |= samples.digest_large_objects(self.reading)
+        digests |= samples.digest_large_objects(self.reading, self.strange_objects)
         digests |= samples.digest_extension_tables(self.reading)
         known: Mapping[str, samples.Next] = {}
         if locked and kept and before is not None and touched is not None and self.alone:
@@ -264,7 +278,7 @@ class Ledger:
         wanted = sorted(set(names) - {self.version_table})
         if not wanted:
             return ()
-        began = time.perf_counter()
+        began, objects = time.perf_counter(), self.large_objects()
         done = samples.fill(
             self.writing,
             self.wanted if count is None else count,
@@ -279,6 +293,8 @@ class Ledger:
             reading=self.reading,
         )
         self._count(done, began)
+        if self.large_objects() != objects:
+            self.last = None
         self.fills.update({one.table: one for one in done})
         self._compare_with_hand(done)
         return done
@@ -347,6 +363,11 @@ class Ledger:
         with self.reading.cursor() as cursor:
             cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
             return str((cursor.fetchone() or ("",))[0])
+
+    def large_objects(self) -> frozenset[str]:
+        """List the numbers of the large objects that are there."""
+        with self.reading.cursor() as cursor:
+            return samples.large_objects(cursor)
 
     def stirs(self, names: Iterable[str]) -> bool:
         """Tell whether filling these tables may have written into others: by triggers, or by rules."""

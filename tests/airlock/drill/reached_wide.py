@@ -137,6 +137,9 @@ FAULTY = (
          sql("UPDATE $t SET doc = doc || '{\"more\": 1}' WHERE doc ->> 'kind' = 'cold'"),
          sql("UPDATE $t SET doc = doc - 'more' WHERE doc ->> 'kind' = 'cold'")),
     Case("a_member_removed", "tags text[] NOT NULL", sql("UPDATE $t SET tags = array_remove(tags, 'red')")),
+    Case("objects_stay", "body bytea NOT NULL",
+         sql("ALTER TABLE $t ADD o oid", "UPDATE $t SET o = lo_from_bytea(0, body)"), sql("ALTER TABLE $t DROP o")),
+    Case("objects_cut", "o oid", sql("SELECT lo_truncate(lo_open(o, 131072), 1) FROM $t WHERE o IS NOT NULL")),
 )  # fmt: skip
 
 SOUND = (

@@ -69,6 +69,7 @@ def write(
     afterwards, with the digests of what was written.
     """
     ledger = subject.ledger
+    objects = ledger.large_objects()
     # A partition that the step detaches is neither: nobody writes what its bounds would not let in again.
     new = after.tables() - before.catalogue.objects.keys() - {ledger.version_table}
     old = sorted((set(touched) & after.tables() & before.tables()) - {ledger.version_table})
@@ -98,6 +99,8 @@ def write(
         done = samples.write_clones(
             connection, tables, rows=_ROWS, turn=turn, search_path=ledger.search_path, new=fresh
         )
+        with connection.cursor() as cursor:
+            samples.make_referred(cursor, tables)
 
     try:
         if triggers_made.new_in(before, after):
@@ -130,6 +133,7 @@ def write(
     finally:
         connection.rollback()
         connection.autocommit = True
+    ledger.strange_objects |= ledger.large_objects() - objects
     wrote = {one.table for one in done if one.rows}
     ledger.strangers = {one.table: one.strangers for one in done if one.strangers is not None}
     state = ledger.read(after, {*new, *old, *moved})

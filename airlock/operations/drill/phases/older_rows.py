@@ -52,6 +52,7 @@ def write(
     nothing. `known` is what the tables demanded then. Left out are tables with triggers and rules.
     """
     written: list[Older] = []
+    objects = ledger.large_objects()
     try:
         with ledger.checked_at_once() as cursor:
             for table in ledger.tables(names):
@@ -66,8 +67,10 @@ def write(
                     written += _copies(
                         cursor, demanded, _some(then, old), set(then.columns), _FAR + turn * 100
                     )
+            samples.make_referred(cursor, ledger.tables({one.table for one in written}))
     except client.Error:
         return ()
+    ledger.strange_objects |= ledger.large_objects() - objects
     return tuple(written)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airlock import samples
 from airlock.drivers import client
-from airlock.drivers.spelling import quoted
+from airlock.drivers.spelling import bare, mentions, quoted
 from airlock.operations.drill import compare, failures
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined
 from airlock.operations.drill.phases import older_rows
@@ -72,7 +72,7 @@ def go_down_again(subject: Subject, way: Way, above: State, older: Mapping[str, 
         why = f"the second downgrade fails, on rows that others changed: {failures.one_line(error)}"
         return SecondDowngrade(not_examined(why))
     below = subject.ledger.read(over, step.touched, before, locked=True)
-    changed = {*way.up.written.changed, *altered}
+    changed = {*way.up.written.changed, *altered, *_following(altered, above, data_statements)}
     found, _ = compare.structure(before, below)
     values, rare = values_of_usual_rows(
         subject, before, lambda usual: compare.values(usual, below, changed, blurred=way.up.written.blurred)
@@ -88,7 +88,7 @@ def _alter(ledger: Ledger, before: State, above: State, data_statements: Iterabl
     """Change one old row and delete another in each table that the downgrade writes to.
 
     Where triggers are, where rows refer to the table, or where others inherit from it, nothing is deleted: that would change
-    more than one row.
+    more than one row. Nor is what may refer to a large object: whoever deletes the row unlinks that too.
     """
     names = {data.relation.lower() for data in data_statements if data.kind in _WRITES}
     altered: Altered = set()
@@ -108,13 +108,28 @@ def _alter(ledger: Ledger, before: State, above: State, data_statements: Iterabl
             if column:
                 altered.add((table.label, key, column))
                 break
-        for key in () if referred else reversed(old):
+        refers = referred or any(column.type == "oid" for column in table.columns)
+        for key in () if refers else reversed(old):
             if (table.label, key) not in {(name, other) for name, other, _ in altered} and _delete(
                 ledger, table, key
             ):
                 altered.add((table.label, key, samples.GONE))
                 break
     return altered
+
+
+def _following(altered: Altered, above: State, data_statements: Iterable[DataStatement]) -> Altered:
+    """List the other values of a changed row that the downgrade sets by what was changed there (`SET v = -v WHERE owed`)."""
+    texts = [(one.relation.lower(), one.text) for one in data_statements if one.kind == row_changes.UPDATE]
+    return {
+        (table, key, other)
+        for table, key, column in altered
+        if column != samples.GONE
+        for relation, text in texts
+        if relation == bare(table).lower() and mentions(text, column)
+        for other in above.digests[table].columns
+        if mentions(text, other)
+    }
 
 
 def _undone(altered: Altered, before: State, over: State, below: State) -> tuple[Loss, ...]:
@@ -181,7 +196,7 @@ def _ties(ledger: Ledger, table: Table) -> tuple[bool, bool]:
 def _change(ledger: Ledger, table: Table, key: str, common: Collection[str]) -> str:
     """Give one column of one row the value that another row has there; name the column, nothing where none can be."""
     for column in table.columns:
-        if column.name in table.tied or column.name not in common or column.identity:
+        if column.name in table.tied or column.name not in common or column.identity or column.type == "oid":
             continue
         name = quoted(column.name)
         other = (

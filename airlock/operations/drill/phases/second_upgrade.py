@@ -39,7 +39,9 @@ def go_up_again(subject: Subject, first: Upgraded, below: State) -> SecondUpgrad
     above = subject.ledger.read(below, step.touched, first.after, locked=True)
     if not comparisons.AGAIN:
         return SecondUpgrade(step, above)
-    found, _ = compare.structure(first.after, above)
+    found, _ = compare.structure(
+        compare.without_objects_made(first.before, first.after), compare.without_objects_made(below, above)
+    )
     found += compare.values(
         compare.of_before(first.before, first.after),
         above,
