@@ -368,3 +368,20 @@ def test_a_short_statement_is_seen_because_it_is_held_up(url: str, monkeypatch: 
     monkeypatch.setattr(hold_up, "_POLL_SECONDS", 0.1)
     (record,) = _record(url, "UPDATE s.t SET a = a WHERE id = 1", autocommit=True)
     assert record.locks == (Lock("s.t", LockMode.ROW_EXCLUSIVE),)
+
+
+def test_nobody_tries_for_a_table_that_the_statement_waits_for(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind ACCESS EXCLUSIVE that is asked for nobody gets a lock: the first hold, relaxed to its end, is the only one."""
+    holds: list[object] = []
+    hold = hold_up._Holder.hold
+
+    def counted(holder: hold_up._Holder, *given: Any) -> None:
+        holds.append(holder)
+        hold(holder, *given)
+
+    monkeypatch.setattr(hold_up._Holder, "hold", counted)
+    (record,) = _record(url, "ALTER TABLE s.t DROP COLUMN IF EXISTS none", autocommit=True)
+    assert record.locks == (Lock("s.t", LockMode.ACCESS_EXCLUSIVE),)
+    assert len(holds) == 1
