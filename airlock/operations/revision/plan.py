@@ -17,7 +17,7 @@ from airlock.operations.revision.written.docstrings import joined
 from airlock.records.revision import Likely, Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from airlock.catalogue.structure import Table
     from airlock.operations.revision.shadow import Sides
@@ -56,6 +56,7 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
         for before, after in both
     }
     turns, turning = columns.swaps(sides, all_changes)
+    letting_go = _staying(letting_go, {key: one.stuck for key, one in all_changes.items()})
     if made:
         parts.append(_new_tables([_without(table, turning) for table in made]))
     parts += turns
@@ -77,6 +78,15 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
         left_out=sides.left_out,
         unmade=sides.unmade,
     )
+
+
+def _staying(sides: Sides, stuck: Mapping[tuple[str, str], Container[str]]) -> Sides:
+    """Have columns whose other type is only said be of the one they are of: it does not go."""
+    tables = dict(sides.wanted.tables)
+    for key, names in stuck.items():
+        kept = {name: one for name, one in sides.live.tables[key].columns.items() if name in names}
+        tables[key] = dataclasses.replace(tables[key], columns={**tables[key].columns, **kept})
+    return dataclasses.replace(sides, wanted=dataclasses.replace(sides.wanted, tables=tables))
 
 
 def _going(sides: Sides, gone: list[Table], stay: list[Table]) -> tuple[list[Table], list[Remark]]:

@@ -196,6 +196,12 @@ column(
     lossy=True,
 )
 column(
+    "release_identity",
+    lambda s: value(s, sa.Integer, sa.Identity(), nullable=False),
+    after=lambda s: value(s, sa.Integer),
+    lossy=True,
+)
+column(
     "default_changed", lambda s: value(s, sa.Integer, nullable=False, server_default="1"),
     after=lambda s: value(s, sa.Integer, nullable=False, server_default="2"), always=True,
 )  # fmt: skip

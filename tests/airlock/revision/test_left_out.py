@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
@@ -95,3 +97,35 @@ def test_a_virtual_column_that_becomes_a_plain_one_keeps_what_it_showed(
         shop.downgrade(reckoned("plain"), f"-{len(written)}")
         shop.run("DELETE FROM named WHERE name = 'y'")
         assert differing(before, seen(database)) == []
+
+
+@pytest.mark.proof
+def test_an_array_becomes_a_document_and_is_one_again(
+    scratch: ScratchServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An empty one too; what is no array of numbers is not taken for one. An enum that a column keeps so stays."""
+
+    def item(*kinds: sa.types.TypeEngine[Any]) -> sa.MetaData:
+        made = sa.MetaData()
+        columns = (sa.Column(f"c{place}", one) for place, one in enumerate(kinds))
+        sa.Table("item", made, sa.Column("id", sa.Integer, primary_key=True), *columns)
+        return made
+
+    moods = pg.ARRAY(pg.ENUM("ok", "sad", name="mood"))
+    before, wanted = item(pg.ARRAY(sa.Integer), moods), item(pg.JSONB(), sa.JSON())
+    with scratch.database() as database:
+        shop = Shop(start(tmp_path / "p"), database)
+        shop.revise(before)
+        shop.upgrade(before)
+        head = shop.head()
+        shop.run("INSERT INTO item (c0) VALUES ('{1,NULL}'), ('{}'), (NULL)")
+        *others, last = shop.revise(wanted)
+        assert "public.item.c1: mood[] -> json rewrites the table, and of a json nothing tells" in caplog.text
+        shop.upgrade(wanted, others[-1])
+        shop.run("""INSERT INTO item (c0) VALUES ('[3]'), ('null'), ('{"a": 1}'), ('[1.5]')""")
+        shop.upgrade(wanted, last)
+        assert shop.ask("SELECT c0 FROM item ORDER BY id LIMIT 3") == [([1, None],), ([],), (None,)]
+        shop.run("""DELETE FROM item WHERE c0 IN ('{"a": 1}', '[1.5]')""")
+        shop.downgrade(wanted, head)
+        numbers = [([1, None],), ([],), (None,), ([3],), (None,)]
+        assert shop.ask("SELECT c0 FROM item ORDER BY id") == numbers

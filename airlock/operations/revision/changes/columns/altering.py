@@ -96,7 +96,7 @@ def altered(sides: Sides, live: Table, wanted: Table, before: Column, after: Col
         found.remarks.append(
             Remark(label, f"the models let it be NULL, and {named(held)} on it: set another one first")
         )
-    elif before.not_null and not after.not_null:
+    elif before.not_null and not after.not_null and not (before.identity and not after.identity):
         keyed = live.key is not None and after.name in live.key.columns
         found.parts.append(
             Part(

@@ -26,6 +26,7 @@ _ZONED = re.compile(r"timestamp(\(\d\))? with time zone")
 _UNZONED = re.compile(r"timestamp(\(\d\))? without time zone|date")
 # What the author has to say otherwise where it is not so: nothing in a database tells in which zone its times are meant.
 ZONE = "UTC"
+_JSON = re.compile(r"jsonb?")
 _TEXT = re.compile(r"text|character varying(\(\d+\))?")
 _SAMPLES = {
     "boolean": "true", "uuid": "gen_random_uuid()", "date": "CURRENT_DATE", "json": "'{}'::json", "jsonb": "'{}'::jsonb",
@@ -59,6 +60,14 @@ def cast(value: str, was: str, column: Column, labels: Mapping[str, str] | None 
     if labels:
         cases = " ".join(f"WHEN {ddl.literal(old)} THEN {ddl.literal(new)}" for old, new in labels.items())
         return f"(CASE {value}::text {cases} ELSE {value}::text END)::{column.type}"
+    if was.endswith("[]") and _JSON.fullmatch(column.type):
+        return f"to_jsonb({value})" + ("::json" if column.type == "json" else "")
+    if _JSON.fullmatch(was) and column.type.endswith("[]"):
+        items = f"ARRAY(SELECT jsonb_array_elements_text({value}::jsonb))::{column.type}"
+        told = _items_fit(column.type).replace("{0}", value)
+        return (
+            f"(CASE WHEN {told} THEN CASE WHEN jsonb_typeof({value}::jsonb) = 'array' THEN {items} END END)"
+        )
     if gets_zone(was, column.type):
         time = value if was != "date" else f"{value}::timestamp"
         return f"({time} AT TIME ZONE '{ZONE}')" + ("" if _bare(column.type) else f"::{column.type}")
@@ -97,6 +106,9 @@ def never(sides: Sides, before: Column, after: Column) -> str | None:
     if labels is not None and others is not None:
         lacking = [one for one in labels if one not in others]
         return f"{after.type} lacks the values {', '.join(lacking)} of {before.type}" if lacking else None
+    for one, other in ((before.type, after.type), (after.type, before.type)):
+        if _JSON.fullmatch(one) and other.endswith("[]") and not _items_fit(other):
+            return f"of a {one} nothing tells whether it is a {other}"
     sample = _SAMPLES.get(before.type)
     if _WHOLE.fullmatch(before.type) or (_FRACTION.match(before.type) and "[" not in before.type):
         sample = f"1::{before.type}"
@@ -117,6 +129,10 @@ def never(sides: Sides, before: Column, after: Column) -> str | None:
 def fits(sides: Sides, was: Column, becomes: Column) -> str:
     """Spell a condition on `{}`, of the first type, that it is a value of the other one; "" where nothing is to be asked."""
     labels = {**sides.live.enums, **sides.wanted.enums}
+    if _JSON.fullmatch(was.type) and becomes.type.endswith("[]"):
+        return _items_fit(becomes.type)
+    if _TEXT.fullmatch(was.type) and becomes.type.endswith("[]"):
+        return f"{{}} ~ '{_doubled('^{.*}$')}'"
     if becomes.type.endswith("[]"):
         return ""
     if becomes.type in labels and (was.type in labels or _TEXT.fullmatch(was.type)):
@@ -134,6 +150,20 @@ def fits(sides: Sides, was: Column, becomes: Column) -> str:
     if _TEXT.fullmatch(was.type) and becomes.type in _SPELLINGS:
         return f"{{}} ~ '{_doubled(_SPELLINGS[becomes.type])}'"
     return ""
+
+
+def _items_fit(array: str) -> str:
+    """Spell a condition on `{0}`, a document, that it is an array of items of the type; "" where there is none to ask."""
+    item = array.removesuffix("[]")
+    if item == "text":
+        return "jsonb_typeof({0}::jsonb) IN ('array', 'null')"
+    if item not in {*_BOUNDS, "numeric"}:
+        return ""
+    low, high = _BOUNDS.get(item, (None, None))
+    odd = '@.type() != "number" && @.type() != "null"' + (
+        f' || @.type() == "number" && (@.floor() != @ || @ < {low} || @ > {high})' if item in _BOUNDS else ""
+    )
+    return f"jsonb_typeof({{0}}::jsonb) IN ('array', 'null') AND NOT jsonb_path_exists({{0}}::jsonb, '$[*] ? ({odd})')"
 
 
 def _longest(kind: str) -> int | None:

@@ -159,8 +159,10 @@ def _no_more(live: Table, before: Column, after: Column, found: Changes) -> None
         before = dataclasses.replace(before, identity="d")
     becomes = [f"{alter} SET DEFAULT {after.default}"] if after.default is not None else []
     grants = [grant.format(sequence=sequence.name) for grant in sequence.privileges]
+    again = ddl.not_null_again(live, after.name) if before.identity and not after.not_null else ()
     if before.identity:
-        up = [f"{alter} DROP IDENTITY", *becomes]
+        # Old code leaves the number out: it may be NULL from the very statement on.
+        up = [f"{alter} DROP IDENTITY", *becomes, *([] if after.not_null else [f"{alter} DROP NOT NULL"])]
         gone = [f"{alter} DROP DEFAULT"] if after.default is not None else []
         down = [*gone, f"{alter} ADD {ddl.identity(before)}", from_rows(live, before), *grants]
     else:
@@ -175,9 +177,10 @@ def _no_more(live: Table, before: Column, after: Column, found: Changes) -> None
     found.parts.append(
         Part(
             # Old code leaves the number out: it needs the source until it is gone.
-            Stage.EXPAND if after.default is not None else Stage.DROP, f"number {label} no more", sql(*up), sql(*down),
+            Stage.EXPAND if after.default is not None else Stage.DROP, f"number {label} no more", sql(*up), (*again, *sql(*down)),
             locks=f"ACCESS EXCLUSIVE on {live.sql} for a moment",
             undo="the numbers go on behind the largest that is there; those of deleted rows may be given again",
+            accepted=((f"scan {live.found_as}", "only the downgrade scans: for the largest number, where no index has it"),),
         )
     )  # fmt: skip
 
