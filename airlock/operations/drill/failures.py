@@ -58,6 +58,13 @@ def origin(error: BaseException) -> Any:
     return getattr(error, "orig", None) or error
 
 
+def message(error: BaseException) -> str:
+    """Give what the server said, with its detail: asyncpg's errors keep that apart, the others' texts have it."""
+    found = origin(error)
+    detail = getattr(found, "detail", None) or getattr(getattr(found, "__cause__", None), "detail", None)
+    return f"{found}\nDETAIL:  {detail}" if isinstance(detail, str) and detail else str(found)
+
+
 def _text(error: Any) -> str:
     """Give an exception's message in characters that every report can be written in: no lone surrogates."""
     return str(error).encode("utf-8", "backslashreplace").decode()
@@ -190,7 +197,7 @@ def beyond_scratch(error: BaseException) -> str | None:
         )
     if missing.icu(str(origin(error))):
         return f"{one_line(error)}: try {installations.line(installations.ICU)}"
-    if sqlstate(error) == "0A000" and _OF_THE_BUILD.search(str(origin(error))):
+    if sqlstate(error) == "0A000" and _OF_THE_BUILD.search(message(error)):
         return f"{one_line(error)}: try --scratch with the URL of a server like the target, or container"
     if sqlstate(error) == "42501":
         return f"{one_line(error)}: the drill runs as an ordinary owner; try --scratch with the URL of a server like the target"

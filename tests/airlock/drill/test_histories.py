@@ -68,11 +68,23 @@ def test_several_bases_and_dependencies_are_proved(run: Run, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
 def test_any_driver_is_drilled(run: Run, tmp_path: Path, driver: str) -> None:
-    """env.py may use the other drivers, synchronous or not."""
-    revisions = [make("one", "a"), Revision("two", 'op.execute("ALTER TABLE a ADD w text")', "pass")]
+    """env.py may use the other drivers, synchronous or not.
+
+    Also what an error says in its detail alone is read: of the rows made, which hold what the upgrade gives to others.
+    """
+    each = (
+        "bind = op.get_bind()\nfor (key,) in bind.exec_driver_sql(\"SELECT key FROM named WHERE key {0} 'app.%%'\").all():\n"
+        "    bind.execute(sa.text('UPDATE named SET key = :new WHERE key = :key'), {{'new': {1}, 'key': key}})"
+    )
+    revisions = [
+        make("one", "a"),
+        Revision("two", 'op.execute("ALTER TABLE a ADD w text")', "pass"),
+        Revision("three", 'op.execute("CREATE TABLE named (key text PRIMARY KEY)")', 'op.execute("DROP TABLE named")'),
+        Revision("four", each.format("NOT LIKE", "'app.' + key"), each.format("LIKE", "key[4:]")),
+    ]  # fmt: skip
     ini = write_project(tmp_path, revisions, driver=driver)
     report = run(ini)
-    assert verdicts(report) == {"one": PROVED, "two": REFUSED}
+    assert verdicts(report) == {"one": PROVED, "two": REFUSED, "three": PROVED, "four": REFUSED}
     assert [it.object for it in report.revisions[1].differences] == ["public.a.w"]
 
 

@@ -76,7 +76,7 @@ class Demand:
 
 def said(error: BaseException) -> Demand | None:
     """Read a demand from an error's message; None where it tells of none."""
-    message = str(failures.origin(error))
+    message = failures.message(error)
     if isinstance(error, KeyError) and re.fullmatch(r"'[\w.-]+'", message):
         return Demand(f"{_OBJECT} with {error.args[0]}", "")
     for pattern, type_ in _SAID:

@@ -156,7 +156,7 @@ class Sought:
 
     def give_way(self, ledger: Ledger, error: BaseException) -> bool:
         """Delete the rows that hold what another row was to get in a unique key; False where none of them does. Commits."""
-        taken = _TAKEN.search(str(failures.origin(error))) if sqlstate(error) == _UNIQUE else None
+        taken = _TAKEN.search(failures.message(error)) if sqlstate(error) == _UNIQUE else None
         # Numbers that are shifted pass each other by: rows that others stand in the way of tell of no value.
         if taken is None or _NUMBERS.fullmatch(taken["value"]):
             return False
