@@ -215,6 +215,13 @@ def _opened(
         if lacks is None:
             said = f"{failures.one_line(error)}{advice(error)}"
             then = MISSING_MODULE if isinstance(error, ModuleNotFoundError) else ""
+            if way.stands:
+                # It ran on an empty one: an application that it loads may read its settings there, and take one row alone.
+                raise NotExamined(
+                    f"env.py does not run on a database that has tables and sample rows, at {order[way.stands - 1].revision}:"
+                    f" {said}",
+                    then="rows that it takes, in tests/rows/<schema>.<table>.sql",
+                ) from error
             raise NotExamined(f"The history does not build in scratch: {said}", then=then) from error
         raise MissingShared(lacks) from error
 

@@ -20,7 +20,7 @@ from airlock.operations.drill.messages import (
 )
 from airlock.operations.drill.order import laid_out
 from airlock.records.drill import NOT_EXAMINED, CutShort, DrillProgress, DrillReport, RevisionProof
-from airlock.records.errors import Terminated
+from airlock.records.errors import NotExamined, Terminated
 from airlock.records.shared import ROLE
 from airlock.scratch import memory
 from airlock.scratch.isolation import ChildFailed, Leash, isolated, prepare
@@ -194,10 +194,24 @@ class _Run:
         position: int | None = self.first
         while position is not None and position < self.end:
             ahead = self.places[position] - self.way.stands
-            if ahead > _NEAR and position + 1 < self.end:
-                self._climb(position)
-            else:
-                position = self._prove(position)
+            try:
+                if ahead > _NEAR and position + 1 < self.end:
+                    self._climb(position)
+                else:
+                    position = self._prove(position)
+            except (NotExamined, ChildFailed) as error:
+                # Where nothing has been seen yet, env.py runs on no database here: that is no revision's verdict.
+                if not self.way.stands and not self.proofs:
+                    raise
+                self._leave_out(error)
+                return
+
+    def _leave_out(self, error: NotExamined | ChildFailed) -> None:
+        """Say of each revision that is left why it is not examined."""
+        reason = str(error) if isinstance(error, NotExamined) else f"the drill broke off: {error.told}"
+        for place in self.places[self.first + len(self.proofs) : self.end]:
+            facts = self.order[place]
+            self.proofs.append(RevisionProof(facts.revision, facts.title, NOT_EXAMINED, reason))
 
     def _climb(self, position: int) -> None:
         """Bring the template up to a revision, as far as a child gets; it is only ever upgraded."""

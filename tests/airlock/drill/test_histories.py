@@ -173,6 +173,34 @@ def test_a_revision_that_leaves_a_mess_does_not_spoil_the_next(run: Run, tmp_pat
     assert verdicts(run(ini)) == {"one": PROVED, "two": REFUSED, "three": PROVED}
 
 
+def test_an_env_that_takes_one_row_alone_leaves_no_revision_without_a_verdict(
+    run: Run, tmp_path: Path
+) -> None:
+    """An application that it loads reads its settings there: what comes after rows are there says why, and what helps."""
+    env = HEADER + SYNC.format(driver="psycopg2", options="").replace(
+        "    context.configure",
+        "    from sqlalchemy import inspect, text\n"
+        '    if inspect(connection).has_table("a"):\n'
+        '        connection.execute(text("SELECT id FROM a")).one_or_none()\n'
+        "    connection.rollback()\n"
+        "    context.configure",
+    )
+    revisions = [
+        make("one", "a"),
+        Revision("two", 'op.execute("CREATE TABLE b ()")', "pass"),
+        make("three", "c"),
+    ]
+    ini = write_project(tmp_path, revisions, env=env)
+    report = run(ini)
+    assert verdicts(report).keys() == {"one", "two", "three"}
+    three = report.revisions[2]
+    assert three.verdict == NOT_EXAMINED
+    assert "Multiple rows were found" in three.reason
+    (tmp_path / "tests/rows").mkdir(parents=True)
+    (tmp_path / "tests/rows/public.a.sql").write_text("INSERT INTO a (id) VALUES (1)")
+    assert verdicts(run(ini)) == {"one": PROVED, "two": REFUSED, "three": PROVED}
+
+
 def test_values_that_each_upgrade_computes_anew_are_no_difference_of_the_next(tmp_path: Path) -> None:
     """A column came with `gen_random_uuid()`, by a second upgrade the last time: the next revision starts with those values."""
     steps = {
