@@ -51,8 +51,13 @@ def retyped(sql: str) -> Iterator[Retyped]:
 
 
 def expressions(column: str, statements: Collection[str]) -> list[str]:
-    """List what statements compute a column's new values by as they change its type: nothing where they only cast. Pure."""
-    return [one.using for sql in statements for one in retyped(sql) if one.column == column]
+    """List what statements compute a column's new values by as they change its type: nothing where they only cast. Pure.
+
+    Once what several tables do with a column of that name alike.
+    """
+    return list(
+        dict.fromkeys(one.using for sql in statements for one in retyped(sql) if one.column == column)
+    )
 
 
 def casts(expression: str, columns: Collection[str]) -> tuple[str, ...] | None:

@@ -26,6 +26,8 @@ _WIDER = (
     ("smallint", "integer", "double precision"),
     ("smallint", "real", "double precision"),
 )
+# The longest that a value of a type is spelled.
+_SPELLED = {"smallint": 6, "integer": 11, "bigint": 20, "boolean": 5, "uuid": 36, "date": 13}
 _PAIRS = frozenset({("jsonb", "json"), ("boolean", "integer"), ("cidr", "inet")})
 _SIZED = re.compile(r"([a-z ]+?)(?:\((\d+)(?:,(\d+))?\))?( with(?:out)? time zone)?")
 _BY_LENGTH = frozenset({"character varying", "bit varying", "timestamp", "time"})
@@ -44,6 +46,8 @@ def holds(above: str, below: str) -> bool:
     mine, room = _SIZED.fullmatch(above), _SIZED.fullmatch(below)
     if mine is None or room is None:
         return False
+    if room[1] == "character varying" and above in _SPELLED:
+        return room[2] is None or int(room[2]) >= _SPELLED[above]
     if room[1] == "numeric" and above in _DIGITS:
         return room[2] is None or int(room[2]) - int(room[3] or 0) >= _DIGITS[above]
     if (mine[1], mine[4]) != (room[1], room[4]):

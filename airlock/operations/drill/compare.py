@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from airlock.records.rows import RowDifference
 
 _DIGITS = r"-?\d+(?:\.\d+)?"
+# A list that is cast as a whole, as `v IN ('a', 'b')` is of a varchar; a member of it.
+_MEMBER = re.compile(r"'(?:[^']|'')*'::[a-z ]+")
+_CAST_LIST = re.compile(rf"\(\(ARRAY\[((?:{_MEMBER.pattern}(?:, )?)+)\]\)::text\[\]\)")
 # Numbers of types that hold what is written, as PostgreSQL spells them.
 _NUMBER = re.compile(rf"({_DIGITS})|\(({_DIGITS})\)|'({_DIGITS})'::(?:smallint|integer|bigint|numeric)")
 
@@ -29,7 +32,7 @@ _NUMBER = re.compile(rf"({_DIGITS})|\(({_DIGITS})\)|'({_DIGITS})'::(?:smallint|i
 def structure(before: State, after: State) -> tuple[list[Difference], list[str]]:
     """Compare catalogues; return differences, and notes of what no statement can tell."""
     found = comparisons.catalogue(fingerprint.differences(before.catalogue, after.catalogue))
-    notes = [it for it in found if it.is_note or _is_same_number(it)]
+    notes = [it for it in found if it.is_note or _is_same_number(it) or _is_same_list(it)]
     said = [f"the {it.kind} of {it.object} is another: {it.after} (was: {it.before})" for it in notes]
     return [it for it in found if it not in notes], said
 
@@ -40,6 +43,21 @@ def _is_same_number(one: Difference) -> bool:
         return False
     numbers = [_NUMBER.fullmatch(text) for text in (one.before, one.after)]
     return None not in numbers and len({it[it.lastindex or 0] for it in numbers if it}) == 1
+
+
+def _is_same_list(one: Difference) -> bool:
+    """Tell whether a rule's text differs in where the lists of an IN are cast: a column that changes its type is read anew."""
+    return (
+        None not in (one.before, one.after)
+        and len({_cast_each(it or "") for it in (one.before, one.after)}) == 1
+    )
+
+
+def _cast_each(text: str) -> str:
+    """Put a cast of a whole list to each member of it, as PostgreSQL does when it reads its own spelling again."""
+    return _CAST_LIST.sub(
+        lambda found: f"(ARRAY[{', '.join(f'({one[0]})::text' for one in _MEMBER.finditer(found[1]))}])", text
+    )
 
 
 def sequences(before: State, after: State) -> list[Difference]:

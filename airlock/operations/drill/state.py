@@ -358,11 +358,21 @@ class Ledger:
         """Have sequences hand out next what they would have, but for what is taken. Commits."""
         samples.set_sequences(self.writing, wanted)
 
-    def transactions(self) -> str:
-        """Tell how many writing transactions have ended on the server: the same while nobody else ends one."""
+    def transactions(self) -> int:
+        """Tell the number of the next transaction that ends on the server, for `others_wrote`."""
         with self.reading.cursor() as cursor:
-            cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
-            return str((cursor.fetchone() or ("",))[0])
+            cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+            return int((cursor.fetchone() or (0,))[0])
+
+    def others_wrote(self, began: int, ended: int) -> bool:
+        """Tell whether a transaction that wrote was committed from one number to another: not one that is open still.
+
+        What a savepoint takes back has a number as well, and that ends at once.
+        """
+        query = "SELECT 1 FROM generate_series(%s::bigint, %s) AS x WHERE pg_xact_status(x::text::xid8) = 'committed' LIMIT 1"
+        with self.reading.cursor() as cursor:
+            cursor.execute(query, (began, ended - 1))
+            return cursor.fetchone() is not None
 
     def large_objects(self) -> frozenset[str]:
         """List the numbers of the large objects that are there."""

@@ -178,17 +178,18 @@ def take_seen(
 
     Where another session has written meanwhile (a revision may open one), the step's locks do not tell all.
     """
-    began, ended = ledger.transactions(), ""
+    began, others = ledger.transactions(), False
 
     def look(_context: MigrationContext) -> None:
-        nonlocal ended
+        nonlocal others
         ended = ledger.transactions()
+        others = ended != began and ledger.others_wrote(began, ended)
 
     below = ledger.columns() if counting else None
     taken = take(
         project, revision, direction, at_end=look, counting=counting, below=below, asked=ledger.asked
     )
-    if ended != began:
+    if others:
         taken.touched = None
     if taken.search_path is not None:
         ledger.search_path = taken.search_path

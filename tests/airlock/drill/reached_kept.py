@@ -131,4 +131,36 @@ SOUND = (
              "ALTER TABLE $t ALTER body SET NOT NULL", "ALTER TABLE $t DROP o")),
     Case("out_of_objects", "o oid",
          sql("ALTER TABLE $t ADD body bytea", "UPDATE $t SET body = lo_get(o)"), sql("ALTER TABLE $t DROP body")),
+    # Another changes the day of a row meanwhile, of which the downgrade computes.
+    Case("days_to_a_day", "issued date NOT NULL, days integer NOT NULL",
+         sql("ALTER TABLE $t ADD due date", "UPDATE $t SET due = issued + days", "ALTER TABLE $t DROP days"),
+         sql("ALTER TABLE $t ADD days integer", "UPDATE $t SET days = due - issued", "ALTER TABLE $t ALTER days SET NOT NULL",
+             "ALTER TABLE $t DROP due")),
+    # A key of others, for which SQLAlchemy makes a sequence that nobody asks.
+    Case("keys_of_others", "note text",
+         "op.create_table('k_$t', sa.Column('order_id', sa.Integer, primary_key=True), sa.Column('note', sa.Text))\n"
+         + sql("INSERT INTO k_$t SELECT id, note FROM $t WHERE note <> ''", "UPDATE $t SET note = NULL WHERE note <> ''"),
+         sql("UPDATE $t SET note = k.note FROM k_$t k WHERE k.order_id = $t.id AND $t.note IS NULL", "DROP TABLE k_$t")),
+    # What is tried in bodies and taken back is no transaction of another session: rows are made for the downgrade.
+    Case("gone_beside_a_trigger", "name text",
+         sql("ALTER TABLE $t ADD gone timestamptz"),
+         sql("DELETE FROM g_$t g USING $t t WHERE t.id = g.p AND t.gone IS NOT NULL AND NOT EXISTS "
+             "(SELECT FROM c_$t c WHERE c.p = t.id)",
+             "DELETE FROM $t t WHERE t.gone IS NOT NULL AND NOT EXISTS (SELECT FROM c_$t c WHERE c.p = t.id)",
+             "ALTER TABLE $t DROP gone"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer NOT NULL REFERENCES $t)\n"
+                "CREATE TABLE g_$t (p integer REFERENCES $t ON DELETE CASCADE, tag text, PRIMARY KEY (p, tag))\n"
+                "CREATE FUNCTION f_$t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "
+                "IF TG_OP IN (''INSERT'', ''UPDATE'') THEN UPDATE $t SET name = name WHERE id = NEW.p; END IF; "
+                "IF TG_OP IN (''DELETE'', ''UPDATE'') THEN UPDATE $t SET name = name WHERE id = OLD.p; END IF; "
+                "RETURN NULL; END'\n"
+                "CREATE TRIGGER t AFTER INSERT OR UPDATE OF p OR DELETE ON c_$t FOR EACH ROW EXECUTE FUNCTION f_$t()"),
+    Case("keys_in_a_wide_table", "doc jsonb NOT NULL DEFAULT '{}', a date, b text, c char(3), d numeric(9,2), e integer, f text, "
+         "g timestamptz, h text, i boolean, j bigint",
+         sql("ALTER TABLE $t ADD net integer")
+         + "\nfor key, doc in op.get_bind().execute(sa.text('SELECT id, doc FROM $t')).all():\n"
+         "    net = doc.get('net')\n"
+         "    if isinstance(net, dict) and isinstance(net.get('days'), int) and 0 <= net['days'] <= 365:\n"
+         "        op.get_bind().execute(sa.text('UPDATE $t SET net = :n WHERE id = :id'), {'n': int(net['days']), 'id': key})",
+         sql("ALTER TABLE $t DROP net")),
 )  # fmt: skip

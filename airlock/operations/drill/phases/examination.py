@@ -20,6 +20,7 @@ from airlock.operations.drill.phases import (
     own_rows,
     second_downgrade,
     second_upgrade,
+    sequences_behind,
     under_traffic,
 )
 from airlock.operations.drill.phases.interrupt import Crashes
@@ -105,7 +106,9 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
     first = way = downgrade.go_down(
         subject, downgrade.upgraded(subject, upgrade.step, before, after, written)
     )
-    outcome = upgrade.outcome.then(_sequences_behind(before, after), noted(written.notes), first.outcome)
+    outcome = upgrade.outcome.then(
+        sequences_behind.held_against(upgrade.step, before, after), noted(written.notes), first.outcome
+    )
     own = own_rows.OwnRows()
     if outcome.verdict is None and not outcome.differences and own_rows.sends_data(first):
         yield "on rows of its own"
@@ -202,9 +205,3 @@ def _unmet(way: Way, guards: str) -> Outcome:
         return said
     problems = "; ".join(dict.fromkeys(one.problem for one in met))
     return said.then(not_examined(f"{problems}: nothing is proved of it"))
-
-
-def _sequences_behind(before: State, after: State) -> Outcome:
-    """Hold against the upgrade a sequence that hands out what is taken."""
-    found = [one for one in compare.sequences(before, after) if "holds up to" in (one.after or "")]
-    return Outcome(tuple(found), notes=tuple(f"{one.object} after the upgrade: {one.after}" for one in found))

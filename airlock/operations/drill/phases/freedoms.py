@@ -28,9 +28,10 @@ _EVEN = frozenset({"UTC", "ETC/UTC", "GMT", "ETC/GMT", "Z", "ZULU", "UCT"})
 _AT_ZONE = re.compile(
     r"""(?is)\(?\s*(?:("?\w+"?)\s+AT\s+TIME\s+ZONE\s+'([^']+)'|timezone\(\s*'([^']+)'\s*,\s*("?\w+"?)\s*\))\s*\)?"""
 )
-# As PostgreSQL spells `column IN (…)`.
+# As PostgreSQL spells `column IN (…)`; once more where its type has been another.
+_MEMBER = r"""\(*(?:'(?:[^']|'')*'|-?\d+)\)?(?:::[\w ]+\)?)*"""
 _LISTED = re.compile(
-    r"""\(\(?(?:"[^"]+"|\w+)\)?(?:::text)? = ANY \(\(?(ARRAY\[(?:'(?:[^']|'')*'(?:::[\w ]+)?(?:, )?)+\])\)?(?:::text\[\])?\)\)"""
+    rf"""\(\(?(?:"[^"]+"|\w+)\)?(?:::text)? = ANY \(\(?(ARRAY\[(?:{_MEMBER}(?:, )?)+\])\)?(?:::text\[\])?\)\)"""
 )
 _RULES = ("constraint ", "index ")
 
@@ -40,12 +41,13 @@ class Narrow:
     """Rows that may be there above a step and not below it.
 
     `exact` is their condition by what the two ways compute, the first that the server takes; `few` all values of their
-    column above, where those are few.
+    column above, where those are few, `domain` its type where that is one.
     """
 
     item: Item
     exact: tuple[str, ...] = ()
     few: str | None = None
+    domain: str | None = None
 
 
 def grants(before: State, after: State) -> bool:
@@ -69,7 +71,7 @@ def narrows(
     found = []
     for item in narrowed(step, above):
         exact: tuple[str, ...] = ()
-        few = None
+        few = domain = None
         if item.identity is not None:
             column, then = above.columns[item.identity], below.columns[item.identity]
             if not item.enforced and _keeps_the_clock(column, then, ways[1]):
@@ -82,7 +84,8 @@ def narrows(
             else:
                 exact = exactly(column, then, ways[0], ways[1], above.major)
             few = _few(column, item.identity, above)
-        found.append(Narrow(item, exact, few))
+            domain = column.type if column.base is not None else None
+        found.append(Narrow(item, exact, few, domain))
     return tuple(found)
 
 
@@ -109,7 +112,10 @@ def open_still(connection: client.Connection, narrows: Collection[Narrow]) -> tu
                 item = one.item
                 computed = (replace(item, condition=condition) for condition in one.exact)
                 item = next((exact for exact in computed if _plan(cursor, exact) is not None), item)
-                if not (_kept_out(cursor, item) or _none_of_few(cursor, item, one.few)):
+                if not (
+                    _kept_out(cursor, item)
+                    or _none_of_few(cursor, item, one.few or _few_of_domain(cursor, one))
+                ):
                     found.append(item)
         finally:
             cursor.execute("RESET constraint_exclusion")
@@ -134,6 +140,22 @@ def _few(column: Column, identity: type_identity, above: Snapshot) -> str | None
             kept = _LISTED.fullmatch(rule.text)
             listed = kept[1] if kept is not None else listed
     return f"(SELECT unnest({listed}){null}) AS few ({name})" if listed else None
+
+
+def _few_of_domain(cursor: client.Cursor, narrow: Narrow) -> str | None:
+    """Spell the values of a list that a domain keeps to, and NULL."""
+    name = narrow.item.column_at_step
+    if narrow.domain is None or name is None:
+        return None
+    cursor.execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contypid = %s::regtype AND convalidated",
+        (narrow.domain,),
+    )
+    for (text,) in cursor.fetchall():
+        kept = _LISTED.fullmatch(str(text).removeprefix("CHECK (").removesuffix(")"))
+        if kept is not None:
+            return f"(SELECT unnest({kept[1]}) UNION ALL SELECT NULL) AS few ({quoted(name)})"
+    return None
 
 
 def _none_of_few(cursor: client.Cursor, item: Item, few: str | None) -> bool:

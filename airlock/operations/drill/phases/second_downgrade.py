@@ -119,16 +119,21 @@ def _alter(ledger: Ledger, before: State, above: State, data_statements: Iterabl
 
 
 def _following(altered: Altered, above: State, data_statements: Iterable[DataStatement]) -> Altered:
-    """List the other values of a changed row that the downgrade sets by what was changed there (`SET v = -v WHERE owed`)."""
-    texts = [(one.relation.lower(), one.text) for one in data_statements if one.kind == row_changes.UPDATE]
+    """List the other values of a changed row that the downgrade sets by what was changed there.
+
+    Those that stand above (`SET v = -v WHERE owed`), and those that it computes anew (`SET due_days = due - issued`).
+    """
+    updates = [one for one in data_statements if one.kind == row_changes.UPDATE]
     return {
         (table, key, other)
         for table, key, column in altered
         if column != samples.GONE
-        for relation, text in texts
-        if relation == bare(table).lower() and mentions(text, column)
-        for other in above.digests[table].columns
-        if mentions(text, other)
+        for one in updates
+        if one.relation.lower() == bare(table).lower() and mentions(one.text, column)
+        for other in (
+            *(name for name in above.digests[table].columns if mentions(one.text, name)),
+            *(name for name, made in one.given if mentions(made, column)),
+        )
     }
 
 

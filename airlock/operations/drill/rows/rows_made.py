@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airlock.samples.model import Column
 
 MOST_KEPT = 24
-_MOST_TRIED, _MOST_COLUMNS = 120, 4
+_MOST_TRIED, _MOST_COLUMNS, _FEW = 120, 4, 5
 # Before the name of another column of the same row.
 SAME = "the same as "
 # Keys that a sequence may give while a revision is examined; the largest constant of which a key is made.
@@ -125,14 +125,20 @@ def _make(
             plain = {name: set(values) for name, values in offered.items()}
             together = _whole_keys(table, few, words, others)
             in_python = [one for it in more.together for one in python_conditions.spelled(table, it)]
+            first = list(_documents(table, columns, more, offered))
             tries: Iterable[dict[str, str]] = itertools.chain(
-                rows_before_a_check.without_a_value(table), in_python, together, _combined(columns, offered)
+                first,
+                rows_before_a_check.without_a_value(table),
+                in_python,
+                together,
+                _combined(columns, offered),
             )
         else:
+            first = []
             tries = (
                 {name: one} for name, values in offered.items() for one in values if one not in plain[name]
             )
-        some = itertools.islice(tries, _MOST_TRIED)
+        some = itertools.islice(tries, _MOST_TRIED + len(first))
         found += _kept_of(cursor, table, data, some, number, kept, strength, turning=turning)
     found += [
         Row(*one, CERTAIN)
@@ -272,6 +278,16 @@ def _turned(cursor: Any, table: Table, want: Wanted) -> tuple[str, str] | None:
     )
     row = client.in_savepoint(cursor, lambda: client.rows(cursor, statement))
     return (str(row[0][0]), str(row[0][1])) if row else None
+
+
+def _documents(
+    table: Table, columns: Sequence[Column], named: Constants, offered: Mapping[str, tuple[str, ...]]
+) -> Iterator[dict[str, str]]:
+    """Give documents first where Python reads keys of them: in a wide table the turns end before theirs come."""
+    if named.paths and len(table.columns) > _FEW:
+        for column in columns:
+            if document(column):
+                yield from ({column.name: one} for one in offered[column.name][:20])
 
 
 def _combined(columns: Sequence[Column], offered: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
