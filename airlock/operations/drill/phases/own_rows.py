@@ -150,7 +150,7 @@ def _down_again(
     data_statements = tuple(
         one for one in data_statements if one.kind != INSERT or one.branches or names_any(one.whole)
     )
-    rows_of_statements.seek(
+    asked = rows_of_statements.seek(
         ledger,
         data_statements,
         names,
@@ -162,6 +162,7 @@ def _down_again(
         calls=False,
     )
     written = interim_writes.write(subject, before, after, touched, subject.turn + _FARTHER, older, step)
+    written = _with_rows_asked_for(written, after, asked)
     up = upgraded(subject, step, before, after, written)
     up = replace(up, step=replace(up.step, met=met_by_either(first.up.step.met, up.step.met)))
     way = go_down(subject, up, unsure)
@@ -172,6 +173,18 @@ def _down_again(
         before, after = (compare.without(one, way.left_out.values()) for one in (before, after))
         way = replace(way, up=replace(way.up, before=before, after=after))
     return way
+
+
+def _with_rows_asked_for(
+    written: interim_writes.Meanwhile, after: State, asked: rows_of_statements.Sought
+) -> interim_writes.Meanwhile:
+    """Count among what was written meanwhile the rows made for the downgrade, of tables that no copy could go into."""
+    more = {}
+    for name in asked.keys.keys() - written.written.keys():
+        now, then = written.state.digests.get(name), after.digests.get(name)
+        if now is not None and then is not None and now.rows is not None and then.rows is not None:
+            more[name] = frozenset(now.rows.keys() - then.rows.keys())
+    return replace(written, written={**written.written, **more}) if more else written
 
 
 def _without_refused(
