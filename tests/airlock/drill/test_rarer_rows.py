@@ -38,6 +38,11 @@ FAULTY = (
     Case("goes_with_its_partner", "state text NOT NULL",
          sql("DELETE FROM c_$t c USING $t p WHERE p.id = c.p AND p.state = 'void' AND c.cents = 0"),
          beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t, cents integer NOT NULL)"),
+    # A child whose whole key is the reference: nothing is left to choose in it.
+    Case("profiles_go_along", "state text NOT NULL",
+         sql("CREATE TABLE k_$t AS SELECT * FROM $t WHERE state = 'void'", "DELETE FROM $t WHERE state = 'void'"),
+         sql("INSERT INTO $t SELECT * FROM k_$t", "DROP TABLE k_$t"),
+         beside="CREATE TABLE c_$t (p integer PRIMARY KEY REFERENCES $t ON DELETE CASCADE, note text)"),
     # What goes with a row that was made for an earlier statement already, since its key lets no second one in.
     Case("grandchildren_by_code", "code text NOT NULL UNIQUE",
          sql("CREATE TABLE k_$t AS SELECT * FROM $t WHERE code LIKE 'tmp-%'",

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 def free_partner(cursor: Any, table: Table, values: Mapping[str, str]) -> dict[str, str] | None:
     """Choose a partner for a row whose key is made of references alone, which no row of the same others has.
 
-    None where the table has another key beside it, or `values` decide the whole key.
+    None where the table has another key beside it, or other columns in its key; none where `values` decide the whole key.
     """
     referring = {key.columns[0]: key for key in table.foreign_keys if len(key.columns) == 1}
     columns = table.uniques[0].columns
     free = next((name for name in reversed(columns) if name not in values), None)
-    if len(table.uniques) > 1 or free is None or not set(columns) <= referring.keys():
+    if len(table.uniques) > 1 or not set(columns) <= referring.keys():
         return None
+    if free is None:
+        return {}
     key = referring[free]
     cursor.execute(f"SELECT {key.target}::regclass::text")
     there = quoted(key.target_columns[0])
