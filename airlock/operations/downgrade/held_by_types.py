@@ -13,6 +13,7 @@ _BOUNDS = {
     "integer": "-2147483648 AND 2147483647",
     "bigint": "-9223372036854775808 AND 9223372036854775807",
 }
+_COINS = "-92233720368547758.08 AND 92233720368547758.07"
 _SIZED = re.compile(r"numeric\((\d+),(\d+)\)")
 _WHOLE = r"^\s*[-+]?[0-9]+\s*$"
 _DAY = r"^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
@@ -29,6 +30,8 @@ def out_of_range(number: str, type_: str) -> str | None:
     """Spell the condition of a number that a type of numbers has no room for; None for all other types. Pure."""
     if type_ in _BOUNDS:
         return f"{number} NOT BETWEEN {_BOUNDS[type_]}"
+    if type_ == "money":
+        return f"round({number}::numeric, 2) NOT BETWEEN {_COINS}"
     sized = _SIZED.fullmatch(type_)
     if sized is None:
         return None

@@ -49,6 +49,7 @@ FREEDOMS = (
     typed("cut", "varchar(30)", "text", "'short'", "repeat('x', 35)", "substr(v, 1, 30)::varchar(30)"),
     typed("larger", "integer", "bigint", "1", "5000000000"),
     typed("small", "smallint", "numeric(9,0)", "7", "-40000"),
+    typed("coins", "money", "numeric(19,2)", "1.50", "99999999999999999.99"),
     typed("exact", "numeric(6,2)", "numeric(12,4)", "1.5", "1.2345"),
     Freedom("labels", "v m_mood", "ALTER TABLE $t ALTER v TYPE text", "ALTER TABLE $t ALTER v TYPE m_mood USING v::m_mood",
             "'sad'", "'mad'"),
@@ -102,6 +103,10 @@ NONE = (
          sql("CREATE TABLE k_$t AS SELECT id, v FROM $t", "ALTER TABLE $t ALTER v TYPE date USING NULL"),
          sql("ALTER TABLE $t ALTER v TYPE varchar(20) USING v::text",
              "UPDATE $t SET v = k.v FROM k_$t k WHERE k.id = $t.id AND $t.v IS NULL", "DROP TABLE k_$t")),
+    # What the upgrade makes NULL the downgrade fills, and NULLs that others write.
+    Case("filled_again", "v jsonb NOT NULL DEFAULT '{}'",
+         sql("ALTER TABLE $t ALTER v DROP NOT NULL", "UPDATE $t SET v = NULL WHERE v = '{}'"),
+         sql("UPDATE $t SET v = '{}' WHERE v IS NULL", "ALTER TABLE $t ALTER v SET NOT NULL")),
     # The rule is read anew, and spelled otherwise.
     Case("widened_under_a_list", "v varchar(20) CHECK (v IN ('a', 'b'))", sql("ALTER TABLE $t ALTER v TYPE varchar(40)"),
          sql("ALTER TABLE $t ALTER v TYPE varchar(20)")),

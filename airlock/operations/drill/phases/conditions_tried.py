@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from airlock.samples import Table
     from airlock.samples.model import Column
 
+# The condition of a NULL where there must be a value below.
+_NULL = "{column} IS NULL"
 _MOST_ROWS, _MOST_TRIED, _MOST_CONDITIONS, _NUMBER = 20_000, 60, 12, 987_654
 
 
@@ -52,7 +54,7 @@ def try_out(subject: Subject, way: Way, above: State | None) -> tuple[Condition,
         return tuple(_condition(one, not_tried=why) for one in items)
     labels = {_label(one) for one in items} & above.tables()
     tables = {table.label: table for table in subject.ledger.tables(labels)}
-    found: list[Condition] = []
+    found: list[Condition | None] = []
 
     def each(connection: Connection, downgrade: Callable[[], Any]) -> None:
         for item in items[:_MOST_CONDITIONS]:
@@ -65,7 +67,8 @@ def try_out(subject: Subject, way: Way, above: State | None) -> tuple[Condition,
 
     broken_off = inside_the_downgrade(subject, above, each)
     why = broken_off or f"no more than {_MOST_CONDITIONS} of a revision are"
-    return (*found, *(_condition(one, not_tried=why) for one in items[len(found) :]))
+    left = (_condition(one, not_tried=why) for one in items[len(found) :])
+    return (*(one for one in found if one is not None), *left)
 
 
 def _label(item: Item) -> str:
@@ -76,8 +79,9 @@ def _condition(item: Item, tried: Tried | None = None, *, not_tried: str = "") -
     return Condition(item.object, item.why, item.count_sql(at_step=True), tried, not_tried)
 
 
-def _try(connection: Connection, downgrade: Callable[[], Any], item: Item, table: Table) -> Condition:
-    """Go down with one row that breaks a condition, and take that back."""
+def _try(connection: Connection, downgrade: Callable[[], Any], item: Item, table: Table) -> Condition | None:
+    """Go down with one row that breaks a condition, and take that back; None where the step fills all NULLs itself."""
+    there = _count(connection, item) if item.condition == _NULL else 0
     row: _Breaking | None = None
     with_one, said, told = FAILS, "", ""
     names = [plain(one.name) for one in _named(item, table)]
@@ -98,6 +102,9 @@ def _try(connection: Connection, downgrade: Callable[[], Any], item: Item, table
         said = failures.one_line(error) if with_one == FAILS else ""
     if row is None:
         return _condition(item, not_tried=said)
+    if there and with_one != FAILS:
+        # The upgrade writes them itself, and what it made NULL comes back.
+        return None
     return _condition(item, Tried(told, GOES_DOWN, with_one, said))
 
 
@@ -135,13 +142,15 @@ def _count(connection: Connection, item: Item) -> int:
 
 def _break(connection: Connection, item: Item, table: Table) -> _Breaking:
     """Turn a row into one that the condition counts. Raises RuntimeError, with the reason, where there is none."""
-    if there := _count(connection, item):
+    there = _count(connection, item)
+    if there and item.condition != _NULL:
         raise RuntimeError(f"{there} of them were there, and the drill went down")
     if not table.key:
         raise RuntimeError("no key tells the rows of its table")
     key = ", ".join(f"{quoted(name)}::text" for name in table.key)
     rows = connection.exec_driver_sql(
-        f"SELECT tableoid::bigint, ctid::text FROM {table.sql} ORDER BY 1, 2 LIMIT 2"
+        f"SELECT tableoid::bigint, ctid::text FROM {table.sql} "
+        f"ORDER BY {'(' + item.where(at_step=True) + '), ' if there else ''}1, 2 LIMIT 2"
     ).fetchall()
     columns = _named(item, table)
     for settings in itertools.islice(_settings(item, table, columns), _MOST_TRIED):
@@ -154,7 +163,7 @@ def _break(connection: Connection, item: Item, table: Table) -> _Breaking:
         try:
             with connection.begin_nested():
                 changed = connection.exec_driver_sql(escaped(statement)).fetchone()
-                if changed is None or not _count(connection, item):
+                if changed is None or _count(connection, item) <= there:
                     raise Undone
         except Undone:
             continue
