@@ -101,7 +101,8 @@ SOUND = (
     Case("a_text_under_a_key", _DOC,
          "op.execute('ALTER TABLE $t ADD kind text')\n"
          f"for row in {_READ}:\n"
-         "    " + _SENT.format("kind", ":v", "(row.doc.get('about') or {}).get('kind')", "row.id"),
+         "    " + _SENT.format("kind", ":v", "(row.doc.get('about') or {}).get('kind')", "row.id") + "\n"
+         "op.execute(\"UPDATE $t SET kind = 'none' WHERE doc ? 'about' AND kind IS NULL\")",
          sql("ALTER TABLE $t DROP kind")),
     Case("keys_of_each_element", "items jsonb NOT NULL DEFAULT '[]'",
          "op.execute('CREATE TABLE m_$t (o integer, sku text, name text)')\n"

@@ -219,8 +219,9 @@ DAYS = (
          sql("ALTER TABLE $t ALTER day TYPE text USING to_char(day, 'DD/MM/YYYY')")),
     Case("day_by_python", "day text",
          sql("ALTER TABLE $t ADD d date") + '''
-for key, day in op.get_bind().exec_driver_sql("SELECT id, day FROM $t WHERE day IS NOT NULL").fetchall():
-    op.get_bind().exec_driver_sql("UPDATE $t SET d = %s WHERE id = %s", (datetime.datetime.strptime(day, "%d/%m/%Y").date(), key))
+for row in op.get_bind().exec_driver_sql("SELECT id, day FROM $t WHERE day IS NOT NULL").mappings().all():
+    d = datetime.datetime.strptime(row["day"], "%d/%m/%Y").date()
+    op.get_bind().exec_driver_sql("UPDATE $t SET d = %s WHERE id = %s", (d, row["id"]))
 ''' + sql("ALTER TABLE $t DROP day"),
          sql("ALTER TABLE $t ADD day text", "UPDATE $t SET day = to_char(d, 'DD/MM/YYYY')", "ALTER TABLE $t DROP d"),
          extra="import datetime\n"),

@@ -59,6 +59,7 @@ def test_each_column_that_loses_values_is_named(tmp_path: Path) -> None:
     there_and_back, by_python = (proofs[one.name] for one in DAYS)
     assert (there_and_back.verdict, by_python.verdict) == (PROVED, NOT_EXAMINED)
     assert [one.tried is not None for one in there_and_back.conditions] == [True]
+    assert "is spelled as the type spells it" in by_python.reason, "the format is read"
     assert proofs["bounds"].verdict == PROVED
     assert any("only while no array begins elsewhere than at 1" in note for note in proofs["bounds"].notes)
     assert {one.name: proofs[one.name].verdict for one in APART} == {one.name: REFUSED for one in APART}

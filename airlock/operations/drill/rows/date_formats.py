@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 MOMENTS = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
-_IN_PYTHON = re.compile(r"""strptime\s*\([^"']*(?P<quote>["'])(?P<format>[^"']*%[^"']*)(?P=quote)""")
+_IN_PYTHON = re.compile(r"""strptime\s*\([^\n]*?(?P<quote>["'])(?P<format>[^"'\n]*%[^"'\n]*)(?P=quote)""")
 _PARTS = {
     "d": "DD", "m": "MM", "Y": "YYYY", "y": "YY", "H": "HH24", "I": "HH12", "M": "MI", "S": "SS", "f": "US", "p": "AM",
     "j": "DDD", "b": "Mon", "B": "FMMonth", "a": "Dy", "A": "FMDay", "%": '"%"',

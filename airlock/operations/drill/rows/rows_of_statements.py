@@ -281,8 +281,10 @@ def seek(
                     if python == Constants():
                         python = _filled_before(data, data_statements, known.values())
                     python = replace(
-                        python, counted=python.counted | more.counted, under_keys=more.under_keys
-                    )
+                        python, counted=python.counted | more.counted, under_keys=more.under_keys,
+                        # Where values are of one kind, it is Python's paths that tell which keys have them.
+                        paths=python.paths if more.under_keys is None else more.paths,
+                    )  # fmt: skip
                     most = MOST_KEPT if later is None else 0
                     if turning:
                         sought.turned += rows_turned.turn(
