@@ -79,7 +79,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
 # What the usual values lack: a second key, a fraction, a unit, a network that is no single address.
 RARER: dict[str, tuple[str, ...]] = {
     "hstore": ("'a=>1, b=>\"two words\", n=>NULL'", "''"),
-    "ltree": ("'Top.Science.Deep.Er'", "'top'", "'Top.sub_one.x__2'"),
+    "ltree": ("'Top.Science.Deep.Er'", "'top'", "'Top.sub_one.x_2'"),
     "lquery": ("'Top.*{1,2}.a|b'",),
     "ltxtquery": ("'Europe & !(Asia* | Africa)'",),
     "cube": ("'(0.25, -1), (2, 3.5)'", "'(1, 2, 3)'", "'(7)'"),

@@ -57,6 +57,16 @@ LOSING: Ways = {
         "geometry(LineString,3857) USING ST_MakeLine(ST_StartPoint(v), ST_EndPoint(v))",
         "geometry(LineString,3857)",
     ),
+    "geojson": (
+        "geometry(Polygon,3857)",
+        "jsonb USING ST_AsGeoJSON(v)::jsonb",
+        "geometry(Polygon,3857) USING ST_SetSRID(ST_GeomFromGeoJSON(v), 3857)",
+    ),
+    "wkt": (
+        "geometry(LineString,3857)",
+        "text USING ST_AsText(v, 9)",
+        "geometry(LineString,3857) USING ST_GeomFromText(v, 3857)",
+    ),
     "center": ("geometry", "geometry USING ST_Centroid(v)", "geometry"),
     "srids": ("geometry", "geometry USING ST_SetSRID(v, 4326)", "geometry USING ST_SetSRID(v, 0)"),
     "geog": (
@@ -75,6 +85,11 @@ LOSING: Ways = {
         "ltree",
         "text USING ltree2text(subpath(v, least(1, nlevel(v) - 1)))",
         "ltree USING text2ltree('sample.' || v)",
+    ),
+    "ltree_folded": (
+        "ltree",
+        "text USING translate(v::text, '._', '//')",
+        "ltree USING text2ltree(replace(v, '/', '.'))",
     ),
     "case": ("citext", "text USING lower(v::text)", "citext"),
     "isbn": ("isbn13", "text USING replace(v::text, '-', '')", "isbn13 USING ('9780306406157')::isbn13"),
@@ -159,6 +174,11 @@ KEEPING: Ways = {
         "geography(Point,4326) USING v::geography",
     ),
     "isbn_ean": ("isbn13", "ean13 USING v::ean13", "isbn13 USING isbn13(v)"),
+    "ean_number": (
+        "ean13",
+        "bigint USING replace(v::text, '-', '')::bigint",
+        "ean13 USING lpad(v::text, 13, '0')::ean13",
+    ),
     "ip4_range": ("ip4", "ip4r USING ip4r(v)", "ip4 USING lower(v)"),
     "semver_text": ("semver", "text USING v::text", "semver USING v::semver"),
     "debversion_text": ("debversion", "text", "debversion USING v::debversion"),
