@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import literal
 from airlock.samples.extension_types import named_values
-from airlock.samples.patterns import from_similar, samples, shortest, usual
+from airlock.samples.patterns import from_similar, marked, samples, shortest, usual
 from airlock.samples.values import document, null_of
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ _OF_TYPE: dict[str, object] = {
 }  # fmt: skip
 # As Python calls what reads a text as one.
 _FRACTIONS = frozenset({"float", "decimal"})
+_BLANKS = frozenset({"trim", "btrim", "ltrim", "rtrim"})
+_APART = frozenset({
+    "split_part", "strpos", "position", "left", "right", "substr", "substring", "starts_with", "replace",
+})  # fmt: skip
+_CLOCK = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?")
 _SIZES = frozenset({"cardinality", "array_length", "jsonb_array_length", "json_array_length", "array_upper"})
 
 
@@ -84,6 +89,7 @@ def _spelled(column: Column, named: Constants) -> Iterator[str]:
         for one in inner:
             yield f"ARRAY[{literal(one)}]"
             yield f"ARRAY[{literal(one)}, {literal(inner[0])}]"
+            yield f"ARRAY[{literal('0' if column.subtype in _NUMBERS else 'other')}, {literal(one)}]"
         if len(inner) > 1:
             yield f"ARRAY[{', '.join(literal(one) for one in inner)}]"
         yield from (literal(one) for one in strings if one.startswith("{"))
@@ -134,32 +140,34 @@ def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
     for one in plain:
         found: list[str] = []
         if named.words & _MATCHING:
-            found += (*samples(one, 3), *shortest(one), *usual(one))
+            found += (*samples(one, 3), *shortest(one), *usual(one), *marked(one))
         if "similar" in named.words:
             found += samples(from_similar(one), 3)
         if likes and ("%" in one or "_" in one):
             found += [one.replace("%", "x").replace("_", "a"), one.replace("%", "").replace("_", "b")]
         yield from (*found, one)
         patterned += found
-    # What a pattern a little wider would take as well.
+    if named.words & _APART:
+        # The separator more than once, and what is asked for behind it or before it.
+        yield from (
+            f"a{two}b{two}{one}" for one in plain[:3] for two in plain[:3] if one != two and len(two) == 1
+        )
+    if named.words & _BLANKS or any("space:]" in one or "\\s" in one for one in plain):
+        yield "\t"
+    if "octet_length" in named.words:
+        yield from (
+            "\u00e4" * (int(one) - 1) for one in named.numbers if one.isdigit() and 1 < int(one) <= 500
+        )
+    # What a pattern a little wider would take as well; and a number that begins with a zero.
+    yield from (zero for one in patterned[:4] if (zero := re.sub(r"\d", r"0\g<0>", one, count=1)) != one)
     for one in patterned[:4]:
         yield from (one.swapcase(), one[:-1], f"{one}x", f"x{one}y")
     if named.words & {"lower", "upper", "initcap", "ilike", "citext", "casefold"}:
         for one in (*plain, *patterned[:6], "sample word"):
             yield from (one.upper(), one.lower(), one.title())
-    if named.words & {"trim", "btrim", "ltrim", "rtrim"}:
+    if named.words & _BLANKS:
         yield from (f" {one} " for one in (*plain, *patterned[:4]) if one.strip())
-    if named.words & {
-        "split_part",
-        "strpos",
-        "position",
-        "left",
-        "right",
-        "substr",
-        "substring",
-        "starts_with",
-        "replace",
-    }:
+    if named.words & _APART:
         for one in plain:
             yield from (f"{one}x", f"x{one}", f"x{one}y")
         yield from (f"a{two}{one}" for one, two in itertools.permutations(plain[:4], 2))
@@ -214,6 +222,13 @@ def _times(strings: Sequence[str], named: Constants) -> Iterator[str]:
         yield f"(now() - interval {literal(one)} / 2)"
         yield f"(now() + interval {literal(one)} / 2)"
         yield from (f"(now() - interval {literal(one)} {sign} interval '1 hour')" for sign in "-+")
+    for one in [it for it in strings if _CLOCK.fullmatch(it)][:3]:
+        yield from (
+            f"('2024-03-05 {one}'::timestamp + interval '{more}')" for more in ("0", "1 second", "-1 second")
+        )
+    if named.words & {"hour", "date_part"}:
+        hours = [int(one) for one in named.numbers if one.isdigit() and int(one) < 24][:3]
+        yield from (f"'2024-03-05 {one:02d}:30:15'" for one in hours)
     yield from ("now()", "(now() - interval '1 day')", "(now() + interval '1 day')")
     for text in named.numbers:
         if text.isdigit() and int(text) in _YEARS:

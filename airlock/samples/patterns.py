@@ -8,6 +8,7 @@ import sys
 import warnings
 from typing import Any
 
+_CLASS, _MOST_MARKS = re.compile(r"\[\^?([^\]]+)\]"), 4
 _LETTERS = "abcdefghij"
 # Texts as real columns hold them: what a pattern and a second condition ask for together, letters of a pattern rarely give.
 _USUAL = (
@@ -33,6 +34,13 @@ def samples(pattern: str, count: int = 12) -> tuple[str, ...]:
         if len(found) == count:
             break
     return tuple(found)
+
+
+def marked(pattern: str) -> tuple[str, ...]:
+    """Give texts that hold a mark each which a class of the pattern names: another pattern may take it otherwise."""
+    listed = "".join(_CLASS.findall(pattern)).replace("\\", "")
+    marks = [one for one in dict.fromkeys(listed) if not one.isalnum() and one not in "-^[:"]
+    return tuple(f"a{one}b" for one in marks[:_MOST_MARKS])
 
 
 def usual(pattern: str) -> tuple[str, ...]:

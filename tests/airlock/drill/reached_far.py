@@ -117,6 +117,31 @@ FAULTY = (
     Case("partner_for_all", "name text NOT NULL",
          sql("ALTER TABLE $t ADD bio text", "UPDATE $t SET bio = c.bio FROM c_$t c WHERE c.p = $t.id", "DROP TABLE c_$t"),
          sql(_PARTNERS, "INSERT INTO c_$t SELECT id, bio FROM $t", "ALTER TABLE $t DROP bio"), beside=_PARTNERS),
+    # What a condition computes of the row itself, or of the largest of all rows; rows of two tables of which one holds nothing.
+    Case("due_as_computed", "issued date NOT NULL, due date", sql("UPDATE $t SET due = issued + 14 WHERE due IS NULL"),
+         sql("UPDATE $t SET due = NULL WHERE due = issued + 14")),
+    kept_apart("near_the_newest", "doc integer NOT NULL, v integer NOT NULL",
+               "v <= (SELECT max(x.v) - 5 FROM $t x) AND v <= (SELECT max(x.v) - 3 FROM $t x WHERE x.doc = $t.doc)",
+               "v <= (SELECT max(x.v) - 3 FROM $t x WHERE x.doc = $t.doc)"),
+    Case("added_to_nothing", "n integer NOT NULL",
+         sql("MERGE INTO m_$t a USING (SELECT k, day, sum(n) AS n FROM c_$t GROUP BY 1, 2) b ON a.k = b.k AND a.day = b.day "
+             "WHEN MATCHED THEN UPDATE SET n = a.n + b.n WHEN NOT MATCHED THEN INSERT VALUES (b.k, b.day, b.n)"),
+         sql("MERGE INTO m_$t a USING (SELECT k, day, sum(n) AS n FROM c_$t GROUP BY 1, 2) b ON a.k = b.k AND a.day = b.day "
+             "WHEN MATCHED AND a.n > b.n THEN UPDATE SET n = a.n - b.n WHEN MATCHED THEN DELETE"),
+         beside="CREATE TABLE m_$t (k integer NOT NULL, day date NOT NULL, n integer NOT NULL, PRIMARY KEY (k, day))\n"
+                "CREATE TABLE c_$t (k integer NOT NULL, day date NOT NULL, n integer NOT NULL)"),
+    # What nearly the same condition takes: another mark, a zero, the separator twice, a second member, a tab, a second past.
+    kept_apart("another_mark", "name text NOT NULL", "name ~ '[^a-z0-9_.]'", "name ~ '[^a-z0-9_]'"),
+    Case("zero_in_front", "actor text",
+         sql("ALTER TABLE $t ADD n integer",
+             "UPDATE $t SET n = substring(actor from 6)::integer, actor = NULL WHERE actor SIMILAR TO 'user:[0-9]{1,9}'"),
+         sql("UPDATE $t SET actor = 'user:' || n WHERE n IS NOT NULL", "ALTER TABLE $t DROP n")),
+    kept_apart("one_of_a_list", "code text NOT NULL", "code = ANY ('{E10}')", "code = ANY ('{E10,E11}'::text[])"),
+    kept_apart("separated_twice", "email text NOT NULL", "split_part(email, '@', 2) = 'old.org'", "email LIKE '%@old.org'"),
+    kept_apart("member_behind", "tags text[] NOT NULL", "tags[1] = 'old'", "tags @> '{old}'"),
+    kept_apart("only_a_tab", "name text", "trim(name) = ''", "name !~ '[^[:space:]]'"),
+    kept_apart("letters_of_two_bytes", "body text NOT NULL", "octet_length(body) < 5", "length(body) < 5"),
+    kept_apart("a_second_past", "at timestamp NOT NULL", "at::time = '00:00'", "extract(hour FROM at) = 0"),
     Case("bounds_alike", "low integer, high integer, CHECK (low <= high)",
          sql("ALTER TABLE $t ADD r int4range", "UPDATE $t SET r = int4range(low, high)", "ALTER TABLE $t DROP low, DROP high"),
          sql("ALTER TABLE $t ADD low integer, ADD high integer", "UPDATE $t SET low = lower(r), high = upper(r)",
@@ -159,6 +184,14 @@ FAULTY = (
 )  # fmt: skip
 
 SOUND = (
+    Case("marked_as_computed", "issued date NOT NULL, due date",
+         sql("ALTER TABLE $t ADD guessed boolean NOT NULL DEFAULT false",
+             "UPDATE $t SET due = issued + 14, guessed = true WHERE due IS NULL"),
+         sql("UPDATE $t SET due = NULL WHERE guessed", "ALTER TABLE $t DROP guessed")),
+    Case("prefix_once", "vat text, country text NOT NULL",
+         sql("ALTER TABLE $t ADD was text",
+             "UPDATE $t SET was = vat, vat = country || vat WHERE vat NOT LIKE country || '%'"),
+         sql("UPDATE $t SET vat = was WHERE was IS NOT NULL", "ALTER TABLE $t DROP was")),
     Case("in_rounds", "n integer NOT NULL", _LOOP, _BACK),
     Case("any_one", "n integer NOT NULL",
          sql("ALTER TABLE $t ADD m integer", "UPDATE $t SET m = (SELECT id FROM $t WHERE n IS NOT NULL LIMIT 1)"),

@@ -126,8 +126,8 @@ def _with_bounds_in_order(subject: Subject, before: State, error: Exception) -> 
 
 
 def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
-    """Upgrade once more without values at the edge of their type, where it computed past one."""
-    if not extremes.is_past_the_edge(error):
+    """Upgrade once more without values at the edge of their type, where it computed past one, or spelled one."""
+    if not (extremes.is_past_the_edge(error) or extremes.is_too_long(error)):
         return None
     tamed = _up_on_ordinary_values(subject, before)
     if tamed is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.database.server_errors import sqlstate
+from airlock.operations.drill.failures import is_endless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,9 +56,12 @@ def run(own: Query, statement: str) -> None:
 
 
 def asked(own: Query, question: str, *, outside: bool) -> list[Any] | None:
-    """Ask in a savepoint; None where the server does not answer."""
+    """Ask in a savepoint; None where the server does not answer. Raises where it answers too late: the statement would, too."""
     try:
         with tried(own, outside=outside):
             return list(own(question))
-    except Exception:  # noqa: BLE001  a question that cannot be asked has no answer
+    except Exception as error:
+        if is_endless(error):
+            raise
+        # A question that cannot be asked has no answer.
         return None

@@ -39,6 +39,9 @@ class Named:
     looked_for_below: frozenset[str]
     # What the downgrade gives to functions, which may turn it into something else: NULLIF(a, 'none').
     turned_back: frozenset[str] = frozenset()
+    # The upgrade's statements, and the columns that they give values to.
+    sent: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
 
     def strength(self, constant: str) -> str:
         """Tell how surely a row may have held a constant before the upgrade."""
@@ -55,6 +58,10 @@ class Named:
             return WRITTEN
         return COMPUTED
 
+    def holding(self, data: DataStatement, column: str) -> str:
+        """Tell how surely a row may have held what a statement's condition compares a column with, computed of the same row."""
+        return WRITTEN if column in self.given and data.text not in self.sent else CERTAIN
+
 
 def named(up: Iterable[DataStatement], down: Iterable[DataStatement]) -> Named:
     """Sort the constants of what was sent on the way up and down."""
@@ -70,6 +77,8 @@ def named(up: Iterable[DataStatement], down: Iterable[DataStatement]) -> Named:
         frozenset(_of(one.text for one in up)),
         frozenset(_of(_looked_for(one) for one in down)),
         frozenset(_of(it for one in down for it in _arguments(one.text, _TURNING))),
+        frozenset(one.text for one in up),
+        frozenset(name for one in up for name, _ in one.given),
     )
 
 

@@ -18,6 +18,7 @@ _IN_PYTHON = {
     "trim": r"\.[lr]?strip\(",
     "~": r"\bre\.\w+\(",
 }
+_ARRAY = re.compile(r"\{[^{}\\]*\}")
 _BEFORE_SIGN = frozenset({"BETWEEN", "AND", "THEN", "ELSE", "WHEN"})
 
 
@@ -36,6 +37,9 @@ def constants(text: str) -> Constants:
         for at, token in enumerate(some)
         if token.kind == NUMBER
     ]
+    listed = list(_members(some))
+    strings += listed
+    numbers += [one for one in listed if re.fullmatch(r"-?\d+(?:\.\d+)?", one)]
     inside = [one for one in strings if one.startswith(("$", "strict $", "lax $"))]
     strings += [one for path in inside for one in re.findall(r'"([^"]*)"', path)]
     numbers += [one for path in inside for one in re.findall(r"[<>=]\s*(-?\d+(?:\.\d+)?)", path)]
@@ -49,6 +53,16 @@ def constants(text: str) -> Constants:
         frozenset(words),
         frozenset(_counted(some)),
     )
+
+
+def _members(some: Sequence[Token]) -> Iterator[str]:
+    """Find the members of arrays that are spelled as one text: `= ANY ('{a,b}'::text[])`."""
+    for at, token in enumerate(some):
+        behind = [one.text for one in some[at + 1 : at + 4]]
+        of_any = at > 1 and some[at - 1].text == "(" and some[at - 2].word in ("ANY", "ALL", "SOME")
+        is_cast = len(behind) == 3 and (behind[0], behind[2]) == ("::", "[")
+        if token.kind == STRING and (of_any or is_cast) and _ARRAY.fullmatch(value(token)):
+            yield from (one.strip(' "') for one in value(token)[1:-1].split(",") if one.strip())
 
 
 def _counted(some: Sequence[Token]) -> Iterator[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # numeric_value_out_of_range, datetime_field_overflow, interval_field_overflow, and check_violation: a bound of the
 # project's own (PostgreSQL manual, "Error Codes").
 _PAST_THE_EDGE = frozenset({"22003", "22008", "22015", "23514"})
-# string_data_right_truncation; a text is ordinary up to so many characters.
+# string_data_right_truncation; a text is ordinary up to so many characters, and up to half of its column.
 _TOO_LONG, _ORDINARY = "22001", 20
 # What Python's dates say past the year 9999.
 _OUT_OF_RANGE = re.compile(r"out of range|must be in 1\.\.9999")
@@ -110,7 +110,10 @@ def _is_converted(source: str, name: str) -> bool:
 
 
 def _long(column: Column) -> tuple[str, str] | None:
-    return (f"length(c) > {_ORDINARY}", f"left(c, {_ORDINARY})") if column.type in ANY_TEXT else None
+    if column.type not in ANY_TEXT:
+        return None
+    most = min(_ORDINARY, max((column.length or 2 * _ORDINARY) // 2, 1))
+    return f"length(c) > {most}", f"left(c, {most})"
 
 
 def _edge(column: Column, *, small: bool) -> tuple[str, str] | None:

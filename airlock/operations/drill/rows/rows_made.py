@@ -14,6 +14,7 @@ from airlock import samples
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
 from airlock.operations.drill.rows import python_conditions, rows_before_a_check, rows_before_a_trigger
+from airlock.operations.drill.rows.computed_values import SAME, equal_to, next_to_the_largest
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN, COMPUTED, WRITTEN, of_strength
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.partners import free_partner
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 MOST_KEPT = 24
 _MOST_TRIED, _MOST_COLUMNS, _FEW = 120, 4, 5
-# Before the name of another column of the same row.
-SAME = "the same as "
 # Keys that a sequence may give while a revision is examined; the largest constant of which a key is made.
 _ROOM, _LARGEST = 4_317, 1_000_000_000
 _ALONE = 3
@@ -109,7 +108,12 @@ def _make(
     found: list[Row] = []
     for strength, kept in ((CERTAIN, most), (WRITTEN, min(most, 8)), (COMPUTED, min(most, 6))):
         few = of_strength(named, sure, strength, more)
-        if strength != CERTAIN and not (table.key and (few.strings or few.numbers)):
+        equal = [
+            {name: value}
+            for name, value in equal_to(table, data)
+            if name.lower() in words and sure.holding(data, name) == strength
+        ]
+        if strength != CERTAIN and not (table.key and (few.strings or few.numbers or equal)):
             continue
         offered = {
             column.name: _beyond(few) if column.handed_out else candidates(column, few) for column in columns
@@ -138,7 +142,8 @@ def _make(
             tries = (
                 {name: one} for name, values in offered.items() for one in values if one not in plain[name]
             )
-        some = itertools.islice(tries, _MOST_TRIED + len(first))
+        # Of several rows: some hold NULL in what it is computed of.
+        some = itertools.islice(itertools.chain(equal * _ALONE, tries), _MOST_TRIED + len(first))
         found += _kept_of(cursor, table, data, some, number, kept, strength, turning=turning)
     found += [
         Row(*one, CERTAIN)
@@ -159,6 +164,9 @@ def _make(
         )
         alike = [insert(cursor, table, {}, next(number), 0) for _ in range(wanted)]
         found += [Row(*one, CERTAIN) for one in alike if one is not None]
+    for values in next_to_the_largest(table, columns, text, named.numbers):
+        place = insert(cursor, table, values, next(number), 0)
+        found += [Row(*place, CERTAIN)] if place is not None else []
     return found
 
 
@@ -169,7 +177,7 @@ def _of_others(
     for one in table.columns:
         is_alike = one.type == column.type and document(one) in ("", document(column))
         if one.name != column.name and is_alike and one.name.lower() in words:
-            yield f"{SAME}{one.name}"
+            yield f"{SAME}{quoted(one.name)}"
     for key in table.foreign_keys:
         # A row over there that none refers to yet: what it is, this row alone decides.
         target = next((one for one in others if one.oid == key.target), None)
@@ -356,7 +364,7 @@ def insert(
         for text in again:
             cursor.execute(text)
         if row and same:
-            alike = ", ".join(f"{quoted(name)} = {quoted(other)}" for name, other in same.items())
+            alike = ", ".join(f"{quoted(name)} = {other}" for name, other in same.items())
             where = at_places("t", [str(row[0])])
             cursor.execute(
                 f"UPDATE {table.sql} AS t SET {alike} WHERE {where} RETURNING tableoid::text || ctid::text, {key}"

@@ -299,6 +299,7 @@ def seek(
                         rows = [Row(*alone, CERTAIN)] if alone is not None else []
                     if turning and later is None:
                         sought.turned += rows_turned.complete(cursor, table, data, sure)
+                        sought.turned += rows_turned.hold_edges(cursor, table, data)
                     for row in rows:
                         sought.add(table, row)
                     earlier.setdefault(table.label, []).extend(rows)

@@ -1,12 +1,14 @@
 """Rows that are there, given other values where no second row can be made.
 
 Of '' a unique column holds one, and `if not row.slug` takes it as it takes NULL: that row is to be among those which a statement,
-or a branch, chooses. And a table whose triggers let no new row in is to have one that a statement leaves.
+or a branch, chooses. A table whose triggers let no new row in is to have one that a statement leaves. And of the rows that a
+statement puts together with those of another table some are to hold 0, less than that, nothing.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
@@ -15,6 +17,7 @@ from airlock.operations.drill.rows import python_conditions
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN, of_strength
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.rows_chosen import at_places, conditions, words_of
+from airlock.operations.drill.rows.telling_calls import is_joined
 from airlock.samples.constants import Constants, candidates
 from airlock.samples.digests import key_sql
 
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
     from airlock.samples import Table
     from airlock.samples.model import Column
 
-_MOST = 12
+_MOST, _MOST_COLUMNS = 12, 3
+# By the category of a type: what a row holds that may be given another value, and which ones.
+_EDGES = {"N": ("{} > 0", ("0", "-1")), "S": ("{} <> ''", ("''",))}
 
 
 def turn(
@@ -114,6 +119,36 @@ def complete(cursor: Any, table: Table, data: DataStatement, sure: Named) -> lis
             continue
         tries = ((one, value) for one in columns for value in candidates(one, named)[:_MOST])
         undoing += next(filter(None, (_until(cursor, table, *one, question) for one in tries)), [])
+    return undoing
+
+
+def hold_edges(cursor: Any, table: Table, data: DataStatement) -> list[str]:
+    """Have 0, a number below it, an empty text and NULL held by a row each that the statement joins; return how to undo it.
+
+    Of each column that it names, where no such row holds it already and another is left that holds more.
+    """
+    words, undoing = words_of(data.whole), []
+    referring = {name for key in table.foreign_keys for name in key.columns}
+    unique = {name for one in table.uniques for name in one.columns}
+    columns = [
+        one
+        for one in table.columns
+        if one.name.lower() in words and one.name not in unique | referring and not one.handed_out
+    ]
+    scopes = dict.fromkeys((scope, alias) for scope, alias, _ in conditions(data, table) if is_joined(scope))
+    for (scope, alias), one in itertools.product(scopes, columns[:_MOST_COLUMNS]):
+        name = f"{alias}.{quoted(one.name)}"
+        usual, edges = _EDGES.get(one.category, ("{} IS NOT NULL", ()))
+        source = f"{scope.prefix} SELECT {alias}.ctid FROM {scope.source} WHERE {scope.condition or 'true'}"
+        for edge in (*edges, *(["NULL"] if one.nullable else [])):
+            others = f"{source} AND {usual.format(name)}"
+            question = (
+                f"SELECT (SELECT count(*) FROM ({others} LIMIT 2) AS o) = 2 "
+                f"AND NOT EXISTS ({source} AND {name} IS NOT DISTINCT FROM {edge})"
+            )
+            if client.in_savepoint(cursor, functools.partial(client.rows, cursor, question)) == [(True,)]:
+                first = f"ctid = (SELECT min(ctid) FROM ({others}) AS o)"
+                undoing += _turned(cursor, table, first, [quoted(one.name)], f"ROW ({edge})")
     return undoing
 
 

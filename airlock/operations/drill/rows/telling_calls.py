@@ -13,6 +13,7 @@ from airlock.recorder.tokens import NAME, WORD, closing, span, tokens
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from airlock.recorder.branches import Scope
     from airlock.recorder.row_changes import DataStatement
     from airlock.recorder.tokens import Token
 
@@ -35,8 +36,12 @@ def told_apart(data: DataStatement) -> tuple[Branch, ...]:
 
 def joins(data: DataStatement) -> bool:
     """Tell whether a statement puts rows of several tables together."""
-    some = tokens(data.scope.source) if data.scope is not None else ()
-    return any(token.text == "," or token.word == "JOIN" for token in some)
+    return data.scope is not None and is_joined(data.scope)
+
+
+def is_joined(scope: Scope) -> bool:
+    """Tell whether the rows of a scope are put together from several tables."""
+    return any(token.text == "," or token.word == "JOIN" for token in tokens(scope.source))
 
 
 def _conditions(sql: str, some: Sequence[Token]) -> Iterator[str]:
