@@ -123,12 +123,13 @@ def test_the_history_is_checked_against_the_models(ini: Path) -> None:
         models.read_text().replace("    name = sa", "    title = sa.Column(sa.Text)\n    name = sa")
     )
     ran = airlock(ini, "check", "--write-baseline", str(known), url=None, timeout=300)
-    assert "3 revisions and 2 differences from the models written" in ran.out, ran.out + ran.err
+    # One line a difference: the steps that lead there are `revision`'s business.
+    assert "3 revisions and 1 difference from the models written" in ran.out, ran.out + ran.err
     assert airlock(ini, "check", "--baseline", str(known), url=None, timeout=300).code == 0
-    known.write_text("".join(line for line in known.read_text().splitlines(True) if "want more" not in line))
+    known.write_text("".join(line for line in known.read_text().splitlines(True) if "title" not in line))
     ran = airlock(ini, "check", "--baseline", str(known), url=None, timeout=300)
     assert ran.out.count("models: ") == 1, ran.out
-    assert "the models want more: add public.customer.title" in ran.out, ran.out
+    assert "models: public.customer.title: column" in ran.out, ran.out
 
 
 def test_a_revision_is_written(ini: Path) -> None:
