@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import io
@@ -67,9 +68,10 @@ class History:
         with self._config() as config:
             command.check(config)
 
-    def revise(self, message: str) -> None:
+    def revise(self, message: str, *x_arguments: str) -> None:
         """Write a revision of what autogenerate sees."""
         with self._config() as config:
+            config.cmd_opts = argparse.Namespace(x=list(x_arguments))
             command.revision(config, message, autogenerate=True)
 
     def sql(self, direction: str, span: str) -> str:
