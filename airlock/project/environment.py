@@ -18,7 +18,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 
-from airlock.project import flask_application, given_connection
+from airlock.project import flask_application, given_connection, while_loaded
 from airlock.project.ini import ini_url
 from airlock.project.output import to_standard_error
 from airlock.project.project import NO_DOWNGRADE
@@ -245,6 +245,7 @@ def _hooked(step: RevisionStep, hooks: Hooks, context: MigrationContext) -> Revi
     def with_hooks(**arguments: Any) -> Any:
         hooks.begun(step, context)
         try:
+            while_loaded.load_again(step.revision)
             result = function(**arguments)
         except (SystemExit, GeneratorExit) as stopped:
             name = step.revision.revision

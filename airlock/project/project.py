@@ -21,6 +21,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
+from airlock.project import while_loaded
 from airlock.project.output import to_standard_error
 from airlock.project.place import keeps_scripts_beside_itself, working_directory
 from airlock.project.settings import CONFIGURE, SECTION, TAG, Settings
@@ -221,7 +222,8 @@ class Project:
                 warnings.filterwarnings("error", message=r"Revision .* is present more than once")
                 warnings.filterwarnings("error", message=r"Revision .* referenced from .* is not present")
                 warnings.filterwarnings("ignore", category=DeprecationWarning)
-                self._import()
+                with while_loaded.noticed():
+                    self._import()
         except UserWarning as warning:
             raise HistoryFault(f"The history is broken: {warning}.") from warning
         except CommandError as error:

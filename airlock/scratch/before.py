@@ -18,7 +18,6 @@ from airlock.drivers import client
 from airlock.project.settings import BEFORE
 from airlock.records.errors import NotExamined, Usage
 from airlock.records.secrets import scrub
-from airlock.scratch import installations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +63,8 @@ def _run(url: str, verify: Callable[[Any], None], name: str, text: str) -> Share
             lacks = missing.shared(str(error))
             if lacks is not None:
                 return lacks
+            from airlock.scratch import installations
+
             lacked = missing.extension(str(error))
             raise NotExamined(
                 f"before: {name} does not run in scratch: {scrub(first_line(error))}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,6 +200,27 @@ def test_an_env_that_takes_one_row_alone_leaves_no_revision_without_a_verdict(
     (tmp_path / "tests/rows").mkdir(parents=True)
     (tmp_path / "tests/rows/public.a.sql").write_text("INSERT INTO a (id) VALUES (1)")
     assert verdicts(run(ini)) == {"one": PROVED, "two": REFUSED, "three": PROVED}
+
+
+def test_what_a_file_does_while_it_is_loaded_belongs_to_its_step(run: Run, tmp_path: Path) -> None:
+    """Alembic loads the history where `op` leads to the database already: a type that a file's own lines create is there."""
+    mood = """
+    mood = sa.dialects.postgresql.ENUM("low", "high", name="mood")
+    try:
+        mood.create(op.get_bind(), checkfirst=True)
+    except NameError:  # alembic history
+        pass
+    """
+    revisions = [
+        make("one", "a"),
+        Revision(
+            "two",
+            'op.add_column("a", sa.Column("mood", sa.dialects.postgresql.ENUM(name="mood", create_type=False)))',
+            'op.drop_column("a", "mood")\nmood.drop(op.get_bind())',
+            extra=textwrap.dedent(mood),
+        ),
+    ]
+    assert verdicts(run(write_project(tmp_path, revisions))) == {"one": PROVED, "two": PROVED}
 
 
 def test_values_that_each_upgrade_computes_anew_are_no_difference_of_the_next(tmp_path: Path) -> None:
