@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airlock.records.fleet import FleetRequest, FleetStatus, FleetVerdict
     from airlock.records.review import Review
     from airlock.records.status import Status
-    from airlock.records.trace import TraceReport
+    from airlock.records.trace import TracedRevision, TraceReport
     from airlock.records.upgrade import Event, Request, Verdict
 
 ConfigPath = str | os.PathLike[str]
@@ -81,12 +81,13 @@ def trace(
     blocker_s: float = 0.0,
     x_arguments: Sequence[str] = (),
     cut_short: Callable[[TraceReport], None] | None = None,
+    progress: Callable[[TracedRevision], None] | None = None,
 ) -> TraceReport:
     """Run a range of revisions in scratch and tell what each statement locked, rewrote and scanned.
 
     `revisions` is FROM:TO (None: the whole history). Scans are judged from 1,000 rows on. With `blocker_s` a reader of so many
     seconds stands before each statement, and who waits behind is told. No target is contacted.
-    `cut_short` gets what was seen where an exception ends the trace before it could be returned.
+    `cut_short` gets what was seen where an exception ends the trace before it could be returned, `progress` each step at once.
     Raises RevisionFailed where a revision cannot be applied; its `seen` is the report of those below it.
     """
     from airlock.operations import trace as operation
@@ -100,6 +101,7 @@ def trace(
             x_arguments=tuple(x_arguments),
             blocker_s=blocker_s,
             cut_short=cut_short or _unheard,
+            progress=progress or _unheard,
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import TYPE_CHECKING
 
 from airlock import api
@@ -10,7 +12,10 @@ from airlock.commands.arguments import add_blocker, add_range, add_rows
 if TYPE_CHECKING:
     import argparse
 
-    from airlock.records.trace import TraceReport
+    from airlock.records.trace import TracedRevision, TraceReport
+
+# Where nobody sees a line being overwritten: a pipeline ends a job that says nothing for long.
+_EVERY_SECONDS = 60
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.records.errors import NOT_EXAMINED
     from airlock.reports import trace as text
 
+    progress = _Progress()
+
     def show(report: TraceReport) -> None:
+        progress.end()
         answer(arguments, text.document(report), text.lines(report))
 
     report = api.trace(
@@ -38,6 +46,33 @@ def run(arguments: argparse.Namespace) -> int:
         x_arguments=arguments.x,
         # Whatever ends it: what was seen until then is worth as much as ever.
         cut_short=show,
+        progress=progress,
     )
     show(report)
     return NOT_EXAMINED if report.unexamined else 0
+
+
+class _Progress:
+    """One line on standard error: overwritten on a terminal, one a minute elsewhere."""
+
+    def __init__(self) -> None:
+        self.began = self.told = time.monotonic()
+        self.seen = 0
+        self.on_terminal = sys.stderr.isatty()
+
+    def __call__(self, step: TracedRevision) -> None:
+        from airlock.reports.text import duration, shorten
+
+        self.seen += 1
+        now = time.monotonic()
+        line = f"{self.seen} steps, {duration((now - self.began) * 1000)}: {step.revision} {step.direction}"
+        if self.on_terminal:
+            sys.stderr.write(f"\r\033[K{shorten(line, 110)}")
+            sys.stderr.flush()
+        elif now - self.told >= _EVERY_SECONDS:
+            sys.stderr.write(f"{line}\n")
+            self.told = now
+
+    def end(self) -> None:
+        if self.on_terminal:
+            sys.stderr.write("\r\033[K")

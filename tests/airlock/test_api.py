@@ -22,7 +22,7 @@ SIGNATURES = {
     "drill": "(config='alembic.ini', *, revisions=None, last=None, pending=False, url=None, scratch='embedded', rows=40, "
     "traffic=0, blocker=False, crash=False, x_arguments=(), progress=None, cut_short=None)",
     "trace": "(config='alembic.ini', *, revisions=None, scratch='embedded', rows=2000, blocker_s=0.0, x_arguments=(), "
-    "cut_short=None)",
+    "cut_short=None, progress=None)",
     "review": "(config='alembic.ini', *, revisions=None, pending=False, url=None, scratch='embedded', rows=2000, "
     "blocker_s=0.0, x_arguments=())",
     "upgrade": "(config='alembic.ini', target='head', *, url=None, lock_timeout_s=1.0, statement_timeout_s=None, "

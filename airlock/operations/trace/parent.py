@@ -39,6 +39,7 @@ def trace(
     bundle: Callable[[object], None] | None = None,
     blocker_s: float = 0.0,
     cut_short: Callable[[TraceReport], None] = lambda _: None,
+    progress: Callable[[TracedRevision], None] = lambda _: None,
 ) -> TraceReport:
     """Run the revisions of `from_to` up, down and up again in a scratch database, and report each.
 
@@ -47,14 +48,15 @@ def trace(
     script. With `blocker_s` the upgrades are taken once more, each statement behind a reader of so many seconds. No target
     is contacted. Roles that the history names and the scratch server lacks are made there.
     What scratch cannot apply is not examined, and the rest is. `cut_short` gets what was seen where an exception ends
-    it, a signal's too. Raises RevisionFailed at the end where a revision fails by itself; its `seen` is the report of all.
+    it, a signal's too; `progress` gets each step as soon as it was seen. Raises RevisionFailed at the end where a revision
+    fails by itself; its `seen` is the report of all.
     """
     arguments = {"config": config, "x_arguments": tuple(x_arguments), "from_to": from_to, "start": start}
     more = {"rows": rows, "bundle": bundle is not None}
     prepare(_CHILD)
     with contextlib.ExitStack() as kept:
         server = kept.enter_context(scratch_server(scratch, like_major, in_memory=rows <= memory.MOST_ROWS))
-        seen = _Seen(server, rows)
+        seen = _Seen(server, rows, progress)
         kept.push(lambda kind, *_: cut_short(seen.report) if kind and seen.revisions else None)
         try:
             seen.follow(arguments, more)
@@ -80,9 +82,10 @@ def trace(
 class _Seen:
     """What the children of one trace told, and the way from one to the next."""
 
-    def __init__(self, server: ScratchServer, rows: int) -> None:
+    def __init__(self, server: ScratchServer, rows: int, progress: Callable[[TracedRevision], None]) -> None:
         self.server = server
         self.rows = rows
+        self.progress = progress
         self.made: set[Shared] = set()
         self.beyond_help: set[Shared] = set()
         self.gaps: tuple[Gap, ...] = ()
@@ -207,6 +210,7 @@ class _Seen:
         for message in isolated(f"{_CHILD}:observe", arguments, scratch=arguments["database"]):
             if isinstance(message, TracedRevision):
                 self.revisions.append(message)
+                self.progress(message)
             elif isinstance(message, Unfilled):
                 self.unfilled[message.table] = message
             elif isinstance(message, Begin):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airlock.commands import trace as command
 from airlock.operations.trace import trace
 from airlock.records.errors import NotExamined, RevisionFailed
 from airlock.reports.trace import verdict
@@ -72,7 +74,10 @@ def _traced(
     ini: Path, monkeypatch: pytest.MonkeyPatch, server: Server, from_to: str | None = None
 ) -> TraceReport:
     monkeypatch.chdir(ini.parent)
-    return trace(ini, rows=0, from_to=from_to, scratch=server.admin_url)
+    told: list[TracedRevision] = []
+    report = trace(ini, rows=0, from_to=from_to, scratch=server.admin_url, progress=told.append)
+    assert tuple(told) == report.revisions
+    return report
 
 
 def _steps(report: TraceReport) -> list[tuple[str, str]]:
@@ -231,6 +236,23 @@ def test_the_command_prints_json_on_standard_output_and_exits_0(tmp_path: Path, 
     assert statement["dangerous"] is True
     logged = json.loads(log.read_text())
     assert (logged["event"], logged["revisions"]) == ("trace", document["revisions"])
+
+
+def test_progress_is_one_line_on_a_terminal(report: TraceReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step overwrites the line before it; elsewhere a line is written when the last one is long ago."""
+    steps = report.revisions
+    for on_terminal, every, lines in ((True, 0, 0), (False, 0, len(steps)), (False, 3600, 0)):
+        monkeypatch.setattr(sys, "stderr", written := io.StringIO())
+        monkeypatch.setattr(written, "isatty", lambda there=on_terminal: there)
+        monkeypatch.setattr(command, "_EVERY_SECONDS", every)
+        show = command._Progress()
+        for one in steps:
+            show(one)
+        show.end()
+        text = written.getvalue()
+        assert text.count("\n") == lines
+        assert text.count("\r\033[K") == (len(steps) + 1 if on_terminal else 0)
+        assert ("10 steps" in text) is (on_terminal or lines > 0)
 
 
 @pytest.mark.proof
