@@ -278,7 +278,9 @@ def _told(cursor: psycopg2.extensions.cursor, query: str) -> int:
 
 def _goes_down(cursor: psycopg2.extensions.cursor, one: Freedom) -> str:
     """Take the step down and undo it; say what became of the rows."""
-    spelled = one.spelled("SELECT v FROM $t ORDER BY id")
+    # money comes with its sign.
+    number = "replace(v::text, '$', '')::numeric" if " money" in one.columns else "v"
+    spelled = one.spelled(f"SELECT {number} FROM $t ORDER BY id")
     cursor.execute(spelled)
     before = cursor.fetchall()
     cursor.execute("SAVEPOINT there")
