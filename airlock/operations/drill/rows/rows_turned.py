@@ -139,7 +139,8 @@ def hold_edges(cursor: Any, table: Table, data: DataStatement) -> list[str]:
     for (scope, alias), one in itertools.product(scopes, columns[:_MOST_COLUMNS]):
         name = f"{alias}.{quoted(one.name)}"
         usual, edges = _EDGES.get(one.category, ("{} IS NOT NULL", ()))
-        source = f"{scope.prefix} SELECT {alias}.ctid FROM {scope.source} WHERE {scope.condition or 'true'}"
+        # A row that meets several partners is one row: another is to be left as it is.
+        source = f"{scope.prefix} SELECT DISTINCT {alias}.ctid FROM {scope.source} WHERE {scope.condition or 'true'}"
         for edge in (*edges, *(["NULL"] if one.nullable else [])):
             others = f"{source} AND {usual.format(name)}"
             question = (
