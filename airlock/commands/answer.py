@@ -15,7 +15,7 @@ from airlock.records.secrets import scrub
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 
 def answer(arguments: argparse.Namespace, document: dict[str, Any], lines: Iterable[str]) -> None:
@@ -49,13 +49,20 @@ def made_directory(out: str) -> Path:
     return directory
 
 
-def write_reports(directory: Path, contents: Mapping[str, str]) -> None:
-    """Write files into the directory that `--out` names, scrubbed, over those of an earlier run. Raises Usage."""
+def write_reports(directory: Path, contents: Iterable[tuple[str, Iterable[str]]]) -> int:
+    """Write files into the directory that `--out` names, scrubbed, over those of an earlier run; return how many.
+
+    A file comes in pieces, none of which ends within a secret. Raises Usage.
+    """
+    count = 0
     try:
-        for name, text in contents.items():
-            (directory / name).write_text(scrub(text), encoding="utf-8")
+        for name, pieces in contents:
+            with (directory / name).open("w", encoding="utf-8") as stream:
+                stream.writelines(scrub(piece) for piece in pieces)
+            count += 1
     except OSError as error:
         raise _unwritable(error) from error
+    return count
 
 
 def _unwritable(error: OSError) -> Usage:

@@ -12,6 +12,7 @@ from airlock.commands.arguments import add_range, add_rows, at_least
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator
 
     from airlock.records.drill import DrillProgress, DrillReport
 
@@ -112,10 +113,11 @@ class _Progress:
             sys.stderr.write("\r\033[K")
 
 
-def _reports(report: DrillReport) -> dict[str, str]:
+def _reports(report: DrillReport) -> Iterator[tuple[str, Iterable[str]]]:
     from airlock.reports import drill as text
     from airlock.reports.drill_page import html
     from airlock.reports.junit import junit
 
-    document = json.dumps(text.document(report), indent=2, ensure_ascii=False)
-    return {"drill.html": html(report), "junit.xml": junit(report), "drill.json": f"{document}\n"}
+    yield "drill.html", (html(report),)
+    yield "junit.xml", (junit(report),)
+    yield "drill.json", (json.dumps(text.document(report), indent=2, ensure_ascii=False), "\n")

@@ -51,9 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         failed, made = error, error.reviewed
     _clear(out)
-    contents = files(made, version=version("airlock"), prefix=_prefix(arguments.config))
-    write_reports(out, contents)
-    answer(arguments, document(made), lines(made, out, len(contents)))
+    written = write_reports(out, files(made, version=version("airlock"), prefix=_prefix(arguments.config)))
+    asked = arguments.json or arguments.log is not None
+    answer(arguments, document(made) if asked else {}, lines(made, out, written))
     if failed is not None:
         raise failed
     if made.refusals:

@@ -6,28 +6,36 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from airlock.reports import phrases, trace
+from airlock.reports import phrases, review_page, trace
 from airlock.reports.markdown import markdown
-from airlock.reports.review_page import html
 from airlock.reports.sarif import sarif
 
 if TYPE_CHECKING:
-    from airlock.records.review import Review
+    from collections.abc import Iterable, Iterator
+
+    from airlock.records.review import Review, ReviewedRevision
 
 
-def files(review: Review, *, version: str, prefix: str = "") -> dict[str, str]:
-    """Write every file of the bundle as text: four faces of the same facts, and two scripts a revision."""
-    made = {
-        "review.md": markdown(review),
-        "review.html": html(review),
-        "review.json": _json(document(review)),
-        "review.sarif": _json(sarif(review, version, prefix)),
-    }
-    return made | {script.name: script.sql for revision in review.revisions for script in revision.scripts}
+def files(review: Review, *, version: str, prefix: str = "") -> Iterator[tuple[str, Iterable[str]]]:
+    """Give the name and the pieces of every file of the bundle: four faces of the same facts, and two scripts a revision.
+
+    Of a long history a face takes tens of megabytes: none is ever whole in memory.
+    """
+    yield "review.md", (markdown(review),)
+    yield "review.html", review_page.pieces(review)
+    yield "review.json", _json_pieces(review)
+    yield "review.sarif", (_json(sarif(review, version, prefix)), "\n")
+    for revision in review.revisions:
+        for script in revision.scripts:
+            yield script.name, (script.sql,)
 
 
 def document(review: Review) -> dict[str, Any]:
     """Build the JSON document."""
+    return _around(review, [_revision(one) for one in review.revisions])
+
+
+def _around(review: Review, revisions: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "verdict": review.verdict,
         "sentence": phrases.headline(review),
@@ -54,26 +62,7 @@ def document(review: Review) -> dict[str, Any]:
             }
             for danger in review.dangers
         ],
-        "revisions": [
-            {
-                "revision": one.revision,
-                "title": one.title,
-                "path": one.path,
-                "why": one.why,
-                "locks": one.locks,
-                "undo": one.undo,
-                "up": trace.revision_document(one.up),
-                "down": trace.revision_document(one.down) if one.down is not None else None,
-                "losses": [dataclasses.asdict(loss) for loss in one.losses],
-                "kept": dict(one.kept),
-                "scripts": [{"name": script.name, "note": script.note} for script in one.scripts],
-                "second_reader": {
-                    "up": [dataclasses.asdict(said) for said in one.seconds_up],
-                    "down": [dataclasses.asdict(said) for said in one.seconds_down],
-                },
-            }
-            for one in review.revisions
-        ],
+        "revisions": revisions,
         "differences": [dataclasses.asdict(one) for one in review.differences],
         "diagram": dataclasses.asdict(review.diagram),
         "not_filled": [dataclasses.asdict(one) for one in review.unfilled],
@@ -81,5 +70,45 @@ def document(review: Review) -> dict[str, Any]:
     }
 
 
+def _revision(one: ReviewedRevision) -> dict[str, Any]:
+    return {
+        "revision": one.revision,
+        "title": one.title,
+        "path": one.path,
+        "why": one.why,
+        "locks": one.locks,
+        "undo": one.undo,
+        "up": trace.revision_document(one.up),
+        "down": trace.revision_document(one.down) if one.down is not None else None,
+        "losses": [dataclasses.asdict(loss) for loss in one.losses],
+        "kept": dict(one.kept),
+        "scripts": [{"name": script.name, "note": script.note} for script in one.scripts],
+        "second_reader": {
+            "up": [dataclasses.asdict(said) for said in one.seconds_up],
+            "down": [dataclasses.asdict(said) for said in one.seconds_down],
+        },
+    }
+
+
+def _json_pieces(review: Review) -> Iterator[str]:
+    """Spell the document as `_json` does, a revision a piece."""
+    opening = "{\n"
+    for key, value in _around(review, []).items():
+        yield f"{opening}  {_json(key)}: "
+        opening = ",\n"
+        if key != "revisions" or not review.revisions:
+            yield _indented(value, 1)
+            continue
+        for number, one in enumerate(review.revisions):
+            yield f"{',' if number else '['}\n    {_indented(_revision(one), 2)}"
+        yield "\n  ]"
+    yield "\n}\n"
+
+
+def _indented(value: Any, depth: int) -> str:
+    # Within a text JSON escapes a line's end.
+    return _json(value).replace("\n", "\n" + depth * "  ")
+
+
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _VOID = frozenset({"meta", "br", "hr"})
 
@@ -158,6 +158,11 @@ def table(
 
 def page(title: str, *body: str) -> str:
     """Make the whole document; `title` begins with the verdict."""
+    return "".join(page_pieces(title, body))
+
+
+def page_pieces(title: str, body: Iterable[str]) -> Iterator[str]:
+    """Make the document piece by piece: one that is never whole in memory."""
     head = join(
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
@@ -166,4 +171,6 @@ def page(title: str, *body: str) -> str:
         tag("title", title),
         tag("style", Safe(STYLE)),
     )
-    return f"<!doctype html>\n{tag('html', tag('head', head), tag('body', *body), lang='en')}\n"
+    yield f'<!doctype html>\n<html lang="en">{tag("head", head)}<body>'
+    yield from map(text, body)
+    yield "</body></html>\n"

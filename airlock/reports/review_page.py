@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock.reports import erd, load, phrases
-from airlock.reports.html import Safe, anchor, join, link, page, table, tag
+from airlock.reports.html import Safe, anchor, join, link, page_pieces, table, tag
 from airlock.reports.text import count, duration
 from airlock.reports.trace import effects, told_locks
 
@@ -21,56 +21,57 @@ _HEADERS = ("#", "statement", "blocks", "new locks", "still held", "does", "time
 
 def html(review: Review) -> str:
     """Write the page: the verdict, what is dangerous, each revision, the catalogue, the diagram."""
+    return "".join(pieces(review))
+
+
+def pieces(review: Review) -> Iterator[str]:
+    """Write the page piece by piece."""
+    return page_pieces(f"{review.verdict}: airlock review", _body(review))
+
+
+def _body(review: Review) -> Iterator[Safe]:
     bad = bool(review.refusals)
-    verdict = tag(
+    yield tag("h1", "airlock review")
+    yield tag(
         "div",
         tag("p", review.verdict),
         tag("p", phrases.headline(review)),
         tag("p", phrases.circumstances(review) + ".", class_="soft"),
         class_="verdict bad" if bad else "verdict",
     )
-    body = [tag("h1", "airlock review"), verdict, _navigation(review)]
+    yield _navigation(review)
     if review.dangers:
-        body.append(tag("h2", "Dangerous", id="dangerous"))
-        body += [_danger(danger, place) for place, danger in enumerate(review.dangers)]
+        yield tag("h2", "Dangerous", id="dangerous")
+        yield from (_danger(danger, place) for place, danger in enumerate(review.dangers))
     found = list(phrases.told(review))
     if found:
-        body.append(tag("h2", "Found besides", id="found"))
-        body.append(table(("where", "finding", "taken on"), _placed(found)))
+        yield tag("h2", "Found besides", id="found")
+        yield table(("where", "finding", "taken on"), _placed(found))
     if review.blocker_s:
-        body.append(tag("h2", "Behind a reader", id="behind"))
-        body.append(table(("where", "statement", "seen"), _placed(load.told(review))))
+        yield tag("h2", "Behind a reader", id="behind")
+        yield table(("where", "statement", "seen"), _placed(load.told(review)))
     if review.unexamined or review.unfilled:
-        body.append(tag("h2", "Not examined", id="not-examined"))
-        body += (
-            [_list([f"{step.revision} ({step.direction}): {why}" for step, why in review.unexamined])]
-            if review.unexamined
-            else []
-        )
+        yield tag("h2", "Not examined", id="not-examined")
+    if review.unexamined:
+        yield _list([f"{step.revision} ({step.direction}): {why}" for step, why in review.unexamined])
     if review.unfilled:
-        body += [
-            tag("p", "These tables could not be filled with rows; a scan of them would not show."),
-            _list([f"{one.table}: {one.reason}" for one in review.unfilled]),
-        ]
+        yield tag("p", "These tables could not be filled with rows; a scan of them would not show.")
+        yield _list([f"{one.table}: {one.reason}" for one in review.unfilled])
     for revision in review.revisions:
-        body += _revision(revision)
+        yield from _revision(revision)
     if review.differences:
-        body += [tag("h2", "What changes in the catalogue", id="catalogue")]
-        body += [_list([phrases.difference(one) for one in review.differences])]
+        yield tag("h2", "What changes in the catalogue", id="catalogue")
+        yield _list([phrases.difference(one) for one in review.differences])
     drawn, left_out = erd.shown(review.diagram)
     if drawn.entities:
-        body += [
-            tag("h2", "Diagram", id="diagram"),
-            tag(
-                "p",
-                "+ new, - gone, ~ changed; arrows point from a foreign key to what it refers to.",
-                class_="soft",
-            ),
-            tag("div", erd.svg(drawn), class_="scroll"),
-        ]
-        body += [tag("p", left_out, class_="soft")] if left_out else []
-    body += [tag("h2", "What this cannot see", id="cannot-see"), _list(list(phrases.CANNOT_SEE))]
-    return page(f"{review.verdict}: airlock review", *body)
+        yield tag("h2", "Diagram", id="diagram")
+        said = "+ new, - gone, ~ changed; arrows point from a foreign key to what it refers to."
+        yield tag("p", said, class_="soft")
+        yield tag("div", erd.svg(drawn), class_="scroll")
+        if left_out:
+            yield tag("p", left_out, class_="soft")
+    yield tag("h2", "What this cannot see", id="cannot-see")
+    yield _list(list(phrases.CANNOT_SEE))
 
 
 def _placed(rows: Iterable[Sequence[str]]) -> list[list[str]]:

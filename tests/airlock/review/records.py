@@ -17,9 +17,15 @@ from airlock.records.review import (
     TableSize,
 )
 from airlock.records.trace import Lock, Read, StatementRecord, TracedRevision, Unfilled
+from airlock.reports.bundle import files
 
 FILE = "alembic/versions/0002_widen.py"
 HELD = Lock("shop.order", LockMode.ACCESS_EXCLUSIVE)
+
+
+def contents(review: Review, *, version: str = "1", prefix: str = "") -> dict[str, str]:
+    """Put the pieces of each file together."""
+    return {name: "".join(pieces) for name, pieces in files(review, version=version, prefix=prefix)}
 
 
 def statement(sql: str, line: int, *, ms: float, **seen: object) -> StatementRecord:

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from airlock.reports.bundle import files
-from tests.airlock.review.records import REVIEW
+from tests.airlock.review.records import REVIEW, contents
 
 pytestmark = pytest.mark.proof
 ROOT = Path(__file__).parents[3]
@@ -54,7 +53,7 @@ def test_a_browser_shows_the_page_without_an_error(name: str, size: str, tmp_pat
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     page = tmp_path / "review.html"
-    page.write_text(files(REVIEW, version="1")["review.html"], encoding="utf-8")
+    page.write_text(contents(REVIEW)["review.html"], encoding="utf-8")
     picture = ROOT / "reports" / "review" / f"{name}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
@@ -70,7 +69,7 @@ def test_a_long_file_name_pushes_nothing_off_the_page(tmp_path: Path) -> None:
     """Each table of words is as wide as the page, no wider, at the width of a desk."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
-    text = files(REVIEW, version="1")["review.html"].replace(".py:", f"_{'and_more_' * 12}.py:")
+    text = contents(REVIEW)["review.html"].replace(".py:", f"_{'and_more_' * 12}.py:")
     assert "and_more" in text
     page = tmp_path / "review.html"
     page.write_text(text.replace("</body>", f"<script>{WIDE}</script></body>"), encoding="utf-8")
@@ -93,7 +92,7 @@ def test_sarif_is_valid_by_its_schema(tmp_path: Path) -> None:
     # The schema's own pattern for languages has a stray bracket, which strict regular expressions refuse.
     rules = json.loads(schema.read_text().replace("{2}]?$", "{2}$"))
     validator = jsonschema.validator_for(rules)
-    document = json.loads(files(REVIEW, version="0.0.0", prefix="shop/")["review.sarif"])
+    document = json.loads(contents(REVIEW, version="0.0.0", prefix="shop/")["review.sarif"])
     assert [str(error) for error in validator.iter_errors(document)] == []
     document["runs"][0]["results"][0]["level"] = "terrible"
     assert not validator.is_valid(document)
