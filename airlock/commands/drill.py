@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -89,28 +88,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """One line on standard error: overwritten on a terminal, a new one per revision elsewhere."""
+    """Where no terminal is, a line for each revision."""
 
     def __init__(self) -> None:
+        from airlock.commands.progress_line import Overwritten
+
         self.began = time.perf_counter()
         self.last = 0
-        self.on_terminal = sys.stderr.isatty()
+        self.line = Overwritten()
 
     def __call__(self, now: DrillProgress) -> None:
         from airlock.reports.drill import progress
-        from airlock.reports.text import shorten
 
         line = progress(now, (time.perf_counter() - self.began) * 1000)
-        if self.on_terminal:
-            sys.stderr.write(f"\r\033[K{shorten(line, 110)}")
-            sys.stderr.flush()
-        elif now.number != self.last:
-            sys.stderr.write(f"{line}\n")
+        self.line.show(line, due=now.number != self.last)
         self.last = now.number
 
     def end(self) -> None:
-        if self.on_terminal:
-            sys.stderr.write("\r\033[K")
+        self.line.end()
 
 
 def _reports(report: DrillReport) -> Iterator[tuple[str, Iterable[str]]]:

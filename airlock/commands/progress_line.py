@@ -1,20 +1,42 @@
-"""One line on a terminal that counts the seconds of what is running."""
+"""One line on a terminal: of how far a command is, or counting the seconds of what is running."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from airlock.records.secrets import scrub
-from airlock.reports.text import duration
+from airlock.reports.text import duration, shorten
 
 if TYPE_CHECKING:
     from typing import TextIO
 
 _EVERY_SECONDS = 0.5
 _CLEAR = "\r\x1b[K"
+_WIDTH = 110
+
+
+class Overwritten:
+    """What overwrites itself on standard error where that is a terminal; elsewhere a line each time that one is due."""
+
+    def __init__(self) -> None:
+        self._on_terminal = sys.stderr.isatty()
+
+    def show(self, line: str, *, due: bool) -> None:
+        """Say how far the command is."""
+        if self._on_terminal:
+            sys.stderr.write(f"{_CLEAR}{shorten(line, _WIDTH)}")
+            sys.stderr.flush()
+        elif due:
+            sys.stderr.write(f"{line}\n")
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._on_terminal:
+            sys.stderr.write(_CLEAR)
 
 
 class Live:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -53,26 +52,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """One line on standard error: overwritten on a terminal, one a minute elsewhere."""
+    """Where no terminal is, a line a minute."""
 
     def __init__(self) -> None:
+        from airlock.commands.progress_line import Overwritten
+
         self.began = self.told = time.monotonic()
         self.seen = 0
-        self.on_terminal = sys.stderr.isatty()
+        self.line = Overwritten()
 
     def __call__(self, step: TracedRevision) -> None:
-        from airlock.reports.text import duration, shorten
+        from airlock.reports.text import duration
 
         self.seen += 1
         now = time.monotonic()
+        due = now - self.told >= _EVERY_SECONDS
         line = f"{self.seen} steps, {duration((now - self.began) * 1000)}: {step.revision} {step.direction}"
-        if self.on_terminal:
-            sys.stderr.write(f"\r\033[K{shorten(line, 110)}")
-            sys.stderr.flush()
-        elif now - self.told >= _EVERY_SECONDS:
-            sys.stderr.write(f"{line}\n")
+        self.line.show(line, due=due)
+        if due:
             self.told = now
 
     def end(self) -> None:
-        if self.on_terminal:
-            sys.stderr.write("\r\033[K")
+        self.line.end()

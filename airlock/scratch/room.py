@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import threading
 from typing import TYPE_CHECKING
 
@@ -46,10 +47,9 @@ def kept_for_others(data: Path, end_statements: Callable[[], None]) -> Iterator[
 def left(data: Path) -> int:
     """Tell how many bytes the file system of a directory has left; in memory, how many are left of that, if fewer."""
     try:
-        there = os.statvfs(data)
+        free = shutil.disk_usage(data).free
     except OSError:
         return LEAST_LEFT
-    free = there.f_bavail * there.f_frsize
     return min(free, memory.look().available) if memory.SHARED_MEMORY in data.parents else free
 
 

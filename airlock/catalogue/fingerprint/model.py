@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -60,6 +60,12 @@ class Fingerprint(Mapping[str, Mapping[str, str]]):
     def __init__(self, objects: Mapping[str, CatalogueObject]) -> None:
         self.objects: Mapping[str, CatalogueObject] = MappingProxyType(dict(sorted(objects.items())))
         self._digest: str | None = None
+
+    def without(self, names: Collection[str]) -> Fingerprint:
+        """Leave some objects out, by name."""
+        if not names:
+            return self
+        return Fingerprint({name: one for name, one in self.objects.items() if name not in names})
 
     def __getitem__(self, name: str) -> Mapping[str, str]:
         return self.objects[name].attributes

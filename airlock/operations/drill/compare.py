@@ -141,10 +141,7 @@ def without_objects_made(before: State, after: State) -> State:
     """Leave out of a state the large objects that a step made: their numbers come from the server."""
     then, now = before.catalogue.objects, after.catalogue.objects
     made = {name for name, one in now.items() if one.kind == "large object" and name not in then}
-    if not made:
-        return after
-    kept = {name: one for name, one in now.items() if name not in made}
-    return replace(after, catalogue=fingerprint.Fingerprint(kept))
+    return replace(after, catalogue=after.catalogue.without(made))
 
 
 def without(state: State, left_out: Iterable[Mapping[str, Collection[str]]]) -> State:

@@ -72,11 +72,11 @@ def _text(error: Any) -> str:
 
 def one_line(error: BaseException) -> str:
     """Say what the server or the revision said, in one line without SQL or values."""
+    if is_filling(error):
+        return f"a statement was ended that left no room where the scratch server lies ({memory.MORE_SPACE})"
     text = scrub(_text(origin(error))).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first = lines[0] if lines else ""
-    if is_filling(error):
-        return f"a statement was ended that left no room where the scratch server lies ({memory.MORE_SPACE})"
     # asyncpg's adapted errors repeat their class: <class '...'>: message
     first = re.sub(r"^<class '[^']*'>: ", "", first)
     if sqlstate(error) is None and not isinstance(
@@ -88,11 +88,6 @@ def one_line(error: BaseException) -> str:
 
 class TooManyRounds(RuntimeError):
     """A line of a revision sends its statement once more and once more: in windows, say, up to the largest key."""
-
-
-def is_filling(error: BaseException) -> bool:
-    """Tell whether a statement was cancelled for what it writes (`scratch/room.py`): nobody else cancels on a scratch server."""
-    return sqlstate(error) == _ENDLESS and "user request" in str(origin(error))
 
 
 def end_of_rounds(place: tuple[str, int], times: int, sql: str) -> None:
@@ -122,6 +117,11 @@ def is_unreadable(error: BaseException) -> bool:
 def is_endless(error: BaseException) -> bool:
     """Tell whether a statement was ended because it took too long."""
     return sqlstate(error) == _ENDLESS
+
+
+def is_filling(error: BaseException) -> bool:
+    """Tell whether a statement was cancelled for what it writes (`scratch/room.py`): nobody else cancels on a scratch server."""
+    return is_endless(error) and "user request" in str(origin(error))
 
 
 def _is_of_a_value(error: BaseException) -> bool:
@@ -209,7 +209,7 @@ def server_failed(error: BaseException) -> str | None:
     state = sqlstate(error)
     if state == _DISK_FULL:
         return f"{one_line(error)}: try {memory.MORE_SPACE}"
-    if state == _ENDLESS:
+    if is_endless(error):
         return f"on sample rows: {one_line(error)}"
     lost = getattr(error, "connection_invalidated", False) and state in (None, _CRASHED, *_CONNECTION)
     return f"the scratch server went away: {one_line(error)}" if lost else None

@@ -157,12 +157,8 @@ class Ledger:
         Digests take the form of those in `compared_with`, else of those `before`. `locked` where those are all relations that
         a step has locked: whoever takes a sequence's next value locks it.
         """
-        catalogue = self._catalogue()
-        if self.strange_objects:
-            strange = {f"large object {number}" for number in self.strange_objects}
-            catalogue = fingerprint.Fingerprint(
-                {name: thing for name, thing in catalogue.objects.items() if name not in strange}
-            )
+        strange = {f"large object {number}" for number in self.strange_objects}
+        catalogue = self._catalogue().without(strange)
         names = State(catalogue, {}, {}).tables() - {self.version_table}
         kept: dict[str, samples.TableDigest] = {}
         if before is not None and touched is not None and not _relabelled(before.catalogue, catalogue):

@@ -105,14 +105,15 @@ def _make(
         if (column.name.lower() in words or (everything and (more.strings or more.numbers or more.paths)))
         and (not column.handed_out or column.name in {name for name, _ in data.assigned})
     ]
+    computed = [
+        (sure.holding(data, name), {name: value})
+        for name, value in equal_to(table, data)
+        if name.lower() in words
+    ]
     found: list[Row] = []
     for strength, kept in ((CERTAIN, most), (WRITTEN, min(most, 8)), (COMPUTED, min(most, 6))):
         few = of_strength(named, sure, strength, more)
-        equal = [
-            {name: value}
-            for name, value in equal_to(table, data)
-            if name.lower() in words and sure.holding(data, name) == strength
-        ]
+        equal = [one for how_sure, one in computed if how_sure == strength]
         if strength != CERTAIN and not (table.key and (few.strings or few.numbers or equal)):
             continue
         offered = {
