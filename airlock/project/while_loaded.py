@@ -10,23 +10,33 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from alembic import op
+from alembic import context, op
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
+    from types import FrameType, ModuleType
 
     from alembic.script import Script
 
-# What Alembic's proxies call where no run is under way.
+# What Alembic's proxies call where no run is under way, and what they speak for within one.
 _REFUSING = "_name_error"
+_SPOKEN_FOR = "_proxy"
 _acting: set[str] = set()
 
 
 @contextlib.contextmanager
 def noticed() -> Iterator[None]:
-    """Remember the files that ask `op` for something while they are loaded here."""
-    refuse: Any = getattr(op, _REFUSING, None)
+    """Remember the files that ask `op` or `context` for something while they are loaded here."""
+    with contextlib.ExitStack() as proxies:
+        for proxy in (op, context):
+            proxies.enter_context(_noticed(proxy))
+        yield
+
+
+@contextlib.contextmanager
+def _noticed(proxy: ModuleType) -> Iterator[None]:
+    """Remember who calls this module of Alembic's proxies."""
+    refuse: Any = getattr(proxy, _REFUSING, None)
 
     def noticing(name: str, error: Exception) -> None:
         # By a function of another module, perhaps: the file is one of those on the way here.
@@ -39,11 +49,14 @@ def noticed() -> Iterator[None]:
     if refuse is None:
         yield
         return
-    setattr(op, _REFUSING, noticing)
+    # A run that has ended leaves None: `op` would raise AttributeError then, and no file catches that.
+    if getattr(proxy, _SPOKEN_FOR, proxy) is None:
+        delattr(proxy, _SPOKEN_FOR)
+    setattr(proxy, _REFUSING, noticing)
     try:
         yield
     finally:
-        setattr(op, _REFUSING, refuse)
+        setattr(proxy, _REFUSING, refuse)
 
 
 def load_again(revision: Script) -> None:
