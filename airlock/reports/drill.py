@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from airlock.records.drill import IRREVERSIBLE, NOT_EXAMINED, PROVED, REFUSED, VERDICTS
-from airlock.reports.text import count, duration, enumeration, number, shorten
+from airlock.reports.text import count, duration, enumeration, number, shorten, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from airlock.records.rows import Rate
 
 _LONGEST = 160
-# So many revisions that were not reached are named in the line that says so; each has a line of its own besides.
-_NAMED = 5
 # From so many rows on they are worth a line beside the step's time.
 WORTH_SAYING = 10_000
 _MODES = (
@@ -159,10 +157,7 @@ def lines(report: DrillReport) -> Iterator[str]:
 
 def stopped(cut: CutShort, total: int) -> str:
     """Say what stopped a drill, and what it has not examined for that."""
-    named = enumeration(
-        [*cut.left[:_NAMED], *([f"{len(cut.left) - _NAMED} more"] if cut.left[_NAMED:] else [])]
-    )
-    left = f"{len(cut.left)} of {count(total, 'revision')} not examined ({named})" if cut.left else ""
+    left = f"{len(cut.left)} of {count(total, 'revision')} not examined ({some(cut.left)})" if cut.left else ""
     whole = "" if cut.whole_way else "the whole way up in one run not taken"
     return "; ".join(one for one in (f"stopped: {cut.by.rstrip('.')}", left, whole) if one)
 

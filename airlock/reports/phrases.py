@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airlock.records.locks import most
-from airlock.reports.text import count, duration, enumeration, number, size
+from airlock.reports.text import count, duration, enumeration, number, size, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def headline(review: Review) -> str:
         others = f" (and {count(more, 'other')})" if more else ""
         return f"{step.revision} ({step.direction}) was not examined: {why}{others}; nothing dangerous in what was seen."
     if review.unseen:
-        tables = enumeration([one.table for one in review.unseen])
+        tables = some([one.table for one in review.unseen])
         return f"{tables} could not be filled with rows; in the rest of {steps} nothing dangerous was seen."
     if review.dangers:
         return f"{count(len(review.dangers), 'dangerous statement')} of {steps}, each excused with a reason."

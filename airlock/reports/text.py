@@ -54,6 +54,11 @@ def enumeration(words: Sequence[str], joint: str = "and") -> str:
     return f" {joint} ".join(part for part in (", ".join(words[:-1]), "".join(words[-1:])) if part)
 
 
+def some(words: Sequence[str], shown: int = 5) -> str:
+    """Join words as a sentence does, and count those that are more than a sentence can hold."""
+    return enumeration([*words[:shown], *([f"{number(len(words) - shown)} more"] if words[shown:] else [])])
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
     """Align rows under their headers with spaces; the columns numbered in `right` end flush."""
     lines = [list(headers), *[[" ".join(cell.split()) for cell in row] for row in rows]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.records.trace import JUDGED_FROM_ROWS
 from airlock.reports import load
-from airlock.reports.text import count, duration, enumeration, number, shorten
+from airlock.reports.text import count, duration, enumeration, number, shorten, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -155,7 +155,7 @@ def verdict(report: TraceReport) -> str:
     unseen = f"; {count(len(report.unexamined), 'place')} not examined" if report.unexamined else ""
     breaking = [one.revision for one in report.revisions if any(it.id == "breaks" for it in one.findings)]
     where += (
-        f"; {enumeration(breaking)} break{'s' if len(breaking) == 1 else ''} the release below"
+        f"; {some(breaking)} break{'s' if len(breaking) == 1 else ''} the release below"
         if breaking
         else ""
     )
@@ -166,7 +166,7 @@ def verdict(report: TraceReport) -> str:
         if report.rows < JUDGED_FROM_ROWS:
             doubt = f"; scans show from {number(JUDGED_FROM_ROWS)} sample rows on"
         return f"Nothing dangerous in {count(len(report.revisions), 'step')}, {where}{doubt}."
-    places = enumeration(sorted({f"{revision.revision} ({revision.direction})" for revision, _ in found}))
+    places = some(list(dict.fromkeys(f"{revision.revision} ({revision.direction})" for revision, _ in found)))
     taken = sum(len(revision.excuses(one)) == len(one.findings) for revision, one in found)
     accepted = f" ({'each' if taken == len(found) else taken} accepted with a reason)" if taken else ""
     return f"{count(len(found), 'dangerous statement')} in {places}{accepted}, {where}{unseen}."

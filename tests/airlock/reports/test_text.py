@@ -53,6 +53,7 @@ def test_counts_and_enumerations_are_grammar() -> None:
     ]
     assert text.count(2, "index", "indexes") == "2 indexes"
     assert [text.enumeration(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert [text.some("abcdef"[:n], 2) for n in (2, 3)] == ["a and b", "a, b and 1 more"]
 
 
 def test_a_table_is_aligned_also_with_wide_letters_and_broken_lines() -> None:

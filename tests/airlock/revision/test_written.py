@@ -282,10 +282,17 @@ def test_a_table_rename_that_was_said(shop: Shop, scratch: ScratchServer) -> Non
 
 
 @pytest.mark.proof
-def test_a_rename_of_nothing(shop: Shop) -> None:
-    """What is not there cannot have been renamed."""
-    with pytest.raises(CommandError, match=r"'shop\.product\.nothing' is no table and no column"):
-        shop.revise(models(), rename="shop.product.nothing:something")
+@pytest.mark.parametrize(
+    ("rename", "said"),
+    [
+        ("shop.product.nothing:something", r"'shop\.product\.nothing' is no table and no column"),
+        ("shop.product:product", r"'shop\.product' has that name already"),
+    ],
+)
+def test_a_rename_of_nothing(shop: Shop, rename: str, said: str) -> None:
+    """What is not there, or has the name, cannot have been renamed."""
+    with pytest.raises(CommandError, match=said):
+        shop.revise(models(), rename=rename)
 
 
 def test_a_wider_varchar_lets_its_check_step_aside(shop: Shop) -> None:

@@ -93,6 +93,8 @@ def _rename(
     table, column = found[old]
     if column is None:
         schema, name = _new_place(table, new)
+        if (schema, name) == (table.schema, table.name):
+            raise ValueError(f"{old!r} has that name already")
         after = dataclasses.replace(table, schema=schema, name=name, sql=ddl.qualified(schema, name))
         part = _placed(table, after, create=(schema or table.home) in missing)
         return part, {**moved, (schema, name): moved.get((table.schema, table.name), table)}
