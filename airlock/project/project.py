@@ -21,7 +21,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 
-from airlock.project import while_loaded
+from airlock.project import titles, while_loaded
 from airlock.project.output import to_standard_error
 from airlock.project.place import keeps_scripts_beside_itself, working_directory
 from airlock.project.settings import CONFIGURE, SECTION, TAG, Settings
@@ -30,9 +30,6 @@ from airlock.records.errors import MISSING_MODULE, AirlockError, HistoryFault, U
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-# Alembic's template writes these lines below the docstring's own text.
-_TEMPLATE_LINES = re.compile(r"^(Revision ID|Revises|Create Date|Branch Labels|Depends On):.*$", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -349,8 +346,6 @@ def _is_revision(file: Path) -> bool:
 
 def _facts(script: Script) -> RevisionFacts:
     module: Any = script.module
-    doc = _TEMPLATE_LINES.sub("", module.__doc__ or "").strip()
-    title = doc.splitlines()[0].strip() if doc else ""
     irreversible = getattr(module, "irreversible", None)
     downgrades = hasattr(module, "downgrade")
     if not downgrades:
@@ -360,8 +355,8 @@ def _facts(script: Script) -> RevisionFacts:
         down_revisions=_tuple(script.down_revision),
         depends_on=_tuple(script.dependencies),
         branch_labels=tuple(sorted(script.branch_labels or ())),
-        title=title or script.revision,
-        doc=doc,
+        title=titles.title(script),
+        doc=titles.own_text(script),
         path=Path(script.path),
         irreversible=str(irreversible) if irreversible else None,
         resumable=getattr(module, "resumable", False) is True,

@@ -157,7 +157,9 @@ def lines(report: DrillReport) -> Iterator[str]:
 
 def stopped(cut: CutShort, total: int) -> str:
     """Say what stopped a drill, and what it has not examined for that."""
-    left = f"{len(cut.left)} of {count(total, 'revision')} not examined ({some(cut.left)})" if cut.left else ""
+    left = (
+        f"{len(cut.left)} of {count(total, 'revision')} not examined ({some(cut.left)})" if cut.left else ""
+    )
     whole = "" if cut.whole_way else "the whole way up in one run not taken"
     return "; ".join(one for one in (f"stopped: {cut.by.rstrip('.')}", left, whole) if one)
 

@@ -155,9 +155,7 @@ def verdict(report: TraceReport) -> str:
     unseen = f"; {count(len(report.unexamined), 'place')} not examined" if report.unexamined else ""
     breaking = [one.revision for one in report.revisions if any(it.id == "breaks" for it in one.findings)]
     where += (
-        f"; {some(breaking)} break{'s' if len(breaking) == 1 else ''} the release below"
-        if breaking
-        else ""
+        f"; {some(breaking)} break{'s' if len(breaking) == 1 else ''} the release below" if breaking else ""
     )
     if not found and unseen:
         return f"Not examined: {report.unexamined[0].rstrip('.')}{_others(report)}; nothing dangerous in what was seen, {where}."

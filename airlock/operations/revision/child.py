@@ -22,6 +22,7 @@ from airlock.operations.revision.written.questions import NO_RENAME, open_questi
 from airlock.project import environment
 from airlock.project.models_apart import models_apart
 from airlock.project.project import Project
+from airlock.project.titles import title
 from airlock.records.errors import NotExamined, Refused, Usage
 from airlock.records.revision import UNPLACED, Likely, Placement, Remark, WrittenRevision
 
@@ -140,8 +141,9 @@ def written(
     for script in revision.generate_scripts():
         if script is not None:
             path = Path(script.path)
-            title = (script.doc or "").splitlines()[0].strip().rstrip(".")
-            yield WrittenRevision(script.revision, title, str(path), tuple(open_questions(path.read_text())))
+            yield WrittenRevision(
+                script.revision, title(script).rstrip("."), str(path), tuple(open_questions(path.read_text()))
+            )
 
 
 def _never_over_a_file(script: Any) -> None:

@@ -15,6 +15,7 @@ from airlock.operations.upgrade.held import commit_below
 from airlock.operations.upgrade.transaction_end import ends_transaction
 from airlock.project import environment
 from airlock.project.environment import Hooks
+from airlock.project.titles import title
 from airlock.records.errors import ConnectionLost, Refused, RevisionFailed, StatementBudgetSpent, WrongTarget
 from airlock.records.upgrade import Noted, Planned, StepBegun, StepDone
 
@@ -119,7 +120,7 @@ class Steps(Hooks):
         self.progress.step = step.revision.revision
         self.progress.left_transaction = False
         self.observer.blockers = ()
-        self.request.emit(StepBegun(step.revision.revision, self.request.direction, _title(step)))
+        self.request.emit(StepBegun(step.revision.revision, self.request.direction, title(step.revision)))
 
     def begun(self, step: RevisionStep, context: MigrationContext) -> None:
         """Count again what is lost; then mark at once where the connection commits every statement by itself."""
@@ -192,7 +193,7 @@ class Steps(Hooks):
         self.progress.step = None
         self.progress.left_transaction = False
         self.request.emit(
-            StepDone(step.revision.revision, self.request.direction, _title(step), ms, transactional)
+            StepDone(step.revision.revision, self.request.direction, title(step.revision), ms, transactional)
         )
 
     def listening(self) -> AbstractContextManager[None]:
@@ -293,8 +294,3 @@ def _resolved(context: MigrationContext) -> marks.VersionTable:
         return table
     schema = raw.scalar(context.connection, _WHERE_IT_IS + f"pg_catalog.to_regclass({literal(table.sql)})")
     return table if schema is None else marks.VersionTable(table.name, str(schema))
-
-
-def _title(step: RevisionStep) -> str:
-    lines = (step.doc or "").strip().splitlines()
-    return lines[0] if lines else str(step.revision.revision)

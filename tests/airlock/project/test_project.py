@@ -34,6 +34,21 @@ def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 
+@pytest.mark.parametrize(
+    ("file", "named"), [("a1.py", "a1"), ("2026_01_a1_add_two.py", "add two"), ("add_two.py", "add two")]
+)
+def test_a_revision_without_a_docstring_is_called_as_its_file_is(
+    tmp_path: Path, file: str, named: str
+) -> None:
+    """The text stands below the imports in whole projects; an id beside the id would say nothing."""
+    ini = write_project(tmp_path, CHAIN[:1])
+    written = tmp_path / "alembic" / "versions" / "a1.py"
+    text = written.read_text()
+    written.unlink()
+    written.with_name(file).write_text(f"revision = None\n{text}")
+    assert [one.title for one in Project.open(ini).revisions()] == [named]
+
+
 def test_revisions_come_in_upgrade_order_with_what_they_say(tmp_path: Path) -> None:
     """Title, irreversible, resumable and kept are read from the module."""
     project = Project.open(write_project(tmp_path, CHAIN))
