@@ -214,7 +214,7 @@ def _heads(project: Project) -> Iterator[Fault]:
     heads = project.heads
     if len(heads) > 1:
         yield Fault(
-            str(project.script.versions), 1, "heads",
+            project.versions, 1, "heads",
             f"has {len(heads)} heads ({', '.join(heads)}): alembic merge -m Merge {' '.join(heads)}",
         )  # fmt: skip
 
@@ -232,7 +232,7 @@ class _Run:
         self.x_arguments = x_arguments
         self.paths = {facts.revision: str(facts.path) for facts in project.revisions()}
         self.below = {facts.revision: facts.down_revisions for facts in project.revisions()}
-        self.versions = str(project.script.versions)
+        self.versions = project.versions
         self.heads = project.heads
         self.progress = progress
         self.span = span

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,23 +16,23 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-# What `alembic init` writes (driver://user:pass@localhost/dbname). No dialect is called so.
-_PLACEHOLDER = "driver://"
+# What `alembic init` writes (driver://user:pass@localhost/dbname), and what a project that runs on several databases has there.
+_PLACEHOLDER = re.compile(r"(driver|sqlite|mysql|mariadb|mssql|oracle)(\+\w+)?://")
 _ASYNCHRONOUS = ("async_engine_from_config", "create_async_engine")
 
 
 @contextlib.contextmanager
 def ini_url(config: Config, script: ScriptDirectory) -> Iterator[None]:
-    """Give an ini with a placeholder a URL of an installed driver while env.py runs; leave every other as it is.
+    """Give an ini with a placeholder, or another database's URL, one of an installed driver while env.py runs.
 
-    Where connections really lead is the redirect's business: a URL without a host will do in the placeholder's stead.
+    Every other stays as it is. Where connections really lead is the redirect's business: a URL without a host will do instead.
     """
     section = config.config_ini_section
     try:
         before = config.get_main_option("sqlalchemy.url")
     except Exception:  # noqa: BLE001  an ini whose own URL does not interpolate
         before = None
-    if before is None or not before.startswith(_PLACEHOLDER):
+    if before is None or not _PLACEHOLDER.match(before):
         yield
         return
     config.set_section_option(section, "sqlalchemy.url", f"postgresql+{_installed_driver(script)}://")

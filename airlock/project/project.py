@@ -162,6 +162,11 @@ class Project:
                 "sqlalchemy.url of the ini does not interpolate; write a percent sign as %%."
             ) from None
 
+    @property
+    def versions(self) -> str:
+        """Name the directory of the revisions, or the first of several, as the place of what no file stands for."""
+        return locations(self.script)[0]
+
     def revision(self, name: str) -> RevisionFacts:
         """Resolve a full or abbreviated id, `head` or a label. Raises HistoryFault where it is unknown."""
         try:
@@ -169,7 +174,7 @@ class Project:
         except (CommandError, RevisionError) as error:
             raise HistoryFault(f"{error}.".replace("..", ".")) from error
         if found is None:
-            raise HistoryFault(f"No revision is called {name!r} in {self.script.versions}.")
+            raise HistoryFault(f"No revision is called {name!r} in {self.versions}.")
         return self._facts(found)
 
     def revisions(self, from_to: str | None = None) -> tuple[RevisionFacts, ...]:

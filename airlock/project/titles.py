@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 # Alembic's template writes these lines below the docstring's own text.
 _TEMPLATE_LINES = re.compile(r"^(Revision ID|Revises|Create Date|Branch Labels|Depends On):.*$", re.MULTILINE)
 
+# Alembic's own word where nobody gave a message.
+_UNTITLED = ("", "empty message")
+
 
 def own_text(script: Script) -> str:
     """Read a revision's docstring without the lines of Alembic's template."""
@@ -25,8 +28,9 @@ def title(script: Script) -> str:
     A text below the imports is no docstring: whole projects have it there, and only the file's name says what is done.
     """
     text = own_text(script)
-    if text:
-        return text.splitlines()[0].strip()
+    first = text.splitlines()[0].strip() if text else ""
+    if first not in _UNTITLED:
+        return first
     name = Path(script.path).stem
     _, found, slug = name.partition(str(script.revision))
     return " ".join((slug if found else name).replace("_", " ").split()) or str(script.revision)

@@ -107,3 +107,16 @@ def test_a_character_that_the_terminal_lacks_costs_no_answer(encoding: str, tmp_
         said.append(done.stdout.decode(encoding))
     assert ("a\u2026z" if encoding == "utf-8" else "a?z") in said[0]
     assert "heads" in json.loads(said[1])
+
+
+def test_several_heads_in_several_directories_are_a_fault_of_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 1 at the first directory: Alembic has no single one to name."""
+    ini = write_project(tmp_path, [Revision("a1", "pass"), Revision("b2", "pass", revises=None)])
+    (tmp_path / "more").mkdir()
+    (tmp_path / "alembic/versions/b2.py").rename(tmp_path / "more/b2.py")
+    ini.write_text(ini.read_text() + "version_locations = %(here)s/alembic/versions:%(here)s/more\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["check"]) == 1
+    assert "versions:1: heads: has 2 heads" in capsys.readouterr().out

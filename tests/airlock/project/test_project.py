@@ -45,8 +45,9 @@ def test_a_revision_without_a_docstring_is_called_as_its_file_is(
     written = tmp_path / "alembic" / "versions" / "a1.py"
     text = written.read_text()
     written.unlink()
-    written.with_name(file).write_text(f"revision = None\n{text}")
-    assert [one.title for one in Project.open(ini).revisions()] == [named]
+    for without in (f"revision = None\n{text}", text.replace("Add one thing", "empty message")):
+        written.with_name(file).write_text(without)
+        assert [one.title for one in Project.open(ini).revisions()] == [named]
 
 
 def test_revisions_come_in_upgrade_order_with_what_they_say(tmp_path: Path) -> None:
