@@ -138,12 +138,25 @@ def written(
     # A hook of env.py may have given other ids.
     for before, after in itertools.pairwise(scripts):
         after.head = before.rev_id or ""
-    for script in revision.generate_scripts():
+    for script in _generated(revision, project.script):
         if script is not None:
             path = Path(script.path)
             yield WrittenRevision(
                 script.revision, title(script).rstrip("."), str(path), tuple(open_questions(path.read_text()))
             )
+
+
+def _generated(revision: RevisionContext, script: Any) -> Iterator[Any]:
+    """Have Alembic write the files. Raises Usage where one cannot be, or the project's template fails."""
+    try:
+        yield from revision.generate_scripts()
+    except (OSError, CommandError) as error:
+        said = (
+            f"{error.filename or script.versions}: {error.strerror}"
+            if isinstance(error, OSError)
+            else f"{error}"
+        )
+        raise Usage(f"The revision could not be written: {said.rstrip('.')}.") from error
 
 
 def _never_over_a_file(script: Any) -> None:

@@ -128,5 +128,9 @@ def test_what_cannot_be_replaced_is_refused_in_one_sentence(
     ini.write_text(ini.read_text() + "file_template = 0002\n")
     code, words = said("--safer", "0002")
     assert (code, "0002.py is there already, and is not written over" in words) == (1, True), words
+    (tmp_path / "alembic" / "script.py.mako").unlink()
+    ini.write_text(ini.read_text().replace("= 0002", "= 0004"))
+    code, words = said("--safer", "0002")
+    assert (code, "could not be written: " in words, "mako: No such file" in words) == (2, True, True), words
     assert _files(ini) == {"0001.py", "0002.py"}
     assert "ix_note" in (tmp_path / "alembic" / "versions" / "0002.py").read_text()

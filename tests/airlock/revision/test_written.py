@@ -155,22 +155,28 @@ def test_rows_without_a_value_get_one_before_it_is_required(shop: Shop, scratch:
 
 def test_a_constant_default_is_one_step(shop: Shop) -> None:
     """NOT NULL and a constant: PostgreSQL touches no row, so it is one revision with the message for its title."""
-    (written,) = shop.revise(models("column added with a constant default"), "Add product.color")
-    assert shop.text(written).startswith('"""Add product.color\n')
+    message = ' Add """product.color""" of C:\\Names\n'
+    (written,) = shop.revise(models("column added with a constant default"), message)
+    said = ast.get_docstring(ast.parse(shop.text(written)))
+    assert said is not None and said.splitlines()[:2] == ["Add '''product.color''' of C:\\Names", ""]
 
 
 @pytest.mark.proof
 def test_a_stand_in_meets_the_checks(shop: Shop) -> None:
-    """The value to fill in is one that the column's CHECK takes, or a row of the table that it leads to, if that is new as well."""
+    """The value to fill in is one that the CHECK takes, a row of the table that it leads to, another one where a key wants that."""
     maker = '    Column("maker", String(50)),\n'
     aisle = '    Column("aisle_id", Integer, ForeignKey("shop.aisle.id"), nullable=False),\n'
     table = '# more tables\nTable("aisle", metadata, Column("id", Integer, primary_key=True))\n'
+    slugs = """    *(Column(name, String(40), CheckConstraint(f"{name} = lower({name})", name=name), nullable=False) for name in ("slug", "tag")),
+    Index("uq_slug", text("lower(slug)"), unique=True), UniqueConstraint("maker", "tag"),
+"""
     (number,) = MUTATIONS["column added NOT NULL, number"]
-    shop.revise(shop.renamed(maker, maker + aisle, "# more tables\n", table, *number), rename="none")
+    shop.revise(shop.renamed(maker, maker + aisle + slugs, "# more tables\n", table, *number), rename="none")
     assert "FILL IN: 1 is a stand-in" in shop.written()
     stand_in = "(SELECT id FROM shop.aisle ORDER BY id LIMIT 1)"
     assert f"FILL IN: {stand_in} is a stand-in for the value that rows" in shop.written()
     assert "shop.aisle comes empty: it has to have its rows first." in shop.written()
+    assert shop.written().count("FILL IN: id::text is a stand-in") == 4
 
 
 def test_a_dropped_table_comes_back_whole(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from typing import TYPE_CHECKING
 
 from airlock.catalogue.structure import quoted
@@ -137,7 +138,7 @@ def stand_in(sides: Sides, table: Table, one: Column) -> str:
             if (same := _same_row(sides, table, key)) is not None:
                 return f"(SELECT there.{referred} FROM {key.references} there WHERE {same})"
             return f"(SELECT {referred} FROM {key.references} ORDER BY {referred} LIMIT 1)"
-    if (different := _different(table, one)) is not None:
+    if (different := _different(sides, table, one)) is not None:
         return different
     literals = [
         f"'{text}'"
@@ -171,29 +172,30 @@ def _same_row(sides: Sides, table: Table, key: Constraint) -> str | None:
     return None
 
 
-def _different(table: Table, one: Column) -> str | None:
-    """Spell a value that is another one in every row, from the row's key, where the column is unique by itself."""
-    unique = any(key.kind in "pu" and key.columns == (one.name,) for key in table.constraints.values())
-    unique = unique or any(it.unique and it.columns == (one.name,) for it in table.indexes.values())
-    key, checked = (
-        table.key,
-        any(it.kind == "c" and one.name in it.columns for it in table.constraints.values()),
-    )
-    if not unique or checked or key is None or one.name in key.columns:
+def _different(sides: Sides, table: Table, one: Column) -> str | None:
+    """Spell a value that is another one in every row, from the row's key, where a unique key or index is about the column.
+
+    Also of several columns, of expressions and of some rows: two rows may be alike in all else. None where a CHECK takes none.
+    """
+    unique = any(key.kind in "pu" and one.name in key.columns for key in table.constraints.values())
+    unique = unique or any(it.unique and one.name in it.columns for it in table.indexes.values())
+    key = table.key
+    if not unique or key is None or one.name in key.columns:
         return None
+    numbers = {"smallint", "integer", "bigint"}
+    numbered = {table.columns[name].type for name in key.columns} <= numbers and len(key.columns) == 1
     texts = [f"{quoted(name)}::text" for name in key.columns]
     text = texts[0] if len(texts) == 1 else f"concat_ws('-', {', '.join(texts)})"
-    kinds = {table.columns[name].type for name in key.columns}
-    numbers = {"smallint", "integer", "bigint"}
-    if one.type in {"text", "character varying"}:
-        return text
+    made, like = text, "'1'" if numbered else f"'{uuid.UUID(int=0)}'"
     if one.type.startswith("character varying("):
         longest = int(one.type.partition("(")[2].rstrip(")"))
-        short = len(kinds) == 1 and kinds <= numbers and longest >= 20
-        return text if short else f"left(md5({text}), {longest})"
-    if one.type in numbers and len(key.columns) == 1 and kinds <= numbers:
-        return f"-{quoted(key.columns[0])}"
-    return None
+        if not numbered or longest < 20:
+            made, like = f"left(md5({text}), {longest})", f"left(md5('1'), {longest})"
+    elif one.type in numbers and numbered:
+        made, like = f"-{quoted(key.columns[0])}", "-1"
+    elif one.type not in {"text", "character varying"}:
+        return None
+    return made if sides.accepts(table, one.name, like) else None
 
 
 def name_not_null(table: str, old: str, new: str) -> Sql:

@@ -37,8 +37,8 @@ class Title(str):
         return made
 
     def __str__(self) -> str:
-        """Give the whole docstring."""
-        return f"{str.__str__(self)}\n\n{self.doc}"
+        """Give the whole docstring, as it stands between its quotes."""
+        return f"{_between_quotes(str.__str__(self))}\n\n{self.doc}"
 
 
 def answers(message: str | None, group: tuple[Part, ...], *, alone: bool) -> str:
@@ -87,9 +87,12 @@ def _undo(group: tuple[Part, ...]) -> str:
 def fill(word: str, text: str) -> str:
     """Spell one of the docstring's answers, wrapped."""
     return textwrap.fill(
-        f"{word}: {text.rstrip('.')}.".replace("\\", "\\\\").replace('"""', "'''"), WIDTH,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+        _between_quotes(f"{word}: {text.rstrip('.')}."), WIDTH, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _between_quotes(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"""', "'''")
 
 
 def observed(path: Path, revision: str, report: TraceReport) -> None:

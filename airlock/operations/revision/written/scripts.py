@@ -31,13 +31,17 @@ def scripts(first: MigrationScript, parts: Iterable[Part], words: Words | None) 
     tokens = first.upgrade_ops_list[-1].upgrade_token, first.downgrade_ops_list[-1].downgrade_token
     made: list[MigrationScript] = []
     head, identity = first.head, first.rev_id or rev_id()
-    titles = _titles(first.message, groups)
+    message = (first.message or "").strip() or None
+    if message is not None and len(groups) > 1:
+        # What it says behind its first line is of all of them, and no title of one.
+        message = message.splitlines()[0].rstrip()
+    titles = _titles(message, groups)
     for number, group in enumerate(groups):
         script = ops.MigrationScript(
             rev_id=identity,
             upgrade_ops=ops.UpgradeOps([up_of(group, words)], upgrade_token=tokens[0]),
             downgrade_ops=ops.DowngradeOps([down_of(group, words)], downgrade_token=tokens[1]),
-            message=Title(titles[number], answers(first.message, group, alone=len(groups) == 1)),
+            message=Title(titles[number], answers(message, group, alone=len(groups) == 1)),
             imports=_imports(group, words),
             head=head,
             splice=first.splice if number == 0 else None,
