@@ -11,6 +11,8 @@ from airlock.records.errors import Usage
 if TYPE_CHECKING:
     import argparse
 
+    from airlock.project.settings import Settings
+
 SECTION = """
 [tool.airlock]
 # Options of the command line, for all commands that have them; docs/settings.md names the rest.
@@ -81,8 +83,23 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.dry_run:
             _append(target, section)
     found["written"] = written
+    if len(project.heads) > 1 or arguments.settings.file is not None:
+        found |= _judging(arguments.settings, project.heads)
     answer(arguments, found, _lines(found))
     return 0
+
+
+def _judging(settings: Settings, heads: tuple[str, ...]) -> dict[str, str]:
+    """Say how check judges new revisions only, where the settings do not and nothing was written that does."""
+    if settings.since is not None or settings.baseline is not None or not heads:
+        return {}
+    # One revision is behind one of several heads, and the others' branches would be judged whole.
+    line = (
+        f'since = "{heads[0]}"'
+        if len(heads) == 1
+        else 'baseline = "FILE", of airlock check --write-baseline FILE'
+    )
+    return {"check": f"judges every revision; new ones alone with {line} in the settings"}
 
 
 def _places(files: list[Path], start: Path) -> str:

@@ -45,8 +45,18 @@ def test_what_is_found_is_said_and_written_once(
     text = Path("airlock.toml").read_text()
     assert 'since = "c3"' in text
     assert cli.main(["init"]) == 0
-    assert "there are settings already" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "there are settings already" in said
+    assert "judges every revision" not in said
     assert Path("airlock.toml").read_text() == text
+    # Settings that somebody had to write before, for the project to be read at all.
+    Path("airlock.toml").write_text('scratch = "embedded"\n')
+    assert cli.main(["init"]) == 0
+    assert 'judges every revision; new ones alone with since = "c3"' in capsys.readouterr().out
+    (shop.parent / "migrations/versions/z9.py").write_text('revision, down_revision = "z9", None\n')
+    Path("airlock.toml").unlink()
+    assert cli.main(["init"]) == 0
+    assert "--write-baseline FILE" in capsys.readouterr().out
 
 
 def test_a_pyproject_gets_a_section(shop: Path) -> None:
