@@ -15,7 +15,7 @@ from alembic.util.exc import CommandError
 from airlock.database import missing
 from airlock.operations.revision import directives
 from airlock.operations.revision.foreign import spoken_for
-from airlock.operations.revision.parts import Plan
+from airlock.operations.revision.parts import Plan, Stage
 from airlock.operations.revision.registered import described, found_by_others
 from airlock.operations.revision.shadow import create
 from airlock.operations.revision.written.questions import NO_RENAME, open_questions
@@ -75,7 +75,7 @@ def write(
             "depends_on": list(placement.depends_on) or None,
             "rev_id": placement.rev_id,
         },
-        lambda context: _compared(context, tuple(renames), tuple(reshaped)),
+        lambda context: _compared_with_some(context, tuple(renames), tuple(reshaped)),
         sql_form=sql_form,
         behind=behind,
     ):
@@ -206,6 +206,22 @@ def create_all(config: str, x_arguments: Sequence[str]) -> Iterator[tuple[str, .
 
     environment.autogenerate(project, retrieve)
     yield from schemas[-1:]
+
+
+def _compared_with_some(
+    context: MigrationContext, renames: tuple[str, ...], reshaped: tuple[str, ...]
+) -> tuple[Plan, Found]:
+    """Compare. Raises Usage where every table would go, since env.py has not loaded the modules that the models are in."""
+    made, found = _compared(context, renames, reshaped)
+    given = context.opts["target_metadata"]
+    none = not any(one.tables for one in (given if isinstance(given, (list, tuple)) else [given]))
+    if none and any(part.stage is Stage.DROP for part in made.parts):
+        raise Usage(
+            "The models that env.py gives have no table: every table of the history would be dropped.",
+            standing="Nothing was written.",
+            then="import the modules of the models in env.py",
+        )
+    return made, found
 
 
 def _of_others(context: MigrationContext, made: Plan) -> list[MigrateOperation]:

@@ -97,6 +97,11 @@ def test_what_is_dangerous_is_told(project: Path, capsys: pytest.CaptureFixture[
     assert main(["revision", "-m", "Double the stock", "--keep"]) == 1
     assert "Look before you deploy." in capsys.readouterr().out
     assert len(files(project)) == len(before) + 1
+    # What an env.py gives that has not loaded the models' modules.
+    (project / "models.py").write_text("import sqlalchemy\nmetadata = sqlalchemy.MetaData()\n")
+    assert main(["revision", "-m", "Nothing loaded"]) == 2
+    assert "The models that env.py gives have no table: every" in capsys.readouterr().err
+    assert len(files(project)) == len(before) + 1
 
 
 def test_which_of_two_heads_is_asked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
