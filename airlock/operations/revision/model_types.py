@@ -103,10 +103,15 @@ def _said(autogen: AutogenContext, kind: Any) -> tuple[str, tuple[str, ...]] | N
         prefix = autogen.opts["user_module_prefix"]
         if prefix is not None:
             autogen.opts["user_module_prefix"] = None
-            if not _means(render._repr_type(kind, autogen), imports, kind):
+            plain = render._repr_type(kind, autogen)
+            if not _means(plain, imports, kind):
                 return None
             autogen.opts["user_module_prefix"] = prefix
-            return text, tuple(sorted((autogen.imports - modules) | set(_imported(prefix))))
+            prefixed = set(_imported(prefix))
+            if prefixed and not _stands(text, prefixed, kind):
+                # Of a package that the project's module does not give again.
+                return plain, tuple(sorted(imports))
+            return text, tuple(sorted((autogen.imports - modules) | prefixed))
         return (text, tuple(sorted(imports))) if _means(text, imports, kind) else None
     except Exception:  # noqa: BLE001  whatever a project's type or render_item raises: the catalogue knows a word
         return None
@@ -134,6 +139,14 @@ def _means(text: str, imports: Iterable[str], kind: Any) -> bool:
     made = eval(text, names)  # noqa: S307  Alembic's own rendering of a type of the models
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     return bool(made.compile(dialect=dialect) == kind.compile(dialect=dialect))
+
+
+def _stands(text: str, imports: Iterable[str], kind: Any) -> bool:
+    """Tell whether a rendered type is there, and is the type."""
+    try:
+        return _means(text, imports, kind)
+    except Exception:  # noqa: BLE001  what a name stands for is the project's own
+        return False
 
 
 def _imported(prefix: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import sqlalchemy_utils
 from sqlalchemy.dialects import postgresql
 
 from airlock.scratch.servers import ScratchServer
@@ -62,6 +63,7 @@ def test_types_of_the_project_run(
         "till", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("sum", shop_types.Money, nullable=False),
         sa.Column("place", shop_types.Box), sa.Column("places", sa.ARRAY(shop_types.Box)),
         sa.Column("code", shop_types.Coded(object())), sa.Column("sure", shop_types.Yes),
+        sa.Column("home", sqlalchemy_utils.URLType),
     )  # fmt: skip
 
     def render_item(kind: str, item: Any, context: Any) -> str | bool:
@@ -79,6 +81,7 @@ def test_types_of_the_project_run(
         text = shop.text(first)
         assert 'sa.Column("place", shop_types.Box(), nullable=True)' in text
         assert 'sa.Column("code", sa.String(7), nullable=True)' in text
+        assert 'sa.Column("home", sqlalchemy_utils.types.url.URLType(), nullable=True)' in text
         assert "create_type=False), nullable=True)" in text
         assert "import shop_types\n" in text.partition("revision = ")[0]
         money = (
