@@ -17,6 +17,8 @@ _USUAL = (
 )  # fmt: skip
 # A seed that no place in a pattern makes a number of turns of.
 _SHORTEST = -1_000_000
+# From this seed on a class gives one of each of its ranges in turns: behind letters its marks would never come.
+_IN_TURNS = 1_000_000
 # Called otherwise up to Python 3.10.
 _PARSER = "re._parser" if sys.version_info >= (3, 11) else "sre_parse"
 
@@ -28,7 +30,7 @@ def samples(pattern: str, count: int = 12) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for seed in range(count * 2):
         try:
-            found[_sequence(parsed, seed)] = None
+            found[_sequence(parsed, _IN_TURNS + seed if seed % 3 == 2 else seed - seed // 3)] = None
         except (NotImplementedError, IndexError, RecursionError):
             return tuple(found)
         if len(found) == count:
@@ -55,7 +57,10 @@ def usual(pattern: str) -> tuple[str, ...]:
 
 
 def shortest(pattern: str) -> tuple[str, ...]:
-    """Make the shortest string meant to match a POSIX pattern; none where it cannot be read."""
+    """Make the shortest string meant to match a POSIX pattern, of the first of each class: digits are zeros.
+
+    None where it cannot be read.
+    """
     if (parsed := _parsed(pattern)) is None:
         return ()
     try:
@@ -116,19 +121,22 @@ def _one(kind: str, value: Any, seed: int) -> str:
 
 
 def _member(items: Any, seed: int) -> str:
-    choices: list[str] = []
+    some: list[list[str]] = []
     negated = False
     for kind, value in items:
         name = str(kind)
         if name == "NEGATE":
             negated = True
         elif name == "LITERAL":
-            choices.append(chr(value))
+            some.append([chr(value)])
         elif name == "RANGE":
-            choices += [chr(code) for code in range(value[0], min(value[1], value[0] + 25) + 1)]
+            some.append([chr(code) for code in range(value[0], min(value[1], value[0] + 25) + 1)])
         elif name == "CATEGORY":
-            choices += {"CATEGORY_DIGIT": list("0123456789"), "CATEGORY_WORD": list("abc123_"),
-                        "CATEGORY_SPACE": [" "]}.get(str(value), list(_LETTERS))  # fmt: skip
+            some.append({"CATEGORY_DIGIT": list("0123456789"), "CATEGORY_WORD": list("abc123_"),
+                         "CATEGORY_SPACE": [" "]}.get(str(value), list(_LETTERS)))  # fmt: skip
+    choices = [one for each in some for one in each]
+    if seed >= _IN_TURNS:
+        choices = [one[turn % len(one)] for turn in range(max(map(len, some), default=0)) for one in some]
     if negated:
         choices = [letter for letter in "abcXYZ019-_" if letter not in choices]
-    return choices[seed % len(choices)]
+    return choices[max(seed, 0) % len(choices)]

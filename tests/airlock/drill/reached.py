@@ -168,6 +168,17 @@ FAULTY = (
 )  # fmt: skip
 
 SOUND = (
+    Case("brings_extras_back", "room integer NOT NULL, day date NOT NULL, state text NOT NULL DEFAULT 'held'",
+         sql("CREATE TABLE k_$t AS SELECT b.* FROM $t b WHERE b.state = 'held' AND EXISTS (SELECT FROM $t o "
+             "WHERE o.room = b.room AND o.day = b.day AND o.state = 'held' AND o.id < b.id)",
+             "CREATE TABLE l_$t AS SELECT c.* FROM c_$t c JOIN k_$t k ON k.id = c.p",
+             "DELETE FROM $t WHERE id IN (SELECT id FROM k_$t)"),
+         sql("INSERT INTO $t SELECT * FROM k_$t", "INSERT INTO c_$t SELECT * FROM l_$t", "DROP TABLE k_$t, l_$t"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t ON DELETE CASCADE, note text)"),
+    Case("view_filled_both_ways", "n integer NOT NULL",
+         sql("CREATE TABLE k_$t AS SELECT id, n FROM $t", "UPDATE $t SET n = n / 2", "REFRESH MATERIALIZED VIEW v_$t"),
+         sql("UPDATE $t SET n = k.n FROM k_$t k WHERE k.id = $t.id", "DROP TABLE k_$t", "REFRESH MATERIALIZED VIEW v_$t"),
+         beside="CREATE MATERIALIZED VIEW v_$t AS SELECT count(*), sum(n) FROM $t"),
     Case("days_in_texts", "v text",
          sql("ALTER TABLE $t ADD day date",
              r"UPDATE $t SET day = v::date WHERE v ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' "

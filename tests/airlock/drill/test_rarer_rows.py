@@ -51,6 +51,23 @@ FAULTY = (
          sql("INSERT INTO $t SELECT * FROM k_$t", "INSERT INTO c_$t SELECT * FROM l_$t", "DROP TABLE k_$t, l_$t"),
          beside="CREATE TABLE c_$t (id serial PRIMARY KEY, code text REFERENCES $t (code) ON DELETE CASCADE)\n"
                 "CREATE TABLE g_$t (id serial PRIMARY KEY, c integer NOT NULL REFERENCES c_$t ON DELETE CASCADE)"),
+    # What takes the rows is not there before the step: they are seen to go, and get children.
+    Case("extras_of_double_holds", "room integer NOT NULL, day date NOT NULL, state text NOT NULL DEFAULT 'held'",
+         sql("CREATE TABLE k_$t AS SELECT b.* FROM $t b WHERE b.state = 'held' AND EXISTS (SELECT FROM $t o "
+             "WHERE o.room = b.room AND o.day = b.day AND o.state = 'held' AND o.id < b.id)",
+             "DELETE FROM $t WHERE id IN (SELECT id FROM k_$t)"),
+         sql("INSERT INTO $t SELECT * FROM k_$t", "DROP TABLE k_$t"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer REFERENCES $t ON DELETE CASCADE, note text)"),
+    # What a view holds that was filled anew above.
+    Case("view_filled_above", "n integer NOT NULL",
+         sql("CREATE TABLE k_$t AS SELECT id, n FROM $t", "UPDATE $t SET n = n / 2", "REFRESH MATERIALIZED VIEW v_$t"),
+         sql("UPDATE $t SET n = k.n FROM k_$t k WHERE k.id = $t.id", "DROP TABLE k_$t"),
+         beside="CREATE MATERIALIZED VIEW v_$t AS SELECT count(*), sum(n) FROM $t"),
+    # A mark among many letters of a class, where the text is parted at it.
+    Case("parted_at_a_mark", "token text NOT NULL",
+         sql("ALTER TABLE $t ADD kind text", "UPDATE $t SET kind = split_part(token, '_', 1), token = split_part(token, '_', 2) "
+             "WHERE token ~ '^[a-z]+_[A-Za-z0-9_]+$'"),
+         sql("UPDATE $t SET token = kind || '_' || token WHERE kind IS NOT NULL", "ALTER TABLE $t DROP kind")),
     # More than a handful of one group.
     Case("keeps_the_last_twelve", "doc integer NOT NULL, v integer NOT NULL",
          sql("DELETE FROM $t WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY doc ORDER BY v DESC, id) "

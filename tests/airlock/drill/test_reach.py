@@ -316,8 +316,13 @@ def upgrade():
     for low in range(0, 100000, MOST):
         if not connection.execute(sa.text("UPDATE t SET a = b WHERE id > :low"), {"low": low}).rowcount:
             break
+    first = rows[:300]
+    title = connection.scalar(query)[:300]
+    for row in itertools.islice(first, 0, 200):
+        connection.execute(query, {"title": title})
 """)
-    assert [(one.line, one.rows) for one in cuts(str(file))] == [(5, 1000), (7, 500), (14, 100000)]
+    found = [(one.line, one.rows) for one in cuts(str(file))]
+    assert found == [(5, 1000), (7, 500), (14, 100000), (23, 300), (25, 200)]
 
 
 def test_writes_that_an_answer_decides_are_those_that_touch_rows(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from airlock.operations.drill.phases import (
     second_downgrade,
     second_upgrade,
     sequences_behind,
+    stored_views,
     under_traffic,
 )
 from airlock.operations.drill.phases.interrupt import Crashes
@@ -86,11 +87,15 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
     yield "up"
     ledger, options = subject.ledger, subject.options
     remembered = remember(ledger, subject.facts.kept) if options.traffic else ()
+    views = stored_views.shown(subject)
     upgrade = first_upgrade.go_up(subject, begin)
     if upgrade.step is None:
         proof = _proof(subject, upgrade.outcome, _Phases())
         yield Examined(proof, begin, fit=False, wants=upgrade.wants)
         return
+    # Of rows that were made anew for the upgrade nothing was asked below it.
+    views = views if upgrade.before is begin else {}
+    views_above = stored_views.shown(subject) if views else {}
     before, older = upgrade.before, dict(ledger.known)
     after = ledger.read(before, upgrade.step.touched, locked=True)
     touched = touched_tables(upgrade.step, before, after)
@@ -109,6 +114,9 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
     outcome = upgrade.outcome.then(
         sequences_behind.held_against(upgrade.step, before, after), noted(written.notes), first.outcome
     )
+    if first.below is not None and views:
+        stale = stored_views.left_stale(subject, views, views_above, stored_views.shown(subject))
+        outcome = outcome.then(stale)
     own = own_rows.OwnRows()
     if outcome.verdict is None and not outcome.differences and own_rows.sends_data(first):
         yield "on rows of its own"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.operations.drill import compare, failures
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted
-from airlock.operations.drill.phases import interim_writes
+from airlock.operations.drill.phases import interim_writes, taken_along
 from airlock.operations.drill.phases.downgrade import Way, go_down, upgraded
 from airlock.operations.drill.reach.met_by_either import met_by_either
 from airlock.operations.drill.rows import rows_of_statements, rows_refused
@@ -113,11 +113,14 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
                 continue
             before, step = others
         way = _down_again(subject, step, before, first, read, older, made.unsure)
+        way, children = taken_along.with_children(subject, way, made.unsure)
+        made.take_in(children)
         return OwnRows(way.outcome, way, made, guards)
     if endless:
         # Rows before the first window, say, were not met, and nothing tells that there are none.
         return OwnRows(not_examined(f"{endless}, up to the key of rows that were made for it"), guards=guards)
-    return OwnRows(guards=guards)
+    way, children = taken_along.with_children(subject, first, {})
+    return OwnRows(guards=guards) if way is first else OwnRows(way.outcome, way, children, guards)
 
 
 def _up(subject: Subject, made: rows_of_statements.Sought, start: State) -> tuple[State, StepTaken]:

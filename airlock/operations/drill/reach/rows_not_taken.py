@@ -54,7 +54,7 @@ def cuts(path: str) -> tuple[Cut, ...]:
     for function in ast.walk(tree):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             answers = answers_of(function)
-            for node, most in _cut(function, answers):
+            for node, most in _cut(function, answers, _gone_through(function)):
                 rows = constants.get(most.id, 0) if isinstance(most, ast.Name) else _whole(most)
                 comes_back = any(start <= node.lineno <= end for start, end in batches(path))
                 if rows >= _LEAST and not comes_back:
@@ -67,8 +67,8 @@ def _whole(node: ast.expr) -> int:
     return node.value if isinstance(node, ast.Constant) and type(node.value) is int else 0
 
 
-def _cut(node: ast.AST, answers: set[str]) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """Find `fetchmany(n)`, `answer[:n]` where that is gone through, and `range(0, n, size)` where batches of rows are."""
+def _cut(node: ast.AST, answers: set[str], gone_through: set[str]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Find `fetchmany(n)`, `range(0, n, size)` over batches, and `answer[:n]` and `islice(answer, n)` that are gone through."""
     for inner in ast.iter_child_nodes(node):
         if isinstance(inner, ast.Lambda):  # `iter(lambda: cursor.fetchmany(100), [])` comes back as well
             continue
@@ -84,15 +84,33 @@ def _cut(node: ast.AST, answers: set[str]) -> Iterator[tuple[ast.expr, ast.expr]
             if isinstance(inner, ast.For) and (windows := _windows(inner)) is not None:
                 yield through, windows
             if isinstance(through, ast.Call) and through.args:  # enumerate, list, reversed
+                if ast.unparse(through.func).endswith("islice") and asks(through.args[0], answers):
+                    yield through, through.args[min(len(through.args), 3) - 1]
                 through = through.args[0]
-            if (
-                isinstance(through, ast.Subscript)
-                and isinstance(through.slice, ast.Slice)
-                and through.slice.upper is not None
-                and asks(through.value, answers)
-            ):
-                yield through, through.slice.upper
-        yield from _cut(inner, answers)
+            yield from _sliced(through, answers)
+        if isinstance(inner, ast.Assign) and any(
+            isinstance(one, ast.Name) and one.id in gone_through for one in inner.targets
+        ):
+            yield from _sliced(inner.value, answers)
+        yield from _cut(inner, answers, gone_through)
+
+
+def _sliced(node: ast.expr, answers: set[str]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    if (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.slice, ast.Slice)
+        and node.slice.upper is not None
+        and asks(node.value, answers)
+    ):
+        yield node, node.slice.upper
+
+
+def _gone_through(function: ast.AST) -> set[str]:
+    """Name the variables that loops go through: of a text that a query answered a part is no part of its rows."""
+    loops_in = (
+        one for one in ast.walk(function) if isinstance(one, (ast.For, ast.AsyncFor, ast.comprehension))
+    )
+    return {name.id for one in loops_in for name in ast.walk(one.iter) if isinstance(name, ast.Name)}
 
 
 def _windows(loop: ast.For) -> ast.expr | None:

@@ -149,6 +149,13 @@ class Sought:
         if row.strength != CERTAIN:
             self.unsure.setdefault(row.strength, {}).setdefault(table.label, set()).add(row.key)
 
+    def take_in(self, other: Sought) -> None:
+        """Note the rows of another search as well."""
+        for table, places in other.rows.items():
+            self.rows.setdefault(table, []).extend(places)
+        for name, (key, keys) in other.keys.items():
+            self.keys.setdefault(name, (key, set()))[1].update(keys)
+
     @property
     def count(self) -> int:
         """Count them all, and the rows that were given other values."""
@@ -313,6 +320,24 @@ def seek(
             for data in dict.fromkeys(data_statements) if calls else ():
                 for table, row in _of_calls(cursor, data, number, sure, known.values(), beside=beside):
                     sought.add(table, row)
+    except client.Error:  # a constraint that is looked at when all is written
+        return Sought()
+    return sought
+
+
+def children(
+    ledger: Ledger, gone: Mapping[str, Collection[str]], names: Collection[str], turn: int
+) -> Sought:
+    """Make children of some rows, by table and key, in the tables `names`, wherever none has one that goes along. Commits."""
+    sought = Sought()
+    known = {table.label: table for table in ledger.tables(names)} if gone else {}
+    number = itertools.count(_FAR + turn * 2_000)
+    try:
+        with ledger.checked_at_once() as cursor:
+            for name in sorted(gone.keys() & known.keys()):
+                rows = rows_below.standing(cursor, known[name], gone[name])
+                for child, row in rows_below.made(cursor, known[name], rows, known, number, childless=True):
+                    sought.add(child, row)
     except client.Error:  # a constraint that is looked at when all is written
         return Sought()
     return sought
