@@ -175,4 +175,10 @@ SOUND = (
              "ALTER TABLE c_$t DROP k", "DROP TABLE k_$t"),
          beside="CREATE TABLE c_$t (p integer REFERENCES $t ON DELETE CASCADE, code varchar(30), v numeric NOT NULL, "
                 "CONSTRAINT k_c_$t PRIMARY KEY (p, code))"),
+    # Copies of old rows are newer than those: another one of the group is put aside the second time.
+    Case("newest_of_each", "who text NOT NULL, at timestamp NOT NULL",
+         sql("CREATE TABLE k_$t (LIKE $t)",
+             "INSERT INTO k_$t SELECT id, who, at FROM (SELECT *, row_number() OVER (PARTITION BY who ORDER BY at DESC, id DESC) "
+             "AS place FROM $t) AS x WHERE place > 1", "DELETE FROM $t USING k_$t k WHERE k.id = $t.id"),
+         sql("INSERT INTO $t SELECT * FROM k_$t", "DROP TABLE k_$t")),
 )  # fmt: skip

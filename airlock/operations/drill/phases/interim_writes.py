@@ -202,10 +202,8 @@ def withdrawn(
     ledger.strangers = {}
     if now.catalogue != after.catalogue or now.digests.keys() != after.digests.keys():
         return None
-    keys = {name: found for name, found in written.written.items() if found}
-    if not ledger.delete({
-        name: (written.told_by.get(name) or written.state.digests[name].key, found) for name, found in keys.items()
-    }):  # fmt: skip
+    keys = keys_written(written)
+    if not ledger.delete(keys):
         return None
     doubtful = keys.keys() | {name for name, it in now.digests.items() if it != after.digests[name]}
     known = dict(now.digests) | ledger.digest(doubtful - {"large objects"}, after.digests)
@@ -213,6 +211,15 @@ def withdrawn(
         return None
     ledger.set_sequences(after.sequences)
     return replace(after, digests={name: known[name] for name in after.digests})
+
+
+def keys_written(written: Meanwhile) -> dict[str, tuple[tuple[str, ...], frozenset[str]]]:
+    """Give the keys of what was written, by table, with the columns that tell the rows there."""
+    return {
+        name: (written.told_by.get(name) or written.state.digests[name].key, found)
+        for name, found in written.written.items()
+        if found
+    }
 
 
 def _changed(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import State
     from airlock.operations.drill.step import StepTaken
     from airlock.operations.drill.subject import Subject
+    from airlock.records.difference import Difference
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,14 @@ def go_up_again(subject: Subject, first: Upgraded, below: State) -> SecondUpgrad
     found, _ = compare.structure(
         compare.without_objects_made(first.before, first.after), compare.without_objects_made(below, above)
     )
-    found += compare.values(
-        compare.of_before(first.before, first.after),
-        above,
-        written.changed,
-        steady=compare.steady(first.before, first.after),
-        blurred=written.blurred,
-    )
+    values = _values(first, above)
+    if values and not found:
+        alone = _without_rows_written(subject, first)
+        if alone is not None and not _values(first, alone[1]):
+            # The newest of a group is another one where a newer is there: what was written meanwhile came of it.
+            step, above = alone
+            values = []
+    found += values
     doubled = compare.rows_more(written.state, above, "rows after a second upgrade", written.blurred)
     # What the downgrade took away entirely cannot be doubled: there may just be more rows to make it of.
     left = interim_writes.left(first.before, first.after, written, below)
@@ -61,3 +63,27 @@ def go_up_again(subject: Subject, first: Upgraded, below: State) -> SecondUpgrad
         found += doubled
     found, _ = compare.keep(found, subject.facts.kept)
     return SecondUpgrade(step, above, Outcome(tuple(found), notes=tuple(notes)))
+
+
+def _values(first: Upgraded, above: State) -> list[Difference]:
+    return compare.values(
+        compare.of_before(first.before, first.after),
+        above,
+        first.written.changed,
+        steady=compare.steady(first.before, first.after),
+        blurred=first.written.blurred,
+    )
+
+
+def _without_rows_written(subject: Subject, first: Upgraded) -> tuple[StepTaken, State] | None:
+    """Go down and up once more without the rows that were written meanwhile; None where there are none, or it does not go."""
+    ledger, keys = subject.ledger, interim_writes.keys_written(first.written)
+    if not keys:
+        return None
+    try:
+        subject.take("down", counting=False)
+        deleted = ledger.delete(keys)
+        step = subject.take("up", counting=False)
+    except Exception:  # noqa: BLE001  a revision may raise anything; what was found before stands
+        return None
+    return (step, ledger.read(first.after)) if deleted else None
