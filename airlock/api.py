@@ -115,12 +115,13 @@ def review(
     rows: int = TRACE_ROWS,
     blocker_s: float = 0.0,
     x_arguments: Sequence[str] = (),
+    progress: Callable[[TracedRevision], None] | None = None,
 ) -> Review:
     """Gather what a DBA needs to approve revisions: a trace, a linter's opinion, a target's sizes.
 
-    `pending` reviews what the target lacks; `blocker_s` is trace's. The target is contacted for `pending` or with `url`
-    only, in a read-only session that waits for nobody. Writes no file. Raises Usage where `pending` and `revisions` are
-    both given.
+    `pending` reviews what the target lacks; `blocker_s` and `progress` are trace's. The target is contacted for `pending`
+    or with `url` only, in a read-only session that waits for nobody. Writes no file. Raises Usage where `pending` and
+    `revisions` are both given.
     """
     from airlock.operations import review as operation
     from airlock.records.errors import Usage
@@ -133,6 +134,7 @@ def review(
             project, path, from_to=revisions, pending=pending,
             target=_target(project, url) if pending or url else None,
             scratch=scratch, rows=rows, blocker_s=blocker_s, x_arguments=tuple(x_arguments),
+            progress=progress or (lambda _: None),
         )  # fmt: skip
 
 

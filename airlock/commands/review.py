@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airlock import api
 from airlock.commands.arguments import add_blocker, add_range, add_rows
+from airlock.commands.trace import Progress
 from airlock.records.trace import JUDGED_FROM_ROWS
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.reports.review import lines
 
     out = made_directory(arguments.out)
+    progress = Progress()
     failed: RevisionFailed | None = None
     try:
         made = api.review(
@@ -45,11 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
             rows=arguments.rows,
             blocker_s=arguments.blocker_seconds if arguments.blocker else 0.0,
             x_arguments=arguments.x,
+            progress=progress,
         )
     except RevisionFailed as error:
         if error.reviewed is None:
             raise
         failed, made = error, error.reviewed
+    finally:
+        progress.end()
     _clear(out)
     written = write_reports(out, files(made, version=version("airlock"), prefix=_prefix(arguments.config)))
     asked = arguments.json or arguments.log is not None

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.records.errors import NOT_EXAMINED
     from airlock.reports import trace as text
 
-    progress = _Progress()
+    progress = Progress()
 
     def show(report: TraceReport) -> None:
         progress.end()
@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     return NOT_EXAMINED if report.unexamined else 0
 
 
-class _Progress:
-    """Where no terminal is, a line a minute."""
+class Progress:
+    """How many steps were seen; where no terminal is, a line a minute."""
 
     def __init__(self) -> None:
         from airlock.commands.progress_line import Overwritten
@@ -62,6 +62,7 @@ class _Progress:
         self.line = Overwritten()
 
     def __call__(self, step: TracedRevision) -> None:
+        """Count one more."""
         from airlock.reports.text import duration
 
         self.seen += 1
@@ -73,4 +74,5 @@ class _Progress:
             self.told = now
 
     def end(self) -> None:
+        """Take the line away."""
         self.line.end()

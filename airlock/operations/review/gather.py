@@ -17,11 +17,12 @@ from airlock.records.errors import RevisionFailed
 from airlock.records.review import Review
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from airlock.database.target import Target
     from airlock.project.project import Project
+    from airlock.records.trace import TracedRevision
 
 
 def review(
@@ -35,6 +36,7 @@ def review(
     rows: int,
     blocker_s: float = 0.0,
     x_arguments: Sequence[str] = (),
+    progress: Callable[[TracedRevision], None] = lambda _: None,
 ) -> Review:
     """Trace the revisions and judge them; with a `target`, put its real sizes beside what was seen.
 
@@ -58,6 +60,7 @@ def review(
                 blocker_s=blocker_s,
                 x_arguments=x_arguments,
                 bundle=found.append,
+                progress=progress,
             )
         except RevisionFailed as error:
             if error.seen is None:

@@ -160,14 +160,17 @@ def _expected(statement: StatementRecord, of: Sequence[TableSize]) -> float | No
 def _script(one: Written, steps: dict[str, TracedRevision], title: str) -> Script:
     name = f"{one.revision}.{one.direction}.sql"
     note = ""
+    run = [f"-- psql --file {name}"]
     body = one.sql.strip()
     if one.failed:
         note = f"needs a database to be written ({one.failed}); this is what was executed in scratch"
+        # With the names of bound values in it, and the rows of the scratch database: no script for psql.
+        run = []
         body = "\n\n".join(
             f"{statement.sql.strip().rstrip(';')};" for statement in steps[one.direction].statements
         )
     elif steps[one.direction].depends_on_rows:
         note = "depends on rows: this is one path"
-    head = [f"-- {one.revision} {title} ({one.direction})", f"-- psql --file {name}"]
-    head += [f"-- {note}"] if note else []
-    return Script(name, "\n".join([*head, "\\set ON_ERROR_STOP on", "", body, ""]), note)
+    head = [f"-- {one.revision} {title} ({one.direction})", *run, *([f"-- {note}"] if note else [])]
+    head += ["\\set ON_ERROR_STOP on"] if run else []
+    return Script(name, "\n".join([*head, "", body, ""]), note)

@@ -209,6 +209,7 @@ def test_a_revision_that_reads_rows_has_its_executed_statements_as_a_script(
     _, out = _review(ini, server, "0003:0004")
     script = (out / "0004.up.sql").read_text()
     assert "needs a database to be written" in script
+    assert "psql" not in script
     assert "UPDATE shop.item SET note = 'first' WHERE id =" in script
     assert "depends on rows: this is one path" in (out / "review.md").read_text().replace(
         "Depends", "depends"

@@ -245,7 +245,7 @@ def test_progress_is_one_line_on_a_terminal(report: TraceReport, monkeypatch: py
         monkeypatch.setattr(sys, "stderr", written := io.StringIO())
         monkeypatch.setattr(written, "isatty", lambda there=on_terminal: there)
         monkeypatch.setattr(command, "_EVERY_SECONDS", every)
-        show = command._Progress()
+        show = command.Progress()
         for one in steps:
             show(one)
         show.end()
