@@ -40,6 +40,9 @@ class Hooks:
     `context` is Alembic's MigrationContext, `context.connection` env.py's SQLAlchemy connection.
     """
 
+    # Whether `plan` looks at the steps that Alembic would take: to find them takes the longer the longer the history is.
+    wants_steps = True
+
     def start(self, context: MigrationContext, heads: tuple[str, ...]) -> None:
         """Follow env.py's connecting and the reading of the version table."""
 
@@ -99,7 +102,13 @@ def run(
         version_rows.enter_context(spelled_once(context))
         current = tuple(heads)
         hooks.start(context, current)
-        plan = hooks.plan(plan_steps(project, current, target, direction)) if target is not None else []
+        plan: list[RevisionStep] = []
+        if target is not None and hooks.wants_steps:
+            plan = hooks.plan(plan_steps(project, current, target, direction))
+        elif target is not None:
+            _require_known(project, current)
+            with _missing_function(direction):
+                plan = hooks.plan([])
         seen.append(
             Environment(
                 heads_before=current,
@@ -194,6 +203,17 @@ def plan_steps(project: Project, heads: tuple[str, ...], target: str, direction:
 
     Raises HistoryFault where a head is unknown to this code, Usage where the target does not fit.
     """
+    _require_known(project, heads)
+    script: Any = project.script
+    take = script._upgrade_revs if direction == "up" else script._downgrade_revs
+    try:
+        with _missing_function(direction):
+            return list(take(target, heads))
+    except CommandError as error:
+        raise Usage(f"{str(error).rstrip('.')}.", then="alembic history, which lists them") from error
+
+
+def _require_known(project: Project, heads: tuple[str, ...]) -> None:
     for head in heads:
         try:
             known = project.script.get_revision(head)
@@ -204,16 +224,16 @@ def plan_steps(project: Project, heads: tuple[str, ...], target: str, direction:
                 f"The database is at revision {head!r}, which this code does not know.",
                 then="deploy the code that made it, or downgrade with that code first",
             )
-    script: Any = project.script
-    take = script._upgrade_revs if direction == "up" else script._downgrade_revs
+
+
+@contextlib.contextmanager
+def _missing_function(direction: str) -> Iterator[None]:
+    """Say which revision's file is without its function; Alembic looks for it as it makes a step."""
     try:
-        return list(take(target, heads))
-    except CommandError as error:
-        raise Usage(f"{str(error).rstrip('.')}.", then="alembic history, which lists them") from error
+        yield
     except AttributeError as error:
-        # A revision's file without the function; Alembic looks for it as it plans.
         name = getattr(error.obj, "revision", None)
-        if name is None or error.name not in ("upgrade", "downgrade"):
+        if name is None or error.name != ("upgrade" if direction == "up" else "downgrade"):
             raise
         if direction == "up":
             raise HistoryFault(f"{name} has no upgrade().") from error

@@ -26,13 +26,21 @@ from airlock.samples.large_objects import large_objects, make_referred
 from airlock.samples.lengths import longer_than
 from airlock.samples.model import Table
 from airlock.samples.requirements import in_present_types, with_requirements
-from airlock.samples.sequences import Next, compare_sequences, read_sequences, set_sequences
+from airlock.samples.sequences import (
+    KnownSequence,
+    Next,
+    compare_sequences,
+    list_sequences,
+    read_sequences,
+    set_sequences,
+)
 from airlock.samples.tables import read_tables
 from airlock.samples.values import hard_to_fill
 
 __all__ = [
     "GONE",
     "Digests",
+    "KnownSequence",
     "Next",
     "Table",
     "TableDigest",
@@ -50,6 +58,7 @@ __all__ = [
     "hard_to_fill",
     "in_present_types",
     "large_objects",
+    "list_sequences",
     "longer_than",
     "make_referred",
     "odd_hours",

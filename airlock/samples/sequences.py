@@ -11,15 +11,16 @@ from airlock.drivers.spelling import quoted
 from airlock.records.difference import Difference
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections import abc
+    from collections.abc import Collection, Iterable, Mapping
 
     from airlock.drivers import client
 
 _OWNED = """
-SELECT n.nspname, c.relname, q.seqincrement, rn.nspname, r.relname, a.attname,
+SELECT c.oid::bigint, n.nspname, c.relname, q.seqincrement, rn.nspname, r.relname, a.attname,
   CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 'whole' WHEN t.typname IN ('numeric', 'float4', 'float8') OR
        t.typtype = 'd' AND t.typcategory = 'N' THEN 'number' END,
-  CASE WHEN r.relkind = 'p' THEN '{}' ELSE ARRAY(
+  CASE WHEN r.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_inherits) THEN '{}' ELSE ARRAY(
     SELECT DISTINCT x.adrelid::regclass::text FROM pg_depend e JOIN pg_attrdef x ON x.oid = e.objid
     JOIN pg_inherits i ON i.inhrelid = x.adrelid JOIN pg_attribute h ON h.attrelid = x.adrelid AND h.attnum = x.adnum
     WHERE e.classid = 'pg_attrdef'::regclass AND e.refclassid = 'pg_class'::regclass AND e.refobjid = c.oid
@@ -33,6 +34,12 @@ LEFT JOIN pg_type t ON t.oid = a.atttypid
 WHERE c.oid >= 16384 AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
   AND c.relpersistence <> 't'
 ORDER BY n.nspname, c.relname
+"""
+# As if it had handed out the one before: `_next_values` tells no value of a sequence that has handed out none.
+_SET = """
+SELECT CASE WHEN %(last)s BETWEEN q.seqmin AND q.seqmax THEN setval(q.seqrelid, %(last)s)
+  ELSE setval(q.seqrelid, %(value)s, false) END
+FROM pg_sequence q WHERE q.seqrelid = %(name)s::regclass
 """
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
@@ -63,32 +70,79 @@ class Next:
         return self.value < other.value if other.step > 0 else self.value > other.value
 
 
-def read_sequences(
-    connection: client.Connection, known: Mapping[str, Next] | None = None, steady: Collection[str] = ()
-) -> dict[str, Next]:
-    """Read every sequence's next value, without taking one. Reads the served columns' furthest values.
+@dataclass(frozen=True, slots=True)
+class KnownSequence:
+    """A sequence, what it serves, and SQL for the furthest value there; `table` is None where it serves no column."""
 
-    Those that are `known` and serve no column, or one of a table in `steady`, are not read again.
-    """
-    found: dict[str, Next] = {}
+    oid: int
+    label: str
+    sql: str
+    step: int
+    table: str | None
+    column: str | None
+    furthest: str | None
+
+
+def list_sequences(connection: client.Connection) -> tuple[KnownSequence, ...]:
+    """List every sequence. Reads the catalogue only."""
     with connection.cursor() as cursor:
         prepared.execute(connection, cursor, _OWNED)
-        owned = []
-        for row in cursor.fetchall():
-            label, column, table = _labels(*row[:2], *row[3:6])
-            now = (known or {}).get(label)
-            same = now is not None and (now.step, now.column) == (row[2], column)
-            if now is not None and same and (table is None or table in steady):
-                found[label] = now
-            else:
-                owned.append(row)
-        for part in range(0, len(owned), 100):
-            some = owned[part : part + 100]
-            cursor.execute(" UNION ALL ".join(_one(place, *row) for place, row in enumerate(some)))
+        return tuple(_sequence(*row) for row in cursor.fetchall())
+
+
+def read_sequences(
+    connection: client.Connection, known: Mapping[str, Next] | None = None, steady: Collection[str] = (),
+    listed: Iterable[KnownSequence] | None = None,
+) -> dict[str, Next]:  # fmt: skip
+    """Read every sequence's next value, without taking one. Reads the served columns' furthest values.
+
+    Those are taken from `known` for the tables in `steady`. `listed` are the sequences, where they are known.
+    """
+    found: dict[str, Next] = {}
+    unread = []
+    listed = list_sequences(connection) if listed is None else tuple(listed)
+    values = _next_values(connection, listed)
+    for one in listed:
+        value, then = values.get(one.oid), (known or {}).get(one.label)
+        if value is not None and one.furthest is None:
+            found[one.label] = Next(value, one.step, one.column, None)
+        elif (
+            value is not None
+            and one.table in steady
+            and then is not None
+            and (then.step, then.column) == (one.step, one.column)
+        ):
+            found[one.label] = replace(then, value=value)
+        else:
+            unread.append(one)
+    return found | _read(connection, unread)
+
+
+def _next_values(connection: client.Connection, listed: Collection[KnownSequence]) -> dict[int, int]:
+    """Give what those sequences hand out next that have handed out something: one query, whatever their number."""
+    if not listed:
+        return {}
+    query = "SELECT o::bigint, pg_sequence_last_value(o) FROM unnest(%(oids)s::oid[]) AS o"
+    with connection.cursor() as cursor:
+        oids = {"oids": [one.oid for one in listed]}
+        prepared.execute(connection, cursor, query, {"oids": "oid[]"}, oids)
+        last = dict(cursor.fetchall())
+    return {one.oid: last[one.oid] + one.step for one in listed if last[one.oid] is not None}
+
+
+def _read(connection: client.Connection, wanted: abc.Sequence[KnownSequence]) -> dict[str, Next]:
+    found = {}
+    with connection.cursor() as cursor:
+        for part in range(0, len(wanted), 100):
+            some = wanted[part : part + 100]
+            each = (
+                f"SELECT {place}, last_value, is_called, {one.furthest or 'NULL::bigint'} FROM {one.sql}"
+                for place, one in enumerate(some)
+            )
+            cursor.execute(" UNION ALL ".join(each))
             for place, last, called, furthest in cursor.fetchall():
-                step = some[place][2]
-                label, serves, _ = _labels(*some[place][:2], *some[place][3:6])
-                found[label] = Next(last + step if called else last, step, serves, furthest)
+                one = some[place]
+                found[one.label] = Next(last + one.step if called else last, one.step, one.column, furthest)
     return found
 
 
@@ -103,18 +157,29 @@ def _labels(
     return label, f"{served}.{plain(column)}", served
 
 
-def set_sequences(connection: client.Connection, wanted: Mapping[str, Next]) -> None:
-    """Let sequences hand out next what `wanted` says, but for those whose column holds it already. Takes effect at once."""
+def set_sequences(
+    connection: client.Connection, wanted: Mapping[str, Next], listed: Iterable[KnownSequence] | None = None
+) -> None:
+    """Let sequences hand out next what `wanted` says, but for those whose column holds it already. Takes effect at once.
+
+    `listed` are the sequences, where they are known.
+    """
+    there = list_sequences(connection) if listed is None else listed
+    listed = [one for one in there if one.label in wanted]
+    values = _next_values(connection, listed)
+    moved = [one for one in listed if values.get(one.oid) != wanted[one.label].value]
     with connection.cursor() as cursor:
-        for label, now in read_sequences(connection).items():
-            then = wanted.get(label)
-            if then is None or then.value == now.value or replace(then, furthest=now.furthest).is_used:
+        for label, now in _read(connection, moved).items():
+            then = wanted[label]
+            if then.value == now.value or replace(then, furthest=now.furthest).is_used:
                 continue
-            cursor.execute("SELECT setval(%s::regclass, %s, false)", (label.partition(" ")[2], then.value))
+            cursor.execute(
+                _SET, {"name": label.partition(" ")[2], "value": then.value, "last": then.value - then.step}
+            )
 
 
-def _one(
-    place: int,
+def _sequence(
+    oid: int,
     schema: str,
     name: str,
     step: int,
@@ -122,10 +187,11 @@ def _one(
     table: str | None,
     column: str | None,
     type_: str | None,
-    heirs: Sequence[str],
+    heirs: abc.Sequence[str],
     partitioned: bool | None,
-) -> str:
-    furthest = "NULL::bigint"
+) -> KnownSequence:
+    label, served, owner = _labels(schema, name, table_schema, table, column)
+    furthest = None
     if table and table_schema and column and type_:
         best = "max" if step > 0 else "min"
         value, whole = quoted(column), ""
@@ -138,7 +204,7 @@ def _one(
         held = (f"{only}{one}" for one in (f"{quoted(table_schema)}.{quoted(table)}", *heirs))
         each = ", ".join(f"(SELECT {best}({value})::bigint FROM {one}{whole})" for one in held)
         furthest = f"{'greatest' if step > 0 else 'least'}({each})"
-    return f"SELECT {place}, last_value, is_called, {furthest} FROM {quoted(schema)}.{quoted(name)}"
+    return KnownSequence(oid, label, f"{quoted(schema)}.{quoted(name)}", step, owner, served, furthest)
 
 
 def compare_sequences(before: dict[str, Next], after: dict[str, Next]) -> tuple[Difference, ...]:

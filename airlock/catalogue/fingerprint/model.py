@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+_TABLES = frozenset({"table", "partitioned table"})
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 
 
@@ -55,11 +56,13 @@ class Fingerprint(Mapping[str, Mapping[str, str]]):
     Equal to another reading exactly when both hold the same objects with the same attributes.
     """
 
-    __slots__ = ("_digest", "objects")
+    __slots__ = ("_digest", "_partitions", "_tables", "objects")
 
     def __init__(self, objects: Mapping[str, CatalogueObject]) -> None:
         self.objects: Mapping[str, CatalogueObject] = MappingProxyType(dict(sorted(objects.items())))
         self._digest: str | None = None
+        self._tables: frozenset[str] | None = None
+        self._partitions: frozenset[str] | None = None
 
     def without(self, names: Collection[str]) -> Fingerprint:
         """Leave some objects out, by name."""
@@ -100,3 +103,20 @@ class Fingerprint(Mapping[str, Mapping[str, str]]):
     def of_kind(self, kind: str) -> tuple[str, ...]:
         """List the names of the objects of one kind."""
         return tuple(name for name, thing in self.objects.items() if thing.kind == kind)
+
+    @property
+    def partitions(self) -> frozenset[str]:
+        """Name the partitions."""
+        if self._partitions is None:
+            self._partitions = frozenset(
+                name for name, thing in self.objects.items() if "partition bound" in thing.attributes
+            )
+        return self._partitions
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """Name the tables, without partitions."""
+        if self._tables is None:
+            found = frozenset(name for name, thing in self.objects.items() if thing.kind in _TABLES)
+            self._tables = found - self.partitions
+        return self._tables

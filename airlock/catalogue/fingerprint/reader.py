@@ -111,6 +111,8 @@ class Reader:
         self._follows: bool | None = None if prepare and schemas is None else False
         self._standing: _Standing | None = None
         self._columns: tuple[_Standing, frozenset[tuple[int, str]]] | None = None
+        # Those of each relation, with what it was read from.
+        self._columns_of: dict[int, tuple[dict[str, CatalogueObject], frozenset[tuple[int, str]]]] = {}
         self.changed: frozenset[str] | None = None
 
     @property
@@ -150,14 +152,12 @@ class Reader:
         if standing is None or standing.arguments["extension_relations"]:
             return None
         if self._columns is None or self._columns[0] is not standing:
-            found = frozenset(
-                (relation, _bare(name.removeprefix(f"{thing.parent}.")))
-                for relation, group in standing.groups.items()
-                if any(one.kind in _TABLES for one in group.values())
-                for name, thing in group.items()
-                if thing.kind == "column"
-            )
-            self._columns = standing, found
+            known, self._columns_of = self._columns_of, {}
+            for relation, group in standing.groups.items():
+                then = known.get(relation)
+                same = then is not None and then[0] is group
+                self._columns_of[relation] = then if then and same else (group, _columns(relation, group))
+            self._columns = standing, frozenset().union(*(found for _, found in self._columns_of.values()))
         return self._columns[1]
 
     def _read(self, cursor: client.Cursor, *, afresh: bool) -> Fingerprint:
@@ -273,6 +273,17 @@ class Reader:
                     del attributes["comment"]
                 relation = int(attributes.pop("=relation", changes.REST))
                 yield relation, *_named(row[0], row[1], row[2], row[3], attributes)
+
+
+def _columns(relation: int, group: dict[str, CatalogueObject]) -> frozenset[tuple[int, str]]:
+    """List the columns of a relation that is a table."""
+    if not any(one.kind in _TABLES for one in group.values()):
+        return frozenset()
+    return frozenset(
+        (relation, _bare(name.removeprefix(f"{thing.parent}.")))
+        for name, thing in group.items()
+        if thing.kind == "column"
+    )
 
 
 def _bare(name: str) -> str:

@@ -127,7 +127,9 @@ def of_before(before: State, after: State) -> State:
     digests = {}
     for table, now in after.digests.items():
         then = before.digests.get(table)
-        if then is None:
+        if then is now:
+            digests[table] = now  # the same object tells `values` that there is nothing to compare
+        elif then is None:
             digests[table] = replace(now, sums={}, rows=None)
         elif then.rows is not None and now.rows is not None and then.key == now.key:
             rows_then = {key: row for key, row in now.rows.items() if key in then.rows}

@@ -31,6 +31,7 @@ class _Run(Hooks):
     project: Project
     revisions: Sequence[RevisionFacts]
     at: str = ""
+    wants_steps = False
 
     def plan(self, _steps: list[RevisionStep]) -> list[RevisionStep]:
         return environment.steps_of(self.project, [one.revision for one in self.revisions], "up")

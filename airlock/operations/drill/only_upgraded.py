@@ -58,7 +58,7 @@ def ascend(
             raise
         above = ledger.read()
     else:
-        above = ledger.read(state, taken.touched, locked=True)
+        above = ledger.read(state, taken.touched)
     return settle(ledger, state, above), gap
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from airlock.catalogue.fingerprint import Fingerprint
-    from airlock.catalogue.fingerprint.model import CatalogueObject
     from airlock.records.rows import Fill
     from airlock.scratch.servers import ScratchDatabase
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 _WORTH_STATISTICS = 1_000
 # Compared with a hand-written INSERT are the slowest tables filled together, and no more than so many altogether.
 _MOST_TOGETHER, _MOST_COMPARED = 3, 6
-_TABLES = frozenset({"table", "partitioned table"})
 # Code that rows may set off, which may make anything: partitions, say. Some extensions only bring types and operators.
 _CODE = frozenset(
     {"trigger", "rule", "function", "procedure", "aggregate", "event trigger", "operator", "cast"}
@@ -52,8 +50,7 @@ class State:
 
     def partitions(self) -> frozenset[str]:
         """Name the partitions."""
-        objects = self.catalogue.objects
-        return frozenset(name for name, thing in objects.items() if "partition bound" in thing.attributes)
+        return self.catalogue.partitions
 
     def takes_no_row(self, name: str) -> bool:
         """Tell whether a table is partitioned and has no partition: nobody can have a row in it."""
@@ -64,26 +61,23 @@ class State:
 
     def tables(self) -> frozenset[str]:
         """Name the tables, without partitions."""
-        return frozenset(
-            name
-            for name, thing in self.catalogue.objects.items()
-            if thing.kind in _TABLES and "partition bound" not in thing.attributes
-        )
+        return self.catalogue.tables
 
 
 def _relabelled(before: Fingerprint, now: Fingerprint) -> bool:
     """Tell whether an enum's labels changed: rows then show other ones, and nobody has touched their tables."""
-    return any(
+    return before is not now and any(
         one.kind == "enum" and now.objects.get(name, one) != one for name, one in before.objects.items()
     )
 
 
-def _acts(named: tuple[str, CatalogueObject]) -> bool:
-    """Tell whether an object is code that writing rows may run."""
-    name, thing = named
-    if thing.kind == "extension":
-        return name.partition(" ")[2].strip('"') not in _TYPES_ALONE
-    return thing.kind in _CODE
+def _acts(catalogue: Fingerprint) -> bool:
+    """Tell whether there is code that writing rows may run."""
+    return any(
+        thing.kind in _CODE
+        or (thing.kind == "extension" and name.partition(" ")[2].strip('"') not in _TYPES_ALONE)
+        for name, thing in catalogue.objects.items()
+    )
 
 
 def _connect(database: ScratchDatabase) -> client.Connection:
@@ -128,6 +122,8 @@ class Ledger:
     # The catalogue as it was read since env.py ran last, tables as they still are; `alone` where nobody else is at work.
     last: Fingerprint | None = None
     fresh: dict[str, samples.Table] = field(default_factory=dict)
+    seen: tuple[str, Fingerprint] | None = None
+    listed: tuple[Fingerprint, tuple[samples.KnownSequence, ...]] | None = None
     read_at: int = -1
     alone: bool = True
     # What the step that was counted last has sent, up to where it ended or raised.
@@ -149,13 +145,10 @@ class Ledger:
         before: State | None = None,
         touched: Collection[str] | None = None,
         compared_with: State | None = None,
-        *,
-        locked: bool = False,
     ) -> State:
         """Read the state; rows only of tables in `touched` (None: of all), the rest as it was `before`.
 
-        Digests take the form of those in `compared_with`, else of those `before`. `locked` where those are all relations that
-        a step has locked: whoever takes a sequence's next value locks it.
+        Digests take the form of those in `compared_with`, else of those `before`.
         """
         strange = {f"large object {number}" for number in self.strange_objects}
         catalogue = self._catalogue().without(strange)
@@ -173,14 +166,13 @@ class Ledger:
         digests |= samples.digest_large_objects(self.reading, self.strange_objects)
         digests |= samples.digest_extension_tables(self.reading)
         known: Mapping[str, samples.Next] = {}
-        if locked and kept and before is not None and touched is not None and self.alone:
+        if kept and before is not None and touched is not None and self.alone:
             # A table that inherits is in sight of what looks through the one above.
             objects = catalogue.objects
             if not any("inherits" in objects[one].attributes for one in touched if one in objects):
-                known = {
-                    name: it for name, it in before.sequences.items() if name.partition(" ")[2] not in touched
-                }
-        now = State(catalogue, digests, samples.read_sequences(self.reading, known, kept.keys()))
+                known = before.sequences
+        sequences = samples.read_sequences(self.reading, known, kept.keys(), self._sequences())
+        now = State(catalogue, digests, sequences)
         return replace(now, empty=self._empty(sorted(now.partitions())))
 
     def _empty(self, partitions: list[str]) -> frozenset[str]:
@@ -248,14 +240,31 @@ class Ledger:
             return self.last
         now = environment.runs()
         steady = self.alone and not environment.running()
+        if not steady:
+            self.fresh = {}
+        found = self._read_catalogue()
+        if steady and not _acts(found):
+            self.last, self.read_at = found, now
+        return found
+
+    def _read_catalogue(self) -> Fingerprint:
+        """Read it, or give what was read last, where no transaction has ended since: what is in sight is the same then."""
+        idle = self.reading.info.transaction_status == 0
+        snapshot = self._snapshot() if self.alone and idle else ""
+        if snapshot and self.seen is not None and self.seen[0] == snapshot:
+            return self.seen[1]
         found, changed = self.reader.read(afresh=not self.alone), self.reader.changed
-        if changed is None or not steady:
+        if changed is None:
             self.fresh = {}
         elif changed:
             self.fresh = {name: table for name, table in self.fresh.items() if name not in changed}
-        if steady and not any(map(_acts, found.objects.items())):
-            self.last, self.read_at = found, now
+        self.seen = snapshot, found
         return found
+
+    def _snapshot(self) -> str:
+        with self.reading.cursor() as cursor:
+            cursor.execute("SELECT pg_current_snapshot()::text")
+            return str((cursor.fetchone() or ("",))[0])
 
     def is_read(self) -> bool:
         """Tell whether what was read of the catalogue is remembered; a run of env.py that leaves no trace need not end that."""
@@ -352,7 +361,16 @@ class Ledger:
 
     def set_sequences(self, wanted: Mapping[str, samples.Next]) -> None:
         """Have sequences hand out next what they would have, but for what is taken. Commits."""
-        samples.set_sequences(self.writing, wanted)
+        samples.set_sequences(self.writing, wanted, self._sequences())
+
+    def _sequences(self) -> tuple[samples.KnownSequence, ...]:
+        """List the sequences; what was read once is not read again, as long as nothing of the catalogue has changed."""
+        if not self.alone or not self.reader.follows:
+            return samples.list_sequences(self.reading)
+        catalogue = self._catalogue()
+        if self.listed is None or self.listed[0] is not catalogue:
+            self.listed = catalogue, samples.list_sequences(self.reading)
+        return self.listed[1]
 
     def transactions(self) -> int:
         """Tell the number of the next transaction that ends on the server, for `others_wrote`."""

@@ -88,6 +88,7 @@ class _Look(Hooks):
     taken: StepTaken = field(default_factory=StepTaken)
     began: float = 0.0
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    wants_steps = False
 
     def plan(self, _steps: list[RevisionStep]) -> list[RevisionStep]:
         script = self.project.script.get_revision(self.revision)

@@ -35,6 +35,7 @@ class _One(Hooks):
     revision: str
     bare: bool = False
     active: bool = False
+    wants_steps = False
 
     def plan(self, _steps: list[RevisionStep]) -> list[RevisionStep]:
         script: Any = self.project.script

@@ -141,6 +141,8 @@ def build(
 class _One(Hooks):
     """Takes one revision up, whatever Alembic would have planned."""
 
+    wants_steps = False
+
     def __init__(self, project: Project, revision: str) -> None:
         self.project = project
         self.revision = revision

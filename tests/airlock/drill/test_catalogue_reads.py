@@ -80,7 +80,7 @@ def test_between_two_steps_it_is_read_once(
 def test_what_rows_set_off_is_seen(
     tmp_path: Path, database: ScratchDatabase, reads: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A trigger that makes tables: each look is a look."""
+    """A trigger that makes tables: each look behind what was written is a look, and no other."""
     monkeypatch.chdir(tmp_path)
     environment.run(project(tmp_path, PARTITIONS), "r1", "up")
     with contextlib.closing(Ledger.open(database, "public.alembic_version", 5)) as ledger:
@@ -88,6 +88,30 @@ def test_what_rows_set_off_is_seen(
         ledger.fill(["public.task"])
         assert ledger.read().tables() - first.tables() == {"public.made_by_rows"}
         assert [table.label for table in ledger.tables(["public.made_by_rows"])] == ["public.made_by_rows"]
+        looks = len(reads)
+        assert ledger.read().tables() > first.tables()
+        assert len(reads) == looks
+
+
+def test_a_sequence_is_seen_to_move_where_nobody_touched_its_table(
+    tmp_path: Path, database: ScratchDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a table that is as it was the furthest value is known, not the next one; what is set back is as it was before."""
+    monkeypatch.chdir(tmp_path)
+    environment.run(project(tmp_path), "r1", "up")
+    with contextlib.closing(Ledger.open(database, "public.alembic_version", 5)) as ledger:
+        ledger.fill(["public.task"])
+        then = ledger.read()
+        with ledger.transaction() as cursor:
+            cursor.execute("SELECT nextval('task_id_seq')")
+        now = ledger.read(then, frozenset()).sequences["sequence public.task_id_seq"]
+        before = then.sequences["sequence public.task_id_seq"]
+        assert (now.value, now.furthest) == (before.value + 1, before.furthest)
+        ledger.set_sequences(then.sequences)
+        assert ledger.read().sequences == then.sequences
+        with ledger.transaction() as cursor:
+            cursor.execute("SELECT last_value, is_called FROM task_id_seq")
+            assert cursor.fetchone() == (before.value - 1, True)
 
 
 def test_a_look_while_a_step_is_at_work_is_not_kept(

@@ -367,6 +367,6 @@ def test_a_reading_is_planned_once(connection: psycopg2.extensions.connection) -
     (table,) = samples.read_tables(connection, names=["probe.a"])
     samples.read_sequences(connection)
     assert [column.name for column in table.columns] == ["id", "b"]
-    assert planned == "5auto"
+    assert planned == "6auto"
     assert _ask(connection, asked) == planned
     connection.rollback()

@@ -97,7 +97,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     if step is None:
         return Way(up, outcome=noted(lessons).then(no_way_down(subject, error)))
     narrows: tuple[freedoms.Narrow, ...] = ()
-    below = subject.ledger.read(written.state, step.touched, before, locked=True)
+    below = subject.ledger.read(written.state, step.touched, before)
     spelled = spelled_back.SpelledBack()
     if over is not None:
         under = snapshot.take(subject.ledger.reading)

@@ -97,7 +97,7 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
     views = views if upgrade.before is begin else {}
     views_above = stored_views.shown(subject) if views else {}
     before, older = upgrade.before, dict(ledger.known)
-    after = ledger.read(before, upgrade.step.touched, locked=True)
+    after = ledger.read(before, upgrade.step.touched)
     touched = touched_tables(upgrade.step, before, after)
     concerned = tuple(sorted(Touched(it, before.digests[it].count) for it in touched & before.digests.keys()))
     yield "writing"

@@ -54,7 +54,9 @@ def grants(before: State, after: State) -> bool:
     """Tell whether an upgrade may let rows in that were refused before: a rule, a NOT NULL or a type is not what it was."""
     then, now = before.catalogue.objects, after.catalogue.objects
     return any(
-        now.get(name) != one and (one.kind in {"column", "enum"} or name.startswith(_RULES))
+        (other := now.get(name)) is not one
+        and other != one
+        and (one.kind in {"column", "enum"} or name.startswith(_RULES))
         for name, one in then.items()
     )
 

@@ -135,20 +135,18 @@ def _gone(column: Column, name: str, before: State, above: State, now: Table | N
     place = then.columns.index(column.name) if column.name in then.columns else None
     if place is None:
         return {}
-    values = {
-        key: value
-        for key, row in (then.rows or {}).items()
-        if (value := row[place]) is not None and not is_cut(value)
-    }
+    rows = then.rows or {}
     there = now is not None and any(
         one.number == column.number and one.name == column.name for one in now.columns
     )
-    if not there or here is None:
-        return values
-    if here.rows is None or here.key != then.key or column.name not in here.columns:
-        return {}
-    at = here.columns.index(column.name)
-    return {key: value for key, value in values.items() if key not in here.rows or here.rows[key][at] is None}
+    if there and here is not None:
+        if here.rows is None or here.key != then.key or column.name not in here.columns:
+            return {}
+        at, held = here.columns.index(column.name), here.rows
+        rows = {key: row for key, row in rows.items() if key not in held or held[key][at] is None}
+    return {
+        key: value for key, row in rows.items() if (value := row[place]) is not None and not is_cut(value)
+    }
 
 
 def _places(

@@ -141,7 +141,7 @@ def _down_again(
 ) -> Way:  # fmt: skip
     """Make rows for what the downgrade names too, write as other clients do, go down; count what either way met."""
     ledger = subject.ledger
-    after = ledger.read(before, step.touched, locked=True)
+    after = ledger.read(before, step.touched)
     # Also where only the downgrade writes: it may take rows away that came meanwhile.
     touched = touched_tables(step, before, after)
     if first.step is not None and first.below is not None:

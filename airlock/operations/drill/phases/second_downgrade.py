@@ -71,7 +71,7 @@ def go_down_again(subject: Subject, way: Way, above: State, older: Mapping[str, 
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         why = f"the second downgrade fails, on rows that others changed: {failures.one_line(error)}"
         return SecondDowngrade(not_examined(why))
-    below = subject.ledger.read(over, step.touched, before, locked=True)
+    below = subject.ledger.read(over, step.touched, before)
     changed = {*way.up.written.changed, *altered, *_following(altered, above, data_statements)}
     found, _ = compare.structure(before, below)
     values, rare = values_of_usual_rows(

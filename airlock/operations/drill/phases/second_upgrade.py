@@ -37,7 +37,7 @@ def go_up_again(subject: Subject, first: Upgraded, below: State) -> SecondUpgrad
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         why = failed("the upgrade fails after its own downgrade", error)
         return SecondUpgrade(None, None, why if comparisons.AGAIN else NOTHING)
-    above = subject.ledger.read(below, step.touched, first.after, locked=True)
+    above = subject.ledger.read(below, step.touched, first.after)
     if not comparisons.AGAIN:
         return SecondUpgrade(step, above)
     found, _ = compare.structure(
