@@ -9,7 +9,7 @@ from dataclasses import dataclass
 NOTE_KINDS = frozenset({"column order"})
 
 
-@dataclass(frozen=True, order=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Difference:
     """One object, or one attribute of it, that is not what it was.
 
@@ -22,7 +22,15 @@ class Difference:
     before: str | None
     after: str | None
 
+    def __lt__(self, other: Difference) -> bool:
+        """Stand before another by name; None, which has no order of its own, before any text."""
+        return _in_order(self) < _in_order(other)
+
     @property
     def is_note(self) -> bool:
         """Tell whether this is worth saying and no reason to refuse."""
         return self.kind in NOTE_KINDS
+
+
+def _in_order(one: Difference) -> tuple[str, str, str, str]:
+    return one.object, one.kind, one.before or "", one.after or ""

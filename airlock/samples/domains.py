@@ -1,4 +1,4 @@
-"""Values that a domain with conditions lets in where no CHECK of a column can be asked: in a composite's part, in an array."""
+"""Values that a domain with conditions lets in where no CHECK of a column can be asked: within another type."""
 
 from __future__ import annotations
 
@@ -15,39 +15,13 @@ if TYPE_CHECKING:
 
     from airlock.samples.model import Column
 
-_ELEMENT = """
-WITH RECURSIVE chain AS (
-  SELECT oid, typbasetype, typtypmod FROM pg_type WHERE oid = %s::regtype
-  UNION ALL SELECT y.oid, y.typbasetype, y.typtypmod FROM chain JOIN pg_type y ON y.oid = chain.typbasetype)
-SELECT format_type(b.oid, NULL), b.typtype::text, b.typcategory::text, format_type(b.oid, m.modifier), m.modifier,
-  (SELECT array_agg(pg_get_expr(k.conbin, 0) ORDER BY k.conname) FROM pg_constraint k
-   WHERE k.contypid IN (SELECT oid FROM chain) AND k.contype = 'c')
-FROM pg_type b, (SELECT max(typtypmod) AS modifier FROM chain) m
-WHERE b.oid = (SELECT oid FROM chain WHERE typbasetype = 0)
-"""
-_OF_TEXTS = frozenset({"character varying", "character"})
-
 
 def of_part(cursor: Any, part: Column, conditions: Sequence[str]) -> Column:
-    """Give a composite's part the values that its domain lets in, where it has conditions."""
+    """Give a part of a type the values that its domain lets in, where it has conditions."""
     if not conditions or part.domain is None:
         return part
     cursor.execute("SELECT format_type(%s::oid, NULL)", (part.domain,))
     return replace(part, chosen=_let_in(cursor, str(cursor.fetchone()[0]), part, conditions))
-
-
-def of_element(cursor: Any, column: Column) -> Column:
-    """Give an array the values that its elements' domain lets in, where that has conditions or stands over a domain."""
-    if column.element != "d" or column.over is not None or column.subtype is None:
-        return column
-    cursor.execute(_ELEMENT, (column.subtype,))
-    type_, kind, category, full, modifier, conditions = cursor.fetchone()
-    length = modifier - 4 if type_ in _OF_TEXTS and modifier >= 0 else None
-    inner = replace(
-        column, type=type_, kind=kind, category=category, is_array=False, full=full, length=length, scale=None,
-        element="", subtype=None,
-    )  # fmt: skip
-    return replace(column, chosen=_let_in(cursor, column.subtype, inner, conditions or ()))
 
 
 def _let_in(cursor: Any, domain: str, base: Column, conditions: Sequence[str]) -> Values | None:

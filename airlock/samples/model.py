@@ -45,7 +45,10 @@ class Column:
     element: str = ""
     over: str | None = None
     parts: tuple[Column, ...] = ()
-    # What its domain lets in, where that cannot be asked as a column's CHECK: of a composite's part, of an array's elements.
+    # Values of what it is made of: of an array of a domain the elements, of a range (or an array of them) the bounds, where
+    # those are of no type of PostgreSQL's own.
+    within: Values | None = None
+    # What its domain lets in, where that cannot be asked as a column's CHECK: of a composite's part, say.
     chosen: Values | None = None
 
     @property

@@ -37,6 +37,8 @@ def with_requirements(table: Table, later: Table | None) -> Table:
             if column.category == "S" and demanding[column.name].category != "S"
             else demanding[column.name].fits or column.fits,
             shape=demanding[column.name].shape or column.shape,
+            within=(demanding[column.name].within if demanding[column.name].full == column.full else None)
+            or column.within,
             chosen=column.chosen
             or (demanding[column.name].chosen if demanding[column.name].full == column.full else None),
         )

@@ -10,6 +10,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import prepared
 from airlock.drivers.spelling import quoted
 from airlock.samples import derived
+from airlock.samples.builtin_types import BY_TYPE, RANGE_BOUNDS, Values
 from airlock.samples.input_forms import forms_of
 from airlock.samples.model import Check, Column, ForeignKey, Table, Unique
 
@@ -74,6 +75,14 @@ LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum
 """
+# What `_COLUMNS` says of a column of one type: in the place of pg_class.oid, which no sequence and no default belongs to.
+_OF_TYPE = _COLUMNS.replace(
+    "FROM pg_attribute a JOIN",
+    """FROM (SELECT 'pg_class'::regclass::oid AS attrelid, 'oid'::name AS attname, 1::int2 AS attnum,
+  %(type)s::regtype::oid AS atttypid, -1 AS atttypmod, false AS attnotnull, ''::"char" AS attidentity, ''::"char" AS attgenerated,
+  false AS attisdropped) a JOIN""",
+)
+_PG_CLASS = 1259
 # Built-in types of which hardly a table has a column: their input functions are asked, as those of unknown extensions.
 _RARE = (
     "jsonpath", "xid", "xid8", "cid", "tid", "txid_snapshot", "refcursor", "regclass", "regtype", "regproc", "regprocedure",
@@ -109,6 +118,7 @@ WHERE i.indrelid = ANY (%(oids)s::oid[]) AND (i.indisunique OR i.indisexclusion)
 ORDER BY i.indrelid, x.relname
 """
 _OIDS = {"oids": "oid[]"}
+_RANGES = frozenset({"r", "m"})
 _RESTORE = "SELECT set_config('search_path', %s, true), set_config('plan_cache_mode', %s, true)"
 NEUTRAL = "SELECT set_config('search_path', 'pg_catalog', true)"
 
@@ -295,12 +305,43 @@ def _parts(cursor: Any, relation: int) -> tuple[Column, ...]:
 
 
 def _let_in(cursor: Any, column: Column, conditions: Sequence[str] = ()) -> Column:
-    """Have a domain choose the values where it is no column's own; what that takes is loaded then only."""
-    if not conditions and (column.element != "d" or column.over is not None):
-        return column
-    from airlock.samples.domains import of_element, of_part
+    """Choose values where the type that something is made of has values of its own, or a domain is no column's own.
 
-    return of_element(cursor, of_part(cursor, column, conditions))
+    What that takes is loaded then only.
+    """
+    if column.element == "d" and column.subtype is not None:
+        column = replace(column, within=_of_type(cursor, column.subtype))
+    elif {column.kind, column.element} & _RANGES:
+        over = column.over if column.is_array else column.subtype
+        if over is not None and over not in BY_TYPE and over not in RANGE_BOUNDS:
+            column = replace(column, within=_of_type(cursor, over))
+    if not conditions:
+        return column
+    from airlock.samples.domains import of_part
+
+    return of_part(cursor, column, conditions)
+
+
+def _of_type(cursor: Any, type_: str) -> Values | None:
+    """Give the values of a type that another is made of."""
+    from airlock.samples.values import values_for
+
+    cursor.execute(_OF_TYPE, {"oids": [_PG_CLASS], "rare": list(_RARE), "type": type_})
+    row = cursor.fetchone()
+    column, _, conditions = _column(row)
+    column = replace(column, parts=_parts(cursor, row[-1]) if row[-1] else ())
+    column = _let_in(cursor, column, conditions)
+    if row[_RARE_ONE] and column.kind == "b":
+        column = replace(column, forms=forms_of(cursor, column, {}))
+    found = values_for(column)
+    return (
+        None
+        if found is None
+        else Values(
+            tuple(replace(one, sql=f"({one.sql})::{type_}") for one in found.generators),
+            tuple(f"({edge})::{type_}" for edge in found.edges),
+        )
+    )
 
 
 def _domain_check(column: Column, number: int, condition: str) -> Check:

@@ -40,7 +40,7 @@ def values_for(column: Column, salt: str = "") -> Values | None:
 
     `salt` (the table's name) keeps the keys of two tables apart, so that one never fits where the other belongs.
     """
-    if column.chosen is not None and not column.is_array:
+    if column.chosen is not None:
         return column.chosen
     found = _values(column)
     if found is None:
@@ -280,7 +280,7 @@ def _array(column: Column) -> Values | None:
         kind=column.element if column.element in _KINDS else "b", category="E" if column.labels else "",
         subtype=None if domain else column.over,
     )  # fmt: skip
-    found = column.chosen or values_for(inner)
+    found = column.within if domain and column.within is not None else values_for(inner)
     if found is None:
         return Values((Generator("'{}'", 1),))
     element = found.generators[0]
@@ -334,8 +334,8 @@ def _range(column: Column) -> Values | None:
 
 def _bound(column: Column) -> Generator | None:
     """Give values of a range's subtype."""
-    if column.subtype is None:
-        return None
+    if column.within is not None or column.subtype is None:
+        return column.within.generators[0] if column.within is not None else None
     inner = replace(
         column, type=column.subtype, kind="b", category="", is_array=False, length=None, scale=None, subtype=None,
         full=column.subtype,
@@ -350,9 +350,11 @@ def _multirange(column: Column) -> Values | None:
         bound = _bound(column)
         if bound is None:
             return Values((Generator("'{}'", 1),))
-        two = f"format('{{[%1$I,%1$I],[%2$I,%2$I]}}', {bound.at(_BEYOND)}, {bound.at(_FURTHER)})"
+        # In quotes a backslash stands for what follows it.
+        text = replace(bound, sql=f"replace(({bound.sql})::text, '\\', '\\\\')")
+        two = f"format('{{[%1$I,%1$I],[%2$I,%2$I]}}', {text.at(_BEYOND)}, {text.at(_FURTHER)})"
         return Values(
-            (Generator(f"format('{{[%1$I,%1$I]}}', {bound.sql})", bound.cardinality),), ("'{}'", two)
+            (Generator(f"format('{{[%1$I,%1$I]}}', {text.sql})", bound.cardinality),), ("'{}'", two)
         )
     first, second = (low.replace("$n", f"(2 * ($i) + {more})") for more in (0, 1))
     usual = Generator(f"format('{{[%s,%s)}}', {first}, {second})")

@@ -44,6 +44,8 @@ UNION ALL SELECT coalesce(i.indrelid, CASE d.classoid WHEN 'pg_class'::regclass 
 FROM pg_description d LEFT JOIN pg_index i ON d.classoid = 'pg_class'::regclass AND i.indexrelid = d.objoid
 WHERE d.objoid >= 10000 OR d.objoid = 2200
 UNION ALL SELECT 0, p.xmin FROM pg_depend p WHERE p.refclassid = 'pg_extension'::regclass
+UNION ALL SELECT 0, c.xmin FROM pg_depend p JOIN pg_class c ON c.oid = p.objid
+WHERE p.refclassid = 'pg_extension'::regclass AND p.classid = 'pg_class'::regclass AND p.deptype = 'e'
 UNION ALL SELECT 0, t.xmin FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
 LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
 WHERE t.oid >= 16384 AND e.oid IS NULL AND (t.typrelid = 0 OR c.relkind = 'c')

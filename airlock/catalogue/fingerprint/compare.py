@@ -18,11 +18,7 @@ def differences(before: Fingerprint, after: Fingerprint) -> tuple[Difference, ..
     What comes or goes with its table (columns, indexes, constraints, triggers) is not listed beside it. The
     order of columns is compared among those that both readings hold.
     """
-    return tuple(
-        sorted(
-            _differences(before, after), key=lambda it: (it.object, it.kind, it.before or "", it.after or "")
-        )
-    )
+    return tuple(sorted(_differences(before, after)))
 
 
 def _differences(before: Fingerprint, after: Fingerprint) -> Iterator[Difference]:

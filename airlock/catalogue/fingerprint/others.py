@@ -79,7 +79,9 @@ SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE '
       'serial ' || nullif(g.aggserialfn::oid, 0)::regproc, 'deserial ' || nullif(g.aggdeserialfn::oid, 0)::regproc,
       'moving ' || nullif(g.aggmtransfn::oid, 0)::regproc, 'inverse ' || nullif(g.aggminvtransfn::oid, 0)::regproc,
       'moving final ' || nullif(g.aggmfinalfn::oid, 0)::regproc, 'sort ' || nullif(g.aggsortop::oid, 0)::regoper,
-      'start ' || g.agginitval, 'moving start ' || g.aggminitval, g.aggkind, g.aggnumdirectargs, g.aggfinalextra,
+      'start ' || g.agginitval, 'moving start ' || g.aggminitval,
+      'moving ' || concat_ws(' ', nullif(g.aggmtranstype, 0)::regtype, g.aggmfinalextra, g.aggmfinalmodify, g.aggmtransspace),
+      g.aggkind, g.aggnumdirectargs, g.aggfinalextra,
       g.aggfinalmodify, g.aggtransspace, p.proparallel, pg_get_function_result(p.oid))
     FROM pg_aggregate g WHERE g.aggfnoid = p.oid) END AS "definition",
   pg_get_userbyid(p.proowner) AS "owner",
@@ -177,7 +179,7 @@ _DATABASE = Template("""
 SELECT 'database', NULL, NULL, 'itself', jsonb_build_object(
   'comment', (SELECT d.description FROM pg_shdescription d
               WHERE d.objoid = b.oid AND d.classoid = 'pg_database'::regclass),
-  'privileges', $database_privileges)
+  'connection limit', nullif(b.datconnlimit, -1)::text, 'privileges', $database_privileges)
 FROM pg_database b WHERE b.datname = current_database()
 UNION ALL
 SELECT 'setting', NULL, NULL,
@@ -201,6 +203,39 @@ FROM pg_largeobject_metadata m $large_object_comment
     database_privileges=privileges("b.datacl", "d", "b.datdba"),
     large_object_privileges=privileges("m.lomacl", "L", "m.lomowner"),
     large_object_comment=comment("m.oid", "pg_largeobject"),
+)
+
+
+# What an extension brings is no object of the history, but who may use it is: where that is other than its own script left it.
+_EXTENSIONS_ACL = Template("""
+  SELECT '$kind ' || $name, '$catalogue'::regclass, o.oid, o.$acl, acldefault('$letter', o.$owner)
+  FROM $catalogue o WHERE o.$acl IS NOT NULL AND o.oid >= 16384
+""")
+_EXTENSIONS_PRIVILEGES = Template("""
+SELECT 'privileges', NULL, NULL, a.name, jsonb_build_object('definition', (
+  SELECT string_agg(i::text, ', ' ORDER BY i::text COLLATE "C") FROM unnest(a.acl) AS i))
+FROM ($arms) AS a (name, classid, oid, acl, by_default)
+JOIN pg_depend x ON x.classid = a.classid AND x.objid = a.oid AND x.refclassid = 'pg_extension'::regclass AND x.deptype = 'e'
+LEFT JOIN pg_init_privs n ON n.classoid = a.classid AND n.objoid = a.oid AND n.objsubid = 0
+CROSS JOIN LATERAL (SELECT coalesce(n.initprivs, a.by_default)) AS w (was)
+WHERE NOT (a.acl @> w.was AND a.acl <@ w.was)
+""").substitute(
+    arms="UNION ALL".join(
+        _EXTENSIONS_ACL.substitute(
+            kind=kind,
+            catalogue=catalogue,
+            name=name,
+            acl=f"{prefix}acl",
+            letter=letter,
+            owner=f"{prefix}owner",
+        )
+        for kind, catalogue, name, prefix, letter in (
+            ("function", "pg_proc", "o.oid::regprocedure", "pro", "f"),
+            ("type", "pg_type", "o.oid::regtype", "typ", "T"),
+            ("relation", "pg_class", "o.oid::regclass", "rel", "r"),
+            ("schema", "pg_namespace", "o.nspname", "nsp", "n"),
+        )
+    )
 )
 
 
@@ -251,6 +286,7 @@ def _of_database(server_version: int) -> list[str]:
                          "nullif(o.laninline, 0)::regproc, nullif(o.lanvalidator, 0)::regproc)",
               privileges=privileges("o.lanacl", "l", "o.lanowner")),
         _kind("access method", "pg_am", none, "o.amname", definition="concat_ws(' ', o.amtype, o.amhandler)"),
+        _EXTENSIONS_PRIVILEGES,
         _USER_MAPPINGS,
         _DATABASE,
     ]  # fmt: skip

@@ -48,7 +48,7 @@ SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WH
   n.nspname, NULL, c.relname,
   pg_get_userbyid(c.relowner) AS "owner",
   CASE c.relpersistence WHEN 'u' THEN 'unlogged' WHEN 't' THEN 'temporary' END AS "persistence",
-  nullif(m.amname, 'heap') AS "access method",
+  CASE WHEN c.relkind = 'p' OR m.amname <> 'heap' THEN m.amname END AS "access method",
   s.spcname AS "tablespace",
   $options AS "options",
   $toast_options AS "toast options",
@@ -128,6 +128,7 @@ ORDER BY a.attrelid, a.attnum
     comment=comment("a.attrelid", "pg_class", "a.attnum"),
 )
 
+# A trigger's constraint and a domain's NOT NULL are told with these, but where somebody has named it or put a comment on it.
 # A foreign key depends on one index of the key that it refers to: of several it is told which, for that one cannot be
 # dropped.
 _CONSTRAINTS = Template("""
@@ -150,7 +151,10 @@ JOIN pg_namespace n ON n.oid = k.connamespace
 LEFT JOIN pg_class c ON c.oid = k.conrelid
 LEFT JOIN pg_type t ON t.oid = k.contypid
 $comment
-WHERE n.oid = ANY (%(schemas)s::oid[]) AND k.contype NOT IN ('t', 'n')
+WHERE n.oid = ANY (%(schemas)s::oid[])
+  AND CASE k.contype WHEN 't' THEN d.description IS NOT NULL
+                     WHEN 'n' THEN k.contypid <> 0 AND (d.description IS NOT NULL OR k.conname !~ '_not_null\\d*$$')
+                     ELSE true END
   AND k.conrelid <> ALL (%(extension_relations)s::oid[]) /*of k.conrelid*/
 """).safe_substitute(comment=comment("k.oid", "pg_constraint"))
 

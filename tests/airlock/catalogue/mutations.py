@@ -18,7 +18,13 @@ CREATE DOMAIN short AS varchar(20) CONSTRAINT short_not_blank CHECK (value <> ''
 CREATE SEQUENCE ticket;
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE FUNCTION twice(n integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT n * 2';
+CREATE FUNCTION brought() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+CREATE TABLE brought (a integer);
+ALTER EXTENSION plpgsql ADD FUNCTION brought();
+ALTER EXTENSION plpgsql ADD TABLE brought;
 CREATE PROCEDURE tidy() LANGUAGE sql AS 'SELECT 1';
+CREATE DOMAIN filled AS text CONSTRAINT given NOT NULL;
+CREATE AGGREGATE moved(integer) (sfunc = int4pl, stype = integer, msfunc = int4pl, minvfunc = int4mi, mstype = integer);
 CREATE AGGREGATE total(integer) (sfunc = int4pl, stype = integer, initcond = '0');
 CREATE TABLE owner (
   id uuid DEFAULT gen_random_uuid() PRIMARY KEY, tenant integer NOT NULL, email varchar(320) NOT NULL,
@@ -40,6 +46,7 @@ CREATE INDEX ix_task_open ON task (owner_id) INCLUDE (title) WHERE NOT flag;
 CREATE INDEX ix_task_lower ON task (lower(title));
 CREATE INDEX ix_task_doc ON task USING gin (doc jsonb_path_ops);
 CREATE TRIGGER touched BEFORE UPDATE ON task FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE CONSTRAINT TRIGGER told AFTER INSERT ON task FOR EACH ROW EXECUTE FUNCTION touch();
 CREATE POLICY mine ON task FOR SELECT TO reader USING (flag);
 CREATE RULE quiet AS ON DELETE TO owner DO ALSO NOTIFY gone;
 CREATE VIEW open_task AS SELECT id, title FROM task WHERE NOT flag;
