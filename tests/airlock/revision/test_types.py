@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-import sqlalchemy_utils
+import sqlalchemy_utils  # type: ignore[import-untyped]
 from sqlalchemy.dialects import postgresql
 
 from airlock.scratch.servers import ScratchServer
