@@ -44,7 +44,6 @@ class ServerFacts:
     user: str
     standby: bool
     read_only: bool
-    superuser: bool
     backend_pid: int
 
 
@@ -103,7 +102,7 @@ def facts(connection: type_connection) -> ServerFacts:
         cursor.execute(
             "SELECT split_part(current_setting('server_version'), ' ', 1), current_setting('server_version_num')::int / 10000, "
             "current_database(), current_user, pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', "
-            "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user), pg_backend_pid()"
+            "pg_backend_pid()"
         )
         return ServerFacts(*cursor.fetchone())
 

@@ -148,11 +148,6 @@ class Project:
         """Return the revisions that no other revises, sorted."""
         return tuple(sorted(self.script.get_heads()))
 
-    @property
-    def bases(self) -> tuple[str, ...]:
-        """Return the revisions that revise no other, sorted."""
-        return tuple(sorted(self.script.get_bases()))
-
     def ini_url(self) -> str | None:
         """Read `sqlalchemy.url` of the ini; None where it has none. Raises Usage where it does not interpolate."""
         try:

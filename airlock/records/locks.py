@@ -75,11 +75,6 @@ def blocks(mode: LockMode) -> Blocks:
     return "writes" if LockMode.ROW_EXCLUSIVE in _CONFLICTS[mode] else "DDL only"
 
 
-def blocks_at_most(modes: Iterable[LockMode]) -> Blocks:
-    """Say what others cannot do while all these are held; "nothing" where none is."""
-    return most(blocks(mode) for mode in modes)
-
-
 def most(found: Iterable[Blocks]) -> Blocks:
     """Give the worst of these words; "nothing" where there is none."""
     return max(found, key=_WORDS.index, default="nothing")

@@ -21,10 +21,10 @@ _POINTER = "\n_Cut here: {left} more of this report in review.html and review.js
 _SQL = 4_000
 
 
-def markdown(review: Review, limit: int = LIMIT) -> str:
+def markdown(review: Review) -> str:
     """Write the review; blocks that no longer fit are left out from the first on, and that is said."""
     blocks = list(_blocks(review))
-    room = limit - len(_POINTER) - 20
+    room = LIMIT - len(_POINTER) - 20
     kept: list[str] = []
     used = 0
     for place, block in enumerate(blocks):

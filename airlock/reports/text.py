@@ -49,9 +49,9 @@ def size(value: int) -> str:
     return f"{amount:.1f} TB"
 
 
-def enumeration(words: Sequence[str], joint: str = "and") -> str:
+def enumeration(words: Sequence[str]) -> str:
     """Join words as a sentence does: a; a and b; a, b and c."""
-    return f" {joint} ".join(part for part in (", ".join(words[:-1]), "".join(words[-1:])) if part)
+    return " and ".join(part for part in (", ".join(words[:-1]), "".join(words[-1:])) if part)
 
 
 def some(words: Sequence[str], shown: int = 5) -> str:

@@ -175,13 +175,13 @@ def _others(report: TraceReport) -> str:
     return f" (and {count(more, 'other')})" if more else ""
 
 
-def instead_lines(safer: Safer, width: int = 110) -> Iterator[str]:
+def instead_lines(safer: Safer) -> Iterator[str]:
     """Write the revisions of a safe form, a line for each title and statement."""
     for place, draft in enumerate(safer.drafts, 1):
         yield f"{place}. {draft.title}"
         for at, sql in enumerate(draft.statements):
             outside = "  -- outside a transaction" if at in draft.outside else ""
-            yield f"     {shorten(sql, width)}{outside}"
+            yield f"     {shorten(sql, 110)}{outside}"
     yield from (f"   note: {one}" for one in safer.remarks)
 
 

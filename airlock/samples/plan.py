@@ -59,22 +59,22 @@ class Plan:
     room_of: str = ""
     first_key: int = 0
 
-    def column_sql(self, column: Column, number: str = "g.i") -> str:
+    def column_sql(self, column: Column) -> str:
         """Spell one column's value, with its NULLs and edges."""
         unique = self.is_unique(column.name)
-        usual = self.usual[column.name].at(f"({number} + {self.first_key})" if unique else f"({number})")
+        usual = self.usual[column.name].at(f"(g.i + {self.first_key})" if unique else "(g.i)")
         arms = []
-        place = f"(({number}) + {column.number}) % {_CYCLE}"
+        place = f"(g.i + {column.number}) % {_CYCLE}"
         if column.name in self.nulls:
             arms.append(f"WHEN {place} = 5 THEN NULL")
         edges = self.edges.get(column.name, ())
         if edges and unique:
             arms += [
-                f"WHEN ({number}) = {_FIRST_EDGE + column.number + turn} THEN {edge}"
+                f"WHEN g.i = {_FIRST_EDGE + column.number + turn} THEN {edge}"
                 for turn, edge in enumerate(edges)
             ]
         elif edges:
-            few = f"({number}) < {_SPARSE_FROM} AND "
+            few = f"g.i < {_SPARSE_FROM} AND "
             arms += [
                 f"WHEN {few}{place} = {_FIRST_EDGE + turn} THEN {edge}" for turn, edge in enumerate(edges)
             ]

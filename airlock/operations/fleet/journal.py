@@ -42,14 +42,13 @@ class Entry:
 class Journal:
     """The open journal of one run; no other run may have it open.
 
-    `done` maps the identity of each target that is done to what was done; `resumed` tells that an earlier run began
-    it, `set_aside` names where a journal of another run went.
+    `done` maps the identity of each target that is done to what was done; `set_aside` names where a journal of another run
+    went.
     """
 
     def __init__(self, path: Path, direction: str, to: tuple[str, ...]) -> None:
         self.path = path
         self.done: dict[str, Entry] = {}
-        self.resumed = False
         self.set_aside: Path | None = None
         try:
             # A lock of the process, not of the file's description: a child that outlives us does not hold it.
@@ -119,7 +118,6 @@ class Journal:
             raise Usage(f"{self.path.name} is no journal of a fleet.", then="--journal with another file")
         same = bool(lines) and {name: lines[0].get(name) for name in header} == header
         if same and not any("finished" in line for line in lines):
-            self.resumed = True
             for line in lines:
                 if "done" in line:
                     entry = Entry(int(line["revisions"]), str(line["version_table"]), str(line["place"]))
