@@ -24,6 +24,16 @@ class Outcome:
     verdict: str | None = None
     reason: str = ""
 
+    @property
+    def refuses(self) -> bool:
+        """Tell whether something was found that is a fault."""
+        return self.verdict == REFUSED or bool(self.differences)
+
+    @property
+    def is_clear(self) -> bool:
+        """Tell whether nothing stands in the way of "proved" yet."""
+        return self.verdict is None and not self.differences
+
     def then(self, *later: Outcome) -> Outcome:
         """Add what later phases say: a refusal takes the place of what was said, "not examined" only of nothing."""
         whole = self

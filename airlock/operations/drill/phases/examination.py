@@ -31,14 +31,17 @@ from airlock.operations.drill.step import touched_tables
 from airlock.records.drill import PROVED, REFUSED, RevisionProof, Timings, Touched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Generator, Iterator, Mapping
 
     from airlock.operations.drill.phases.downgrade import Way
+    from airlock.operations.drill.phases.first_upgrade import FirstUpgrade
+    from airlock.operations.drill.phases.kept_values import Remembered
     from airlock.operations.drill.state import State
     from airlock.operations.drill.step import StepTaken
     from airlock.operations.drill.subject import Subject
     from airlock.records.drill import Condition, Loss
     from airlock.records.shared import Shared
+    from airlock.samples import Table
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class _Phases:
 
 
 def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
-    """Go up, write, go down, compare, go up again, compare, and say whether the next can start from there.
+    """Go through the phases, in the order that this package's docstring tells, and say whether the next can start from there.
 
     Yields the name of each phase as it begins, and at the end what came out of them. Writes and commits in the scratch
     database. Raises NotExamined where the scratch server does not take as many clients as traffic wants.
@@ -118,7 +121,7 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
         stale = stored_views.left_stale(subject, views, views_above, stored_views.shown(subject))
         outcome = outcome.then(stale)
     own = own_rows.OwnRows()
-    if outcome.verdict is None and not outcome.differences and own_rows.sends_data(first):
+    if outcome.is_clear and own_rows.sends_data(first):
         yield "on rows of its own"
         own = own_rows.go_again(subject, first, older, later)
         outcome, way = outcome.then(own.outcome), own.way or first
@@ -129,22 +132,11 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
         again = second_upgrade.go_up_again(subject, way.up, way.below)
         outcome = outcome.then(again.outcome)
     now = ledger.read() if way.below is None else again.above
-    counting = way if way.narrows else first
-    refused = outcome.verdict == REFUSED or bool(outcome.differences)
-    conditions = (
-        *dict.fromkeys((*first.conditions, *way.conditions)),
-        *conditions_tried.try_out(subject, counting, None if refused else again.above),
-    )
-    if outcome.verdict is None and not outcome.differences and again.above is not None:
-        moved = moved_values.not_brought_back(subject, way.up.before, again.above, older)
-        more, said = keys_again.taken_again(subject, way, again.above, older)
-        conditions = (*conditions, *more)
-        outcome = outcome.then(moved, said)
-    start = next_start.Start(begin, fit=False)
-    whole = outcome.verdict is None and not outcome.differences and not (options.traffic or options.crash)
-    down_again = second_downgrade.SecondDowngrade()
+    conditions, outcome = _tried(subject, first, way, again.above, older, outcome)
+    start, down_again = next_start.Start(begin, fit=False), second_downgrade.SecondDowngrade()
+    alone = not (options.traffic or options.crash)
     lost = older_rows.may_be_lost((*first.losses, *way.losses))
-    if whole and again.above is not None and (lost or second_downgrade.writes_rows(way)):
+    if outcome.is_clear and alone and again.above is not None and (lost or second_downgrade.writes_rows(way)):
         yield "down again"
         down_again = second_downgrade.go_down_again(subject, way, again.above, older)
         outcome = outcome.then(down_again.outcome)
@@ -152,22 +144,56 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
         exactly = bool(outcome.differences or outcome.kept)
         start = next_start.leave(subject, begin, first.up, now, exactly=exactly, made=own.made, last=way.up)
     phases = _Phases(first, way, again.step, concerned, undone=down_again.losses, conditions=conditions)
-    fit = start.fit
-    if again.step is not None and options.traffic:
+    phases, fit = yield from _under_strain(subject, phases, start, older, remembered, upgrade)
+    outcome = outcome.then(phases.traffic.outcome, phases.crashes.outcome)
+    yield Examined(_proof(subject, outcome, phases), start.state, fit)
+
+
+def _tried(
+    subject: Subject, first: Way, way: Way, above: State | None, older: Mapping[str, Table], outcome: Outcome
+) -> tuple[tuple[Condition, ...], Outcome]:
+    """Try, `above` the second upgrade and undone again, what rows of others may do to the downgrade; None: it did not go up.
+
+    Gives the conditions that the proof holds for, and the outcome with what was found.
+    """
+    counting = way if way.narrows else first
+    conditions = (
+        *dict.fromkeys((*first.conditions, *way.conditions)),
+        *conditions_tried.try_out(subject, counting, None if outcome.refuses else above),
+    )
+    if above is None or not outcome.is_clear:
+        return conditions, outcome
+    moved = moved_values.not_brought_back(subject, way.up.before, above, older)
+    taken, said = keys_again.taken_again(subject, way, above, older)
+    return (*conditions, *taken), outcome.then(moved, said)
+
+
+def _under_strain(
+    subject: Subject,
+    phases: _Phases,
+    start: next_start.Start,
+    older: Mapping[str, Table],
+    remembered: Collection[Remembered],
+    upgrade: FirstUpgrade,
+) -> Generator[str, None, tuple[_Phases, bool]]:
+    """Go both ways under traffic and through crashes, where that is asked for; tell whether the next can start from `start`."""
+    options, fit, way = subject.options, start.fit, phases.way
+    if phases.again is not None and options.traffic:
         yield "traffic"
-        tables = {name: older[name] for name in older if name in before.tables()}
+        tables = {name: older[name] for name in older if name in upgrade.before.tables()}
         traffic = under_traffic.go_both_ways(subject, tables, remembered)
-        phases, outcome = replace(phases, traffic=traffic), outcome.then(traffic.outcome)
+        phases = replace(phases, traffic=traffic)
         fit = fit and traffic.whole
-    if options.crash and phases.traffic.whole and again.step is not None and way.below is not None:
+    again = phases.again is not None and phases.traffic.whole
+    if options.crash and again and way is not None and way.below is not None:
         yield "crashes"
         ends = way.below, start.state
-        crashes = interrupt.cut_everywhere(subject, way, ends, concerned, upgrade.required)
-        phases, outcome = replace(phases, crashes=crashes), outcome.then(crashes.outcome)
+        crashes = interrupt.cut_everywhere(subject, way, ends, phases.concerned, upgrade.required)
+        phases = replace(phases, crashes=crashes)
         fit = fit and crashes.whole
     if fit and (options.traffic or options.crash):
-        fit = ledger.read() == start.state
-    yield Examined(_proof(subject, outcome, phases), start.state, fit)
+        fit = subject.ledger.read() == start.state
+    return phases, fit
 
 
 def _proof(subject: Subject, outcome: Outcome, phases: _Phases) -> RevisionProof:

@@ -19,7 +19,7 @@ from airlock.recorder.branches import ANOTHER_VALUE
 from airlock.recorder.row_changes import INSERT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from airlock.operations.drill.phases.downgrade import Unsure
     from airlock.operations.drill.state import State
@@ -42,6 +42,30 @@ class OwnRows:
     made: rows_of_statements.Sought | None = None
     guards: str = ""
     rows_stay: bool = False
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """Which rows are made: `fitting` what tables demand above, also rows `childless`, also for `calls` that tell rows apart.
+
+    `under_keys` is a value of the one kind that all keys of documents hold.
+    """
+
+    fitting: Mapping[str, Table] | None = None
+    childless: bool = True
+    calls: bool = False
+    under_keys: str | int | None = None
+
+
+def _attempts(later: Mapping[str, Table], *, documents: bool) -> Iterator[_Attempt]:
+    """Give the attempts, of which the first counts whose rows the upgrade takes: each makes fewer kinds of rows."""
+    yield _Attempt(calls=True)
+    yield _Attempt()
+    yield _Attempt(later)
+    yield _Attempt(later, childless=False)
+    # Of what documents hold, Python may take one kind of value alone.
+    for value in ("x", 7) if documents else ():
+        yield _Attempt(under_keys=value)
 
 
 def sends_data(way: Way) -> bool:
@@ -77,13 +101,8 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     python = replace(python, counted=python.counted.union(counted))
     guards = endless = ""
     sure = named(up, down)
-    # Last, where documents are asked: of what they hold, Python may take one kind of value alone.
-    alike = tuple((None, True, False, one) for one in ("x", 7) if python.paths)
-    attempts = (
-        (None, True, True, None), (None, True, False, None), (later, True, False, None), (later, False, False, None), *alike,
-    )  # fmt: skip
-    for fitting, childless, calls, under_keys in attempts:
-        read = replace(python, under_keys=under_keys)
+    for attempt in _attempts(later, documents=bool(python.paths)):
+        read = replace(python, under_keys=attempt.under_keys)
         made = rows_of_statements.seek(
             subject.ledger,
             (*up, *down),
@@ -91,10 +110,10 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
             read,
             subject.turn,
             sure,
-            fitting,
-            childless=childless,
+            attempt.fitting,
+            childless=attempt.childless,
             parents=any(one.passed_by for it in taken for one in it.met),
-            calls=calls,
+            calls=attempt.calls,
         )
         if not made.count:
             continue
