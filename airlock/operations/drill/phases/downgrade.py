@@ -19,7 +19,7 @@ from airlock.operations.drill.outcome import (
     noted,
 )
 from airlock.operations.drill.phases import freedoms, interim_writes, rows_made_up, trigger_rows
-from airlock.operations.drill.reach.coverage import met_meanwhile
+from airlock.operations.drill.reach.statements_met import met_meanwhile
 from airlock.operations.drill.rows import cast_demands, dimensions, held_before, rare_rows, spelled_back
 from airlock.operations.drill.step import StepTaken, touched_tables
 

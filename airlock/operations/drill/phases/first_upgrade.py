@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airlock.database.server_errors import sqlstate
@@ -114,69 +114,53 @@ def _with_bounds_in_order(subject: Subject, before: State, error: Exception) -> 
     ledger = subject.ledger
     tables = ledger.tables(_filled(subject, before))
     changed = ordered_bounds.order(ledger.writing, tables, subject.facts.path.read_text())
-    if not changed:
-        return None
-    now = ledger.read()
-    try:
-        taken = subject.take("up")
-    except Exception:  # noqa: BLE001  a revision may raise anything; the caller has another way
-        return None
     why = f"{', '.join(changed)} were put in order, as bounds of a range ({failures.one_line(error)})"
-    return FirstUpgrade(now, taken, noted([why]))
+    return _up_now(subject, why) if changed else None
 
 
 def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
-    """Upgrade once more without values at the edge of their type, where it computed past one, or spelled one."""
+    """Upgrade once more without values at the edge of their type, where it computed past one, or spelled one.
+
+    At first but for those that it converts itself.
+    """
     if not (extremes.is_past_the_edge(error) or extremes.is_too_long(error)):
         return None
-    tamed = _up_on_ordinary_values(subject, before)
-    if tamed is None:
-        return None
-    now, taken = tamed
     why = (
         f"the upgrade fails on values at the edge of their type ({failures.one_line(error)}): "
         "ordinary ones took their place"
     )
-    return FirstUpgrade(now, taken, noted([why]))
-
-
-def _up_on_ordinary_values(subject: Subject, before: State) -> tuple[State, StepTaken] | None:
-    """Upgrade without values at the edge, at first but for those that it converts itself; None where it raises once more."""
+    ledger = subject.ledger
     for source, small in ((subject.facts.path.read_text(), False), ("", False), ("", True)):
-        ledger = subject.ledger
         tables = ledger.tables(_filled(subject, before))
         if extremes.tame(ledger.writing, tables, source=source, small=small):
-            now = subject.ledger.read()
-            with contextlib.suppress(Exception):  # a revision may raise anything; the caller has another way
-                return now, subject.take("up")
+            gone = _up_now(subject, why)
+            if gone is not None:
+                return gone
     return None
 
 
 def _on_usual_values(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
     """Upgrade without what only some values of an extension's type have, as few of them as it takes."""
     source = subject.facts.path.read_text()
-    gone: list[tuple[State, StepTaken]] = []
+    gone: FirstUpgrade | None = None
 
     def goes() -> bool:
-        now = subject.ledger.read()
-        # A revision may raise anything; without another of them it may not.
-        with contextlib.suppress(Exception):
-            gone.append((now, subject.take("up")))
-        return bool(gone)
+        nonlocal gone
+        gone = _up_now(subject)
+        return gone is not None
 
     names = named(source, _filled(subject, before))
     changed = rarer_values.without(subject.ledger, names, source, goes)
     if not changed and sqlstate(error) in (None, _NOT_NULL):
         # Also a NULL that the upgrade computes: `SET done = (state = 'done')`.
         changed = python_breaks.without(subject.ledger, names, source, goes)
-    if not changed:
+    if not changed or gone is None:
         return None
-    now, taken = gone[0]
     why = (
         f"the upgrade fails on some values of {', '.join(changed)} ({failures.one_line(error)}): "
         "usual ones took their place"
     )
-    return FirstUpgrade(now, taken, noted([why]))
+    return replace(gone, outcome=noted([why]))
 
 
 def _without_refused_rows(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
@@ -186,6 +170,14 @@ def _without_refused_rows(subject: Subject, before: State, error: Exception) -> 
     except Exception:  # noqa: BLE001  a revision may raise anything; the caller has another way
         return None
     return FirstUpgrade(now, taken, noted([f"the upgrade refuses rows that it looks for: {said}"]))
+
+
+def _up_now(subject: Subject, why: str = "") -> FirstUpgrade | None:
+    """Upgrade on the rows that there are now, and say `why` they are others; None where it raises: there are other rows."""
+    now = subject.ledger.read()
+    with contextlib.suppress(Exception):  # a revision may raise anything
+        return FirstUpgrade(now, subject.take("up"), noted([why] if why else ()))
+    return None
 
 
 def _filled(subject: Subject, state: State) -> set[str]:

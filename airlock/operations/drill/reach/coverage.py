@@ -1,4 +1,4 @@
-"""Which data statements of a step met rows, and which ways rows went through them: of what met none, nothing is proved.
+"""Count what the data statements of a step do to rows, and which ways rows go through them, where they pass the drivers.
 
 A WHERE that no sample row satisfies makes an UPDATE, DELETE, MERGE or INSERT … SELECT do nothing, on the way up and on the
 way down, and every comparison agrees. Statements are seen where they pass the drivers, whoever sends them.
@@ -11,7 +11,7 @@ import re
 import sysconfig
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,23 +21,22 @@ from airlock.operations.drill.failures import end_of_rounds
 from airlock.operations.drill.reach import functions_called, rows_met, rows_not_taken, unreached_writes
 from airlock.operations.drill.reach.asking import Counted
 from airlock.operations.drill.reach.functions_called import Functions
+from airlock.operations.drill.reach.statements_met import Seen, met
 from airlock.recorder import installed
 from airlock.recorder import row_changes as reading
-from airlock.recorder.branches import ANOTHER_VALUE, BEYOND
 from airlock.recorder.source import frames
 from airlock.recorder.tokens import masked, statements
-from airlock.records.drill import Met, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from airlock.drivers.statements import Query
     from airlock.operations.drill.reach.rows_met import Columns, Measure
+    from airlock.operations.drill.reach.statements_met import Sent
     from airlock.recorder.row_changes import DataStatement
+    from airlock.records.drill import Met
 
-_MOST = 100
-NO_OTHER_VALUE = "gave no row another value than it had"
 # A loop over rows sends one statement a row: the first ones tell.
 _MOST_OF_A_LINE = 200
 _QUIET = frozenset({
@@ -52,20 +51,6 @@ _AIRLOCK = str(Path(airlock.__file__).parent)
 
 def _is_of_the_project(frame: FrameType) -> bool:
     return not frame.f_code.co_filename.startswith((*_NOT_THE_PROJECT, _AIRLOCK, "<"))
-
-
-@dataclass(slots=True)
-class _Seen:
-    """One statement of one line, however often it was sent."""
-
-    data: DataStatement
-    times: int = 0
-    changed: int | None = 0
-    left: int | None = None
-    ways: list[int | None] = field(default_factory=list)
-    empty: int = 0
-    # Sent in a loop that comes back until nothing is left, in the revision or in a module that it calls.
-    in_rounds: bool = False
 
 
 @dataclass(slots=True)
@@ -90,7 +75,7 @@ class Reach:
         self.active = False
         self._busy = False
         self._path = Path()
-        self._seen: dict[tuple[str, int, str, str, int], _Seen] = {}
+        self._seen: dict[Sent, Seen] = {}
         self._lines: set[int] = set()
         self._told: Counter[tuple[str, int]] = Counter()
         self._functions = Functions()
@@ -204,29 +189,9 @@ class Reach:
             call = rows_not_taken.one_of_rounds(str(self._path), line, running.text)
             call = masked(call, numbers=True) if running.in_rounds else call
         self._sought.setdefault(one.data.text, one.data)
-        seen = self._seen.setdefault((file, line, text, call, number), _Seen(one.data))
-        seen.times += 1
+        seen = self._seen.setdefault((file, line, text, call, number), Seen(one.data))
         seen.in_rounds |= running.in_rounds
-        seen.empty += one.changed == 0
-        seen.changed = None if one.changed is None or seen.changed is None else seen.changed + one.changed
-        seen.left = (
-            one.left if seen.left is None else seen.left if one.left is None else max(seen.left, one.left)
-        )
-        if not seen.ways:
-            seen.data, seen.ways = one.data, list(one.branches)
-            return
-        # A body's branches are told where rows must take them, or have: not of each call the same.
-        ways = dict(zip((it.label for it in seen.data.branches), seen.ways, strict=False))
-        known = dict(zip((it.label for it in one.data.branches), one.branches, strict=False))
-        if ways.keys() != known.keys():
-            more = tuple(it for it in one.data.branches if it.label not in ways)
-            seen.data = replace(seen.data, branches=(*seen.data.branches, *more))
-            seen.ways = [_sum(ways.get(it.label, 0), known.get(it.label, 0)) for it in seen.data.branches]
-            return
-        seen.ways = [_sum(old, new) for old, new in zip(seen.ways, one.branches, strict=False)]
-
-    def _in_batches(self, line: int) -> bool:
-        return any(start <= line <= end for start, end in rows_not_taken.batches(str(self._path)))
+        seen.add(one)
 
     def _in_rounds(self) -> bool:
         """Tell whether the innermost of the project's own lines stands in a loop that ends when nothing is left."""
@@ -235,13 +200,6 @@ class Reach:
             return False
         around = rows_not_taken.batches(frame.f_code.co_filename)
         return any(start <= frame.f_lineno <= end for start, end in around)
-
-    def _is_last_round(self, file: str, line: int, seen: _Seen) -> bool:
-        """Tell whether a query found nothing any more, where another one of the same line and loop has found rows."""
-        return bool(seen.in_rounds and seen.data.kind == reading.READ and seen.changed == 0) and any(
-            key[:2] == (file, line) and one.data.kind == reading.READ and one.changed
-            for key, one in self._seen.items()
-        )
 
     def _place(self) -> tuple[str, int]:
         """Find the innermost line of the revision's file, else the innermost of the project's own files."""
@@ -261,91 +219,7 @@ class Reach:
 
     def met(self, direction: str) -> tuple[Met, ...]:
         """Tell of each statement what it met, in the order of lines, and why nothing is proved where that is so."""
-        found: dict[tuple[str, str], Met] = {}
-        renewed: dict[tuple[str, str], int | None] = {}
-        calls: dict[tuple[str, str], dict[str, int]] = {}
-        for (file, line, _, call, _), seen in sorted(self._seen.items(), key=lambda it: it[0][:2]):
-            ways = tuple(
-                Way(_short(branch.label), rows)
-                for branch, rows in zip(seen.data.branches, seen.ways, strict=False)
-                if branch.label != ANOTHER_VALUE
-                # A loop comes back for what a LIMIT left out.
-                and not (branch.label.startswith(BEYOND) and self._in_batches(line))
-            )
-            place = f"{file}:{line}" if line else file
-            shown = _short(seen.data.shown)
-            if call:
-                # Each call with other values is told, not which values those are.
-                same = calls.setdefault((place, shown), {})
-                number = same.setdefault(call, len(same) + 1)
-                shown = f"{shown} (call {number})" if number > 1 else shown
-            problem = "" if self._is_last_round(file, line, seen) else _problem(place, shown, seen, ways)
-            one = Met(
-                direction, place, shown, seen.changed, seen.left, ways, problem, seen.data.kind == reading.READ,
-                entered=seen.data.kind == reading.CALL,
-            )  # fmt: skip
-            earlier = found.get((place, shown))
-            found[place, shown] = one if earlier is None else _together(earlier, one)
-            renewed[place, shown] = _sum(renewed.get((place, shown), 0), _renewed(seen))
-        for (place, shown), rows in renewed.items():
-            one = found[place, shown]
-            if rows == 0 and one.changed and not one.problem:
-                found[place, shown] = replace(one, problem=f"{place}: {shown} {NO_OTHER_VALUE}")
-        for write in unreached_writes.passed_by(self._path, self._lines):
-            place, shown = f"{self._path.name}:{write.start}", _short(write.text)
-            found[place, shown] = Met(
-                direction,
-                place,
-                shown,
-                0,
-                passed_by=True,
-                problem=f"{place}: {shown} was not come to: no row led there",
-            )
-        for cut in rows_not_taken.cuts(str(self._path)):
-            if cut.function != {"up": "downgrade", "down": "upgrade"}[direction]:
-                place, shown = f"{self._path.name}:{cut.line}", _short(cut.text)
-                problem = f"{place}: {shown} takes {cut.rows} rows: what becomes of those beyond was not seen"
-                found[place, shown] = Met(direction, place, shown, None, problem=problem, reads=True)
-        return tuple(found.values())
-
-
-def _sum(old: int | None, new: int | None) -> int | None:
-    return None if old is None or new is None else old + new
-
-
-def _together(first: Met, second: Met) -> Met:
-    """Make one of two that a loop has sent with different values; what met none of them stays the problem."""
-    both = first.changed is not None and second.changed is not None
-    ways = first.ways
-    if len(ways) == len(second.ways):
-        ways = tuple(
-            Way(old.text, None if old.rows is None or new.rows is None else old.rows + new.rows)
-            for old, new in zip(ways, second.ways, strict=True)
-        )
-    return replace(
-        first,
-        changed=(first.changed or 0) + (second.changed or 0) if both else None,
-        left=max((one for one in (first.left, second.left) if one is not None), default=None),
-        ways=ways,
-        problem=first.problem or second.problem,
-    )
-
-
-def _renewed(seen: _Seen) -> int | None:
-    """Tell how many rows got another value; None where that was not asked, or has no answer."""
-    ways = zip(seen.data.branches, seen.ways, strict=False)
-    return next((rows for branch, rows in ways if branch.label == ANOTHER_VALUE), None)
-
-
-def _problem(place: str, shown: str, seen: _Seen, ways: tuple[Way, ...]) -> str:
-    if seen.changed is None:
-        return f"{place}: {shown}: what it met cannot be told"
-    if seen.changed == 0:
-        return f"{place}: {shown} met no row"
-    unmet = [way.text for way in ways if way.rows == 0]
-    if unmet:
-        return f"{place}: {shown}: {', '.join(unmet)} met no row"
-    return ""
+        return met(self._seen, self._path, self._lines, direction)
 
 
 def _untold(pieces: tuple[str, ...]) -> list[Counted]:
@@ -375,11 +249,6 @@ def _spelled(many: Callable[[], Sequence[str]] | None) -> Sequence[str]:
     return ()
 
 
-def _short(text: str) -> str:
-    text = masked(text)
-    return text if len(text) <= _MOST else f"{text[: _MOST - 1]}…"
-
-
 _REACH = Reach()
 
 
@@ -391,19 +260,3 @@ def watching() -> Iterator[Reach]:
             yield _REACH
         finally:
             _REACH.end()
-
-
-def met_meanwhile(path: Path, counted: Iterable[Counted]) -> tuple[Met, ...]:
-    """Tell what rows written between upgrade and downgrade did in bodies, as of a statement of the upgrade."""
-    found = []
-    place = f"{path.name}, rows written meanwhile"
-    for one in counted:
-        seen = _Seen(one.data, changed=one.changed, ways=list(one.branches))
-        ways = tuple(
-            Way(_short(it.label), rows) for it, rows in zip(one.data.branches, one.branches, strict=False)
-        )
-        shown = _short(one.data.shown)
-        problem = _problem(place, shown, seen, ways)
-        entered = one.data.kind == reading.CALL
-        found.append(Met("up", place, shown, one.changed, None, ways, problem, entered=entered))
-    return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill.reach.coverage import NO_OTHER_VALUE
+from airlock.operations.drill.reach.statements_met import NO_OTHER_VALUE
 
 if TYPE_CHECKING:
     from airlock.records.drill import Met

@@ -1,18 +1,16 @@
 """Values that not every column of an extension's type, of arrays or of rows, holds: taken out where an upgrade stops.
 
 A path of one label, a network in place of an address, an array with a NULL or with one value twice, a composite value without
-one part: a project's rows may have none. As few as it takes are replaced, since what is left of them shows what a revision
-loses; the proof's note names their columns.
+one part: a project's rows may have none. The proof's note names their columns.
 """
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.drivers import client
 from airlock.drivers.spelling import mentions, quoted
+from airlock.operations.drill.rows.values_replaced import Unusual, one_replaced, replaced
 from airlock.samples.extension_types import rarer_values_of
 from airlock.samples.values import values_for
 
@@ -28,12 +26,10 @@ _MOST_ALONE = 12
 
 @dataclass(frozen=True, slots=True)
 class _Rarer:
-    table: str
-    column: str
-    name: str
-    value: str
-    usual: str
-    label: str
+    """One such value; `named` where the revision names its column, `takes_turns` in an array or a composite value."""
+
+    value: Unusual
+    named: bool
     takes_turns: bool
 
 
@@ -44,25 +40,17 @@ def without(ledger: Ledger, names: Collection[str], source: str, goes: Callable[
     one more after the other; then all. Commits.
     """
     found = tuple(_rarer(ledger, names, source))
-    alone = [one for one in found if mentions(source, one.name)]
-    for one in reversed(alone[:_MOST_ALONE]):
-        places = _replace(ledger, one, one.usual, f"{one.column}::text = ({one.value})::text")
-        if not places:
-            continue
-        if goes():
-            return (one.label,)
-        _replace(ledger, one, one.value, f"ctid = ANY (ARRAY[{', '.join(places)}]::tid[])")
+    named = [one for one in found if one.named][:_MOST_ALONE][::-1]
+    alone = one_replaced(ledger, (one.value for one in named), goes)
+    if alone:
+        return alone
     changed: dict[str, None] = {}
-    for one in (one for one in reversed(alone[:_MOST_ALONE]) if one.takes_turns):
-        if _replace(ledger, one, one.usual, f"{one.column}::text = ({one.value})::text"):
-            changed[one.label] = None
-            if goes():
-                return tuple(changed)
-    changed |= dict.fromkeys(
-        one.label
-        for one in found
-        if _replace(ledger, one, one.usual, f"{one.column}::text = ({one.value})::text")
-    )
+    for one in named:
+        more = replaced(ledger, [one.value]) if one.takes_turns else {}
+        changed |= more
+        if more and goes():
+            return tuple(changed)
+    changed |= replaced(ledger, (one.value for one in found))
     return tuple(changed) if changed and goes() else ()
 
 
@@ -83,24 +71,10 @@ def _rarer(ledger: Ledger, names: Collection[str], source: str) -> Iterator[_Rar
                     # An array that is empty stops nothing; NULLs do.
                     edges = (*edges[:1], *reversed(edges[1:])) if column.is_array else edges[::-1]
                 for edge in edges:
-                    yield _Rarer(
-                        table.sql,
-                        quoted(column.name),
-                        column.name,
-                        edge,
-                        usual,
-                        f"{table.label}.{column.name}",
-                        made_of_others,
-                    )
+                    name, label = quoted(column.name), f"{table.label}.{column.name}"
+                    value = Unusual(table.sql, name, f"{name}::text = ({edge})::text", usual, edge, label)
+                    yield _Rarer(value, mentions(source, column.name), made_of_others)
 
 
 def _has_rarer(column: Column) -> bool:
     return bool(column.forms or rarer_values_of(column.full.removesuffix("[]")))
-
-
-def _replace(ledger: Ledger, one: _Rarer, value: str, where: str) -> list[str]:
-    """Set the column in the rows of a condition; return where those rows are now, none where a CHECK refuses it."""
-    with contextlib.suppress(client.Error), ledger.writing.cursor() as cursor:
-        cursor.execute(f"UPDATE {one.table} SET {one.column} = {value} WHERE {where} RETURNING ctid::text")
-        return [f"'{place}'" for (place,) in cursor.fetchall()]
-    return []
