@@ -196,12 +196,12 @@ def _leave_null(plan: Plan, key: ForeignKey) -> None:
 def _make_room(plan: Plan, parents: Mapping[int, int]) -> None:
     """Where no column of a unique key is different in every row, let its columns take turns like digits."""
     for unique in plan.table.uniques:
-        if not unique.columns or (unique.expressions and not unique.columns):
+        if not unique.columns:
             continue
         digits: list[tuple[str, int]] = []
         free = False
         for name in unique.columns:
-            if name in plan.left_out or name in plan.unknown:
+            if name in plan.left_out:
                 free = True
             elif name in plan.by_key:
                 key = plan.by_key[name]

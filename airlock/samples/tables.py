@@ -188,70 +188,10 @@ def _read(
         for row in found
         if labels[row[0]] not in exclude and (everything or labels[row[0]] in (names or ()))
     ]
-    oids = {"oids": [row[0] for row in rows]}
-    columns: dict[int, list[Column]] = {row[0]: [] for row in rows}
-    generated: dict[int, dict[str, str]] = {row[0]: {} for row in rows}
-    checks: dict[int, list[Check]] = {row[0]: [] for row in rows}
-    keys: dict[int, list[ForeignKey]] = {row[0]: [] for row in rows}
-    uniques: dict[int, list[Unique]] = {row[0]: [] for row in rows}
-    asked: dict[str, tuple[str, ...]] = {}
-    prepared.execute(connection, cursor, _COLUMNS, {**_OIDS, "rare": "text[]"}, {**oids, "rare": list(_RARE)})
-    for row in cursor.fetchall():
-        column, is_generated, conditions = _column(row)
-        if row[-1]:
-            column = replace(column, parts=_parts(cursor, row[-1]))
-        column = _let_in(cursor, column)
-        if row[_RARE_ONE] and not is_generated and column.kind == "b":
-            column = replace(column, forms=forms_of(cursor, column, asked))
-        if is_generated:
-            generated[row[0]][column.name] = column.default or ""
-            continue
-        columns[row[0]].append(column)
-        for number, condition in enumerate(conditions):
-            checks[row[0]].append(_domain_check(column, number, condition))
-    prepared.execute(connection, cursor, _CONSTRAINTS, _OIDS, oids)
-    for (
-        oid,
-        name,
-        kind,
-        names_here,
-        target,
-        names_there,
-        deferrable,
-        full,
-        expression,
-        valid,
-    ) in cursor.fetchall():
-        if kind == "c":
-            checks[oid].append(Check(name, tuple(names_here or ()), expression, valid))
-        else:
-            keys[oid].append(
-                ForeignKey(name, tuple(names_here), target, tuple(names_there), deferrable, full)
-            )
-    prepared.execute(connection, cursor, _UNIQUES, _OIDS, oids)
-    for (
-        oid,
-        name,
-        primary,
-        deferrable,
-        expressions,
-        partial,
-        exclusion,
-        names_here,
-        not_null,
-    ) in cursor.fetchall():
-        uniques[oid].append(
-            Unique(
-                name,
-                tuple(names_here or ()),
-                primary,
-                deferrable,
-                expressions,
-                partial,
-                exclusion,
-                bool(not_null),
-            )
-        )
+    oids = [row[0] for row in rows]
+    columns, generated, checks = _columns(connection, cursor, oids)
+    keys = _constraints(connection, cursor, oids, checks)
+    uniques = _uniques(connection, cursor, oids)
     found_tables = []
     for oid, schema, name, triggers, rules, partition_check, bounds, bodies in rows:
         made = list(derived.by_triggers(bodies or ()))
@@ -265,6 +205,58 @@ def _read(
             tuple(bounds or ()), partition_check, triggers, rules, frozenset(generated[oid]),
         ))  # fmt: skip
     return tuple(found_tables)
+
+
+def _columns(
+    connection: client.Connection, cursor: Any, oids: list[int]
+) -> tuple[dict[int, list[Column]], dict[int, dict[str, str]], dict[int, list[Check]]]:
+    """Read by table the columns that take a value, the expressions of generated ones, and the CHECKs of their domains."""
+    columns: dict[int, list[Column]] = {oid: [] for oid in oids}
+    generated: dict[int, dict[str, str]] = {oid: {} for oid in oids}
+    checks: dict[int, list[Check]] = {oid: [] for oid in oids}
+    asked: dict[str, tuple[str, ...]] = {}
+    values = {"oids": oids, "rare": list(_RARE)}
+    prepared.execute(connection, cursor, _COLUMNS, {**_OIDS, "rare": "text[]"}, values)
+    for row in cursor.fetchall():
+        column, is_generated, conditions = _column(row)
+        if row[-1]:
+            column = replace(column, parts=_parts(cursor, row[-1]))
+        column = _let_in(cursor, column)
+        if row[_RARE_ONE] and not is_generated and column.kind == "b":
+            column = replace(column, forms=forms_of(cursor, column, asked))
+        if is_generated:
+            generated[row[0]][column.name] = column.default or ""
+            continue
+        columns[row[0]].append(column)
+        for number, condition in enumerate(conditions):
+            checks[row[0]].append(_domain_check(column, number, condition))
+    return columns, generated, checks
+
+
+def _constraints(
+    connection: client.Connection, cursor: Any, oids: list[int], checks: dict[int, list[Check]]
+) -> dict[int, list[ForeignKey]]:
+    """Read the foreign keys by table, and add the CHECKs to those that are known."""
+    keys: dict[int, list[ForeignKey]] = {oid: [] for oid in oids}
+    prepared.execute(connection, cursor, _CONSTRAINTS, _OIDS, {"oids": oids})
+    for oid, name, kind, here, target, there, deferrable, full, expression, valid in cursor.fetchall():
+        if kind == "c":
+            checks[oid].append(Check(name, tuple(here or ()), expression, valid))
+        else:
+            keys[oid].append(ForeignKey(name, tuple(here), target, tuple(there), deferrable, full))
+    return keys
+
+
+def _uniques(connection: client.Connection, cursor: Any, oids: list[int]) -> dict[int, list[Unique]]:
+    """Read by table what keeps rows apart: unique indexes and exclusions."""
+    uniques: dict[int, list[Unique]] = {oid: [] for oid in oids}
+    prepared.execute(connection, cursor, _UNIQUES, _OIDS, {"oids": oids})
+    for oid, name, primary, deferrable, expressions, partial, exclusion, here, not_null in cursor.fetchall():
+        one = Unique(
+            name, tuple(here or ()), primary, deferrable, expressions, partial, exclusion, bool(not_null)
+        )
+        uniques[oid].append(one)
+    return uniques
 
 
 def _column(row: Any) -> tuple[Column, bool, list[str]]:
