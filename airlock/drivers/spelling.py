@@ -26,6 +26,11 @@ def bare(name: str) -> str:
     return name.rpartition(".")[2].strip('"')
 
 
+def unquoted(identifier: str) -> str:
+    """Take one identifier's quotes away, and the doubling of those inside it."""
+    return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier
+
+
 def mentions(text: str, name: str) -> bool:
     """Tell whether a text (SQL, or a revision's source) holds a name as a word of its own."""
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None

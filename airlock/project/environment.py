@@ -122,7 +122,7 @@ def run(
         for step in plan:
             hooks.before(step, context)
             yield _hooked(step, hooks, context)
-            _commit_the_rest(context)
+            commit_what_is_open(context)
             hooks.after(step, context)
 
     _name_command(project.config, target, direction)
@@ -188,10 +188,11 @@ def _end_transaction(connection: Any) -> None:
             connection.rollback()
 
 
-def _commit_the_rest(context: MigrationContext) -> None:
-    """Commit what stands open behind a revision that has committed by itself: its last statements and its version row.
+def commit_what_is_open(context: MigrationContext) -> None:
+    """Commit what stands open on Alembic's connection and Alembic commits no more.
 
-    With op.get_bind().commit() it has ended Alembic's transaction, which then commits nothing any more.
+    Behind a revision that has ended Alembic's transaction (`op.get_bind().commit()`): its last statements and its version
+    row. Inside env.py's own `engine.begin()` its end commits, and nobody else may.
     """
     connection = context.connection
     if connection is not None and not context._in_external_transaction and connection.in_transaction():

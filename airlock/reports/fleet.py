@@ -43,7 +43,7 @@ def document(event: FleetEvent) -> dict[str, Any]:
         fields = _from_to(fields)
     if isinstance(event, FleetVerdict):
         fields["failures"] = [_from_to(one) for one in fields["failures"]]
-    return {"event": event.event, **{name: _rounded(value) for name, value in fields.items()}}
+    return {"event": event.event, **{name: upgrade.rounded(value) for name, value in fields.items()}}
 
 
 def json_line(event: FleetEvent, **more: Any) -> str:
@@ -229,7 +229,3 @@ def _begun(event: FleetBegun) -> str:
 
 def _from_to(fields: dict[str, Any]) -> dict[str, Any]:
     return {"target": fields.pop("target"), "from": fields.pop("before"), "to": fields.pop("after"), **fields}
-
-
-def _rounded(value: Any) -> Any:
-    return round(value, 3) if isinstance(value, float) else value

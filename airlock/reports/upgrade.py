@@ -33,7 +33,7 @@ def document(event: Event) -> dict[str, Any]:
     fields = dataclasses.asdict(event)
     if isinstance(event, Verdict):
         fields = {"from": fields.pop("before"), "to": fields.pop("after"), **fields}
-    return {"event": event.event, **{name: _rounded(value) for name, value in fields.items()}}
+    return {"event": event.event, **{name: rounded(value) for name, value in fields.items()}}
 
 
 def json_line(event: Event, **more: Any) -> str:
@@ -121,9 +121,9 @@ def names(heads: tuple[str, ...]) -> str:
 def _plan(event: Planned) -> str | None:
     if not event.revisions:
         return None
-    many = "revision" if len(event.revisions) == 1 else "revisions"
-    return f"from {names(event.current)}: {len(event.revisions)} {many} {event.direction}"
+    return f"from {names(event.current)}: {count(len(event.revisions), 'revision')} {event.direction}"
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Round what has decimals, as times in milliseconds, to three of them."""
     return round(value, 3) if isinstance(value, float) else value

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.catalogue.fingerprint import changes, others, relations
 from airlock.catalogue.fingerprint.model import CatalogueObject, Fingerprint, plain
 from airlock.drivers import prepared
+from airlock.drivers.spelling import unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -280,15 +281,10 @@ def _columns(relation: int, group: dict[str, CatalogueObject]) -> frozenset[tupl
     if not any(one.kind in _TABLES for one in group.values()):
         return frozenset()
     return frozenset(
-        (relation, _bare(name.removeprefix(f"{thing.parent}.")))
+        (relation, unquoted(name.removeprefix(f"{thing.parent}.")))
         for name, thing in group.items()
         if thing.kind == "column"
     )
-
-
-def _bare(name: str) -> str:
-    """Take an identifier's quotes away."""
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _neutralise(cursor: client.Cursor, settings: dict[str, str]) -> dict[str, str]:

@@ -39,10 +39,7 @@ class _Lay(Hooks):
     """Keep what env.py lays down before the first revision: its schema and its version table."""
 
     def start(self, context: MigrationContext, _heads: tuple[str, ...]) -> None:
-        connection = context.connection
-        # Inside env.py's own `engine.begin()` its end commits, and nobody else may.
-        if connection is not None and not context._in_external_transaction and connection.in_transaction():
-            connection.commit()
+        environment.commit_what_is_open(context)
 
 
 @dataclass

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import DOMAIN
 
 from airlock.catalogue.structure import quoted
+from airlock.drivers.spelling import unquoted
 from airlock.operations.revision.probe import run
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def found_in_shadows(
 
     def replaced(text: str, *, alone: bool) -> str:
         def shadowed(found: re.Match[str]) -> str:
-            return f"{shadows[_plain(found['schema'])]}.{found['name']}"
+            return f"{shadows[unquoted(found['schema'])]}.{found['name']}"
 
         return text if alone and not qualified.fullmatch(text) else qualified.sub(shadowed, text)
 
@@ -85,10 +86,6 @@ def _pattern(schemas: Sequence[str], names: Sequence[str]) -> re.Pattern[str]:
 def _spelt(name: str) -> tuple[str, ...]:
     always = '"' + name.replace('"', '""') + '"'
     return (always,) if quoted(name) == always else (always, name)
-
-
-def _plain(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 __all__ = ["found_in_shadows", "named_apart"]
