@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.drivers.spelling import command
 from airlock.recorder.counters import can_flush
-from airlock.recorder.hold_up import Bench, Outside
 from airlock.recorder.observe import PREPARE, Transaction
+from airlock.recorder.outside_transaction import Bench, Outside
 from airlock.recorder.source import call_site
 from airlock.records.trace import Observation, Read, StatementRecord
 

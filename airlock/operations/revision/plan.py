@@ -9,8 +9,8 @@ from airlock.catalogue.structure import quoted, refusing
 from airlock.operations.revision import ddl, inheritance
 from airlock.operations.revision.changes import columns, constraints, domains, enums, indexes, standalone
 from airlock.operations.revision.changes.dependents import lean
+from airlock.operations.revision.changes.set_at_update import say_what_is_set
 from airlock.operations.revision.changes.stepwise import filled_at_once
-from airlock.operations.revision.changes.touched import say_touched
 from airlock.operations.revision.model_types import Words
 from airlock.operations.revision.parts import Part, Plan, Stage, sql
 from airlock.operations.revision.written.docstrings import joined
@@ -71,7 +71,7 @@ def plan(sides: Sides, others: Sequence[str] = ()) -> Plan:
         parts.append(_dropped_tables(letting_go, [_without(table, turning) for table in gone]))
     parts += [*enums.dropped(letting_go, gone), *domains.dropped(letting_go)]
     return Plan(
-        say_touched(sides, filled_at_once(parts)),
+        say_what_is_set(sides, filled_at_once(parts)),
         tuple(remarks),
         tuple(likely),
         Words({**sides.live.enums, **sides.wanted.enums}, sides.types),

@@ -185,7 +185,7 @@ class _Seen:
             }
             try:
                 for revision, load, why in isolated(
-                    "airlock.operations.trace.loaded:observe", asked, scratch=database
+                    "airlock.operations.trace.blocker_child:observe", asked, scratch=database
                 ):
                     if revision in ups:
                         unseen.pop(revision)

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from airlock.recorder import Recorder, hold_up, installed, tap
+from airlock.recorder import Recorder, installed, outside_transaction, tap
 from airlock.records.locks import LockMode
 from airlock.records.trace import Lock
 from airlock.scratch import embedded
@@ -365,7 +365,7 @@ def test_a_failed_statement_leaves_no_record_and_no_hold(url: str) -> None:
 
 def test_a_short_statement_is_seen_because_it_is_held_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking ten times a second, one would miss a statement of a millisecond; held up, it cannot be missed."""
-    monkeypatch.setattr(hold_up, "_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(outside_transaction, "_POLL_SECONDS", 0.1)
     (record,) = _record(url, "UPDATE s.t SET a = a WHERE id = 1", autocommit=True)
     assert record.locks == (Lock("s.t", LockMode.ROW_EXCLUSIVE),)
 
@@ -375,13 +375,13 @@ def test_nobody_tries_for_a_table_that_the_statement_waits_for(
 ) -> None:
     """Behind ACCESS EXCLUSIVE that is asked for nobody gets a lock: the first hold, relaxed to its end, is the only one."""
     holds: list[object] = []
-    hold = hold_up._Holder.hold
+    hold = outside_transaction._Holder.hold
 
-    def counted(holder: hold_up._Holder, *given: Any) -> None:
+    def counted(holder: outside_transaction._Holder, *given: Any) -> None:
         holds.append(holder)
         hold(holder, *given)
 
-    monkeypatch.setattr(hold_up._Holder, "hold", counted)
+    monkeypatch.setattr(outside_transaction._Holder, "hold", counted)
     (record,) = _record(url, "ALTER TABLE s.t DROP COLUMN IF EXISTS none", autocommit=True)
     assert record.locks == (Lock("s.t", LockMode.ACCESS_EXCLUSIVE),)
     assert len(holds) == 1

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airlock.catalogue.touched import touched
+from airlock.catalogue.set_at_update import set_at_update
 from airlock.drivers import client
 from airlock.drivers.spelling import bare, mentions
 from airlock.operations.drill import comparisons
@@ -95,7 +95,7 @@ def set_beside(ledger: Ledger, differences: Collection[Difference]) -> list[str]
         with ledger.reading.cursor() as cursor:
             return client.rows(cursor, query)
 
-    functions = touched(ask)
+    functions = set_at_update(ask)
     return [
         f"{functions[name]}() sets {name} at each UPDATE: where that may be, say kept = {{{name!r}: 'why'}} in the revision"
         for name in values

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.operations.drill.failures import one_line
 from airlock.operations.older_release.release import client_statements
+from airlock.operations.trace.blocker import Load
 from airlock.operations.trace.child import connect, ordered
-from airlock.operations.trace.load import Load
 from airlock.operations.trace.sample_rows import Samples
 from airlock.project import environment
 from airlock.project.environment import Hooks

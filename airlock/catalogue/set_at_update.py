@@ -24,7 +24,7 @@ _COMPARED = re.compile(
 )
 
 
-def touched(ask: Callable[[str], Sequence[Sequence[Any]]]) -> dict[str, str]:
+def set_at_update(ask: Callable[[str], Sequence[Sequence[Any]]]) -> dict[str, str]:
     """Name the columns (`public.post.updated_at`), each with the trigger's function. Reads the catalogue only."""
     found: dict[str, str] = {}
     for schema, table, function, body in ask(_BODIES):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from airlock.catalogue.touched import touched
+from airlock.catalogue.set_at_update import set_at_update
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from airlock.operations.revision.shadow import Sides
 
 
-def say_touched(sides: Sides, parts: Sequence[Part]) -> tuple[Part, ...]:
+def say_what_is_set(sides: Sides, parts: Sequence[Part]) -> tuple[Part, ...]:
     """Add to each part that updates rows what triggers set beside. Reads the catalogue only."""
-    columns = touched(lambda query: sides.connection.execute(sa.text(query)).all())
+    columns = set_at_update(lambda query: sides.connection.execute(sa.text(query)).all())
     tables = {
         table.sql: found
         for table in sides.live.tables.values()
