@@ -74,7 +74,7 @@ def test_a_command_with_nothing_to_do_loads_little_beside_alembic(
     assert len(found - set(json.loads(bare.stdout))) <= most
 
 
-@pytest.mark.parametrize(("command", "most"), [("check", 74), ("drill", 50), ("trace", 47)])
+@pytest.mark.parametrize(("command", "most"), [("check", 75), ("drill", 51), ("trace", 47)])
 def test_the_parent_of_children_loads_none_of_what_they_need(command: str, most: int) -> None:
     """It starts a server, sends arguments and reads records; what looks, fills and judges is loaded beside it."""
     script = f"import airlock.commands.{command}, airlock.operations.{command}, json, sys; print(json.dumps(list(sys.modules)))"

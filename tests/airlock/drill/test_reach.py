@@ -326,7 +326,7 @@ def upgrade():
 
 
 def test_writes_that_an_answer_decides_are_those_that_touch_rows(tmp_path: Path) -> None:
-    """An index that was left INVALID is dropped or built again: no row is lost where that is not come to."""
+    """No row is lost where an INVALID index is not come to that is dropped or built again; a loop over words asks nobody."""
     file = tmp_path / "r.py"
     file.write_text("""
 def upgrade():
@@ -339,6 +339,8 @@ def upgrade():
         op.execute(f"{invalid}")
         op.execute(made)
         op.execute("DROP TABLE t")
+    for name in "a b".split():
+        op.execute(made)
 """)
     assert [one.start for one in conditional_writes(str(file))] == [8, 9, 10, 11]
 
