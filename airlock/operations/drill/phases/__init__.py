@@ -8,8 +8,9 @@ modules that it calls.
 2. `interim_writes`: other clients write above it, by key. `triggers_made`: their rows take the branches of new triggers.
 3. `downgrade`: it goes down, and catalogue, values and sequences are what they were. `trigger_rows`, `rows_made_up`: no row is
    left behind, and none was made up. `freedoms`: which rows, had they been written above, would stand in the way below.
+   `stored_views`: materialized views hold what their queries give.
 4. `own_rows`: 1 to 3 again, on rows made of what the revision's statements name. Each statement has met rows now, or
-   nothing is proved.
+   nothing is proved. `taken_along`: once more with children of rows that the upgrade takes away.
 5. `second_upgrade`: it goes up again, and does what it did before.
 6. There, inside the downgrade's transaction and undone (`trials`): `conditions_tried` makes a row that uses a freedom and goes
    down with it; `moved_values` changes a value where the upgrade has moved it, and it must come down; `keys_again` gives a
