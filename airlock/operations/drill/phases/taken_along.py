@@ -36,7 +36,7 @@ def with_children(subject: Subject, way: Way, unsure: Unsure) -> tuple[Way, rows
     except Exception:  # noqa: BLE001  a revision may raise anything: such rows cannot have children
         made.remove(ledger)
         return replace(way, below=ledger.read()), nothing
-    after = ledger.read(before, step.touched, locked=True)
+    after = ledger.read(before, step.touched)
     again = go_down(subject, upgraded(subject, step, before, after, Meanwhile(after)), unsure)
     faulty = again.step is None or again.outcome.verdict or again.outcome.differences
     if not faulty and not ledger.delete(made.keys):
