@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import concurrent.futures
+import functools
 import hashlib
 import itertools
 import re
@@ -21,6 +21,7 @@ from airlock.project.settings import Settings
 from airlock.records.check import CheckReport, Fault
 from airlock.records.drill import PROVED, REFUSED
 from airlock.records.errors import AirlockError, RevisionFailed, Usage
+from airlock.scratch.children import Children, at_once
 from airlock.scratch.isolation import prepare
 from airlock.scratch.loading import opened
 from airlock.scratch.spare_servers import serving_on
@@ -77,10 +78,9 @@ def check(
     asked = [(name, ask) for name, rule, ask in run.questions() if rule in rules]
     if len(project.heads) <= 1 or not settings.rules["heads"]:
         # Two cores: the trace and the drill wait for their servers most of the time.
-        with serving_on(), concurrent.futures.ThreadPoolExecutor(2) as pool:
-            waiting = [pool.submit(run.part, name, ask) for name, ask in asked]
-            for one in waiting:
-                faults += one.result()
+        with serving_on():
+            for found in at_once([functools.partial(run.part, *one) for one in asked], Children(), 2):
+                faults += found
     else:
         run.unseen.append("models, trace and drill: the history has no single head")
     faults = [one for one in faults if run.revision_at(one.path) not in known]

@@ -25,6 +25,7 @@ from airlock.drivers.libpq_environment import PREFIX
 from airlock.records.errors import AirlockError
 from airlock.records.secrets import scrub
 from airlock.scratch import forking
+from airlock.scratch.children import Children, Ended
 from airlock.scratch.forking import Forked, Forker
 from airlock.scratch.programs import NOWHERE, URLS, database_environment, is_url, programs_find
 from airlock.scratch.redirect import redirected
@@ -64,58 +65,25 @@ class ChildFailed(Exception):
         return f"{self.revision}: {self.line}" if self.revision else self.line
 
 
-class Ended(Exception):
-    """The child was ended because nobody wants its records any more."""
-
-
-class Leash:
-    """Children that can be ended from another thread than the one that reads them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._children: list[Forked | subprocess.Popen[bytes]] = []
-        self.ended = False
-
-    def hold(self, child: Forked | subprocess.Popen[bytes]) -> None:
-        """Take a child on; at once to its end where all have been ended."""
-        with self._lock:
-            self._children.append(child)
-            if self.ended:
-                child.kill()
-
-    def let_go(self, child: Forked | subprocess.Popen[bytes]) -> None:
-        """Forget a child that is about to be waited for."""
-        with self._lock:
-            self._children.remove(child)
-
-    def end(self) -> None:
-        """End all children, and each that comes; their readers get Ended."""
-        with self._lock:
-            self.ended = True
-            for child in self._children:
-                child.kill()
-
-
 def isolated(
     function: str,
     arguments: Mapping[str, Any],
     *,
     scratch: ScratchDatabase,
     environ: Mapping[str, str] | None = None,
-    leash: Leash | None = None,
 ) -> Generator[Any]:
     """Run the generator function `module:name` in a child and yield what it yields.
 
     Arguments and records travel as pickles. The child stands in this process's directory and prints to
     its standard error only. Raises the child's AirlockError as its own class, ChildFailed for anything else, Ended where
-    the `leash` that holds it is.
+    the children in force, which it is one of, have been ended.
     """
     reading, writing = os.pipe()
     environment = database_environment(os.environ if environ is None else environ, scratch.url)
     child = _started(function, writing, environment)
     os.close(writing)
-    leash = leash or Leash()
-    leash.hold(child)
+    children = Children.wanted_now()
+    children.hold(child)
     finished = False
     try:
         with os.fdopen(reading, "rb") as records:
@@ -133,14 +101,14 @@ def isolated(
                     raise value
                 else:
                     raise ChildFailed(*value)
-        if leash.ended:
+        if children.ended:
             raise Ended
         if not finished:
             code = child.wait()
             ended = f"the process that ran env.py and the revisions ended with {code} before it was done"
             raise ChildFailed(ended, ended)
     finally:
-        leash.let_go(child)
+        children.let_go(child)
         # The child watches its standard input: at its end it stops, whatever it is doing.
         if child.stdin is not None:
             with contextlib.suppress(BrokenPipeError):

@@ -23,7 +23,8 @@ from airlock.records.drill import NOT_EXAMINED, CutShort, DrillProgress, DrillRe
 from airlock.records.errors import NotExamined, Terminated
 from airlock.records.shared import ROLE
 from airlock.scratch import memory
-from airlock.scratch.isolation import ChildFailed, Leash, isolated, prepare
+from airlock.scratch.children import Children
+from airlock.scratch.isolation import ChildFailed, isolated, prepare
 from airlock.scratch.loading import opened
 from airlock.scratch.servers import scratch_server
 
@@ -83,7 +84,7 @@ def drill(
     few = rows <= memory.MOST_ROWS and not traffic
     ranges = side_by_side.parts(len(places), 1 if alone else side_by_side.workers())
     telling = side_by_side.InOrder(progress or (lambda _: None), len(ranges))
-    leash = Leash()
+    children = Children()
 
     runs: dict[int, _Run] = {}
 
@@ -92,13 +93,13 @@ def drill(
             if not (traffic or crash or rows >= WORTH_COMPARING):
                 server.limit_statements(LONGEST_STATEMENT)
             runs[number] = run = _Run(
-                server, lambda now: telling.told(number, now), arguments, places, order, kept, leash
+                server, lambda now: telling.told(number, now), arguments, places, order, kept
             )  # fmt: skip
             run.go(positions)
             telling.ended(number)
             # The last one's server has all roles and tablespaces that the way up needs.
             if examined and positions.stop == len(places):
-                run.stops = whole_way.stops(server, asked, leash)
+                run.stops = whole_way.stops(server, asked)
 
     def report(ended: BaseException | None = None) -> DrillReport:
         chosen = [one for one in order if one.revision in examined]
@@ -106,9 +107,10 @@ def drill(
         return _report(done, chosen, rows, traffic, crash=crash, began=began, ended=ended)
 
     try:
-        side_by_side.run(part, ranges, leash)
+        with children.in_force():
+            side_by_side.run(part, ranges, children)
     except BaseException as error:
-        leash.end()
+        children.end()
         if any(run.proofs for run in runs.values()):
             cut_short(report(error))
         raise
@@ -167,7 +169,7 @@ class _Run:
 
     def __init__(
         self, server: ScratchServer, progress: Callable[[DrillProgress], None], arguments: dict[str, Any],
-        places: Sequence[int], order: Sequence[RevisionFacts], kept: contextlib.ExitStack, leash: Leash,
+        places: Sequence[int], order: Sequence[RevisionFacts], kept: contextlib.ExitStack,
     ) -> None:  # fmt: skip
         self.server = server
         self.progress = progress
@@ -175,7 +177,6 @@ class _Run:
         self.places = places
         self.order = order
         self.kept = kept
-        self.leash = leash
         self.end = len(places)
         self.first = 0
         self.template: ScratchDatabase | None = None
@@ -268,7 +269,7 @@ class _Run:
         given = {**self.arguments, "position": position, "database": database, "way": self.way}
         if function == "prove":
             given["end"] = self.end
-        for message in isolated(f"{_CHILD}:{function}", given, scratch=database, leash=self.leash):
+        for message in isolated(f"{_CHILD}:{function}", given, scratch=database):
             # What is applied to get to a part's beginning is examined by the part below.
             if isinstance(message, DrillProgress) and (message.number > self.first or not self.first):
                 self.progress(message)

@@ -6,17 +6,19 @@ what a revision makes for the whole server (a role, above all) would be there al
 
 from __future__ import annotations
 
-import concurrent.futures
+import functools
 import itertools
 import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
+from airlock.scratch.children import at_once
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airlock.records.drill import DrillProgress
-    from airlock.scratch.isolation import Leash
+    from airlock.scratch.children import Children
 
     _Told = TypeVar("_Told")
 
@@ -75,19 +77,9 @@ class InOrder:
                 self._waiting[self._front].clear()
 
 
-def run(part: Callable[[int, range], _Told], ranges: Sequence[range], leash: Leash) -> list[_Told]:
-    """Run the parts at once and give what they tell, in their order; one alone runs in this thread.
-
-    Where one raises, or this thread is interrupted, the children of the others are ended first.
-    """
+def run(part: Callable[[int, range], _Told], ranges: Sequence[range], children: Children) -> list[_Told]:
+    """Run the parts at once and give what they tell, in their order; one alone runs in this thread."""
     if len(ranges) == 1:
         return [part(0, ranges[0])]
-    pool = concurrent.futures.ThreadPoolExecutor(len(ranges))
-    try:
-        waiting = [pool.submit(part, number, one) for number, one in enumerate(ranges)]
-        return [one.result() for one in waiting]
-    except BaseException:
-        leash.end()
-        raise
-    finally:
-        pool.shutdown()
+    calls = [functools.partial(part, number, one) for number, one in enumerate(ranges)]
+    return at_once(calls, children, len(ranges))

@@ -17,20 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from airlock.scratch.isolation import Leash
     from airlock.scratch.servers import ScratchServer
 
 
-def stops(server: ScratchServer, arguments: dict[str, Any], leash: Leash) -> dict[str, str]:
+def stops(server: ScratchServer, arguments: dict[str, Any]) -> dict[str, str]:
     """Run from empty to the end of the range; say at which revisions that stops, and the run after it, and why.
 
     Makes a scratch database and drops it.
     """
     with server.database() as database:
         try:
-            stopped = list(
-                isolated("airlock.operations.drill.one_run:take", arguments, scratch=database, leash=leash)
-            )
+            stopped = list(isolated("airlock.operations.drill.one_run:take", arguments, scratch=database))
         except ChildFailed:
             return {}  # the step that takes a process down has its verdict already
     return {one.revision: one.reason for one in stopped}

@@ -15,7 +15,8 @@ import pytest
 from airlock.operations.drill import drill, side_by_side
 from airlock.records.drill import NOT_EXAMINED, DrillProgress, DrillReport, Timings
 from airlock.records.errors import Refused
-from airlock.scratch.isolation import Leash, isolated
+from airlock.scratch.children import Children
+from airlock.scratch.isolation import isolated
 from airlock.scratch.servers import ScratchDatabase
 from tests.airlock.drill.foreign import foreign
 from tests.airlock.histories import Revision, write_project
@@ -51,23 +52,23 @@ def test_progress_is_told_in_the_order_of_the_range() -> None:
 
 def test_where_one_part_raises_the_children_of_the_others_end() -> None:
     """Nobody waits for a part whose report nobody gets."""
-    leash = Leash()
+    children = Children()
     pids: list[int] = []
     nowhere = ScratchDatabase("there", "postgresql://me:pw@127.0.0.1:1/there", "postgresql:///", "marker")
 
     def part(number: int, _: range) -> None:
         if number == 1:
-            pids.extend(isolated(SLEEP, {}, scratch=nowhere, leash=leash))
+            pids.extend(isolated(SLEEP, {}, scratch=nowhere))
         while not pids and number == 0:
-            if leash._children:
+            if children._children:
                 raise Refused("No.")
             time.sleep(0.01)
 
     began = time.monotonic()
     with pytest.raises(Refused):
-        side_by_side.run(part, [range(1), range(1, 2)], leash)
+        side_by_side.run(part, [range(1), range(1, 2)], children)
     assert time.monotonic() - began < 60  # it sleeps for ten minutes
-    assert leash._children == []
+    assert children._children == []
 
 
 def told(report: DrillReport) -> list[object]:

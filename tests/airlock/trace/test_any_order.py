@@ -194,16 +194,21 @@ def test_revisions_that_fail_take_no_process_of_their_own(
 
 
 @pytest.mark.proof
-def test_a_trace_that_is_stopped_prints_what_it_saw(tmp_path: Path, server: Server) -> None:
+@pytest.mark.parametrize(
+    ("asked", "seen"), [(("trace", "--rows", "0"), ("+ first", "+ second")), (("check",), ())]
+)
+def test_what_is_stopped_ends_and_prints_what_it_saw(
+    tmp_path: Path, server: Server, asked: tuple[str, ...], seen: tuple[str, ...]
+) -> None:
     """SIGTERM while a revision sleeps: the ones before it are printed, and standard error says why it ended."""
-    sleeps = Revision("sleeps", "op.execute('SELECT pg_sleep(60)')")
+    sleeps = Revision("sleeps", "op.execute('SELECT pg_sleep(200)')")
     ini = write_project(tmp_path, [FIRST, SECOND, sleeps])
     with subprocess.Popen(
-        command(ini, "trace", "--scratch", server.admin_url, "--rows", "0"), env=environment(None), cwd=tmp_path,
+        command(ini, *asked, "--scratch", server.admin_url), env=environment(None), cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as running:  # fmt: skip
         asleep = (
-            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(60)'"
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(200)'"
         )
         deadline = time.monotonic() + 60
         while rows(server.admin_url, asleep) == [(0,)] and time.monotonic() < deadline:
@@ -211,8 +216,9 @@ def test_a_trace_that_is_stopped_prints_what_it_saw(tmp_path: Path, server: Serv
         running.terminate()
         out, err = running.communicate(timeout=60)
     assert running.returncode == 143, err
-    assert "+ first" in out and "+ second" in out, out + err
+    assert [one for one in seen if one not in out] == [], out + err
     assert "Stopped by SIGTERM" in err
+    assert "Traceback" not in err
 
 
 def test_a_review_behind_a_failing_upgrade_holds_the_rest(
