@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from airlock.records.drill import Broken, Cut
     from airlock.records.rows import RowDifference
 
+# What a sequence gives next above an upgrade is no difference behind its downgrade.
+ABOVE = "next value after the upgrade"
 _DIGITS = r"-?\d+(?:\.\d+)?"
 # A list that is cast as a whole, as `v IN ('a', 'b')` is of a varchar; a member of it.
 _MEMBER = re.compile(r"'(?:[^']|'')*'::[a-z ]+")
@@ -267,8 +269,13 @@ def _is_about(thing: str, name: str) -> bool:
 def counted(differences: Sequence[Difference], broken: Sequence[Broken], cuts: Sequence[Cut]) -> str:
     """Say in numbers why a revision is refused."""
     parts = []
-    if differences:
-        parts.append(f"{len(differences)} difference{'s' if len(differences) != 1 else ''} after down")
+    above = sum(one.kind == ABOVE for one in differences)
+    if below := len(differences) - above:
+        parts.append(f"{below} difference{'s' if below != 1 else ''} after down")
+    if above:
+        parts.append(
+            f"{above} sequence{'s' if above != 1 else ''} after the upgrade hand{'' if above != 1 else 's'} out used keys"
+        )
     if broken:
         parts.append(f"{len(broken)} statement{'s' if len(broken) != 1 else ''} of the other schema fail")
     lost = sum(not cut.converged for cut in cuts)

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from airlock.commands import drill as command
-from airlock.operations.drill import comparisons
+from airlock.operations.drill import compare, comparisons
 from airlock.records.difference import Difference
 from airlock.records.drill import (
     NOT_EXAMINED,
@@ -107,6 +107,17 @@ def test_a_condition_stands_with_what_became_of_it_in_scratch() -> None:
         "said": "no <NULL>",
     }
     assert (second["tried"], second["not_tried"]) == (None, "its table holds no row")
+
+
+def test_a_refusal_tells_what_is_above_the_upgrade_from_what_is_behind_the_downgrade() -> None:
+    """A sequence that hands out keys of the rows that the upgrade wrote has nothing to do with the way down."""
+    gone = Difference("table public.a", "table", "there", None)
+    behind = Difference("sequence public.a_id_seq", compare.ABOVE, None, "1, but public.a.id holds up to 2")
+    assert compare.counted([gone], [], []) == "1 difference after down"
+    assert compare.counted([behind], [], []) == "1 sequence after the upgrade hands out used keys"
+    assert compare.counted([gone, gone, behind, behind], [], []) == (
+        "2 differences after down, 2 sequences after the upgrade hand out used keys"
+    )
 
 
 def test_time_and_stall_stand_beside_the_rows() -> None:

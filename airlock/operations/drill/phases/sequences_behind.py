@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import bare
@@ -28,9 +29,8 @@ def held_against(step: StepTaken, before: State, after: State) -> Outcome:
     """
     found = [one for one in compare.sequences(before, after) if _HELD in (one.after or "")]
     notes = tuple(f"{one.object} after the upgrade: {one.after}" for one in found)
-    return Outcome(
-        tuple(one for one in found if not _keeps_keys_of_others(one.object, step, before, after)), notes=notes
-    )
+    taken = [one for one in found if not _keeps_keys_of_others(one.object, step, before, after)]
+    return Outcome(tuple(replace(one, kind=compare.ABOVE) for one in taken), notes=notes)
 
 
 def _keeps_keys_of_others(sequence: str, step: StepTaken, before: State, after: State) -> bool:
