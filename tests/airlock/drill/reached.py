@@ -168,9 +168,8 @@ FAULTY = (
 )  # fmt: skip
 
 SOUND = (
-    Case("brings_extras_back", "room integer NOT NULL, day date NOT NULL, state text NOT NULL DEFAULT 'held'",
-         sql("CREATE TABLE k_$t AS SELECT b.* FROM $t b WHERE b.state = 'held' AND EXISTS (SELECT FROM $t o "
-             "WHERE o.room = b.room AND o.day = b.day AND o.state = 'held' AND o.id < b.id)",
+    Case("brings_extras_back", "state text NOT NULL",
+         sql("CREATE TABLE k_$t AS SELECT * FROM $t WHERE state = 'void'",
              "CREATE TABLE l_$t AS SELECT c.* FROM c_$t c JOIN k_$t k ON k.id = c.p",
              "DELETE FROM $t WHERE id IN (SELECT id FROM k_$t)"),
          sql("INSERT INTO $t SELECT * FROM k_$t", "INSERT INTO c_$t SELECT * FROM l_$t", "DROP TABLE k_$t, l_$t"),
