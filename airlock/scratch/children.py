@@ -37,7 +37,7 @@ class Children:
 
     @staticmethod
     def wanted_now() -> Children:
-        """Give those in force, else none."""
+        """Give those in force, else new ones."""
         return _in_force.get() or Children()
 
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ def with_children(subject: Subject, way: Way, unsure: Unsure) -> tuple[Way, rows
     Which rows go is seen, not read: what chose them may be a table of the step's own, a function, or Python.
     """
     ledger, nothing = subject.ledger, rows_of_statements.Sought()
-    if way.step is None or way.below is None or way.outcome.verdict or way.outcome.differences:
+    if way.step is None or way.below is None or not way.outcome.is_clear:
         return way, nothing
     gone, names = _taken_away(way, unsure), way.below.tables()
     made = rows_of_statements.children(ledger, gone, names, subject.turn + _FAR)
@@ -38,7 +38,7 @@ def with_children(subject: Subject, way: Way, unsure: Unsure) -> tuple[Way, rows
         return replace(way, below=ledger.read()), nothing
     after = ledger.read(before, step.touched)
     again = go_down(subject, upgraded(subject, step, before, after, Meanwhile(after)), unsure)
-    faulty = again.step is None or again.outcome.verdict or again.outcome.differences
+    faulty = again.step is None or not again.outcome.is_clear
     if not faulty and not ledger.delete(made.keys):
         return way, made
     up = replace(way.up.step, met=met_by_either(way.up.step.met, step.met))

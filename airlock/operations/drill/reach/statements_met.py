@@ -126,16 +126,14 @@ def _sum(old: int | None, new: int | None) -> int | None:
 
 def _together(first: Met, second: Met) -> Met:
     """Make one of two that a loop has sent with different values; what met none of them stays the problem."""
-    both = first.changed is not None and second.changed is not None
     ways = first.ways
     if len(ways) == len(second.ways):
         ways = tuple(
-            Way(old.text, None if old.rows is None or new.rows is None else old.rows + new.rows)
-            for old, new in zip(ways, second.ways, strict=True)
+            Way(old.text, _sum(old.rows, new.rows)) for old, new in zip(ways, second.ways, strict=True)
         )
     return replace(
         first,
-        changed=(first.changed or 0) + (second.changed or 0) if both else None,
+        changed=_sum(first.changed, second.changed),
         left=max((one for one in (first.left, second.left) if one is not None), default=None),
         ways=ways,
         problem=first.problem or second.problem,
