@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from airlock.database.missing_settings import MissingSetting
 from airlock.operations.built import answers, built
 from airlock.operations.drill import drill
+from airlock.operations.drill.side_by_side import at_once
 from airlock.operations.revision.comparison import compared
 from airlock.operations.revision.written.questions import open_questions
 from airlock.operations.trace import trace
@@ -21,8 +22,7 @@ from airlock.project.settings import Settings
 from airlock.records.check import CheckReport, Fault
 from airlock.records.drill import PROVED, REFUSED
 from airlock.records.errors import AirlockError, RevisionFailed, Usage
-from airlock.scratch.children import Children, at_once
-from airlock.scratch.isolation import prepare
+from airlock.scratch.isolation import Children, prepare
 from airlock.scratch.loading import opened
 from airlock.scratch.spare_servers import serving_on
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import contextvars
 import importlib
 import logging
 import os
@@ -25,13 +26,12 @@ from airlock.drivers.libpq_environment import PREFIX
 from airlock.records.errors import AirlockError
 from airlock.records.secrets import scrub
 from airlock.scratch import forking
-from airlock.scratch.children import Children, Ended
 from airlock.scratch.forking import Forked, Forker
 from airlock.scratch.programs import NOWHERE, URLS, database_environment, is_url, programs_find
 from airlock.scratch.redirect import redirected
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from airlock.scratch.servers import ScratchDatabase
 
@@ -63,6 +63,62 @@ class ChildFailed(Exception):
     def told(self) -> str:
         """Say where it was raised, and what."""
         return f"{self.revision}: {self.line}" if self.revision else self.line
+
+
+class Ended(Exception):
+    """The child was ended because nobody wants its records any more."""
+
+
+class Children:
+    """Children that can be ended from another thread than the one that reads them: this one cannot be interrupted.
+
+    Those made while others are in force belong to them: they end with them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._children: list[Forked | subprocess.Popen[bytes] | Children] = []
+        self.ended = False
+        if (around := _in_force.get()) is not None:
+            around.hold(self)
+
+    @staticmethod
+    def wanted_now() -> Children:
+        """Give those in force, else new ones."""
+        return _in_force.get() or Children()
+
+    @contextlib.contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Hold each child that is started within, and by the threads of `at_once` within."""
+        before = _in_force.set(self)
+        try:
+            yield
+        finally:
+            _in_force.reset(before)
+
+    def hold(self, child: Forked | subprocess.Popen[bytes] | Children) -> None:
+        """Take a child on; at once to its end where all have been ended."""
+        with self._lock:
+            self._children.append(child)
+            if self.ended:
+                child.kill()
+
+    def let_go(self, child: Forked | subprocess.Popen[bytes] | Children) -> None:
+        """Forget a child that is about to be waited for."""
+        with self._lock:
+            self._children.remove(child)
+
+    def end(self) -> None:
+        """End all children, and each that comes; their readers get Ended."""
+        with self._lock:
+            self.ended = True
+            for child in self._children:
+                child.kill()
+
+    kill = end
+
+
+_in_force: contextvars.ContextVar[Children | None] = contextvars.ContextVar("children", default=None)
 
 
 def isolated(

@@ -23,8 +23,7 @@ from airlock.records.drill import NOT_EXAMINED, CutShort, DrillProgress, DrillRe
 from airlock.records.errors import NotExamined, Terminated
 from airlock.records.shared import ROLE
 from airlock.scratch import memory
-from airlock.scratch.children import Children
-from airlock.scratch.isolation import ChildFailed, isolated, prepare
+from airlock.scratch.isolation import ChildFailed, Children, isolated, prepare
 from airlock.scratch.loading import opened
 from airlock.scratch.servers import scratch_server
 

@@ -6,19 +6,19 @@ what a revision makes for the whole server (a role, above all) would be there al
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextvars
 import functools
 import itertools
 import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from airlock.scratch.children import at_once
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airlock.records.drill import DrillProgress
-    from airlock.scratch.children import Children
+    from airlock.scratch.isolation import Children
 
     _Told = TypeVar("_Told")
 
@@ -83,3 +83,20 @@ def run(part: Callable[[int, range], _Told], ranges: Sequence[range], children: 
         return [part(0, ranges[0])]
     calls = [functools.partial(part, number, one) for number, one in enumerate(ranges)]
     return at_once(calls, children, len(ranges))
+
+
+def at_once(calls: Sequence[Callable[[], _Told]], children: Children, threads: int) -> list[_Told]:
+    """Call all in so many threads and give what they return, in their order; `children` are those that they start.
+
+    Where one raises, or this thread is interrupted, the children are ended first, and who has not begun does not begin.
+    """
+    pool = concurrent.futures.ThreadPoolExecutor(threads)
+    try:
+        with children.in_force():
+            waiting = [pool.submit(contextvars.copy_context().run, call) for call in calls]
+        return [one.result() for one in waiting]
+    except BaseException:
+        children.end()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -15,8 +15,7 @@ import pytest
 from airlock.operations.drill import drill, side_by_side
 from airlock.records.drill import NOT_EXAMINED, DrillProgress, DrillReport, Timings
 from airlock.records.errors import Refused
-from airlock.scratch.children import Children
-from airlock.scratch.isolation import isolated
+from airlock.scratch.isolation import Children, isolated
 from airlock.scratch.servers import ScratchDatabase
 from tests.airlock.drill.foreign import foreign
 from tests.airlock.histories import Revision, write_project
