@@ -25,7 +25,7 @@ from bench.upgrade import run
 from tests.airlock.histories import Revision, write_project
 
 ROOT = Path(__file__).parents[1]
-ROUNDS = 3
+ROUNDS = 5
 # Up, down and up again, one revision after the other, as test suites have it.
 STAIRWAY = """
 import logging, sys

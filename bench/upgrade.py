@@ -28,7 +28,7 @@ import airlock
 from airlock.scratch import embedded
 from bench import processes
 
-ROUNDS, BIG_ROUNDS, REVISIONS = 9, 3, 300
+ROUNDS, BIG_ROUNDS, REVISIONS = 9, 5, 300
 _SHORT = 1_000
 ENV = """\
 import os
