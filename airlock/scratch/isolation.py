@@ -46,6 +46,7 @@ _MODULE = (
     )
 )
 _FORK = "fork"
+_TEST = "PYTEST_CURRENT_TEST"
 
 
 class ChildFailed(Exception):
@@ -241,10 +242,13 @@ class _Forkers:
 
 
 def _read_at_import(environment: Mapping[str, str]) -> dict[str, str]:
-    """Pick what modules may read as they are imported, which is as it would be in a process of its own."""
+    """Pick what modules may read as they are imported, which is as it would be in a process of its own.
+
+    What pytest calls the test that runs is another with each test: nothing that is imported once can go by it.
+    """
     return {
         name: value for name, value in environment.items()
-        if not name.startswith(PREFIX) and name not in URLS and not is_url(value)
+        if not name.startswith(PREFIX) and name not in URLS and name != _TEST and not is_url(value)
     }  # fmt: skip
 
 

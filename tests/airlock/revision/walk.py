@@ -164,17 +164,18 @@ class Walk:
         """Upgrade on rows with both codes at work, then down again."""
         with self.server.clone(self.shop.database) as database:
             shop = dataclasses.replace(self.shop, database=database)
-            engine = sa.create_engine(
-                database.url.replace("postgresql://", "postgresql+psycopg2://"), poolclass=sa.StaticPool
-            )
+            url = database.url.replace("postgresql://", "postgresql+psycopg2://")
+            # A session for the codes and one for the history: a connection for every step costs as much as the step.
+            engine, history = (sa.create_engine(url, poolclass=sa.StaticPool) for _ in range(2))
             try:
-                self._on(rows, shop, engine)
+                self._on(rows, shop, engine, history)
             except (sa.exc.SQLAlchemyError, CommandError) as error:
                 self.faults("all", f"{rows}: {first_line(error)}")
             finally:
                 engine.dispose()
+                history.dispose()
 
-    def step(self, shop: Shop, target: str, *, up: bool) -> None:
+    def step(self, shop: Shop, history: sa.Engine, target: str, *, up: bool) -> None:
         """Run the history to a revision, as `alembic upgrade` and `alembic downgrade` do."""
 
         def plan(heads: Any, _context: Any) -> Any:
@@ -182,11 +183,11 @@ class Walk:
             return revs(target, heads)
 
         with shop.config(self.wanted) as config:
+            config.attributes["engine"] = history
             with EnvironmentContext(config, self.script, fn=plan, destination_rev=target):
                 self.script.run_env()
-            config.attributes["engine"].dispose()
 
-    def _on(self, rows: str, shop: Shop, engine: sa.Engine) -> None:
+    def _on(self, rows: str, shop: Shop, engine: sa.Engine, history: sa.Engine) -> None:
         self._fill(rows, engine)
         original = self._rows(engine)
         before = self._fingerprint(database=shop.database)
@@ -195,7 +196,7 @@ class Walk:
         numbers = itertools.count(MEANWHILE)
         for position in range(len(self.written) + 1):
             if position:
-                self.step(shop, self.written[position - 1], up=True)
+                self.step(shop, history, self.written[position - 1], up=True)
             for name in self.names:
                 if position in (0, len(self.written)) or self._touches(name, self.texts[position - 1]):
                     old, new = (code.tried(engine, name, next(numbers)) for code in (self.old, self.new))
@@ -223,12 +224,13 @@ class Walk:
             self._settled(shop, engine)
         self._tidy(engine)
         for target in [*self.written[-2::-1], self.base]:
-            self.step(shop, target, up=False)
+            self.step(shop, history, target, up=False)
         for name in self.names:
             if (why := self.old.tried(engine, name, next(numbers))) is not None:
                 self.faults(name, f"{rows}: old code after the downgrade: {why}")
+        found = self._rows(engine)
         for table, (name, was) in original.items():
-            now = self._rows(engine)[table][1]
+            now = found[table][1]
             lost = [f"{one}" for one in was if one not in now]
             if lost and not (name in self.names and (self.new.tables[name] == [])):
                 self.faults(name, f"{rows}: rows of {table} changed: {lost[:2]} {now[:2]}")

@@ -109,6 +109,12 @@ def test_other_databases_need_no_other_process() -> None:
     assert [one["database"].rpartition("/")[2] for one in found] == ["one", "two"]
 
 
+def test_what_pytest_calls_the_test_that_runs_needs_no_other_process() -> None:
+    """It is another in each test, and for each of `pytest --airlock` everything would be imported again."""
+    first, second = (told(PYTEST_CURRENT_TEST=name) for name in ("one", "two"))
+    assert first["forked"] == second["forked"]
+
+
 def test_a_process_that_is_gone_is_replaced() -> None:
     """Killed between two acts: the next act runs all the same."""
     gone = told()["forked"]
