@@ -18,7 +18,7 @@ from airlock.project.settings import BEFORE
 from airlock.records.errors import MISSING_MODULE, AirlockError, NotExamined
 from airlock.scratch import installations
 from airlock.scratch.isolation import ChildFailed, isolated, prepare
-from airlock.scratch.servers import scratch_server
+from airlock.scratch.servers import look_for, scratch_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,6 +57,7 @@ def built(
     Roles and tablespaces that the history names and the scratch server lacks are made there. Raises NotExamined where there is
     no scratch server, or the history does not build on it.
     """
+    look_for(scratch, like_major)
     prepare("airlock.operations.built")
     with scratch_server(scratch, like_major, in_memory=True) as server, server.database() as database:
         arguments = {"config": str(config), "x_arguments": tuple(x_arguments), "heads": tuple(heads)}

@@ -250,6 +250,12 @@ def scratch_server(
         )
 
 
+def look_for(spec: str, like_major: int | None = None) -> None:
+    """Raise what `scratch_server` does where the binaries of an embedded server are not here; starts nothing."""
+    if spec == "embedded" or spec.startswith("embedded:"):
+        embedded.binaries(_embedded_major(spec, like_major))
+
+
 def _embedded_major(spec: str, like_major: int | None) -> int:
     if ":" in spec:
         asked = spec.partition(":")[2]

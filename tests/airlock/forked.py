@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
 _context: Any = None
+# What the commands import when they run, and what their children import, who are forked from them.
+COMMANDS = [
+    *(f"airlock.commands.{name}" for name in ("upgrade", "downgrade", "status", "fleet", "trace", "drill", "check")),
+    *(f"airlock.operations.{name}" for name in ("upgrade", "downgrade", "status", "fleet", "dry_run", "check")),
+]  # fmt: skip
+CHILDREN = [
+    "airlock.operations.built", "airlock.operations.downgrade.rehearse", "airlock.operations.drill.child",
+    "airlock.operations.drill.one_run", "airlock.operations.trace.child", "airlock.operations.revision.child",
+]  # fmt: skip
 
 
 def _forkserver() -> Any:
@@ -28,12 +37,7 @@ def _forkserver() -> Any:
     if _context is None:
         _context = multiprocessing.get_context("forkserver")
         _context.set_forkserver_preload(
-            [
-                "airlock.cli",
-                "airlock.operations.upgrade",
-                "airlock.commands.upgrade",
-                "airlock.project.project",
-            ]
+            ["airlock.cli", "airlock.project.project", *COMMANDS, *CHILDREN]
             + ["sqlalchemy.dialects.postgresql.psycopg2", "psycopg2.extras", "alembic.op"]
         )
     return _context

@@ -8,12 +8,22 @@ import pytest
 
 from airlock.operations.built import built
 from airlock.records.errors import NotExamined
+from airlock.scratch.isolation import _forkers
 from tests.airlock.histories import Revision, write_project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.servers import Server
+
+
+def test_where_there_is_no_server_no_process_is_started_that_would_work_on_it(tmp_path: Path) -> None:
+    """A downgrade that goes on without its count needs none, and it would import half of airlock beside it."""
+    _forkers.drop()
+    ini = write_project(tmp_path, [Revision("one", "pass")])
+    with pytest.raises(NotExamined), built(ini, (), ("one",), scratch="embedded:9", like_major=None):
+        pass
+    assert _forkers._now is None
 
 
 @pytest.mark.proof
