@@ -38,6 +38,8 @@ MAJORS = frozenset({14, 15, 16, 17, 18})
 # Whose cases take up to a minute: begun first, so that no worker is left alone with one at the end.
 LONG = (
     "revision/test_matrix.py", "scratch/test_variable_matrix.py", "upgrade/test_crashes.py", "catalogue/test_kinds.py",
+    "drill/test_any_order.py", "drill/test_conditions.py", "drill/test_rarer_rows.py", "drill/test_reach.py",
+    "drill/test_traffic_and_crashes.py", "system/test_extension_types.py", "api/test_rolling.py",
 )  # fmt: skip
 NOT_RUN = pytest.StashKey[list[str]]()
 CHOICE = pytest.StashKey[servers.Choice]()
