@@ -99,7 +99,11 @@ def _main(argv: list[str], environ: dict[str, str], directory: str) -> None:
     sys.argv = ["airlock", *argv]
     from airlock.cli import main
     from airlock.database import liveness
+    from airlock.scratch.isolation import split_off
 
+    if argv[0] == "downgrade":
+        # Its children are forked from a process that would import everything again.
+        split_off(*CHILDREN[:2])
     if "TEST_SILENCE" in environ:
         liveness.SILENCE_SECONDS, liveness.PROBE_SECONDS = float(environ["TEST_SILENCE"]), 1
     code = main(argv)
