@@ -49,7 +49,7 @@ _NEVER_OF_ROWS = (CommandError, ImportError, NotImplementedError)
 # A name that a revision has put together of what a sample row holds: no such table is there.
 _NAMED_BY_ROWS = re.compile(r"\bsample \d+")
 # Samples are a few dozen rows: a line that sends as often goes through windows of keys up to one far off, or has no end.
-_MOST_ROUNDS = 10_000
+_MOST_ROUNDS, _MOST_INSERTS = 10_000, 20_000
 _BUGS = (AttributeError, KeyError, TypeError, NameError, ImportError, IndexError, RecursionError)
 
 
@@ -91,9 +91,11 @@ class TooManyRounds(RuntimeError):
 
 
 def end_of_rounds(place: tuple[str, int], times: int, sql: str) -> None:
-    """Raise TooManyRounds where a line has sent a statement too often; rows that a revision brings with it may be more."""
-    if times > _MOST_ROUNDS and command(sql) != "INSERT":
-        raise TooManyRounds(f"{place[0]}:{place[1]} sends its statement more than {_MOST_ROUNDS:,} times")
+    """Raise TooManyRounds where a line has sent a statement too often; a revision may bring more rows with it."""
+    if times > _MOST_ROUNDS:
+        most = _MOST_INSERTS if command(sql) == "INSERT" else _MOST_ROUNDS
+        if times > most:
+            raise TooManyRounds(f"{place[0]}:{place[1]} sends its statement more than {most:,} times")
 
 
 def is_about_rows(error: BaseException) -> bool:

@@ -42,6 +42,14 @@ _PARTNERS = "CREATE TABLE c_$t (p integer PRIMARY KEY REFERENCES $t, bio text)"
 _SLUG = "op.get_bind().execute(sa.text('UPDATE $t SET slug = :v WHERE id = :i'), {{'v': {}f's-{{row.id}}', 'i': row.id}})"
 
 FAULTY = (
+    # New rows are never in a copy put aside: there is no way down from the first of them on.
+    Case("copy_has_it", "phone text NOT NULL",
+         sql("CREATE TABLE p_$t AS SELECT id AS t_id, phone FROM $t", "ALTER TABLE $t DROP phone"),
+         sql("ALTER TABLE $t ADD phone text", "UPDATE $t t SET phone = p.phone FROM p_$t p WHERE p.t_id = t.id",
+             "ALTER TABLE $t ALTER phone SET NOT NULL", "DROP TABLE p_$t")),
+    # Digits that hold no text: what is read goes back in another form.
+    Case("hex_comes_back_as_base64", "h text NOT NULL", sql("ALTER TABLE $t ALTER h TYPE bytea USING decode(h, 'hex')"),
+         sql("ALTER TABLE $t ALTER h TYPE text USING encode(h, 'base64')")),
     # Numbers of a key: cut, shifted into those that are there, counted anew.
     Case("cuts_a_key", "ext bigint NOT NULL UNIQUE",
          sql("ALTER TABLE $t ALTER ext TYPE integer USING (ext % 2147483647)::integer"),
@@ -184,6 +192,34 @@ FAULTY = (
 )  # fmt: skip
 
 SOUND = (
+    Case("decodes", "h text NOT NULL, b varchar(12), u bytea NOT NULL",
+         sql("ALTER TABLE $t ADD x bytea, ADD y bytea, ADD z text",
+             "UPDATE $t SET x = decode(h, 'hex'), y = decode(b, 'base64'), z = convert_from(u, 'UTF8')"),
+         sql("ALTER TABLE $t DROP x, DROP y, DROP z")),
+    # Written only where no ValueError was caught.
+    Case("reads_days", "day text",
+         "from datetime import datetime\nop.execute('ALTER TABLE $t ADD d date')\nbind = op.get_bind()\n"
+         "for id_, day in bind.execute(sa.text('SELECT id, day FROM $t WHERE day IS NOT NULL')).all():\n"
+         "    try:\n        read = datetime.strptime(day, '%d.%m.%Y').date()\n    except ValueError:\n        continue\n"
+         "    bind.execute(sa.text('UPDATE $t SET d = :d WHERE id = :i'), {'d': read, 'i': id_})",
+         sql("ALTER TABLE $t DROP d")),
+    Case("reads_ids", "code text NOT NULL",
+         "from uuid import UUID\nop.execute('ALTER TABLE $t ADD u uuid')\nbind = op.get_bind()\n"
+         "for id_, code in bind.execute(sa.text('SELECT id, code FROM $t')).all():\n"
+         "    try:\n        read = str(UUID(code))\n    except ValueError:\n        continue\n"
+         "    bind.execute(sa.text('UPDATE $t SET u = CAST(:u AS uuid) WHERE id = :i'), {'u': read, 'i': id_})",
+         sql("ALTER TABLE $t DROP u")),
+    # A NULL in what the upgrade makes, and a row without its partner there, stop the downgrade: conditions count them.
+    Case("parts_make_a_total", "total integer NOT NULL",
+         sql("ALTER TABLE $t ADD units integer, ADD cents integer",
+             "UPDATE $t SET units = total / 100, cents = total % 100", "ALTER TABLE $t DROP total"),
+         sql("ALTER TABLE $t ADD total integer", "UPDATE $t SET total = units * 100 + cents",
+             "ALTER TABLE $t ALTER total SET NOT NULL", "ALTER TABLE $t DROP units, DROP cents")),
+    Case("partner_has_it", "phone text NOT NULL",
+         sql("CREATE TABLE p_$t (t_id integer PRIMARY KEY REFERENCES $t ON DELETE CASCADE, phone text NOT NULL)",
+             "INSERT INTO p_$t SELECT id, phone FROM $t", "ALTER TABLE $t DROP phone"),
+         sql("ALTER TABLE $t ADD phone text", "UPDATE $t t SET phone = p.phone FROM p_$t p WHERE p.t_id = t.id",
+             "ALTER TABLE $t ALTER phone SET NOT NULL", "DROP TABLE p_$t")),
     Case("marked_as_computed", "issued date NOT NULL, due date",
          sql("ALTER TABLE $t ADD guessed boolean NOT NULL DEFAULT false",
              "UPDATE $t SET due = issued + 14, guessed = true WHERE due IS NULL"),

@@ -20,6 +20,23 @@ CASES = {
     "rounds": ("UPDATE {t} SET a = round(a, 1)", "", "refused"),
     "without_signs": ("UPDATE {t} SET n = abs(n), s = abs(s)", "", "refused"),
     "squares": ("UPDATE {t} SET f = f * f", "", "refused"),
+    # Numbers that are no arguments of a function: zeros, negative ones, and then such as are too large.
+    "divides": (
+        "ALTER TABLE {t} ADD q numeric; UPDATE {t} SET q = a / n / s",
+        "ALTER TABLE {t} DROP q",
+        "proved",
+    ),
+    "divides_and_forgets": ("UPDATE {t} SET a = a / s", "", "refused"),
+    "raises_to_a_power": (
+        "ALTER TABLE {t} ADD q float8; UPDATE {t} SET q = power(s, n)",
+        "ALTER TABLE {t} DROP q",
+        "proved",
+    ),
+    "repeats": (
+        "ALTER TABLE {t} ADD q text; UPDATE {t} SET q = repeat('*', n)",
+        "ALTER TABLE {t} DROP q",
+        "proved",
+    ),
     "joins": (
         "DELETE FROM {t} WHERE NOT EXISTS (SELECT FROM {t} o WHERE o.n = {t}.n + 100000)",
         "",
@@ -51,6 +68,9 @@ def test_values_at_the_edge_are_not_what_a_verdict_ends_at(tmp_path: Path) -> No
     assert {name: proofs[name].verdict for name in CASES} == {
         name: verdict for name, (_, _, verdict) in CASES.items()
     }
+    assert any(
+        "t_divides.s, public.t_divides.a (division by zero)" in note for note in proofs["divides"].notes
+    )
     for name in ("adds", "narrows"):
         assert any(
             "out of range" in note and "ordinary ones took their place" in note for note in proofs[name].notes

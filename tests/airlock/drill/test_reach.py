@@ -14,7 +14,7 @@ from airlock.operations.drill.rows.python_paths import nested
 from airlock.recorder import plpgsql, plpgsql_probes, probes
 from airlock.recorder.row_changes import data_statements
 from airlock.recorder.tokens import statements
-from airlock.records.drill import FAILS, NOT_EXAMINED, PROVED, REFUSED
+from airlock.records.drill import FAILS, GOES_DOWN, NOT_EXAMINED, PROVED, REFUSED
 from airlock.samples.model import Column, Table
 from tests.airlock.drill import reached_far, reached_inside, reached_json, reached_kept, reached_wide
 from tests.airlock.drill.conftest import Examine
@@ -130,6 +130,11 @@ def test_no_change_is_proved_whose_telling_rows_are_rare(tmp_path: Path) -> None
     assert [(one.revision, one.reason) for one in sound if one.verdict != PROVED] == []
     (dimensions,) = proofs["one_by_one"].conditions
     assert 'array_ndims("cells") > 1' in dimensions.sql
+    for name, said in (("parts_make_a_total", "units * 100 + cents"), ("partner_has_it", "p.t_id = t.id")):
+        (lacking,) = proofs[name].conditions
+        assert said in lacking.sql
+        assert lacking.tried is not None
+        assert (lacking.tried.with_none, lacking.tried.with_one) == (GOES_DOWN, FAILS)
     (again,) = proofs["codes_again"].conditions
     assert again.sql.endswith(
         'WHERE EXISTS (SELECT FROM "public"."k_t_codes_again" AS k WHERE k."code" = t."code")'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
 from airlock.drivers.spelling import bare, mentions
 from airlock.operations.downgrade import snapshot
@@ -20,8 +21,16 @@ from airlock.operations.drill.outcome import (
 )
 from airlock.operations.drill.phases import freedoms, interim_writes, rows_made_up, trigger_rows
 from airlock.operations.drill.reach.statements_met import met_meanwhile
-from airlock.operations.drill.rows import cast_demands, dimensions, held_before, rare_rows, spelled_back
+from airlock.operations.drill.rows import (
+    cast_demands,
+    dimensions,
+    filled_back,
+    held_before,
+    rare_rows,
+    spelled_back,
+)
 from airlock.operations.drill.step import StepTaken, touched_tables
+from airlock.records.drill import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -30,7 +39,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import State
     from airlock.operations.drill.subject import Subject
     from airlock.records.difference import Difference
-    from airlock.records.drill import Condition, Loss
+    from airlock.records.drill import Loss
 
     # Keys of rows by how sure it is that such rows were there before, and by table.
     Unsure = Mapping[str, Mapping[str, Collection[str]]]
@@ -92,7 +101,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     before, after = up.before, up.after
     # Read only where there is something to tell.
     over = snapshot.take(subject.ledger.reading) if freedoms.grants(before, after) else None
-    step, written, lessons, error = _downgrade(subject, up)
+    step, written, lessons, unfilled, error = _downgrade(subject, up)
     up = replace(up, written=written)
     if step is None:
         return Way(up, outcome=noted(lessons).then(no_way_down(subject, error)))
@@ -134,7 +143,12 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
         *_unfilled(subject, (up.step, step), before, after, below),
     )
     losses = interim_writes.losses(written, below)
-    conditions = (*held, *spelled.conditions, *dimensions.taken_apart(subject.ledger, up.step, before, after))
+    conditions = (
+        *unfilled,
+        *held,
+        *spelled.conditions,
+        *dimensions.taken_apart(subject.ledger, up.step, before, after),
+    )
     return Way(up, step, below, outcome, losses, narrows, left_out, conditions)
 
 
@@ -152,19 +166,26 @@ def no_way_down(subject: Subject, error: Exception) -> Outcome:
     return failed("the downgrade fails", error)
 
 
-def _downgrade(subject: Subject, up: Upgraded) -> tuple[StepTaken | None, Meanwhile, list[str], Exception]:
+def _downgrade(
+    subject: Subject, up: Upgraded
+) -> tuple[StepTaken | None, Meanwhile, list[str], list[Condition], Exception]:
     """Take the step; rows written meanwhile that stop it get other values, as long as its errors teach which."""
-    written, notes = up.written, list[str]()
+    written, notes, conditions = up.written, list[str](), list[Condition]()
     error: Exception = RuntimeError("no way down")
     for _ in range(_MOST_LESSONS):
         try:
-            return subject.take("down"), written, notes, error
+            return subject.take("down"), written, notes, conditions, error
         except Exception as another:  # noqa: BLE001  a revision may raise anything
             error = another
         rewritten = _rewritten(subject, error, replace(up, written=written))
         if rewritten is not None:
             written, changed = rewritten
             notes.append(f"{', '.join(changed)}, written meanwhile, got values that the downgrade can read")
+            continue
+        filled = _without_unfilled(subject, error, up.before, written)
+        if filled is not None:
+            written, condition = filled
+            conditions.append(condition)
             continue
         fewer = _without_excluding(subject, error, written)
         if fewer is None:
@@ -173,7 +194,29 @@ def _downgrade(subject: Subject, up: Upgraded) -> tuple[StepTaken | None, Meanwh
         notes.append(
             f"rows written meanwhile into {table} exclude each other below: it goes down without them"
         )
-    return None, written, notes, error
+    return None, written, notes, [], error
+
+
+def _without_unfilled(
+    subject: Subject, error: Exception, before: State, written: Meanwhile
+) -> tuple[Meanwhile, Condition] | None:
+    """Take back rows written meanwhile for which the downgrade has no value in a column that it makes: a condition counts such.
+
+    `before` is the state below. Commits.
+    """
+    ledger = subject.ledger
+    if sqlstate(error) not in filled_back.STATES or ledger.read().catalogue != written.state.catalogue:
+        return None
+    found = filled_back.unfilled(ledger, error, before.catalogue.objects, written.written, written.told_by)
+    if found is None:
+        return None
+    label = found.table.label
+    key = written.told_by.get(label) or written.state.digests[label].key
+    if not ledger.delete({label: (key, found.keys)}):
+        return None
+    left = {**written.written, label: written.written[label] - found.keys}
+    state = ledger.read(written.state, {label})
+    return replace(written, state=state, written=left), found.condition
 
 
 def _without_excluding(

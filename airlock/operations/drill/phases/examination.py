@@ -158,7 +158,8 @@ def _tried(
     """
     counting = way if way.narrows else first
     conditions = (
-        *dict.fromkeys((*first.conditions, *way.conditions)),
+        # The first way's, where both have tried one with a row.
+        *{one.sql: one for one in (*way.conditions, *first.conditions)}.values(),
         *conditions_tried.try_out(subject, counting, None if outcome.refuses else above),
     )
     if above is None or not outcome.is_clear:

@@ -16,6 +16,7 @@ from airlock.operations.drill.rows import (
     cast_demands,
     extremes,
     ordered_bounds,
+    outside_domain,
     own_cuts,
     python_breaks,
     rarer_values,
@@ -65,6 +66,7 @@ def go_up(subject: Subject, before: State) -> FirstUpgrade:
         fitted = (
             _on_values_that_fit(subject, before, error)
             or _with_bounds_in_order(subject, before, error)
+            or (outside_domain.is_outside(error) and _inside_the_domain(subject, before, error))
             or _off_the_edge(subject, before, error)
             or _on_usual_values(subject, before, error)
             or _without_refused_rows(subject, before, error)
@@ -75,12 +77,15 @@ def go_up(subject: Subject, before: State) -> FirstUpgrade:
 def _on_values_that_fit(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
     """Give texts and documents the form that the upgrade reads them in, as long as its errors teach another one."""
     source = subject.facts.path.read_text()
-    names = _filled(subject, before)
+    names, said = _filled(subject, before), list[str]()
     for _ in range(_MOST_LESSONS):
         demand = cast_demands.said(error)
         changed = cast_demands.meet(subject.ledger, demand, names, source) if demand is not None else ()
         if not changed:
             return None
+        said.append(
+            f"{', '.join(changed)} was given values that the upgrade can read ({failures.one_line(error)})"
+        )
         try:
             now, taken = _up_on_spellings(subject, changed, demand.type if demand is not None else "")
         except Exception as another:  # noqa: BLE001  a revision may raise anything
@@ -88,8 +93,7 @@ def _on_values_that_fit(subject: Subject, before: State, error: Exception) -> Fi
                 return None
             error = another
             continue
-        why = f"{', '.join(changed)} was given values that the upgrade can read ({failures.one_line(error)})"
-        return FirstUpgrade(now, taken, noted([why]))
+        return FirstUpgrade(now, taken, noted(said))
     return None
 
 
@@ -118,6 +122,33 @@ def _with_bounds_in_order(subject: Subject, before: State, error: Exception) -> 
     return _up_now(subject, why) if changed else None
 
 
+def _inside_the_domain(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
+    """Upgrade without numbers that it cannot compute with; where that is not all that stops it, without what else does.
+
+    Whatever it goes up on, the numbers that were replaced are told.
+    """
+    source = subject.facts.path.read_text()
+    gone: FirstUpgrade | None = None
+
+    def goes() -> bool:
+        nonlocal gone
+        now = subject.ledger.read()
+        try:
+            gone = FirstUpgrade(now, subject.take("up"))
+        except Exception as another:  # noqa: BLE001  a revision may raise anything
+            if not outside_domain.is_outside(another):
+                gone = _off_the_edge(subject, before, another)
+        return gone is not None
+
+    changed = outside_domain.without(subject.ledger, named(source, _filled(subject, before)), source, goes)
+    if gone is None and changed:
+        gone = _on_usual_values(subject, before, error) or _without_refused_rows(subject, before, error)
+    if gone is None:
+        return None
+    why = f"the upgrade fails on numbers of {', '.join(changed)} ({failures.one_line(error)}): usual ones took their place"
+    return replace(gone, outcome=noted([why]).then(gone.outcome))
+
+
 def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
     """Upgrade once more without values at the edge of their type, where it computed past one, or spelled one.
 
@@ -132,10 +163,19 @@ def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpg
     ledger = subject.ledger
     for source, small in ((subject.facts.path.read_text(), False), ("", False), ("", True)):
         tables = ledger.tables(_filled(subject, before))
-        if extremes.tame(ledger.writing, tables, source=source, small=small):
-            gone = _up_now(subject, why)
-            if gone is not None:
-                return gone
+        few = small or extremes.makes_too_much(error)
+        if not extremes.tame(ledger.writing, tables, source=source, small=small, few=few):
+            continue
+        now = ledger.read()
+        try:
+            return FirstUpgrade(now, subject.take("up"), noted([why]))
+        except Exception as another:  # noqa: BLE001  a revision may raise anything
+            # A size below 0 is past a limit, too.
+            if not (outside_domain.is_outside(another) or extremes.makes_too_much(another)):
+                continue
+            inside = _inside_the_domain(subject, before, another)
+        if inside is not None:
+            return replace(inside, outcome=noted([why]).then(inside.outcome))
     return None
 
 

@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 
 _JSON = frozenset({"json", "jsonb"})
 _OBJECT, _ARRAY, _ARRAY_OF_OBJECTS = "json object", "json array", "json array of objects"
+# Texts that are bytes in another form, and bytes that are a text: eight characters have room in most columns.
+_HEX, _BASE64, _UTF8 = "hex", "base64", "utf8"
+_ENCODED = {
+    _HEX: "lpad(to_hex(48879 + ($i)), 8, '0')",
+    _BASE64: "encode(decode(lpad(to_hex(48879 + ($i)), 8, '0'), 'hex'), 'base64')",
+    _UTF8: "convert_to('sample ' || ($i), 'UTF8')",
+}
 # What PostgreSQL calls types in messages, where pg_type has another name.
 _TYPES = {"timestamp": "timestamp without time zone", "time": "time without time zone", "json": "jsonb"}
 _SAID = (
@@ -63,6 +70,10 @@ _SAID = (
     (r"()cannot (?:set|replace) (?:a |an )?(?:path|existing).* in (?:a )?scalar", _OBJECT),
     (r"()cannot (?:extract elements from|get array length of) an? (?:object|scalar|non-array)", _ARRAY),
     (r"()cannot call jsonb?_array_elements(?:_text)? on a (?:non-array|scalar)", _ARRAY),
+    # Of PostgreSQL, and of Python: bytes.fromhex, binascii, bytes.decode.
+    (r"()invalid hexadecimal d(?:igit|ata)|non-hexadecimal number found|(?:Non-hexadecimal digit|Odd-length string)", _HEX),
+    (r"()(?:base64 (?:end )?sequence|Incorrect padding|base64-encoded string)", _BASE64),
+    (r"()invalid byte sequence for encoding|'utf-8' codec can't decode", _UTF8),
 )  # fmt: skip
 
 
@@ -192,6 +203,10 @@ def _suspects(ledger: Ledger, table: Table, demand: Demand, source: str) -> Iter
     for column in table.columns:
         if column.handed_out:
             continue
+        if demand.type == _UTF8:
+            if column.type == "bytea" and mentions(source, column.name) and mentions(source, table.name):
+                yield column
+            continue
         is_text = column.category == "S" and not (key and "loads(" not in source)
         if not (is_text or (wants_json and column.type in _JSON)):
             continue
@@ -226,6 +241,8 @@ def as_demanded(column: Column, demand: Demand, source: str, labels: tuple[str, 
     """Describe the column as one whose values fit, in the format that `source` reads them in; `labels` are an enum's."""
     if demand.type.startswith((_OBJECT, _ARRAY)):
         return dataclasses.replace(column, shape=demand.type.removeprefix("json "))
+    if demand.type in _ENCODED:
+        return dataclasses.replace(column, chosen=Values((Generator(_ENCODED[demand.type]),)))
     if demand.type.startswith("enum "):
         then = (
             dataclasses.replace(column, type="text", kind="e", category="E", labels=labels, length=None)

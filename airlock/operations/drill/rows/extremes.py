@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # numeric_value_out_of_range, datetime_field_overflow, interval_field_overflow, and check_violation: a bound of the
 # project's own (PostgreSQL manual, "Error Codes").
 _PAST_THE_EDGE = frozenset({"22003", "22008", "22015", "23514"})
+# program_limit_exceeded: `repeat` or `array_fill` of the largest integer.
+_LIMIT = "54000"
 # string_data_right_truncation; a text is ordinary up to so many characters, and up to half of its column.
 _TOO_LONG, _ORDINARY = "22001", 20
 # What Python's dates say past the year 9999.
@@ -43,6 +45,14 @@ _TAMED = {
     "point": ("abs(c[0]) > 180 OR abs(c[1]) > 180", "point(0.123456789, -7.25)"),
     "interval": ("c > '1 year'", "'1 day'"),
 }
+# Of numbers that a series, a loop or a text is as long as.
+_FEW = ("c NOT BETWEEN -20 AND 20", "c % 20")
+_WHOLE = frozenset({"smallint", "integer", "bigint"})
+
+
+def makes_too_much(error: BaseException) -> bool:
+    """Tell whether an upgrade made too much of a number: rows of a series, rounds of a loop, a text as long."""
+    return sqlstate(error) == _LIMIT or isinstance(error, TooManyRounds) or is_endless(error)
 
 
 def is_past_the_edge(error: BaseException) -> bool:
@@ -50,8 +60,7 @@ def is_past_the_edge(error: BaseException) -> bool:
     in_python = isinstance(error, OverflowError) or (
         isinstance(error, ValueError) and _OUT_OF_RANGE.search(str(error)) is not None
     )
-    past = sqlstate(error) in _PAST_THE_EDGE or isinstance(error, TooManyRounds)
-    return past or in_python or is_endless(error)
+    return sqlstate(error) in _PAST_THE_EDGE or in_python or makes_too_much(error)
 
 
 def is_too_long(error: BaseException) -> bool:
@@ -66,12 +75,13 @@ def tame(
     texts: bool = False,
     source: str = "",
     small: bool = False,
+    few: bool = False,
 ) -> tuple[str, ...]:
     """Replace values near the edge of their type in some tables; commit, and return the columns that were changed.
 
     `texts` are shortened, in place of all others; `small` has numbers of a given precision so small that products and sums of
-    them have room in another. Columns are spared that a revision's `source` may give another type by an
-    expression: what it cuts of their values would not be seen.
+    them have room in another, `few` whole numbers so small that a series may go up to them. Columns are spared that a
+    revision's `source` may give another type by an expression: what it cuts of their values would not be seen.
     Columns of keys are left alone, but for the large number of a key of one column; so are those whose CHECKs refuse the
     ordinary value.
     """
@@ -81,7 +91,7 @@ def tame(
         kept = {name for unique in table.uniques for name in unique.columns} | referring
         numbers = {one.columns[0] for one in table.uniques if len(one.columns) == 1} - referring
         for column in table.columns:
-            edge = _long(column) if texts else _edge(column, small=small)
+            edge = _long(column) if texts else _edge(column, small=small, few=few)
             if column.name in numbers and column.type in LARGE_KEYS and not texts:
                 edge = _LARGE_KEY
             elif column.name in kept:
@@ -116,7 +126,9 @@ def _long(column: Column) -> tuple[str, str] | None:
     return f"length(c) > {most}", f"left(c, {most})"
 
 
-def _edge(column: Column, *, small: bool) -> tuple[str, str] | None:
+def _edge(column: Column, *, small: bool, few: bool) -> tuple[str, str] | None:
+    if few and column.type in _WHOLE:
+        return _FEW
     if column.type == "numeric" and small:
         return "abs(c) >= 10", "c % 10"
     if column.type == "numeric" and column.length is not None:

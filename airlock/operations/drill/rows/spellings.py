@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import Ledger
 
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
+_ENCODINGS = frozenset({"hex", "base64"})
 # What some type reads as it reads `v`: asked of the server, whose answer decides. A mask that is all of an address (inet),
 # another mark between bytes (macaddr), the base of digits (bit, bytea), the short form of a truth value.
 _ANY = (
@@ -56,7 +57,11 @@ def respell(ledger: Ledger, columns: Collection[str], type_: str, source: str) -
                 continue
             name = quoted(column.name)
             dates = date_formats.of(column.name, source) if type_ in date_formats.MOMENTS else None
-            before, behind = ("to_timestamp(", f", {literal(dates)})") if dates else ("", f"::{type_}::text")
+            before, behind = ("", f"::{type_}::text")
+            if dates:
+                before, behind = "to_timestamp(", f", {literal(dates)})"
+            elif type_ in _ENCODINGS:
+                before, behind = "decode(", f", {literal(type_)})"
             for form in (_OF_DATES, *forms) if dates else forms:
                 one = _try(ledger, table.sql, name, form, type_, (before, behind))
                 if one is not None:
