@@ -115,12 +115,14 @@ def review(
     rows: int = TRACE_ROWS,
     blocker_s: float = 0.0,
     x_arguments: Sequence[str] = (),
+    cut_short: Callable[[Review], None] | None = None,
     progress: Callable[[TracedRevision], None] | None = None,
 ) -> Review:
     """Gather what a DBA needs to approve revisions: a trace, a linter's opinion, a target's sizes.
 
     `pending` reviews what the target lacks; `blocker_s` and `progress` are trace's. The target is contacted for `pending`
-    or with `url` only, in a read-only session that waits for nobody. Writes no file. Raises Usage where `pending` and
+    or with `url` only, in a read-only session that waits for nobody. Writes no file. `cut_short` gets what
+    was seen, without the target's sizes, where an exception ends the review. Raises Usage where `pending` and
     `revisions` are both given.
     """
     from airlock.operations import review as operation
@@ -134,7 +136,7 @@ def review(
             project, path, from_to=revisions, pending=pending,
             target=_target(project, url) if pending or url else None,
             scratch=scratch, rows=rows, blocker_s=blocker_s, x_arguments=tuple(x_arguments),
-            progress=progress or (lambda _: None),
+            cut_short=cut_short or _unheard, progress=progress or _unheard,
         )  # fmt: skip
 
 

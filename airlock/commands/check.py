@@ -36,8 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check in scratch; 0 proved, 1 refused, 3 where a question has no answer."""
     from airlock.commands.answer import answer
+    from airlock.commands.progress_line import Begun
     from airlock.operations.check import check
     from airlock.reports import check as text
+    from airlock.scratch.isolation import watched
 
     if arguments.write_baseline is not None:
         return _write(arguments)
@@ -46,14 +48,24 @@ def run(arguments: argparse.Namespace) -> int:
         settings = dataclasses.replace(settings, baseline=Path(arguments.baseline))
     if arguments.since is not None:
         settings = dataclasses.replace(settings, since=arguments.since)
-    report = check(
-        arguments.config,
-        scratch=arguments.scratch,
-        rows=arguments.rows,
-        x_arguments=arguments.x,
-        settings=settings,
-        progress=_tell,
-    )
+    begun = Begun()
+
+    def tell(what: str) -> None:
+        begun.end()
+        sys.stderr.write(f"{_SAID.get(what, what)} ...\n")
+
+    try:
+        with watched(begun):
+            report = check(
+                arguments.config,
+                scratch=arguments.scratch,
+                rows=arguments.rows,
+                x_arguments=arguments.x,
+                settings=settings,
+                progress=tell,
+            )
+    finally:
+        begun.end()
     answer(arguments, text.document(report), text.lines(report))
     return 1 if report.faults else 3 if report.unseen else 0
 
@@ -88,7 +100,3 @@ def _and(differing: list[str]) -> str:
     from airlock.reports.text import count
 
     return f" and {count(len(differing), 'difference')} from the models" if differing else ""
-
-
-def _tell(what: str) -> None:
-    sys.stderr.write(f"{_SAID.get(what, what)} ...\n")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from airlock import api
-from airlock.commands.progress_line import Live
+from airlock.commands.progress_line import Begun, Live
 from airlock.records.errors import Usage
 from airlock.records.secrets import scrub, without_passwords
 from airlock.records.upgrade import DOWN, UP, Blocked, Rehearsal, Retrying, StepBegun, Verdict
@@ -83,7 +83,7 @@ def go(arguments: argparse.Namespace, direction: str) -> int:
     losses: dict[str, Any] = {}
     if direction == DOWN:
         losses = losses_of(arguments)
-    with _emitting(arguments) as emit:
+    with _emitting(arguments, rehearsing=direction == DOWN or arguments.dry_run) as emit:
         verdict = (api.upgrade if direction == UP else api.downgrade)(
             arguments.config,
             arguments.target,
@@ -103,7 +103,7 @@ def go(arguments: argparse.Namespace, direction: str) -> int:
 
 
 @contextlib.contextmanager
-def _emitting(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]]:
+def _emitting(arguments: argparse.Namespace, *, rehearsing: bool) -> Iterator[Callable[[Event], None]]:
     """Write progress to standard error and data to standard output, every event to the log."""
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(log_of(arguments))
@@ -112,8 +112,17 @@ def _emitting(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]
         live = Live(sys.stderr) if not arguments.json and sys.stderr.isatty() else None
         if live is not None:
             stack.callback(live.clear)
+        begun: Begun | None = None
+        if rehearsing:
+            from airlock.scratch.isolation import watched
+
+            begun = Begun()
+            stack.enter_context(watched(begun))
+            stack.callback(begun.end)
 
         def emit(event: Event) -> None:
+            if begun is not None:
+                begun.end()
             if log is not None:
                 write_line(log, text.json_line(event, **signed()))
             if arguments.json:

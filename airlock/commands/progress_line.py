@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _EVERY_SECONDS = 0.5
+# Where nobody sees a line being overwritten: a pipeline ends a job that says nothing for long.
+LINE_SECONDS = 60.0
 _CLEAR = "\r\x1b[K"
 _WIDTH = 110
 
@@ -24,9 +26,11 @@ class Overwritten:
 
     def __init__(self) -> None:
         self._on_terminal = sys.stderr.isatty()
+        self._stands = False
 
     def show(self, line: str, *, due: bool) -> None:
         """Say how far the command is."""
+        self._stands = self._on_terminal
         if self._on_terminal:
             sys.stderr.write(f"{_CLEAR}{shorten(line, _WIDTH)}")
             sys.stderr.flush()
@@ -35,8 +39,29 @@ class Overwritten:
 
     def end(self) -> None:
         """Take the line away."""
-        if self._on_terminal:
+        if self._stands:
             sys.stderr.write(_CLEAR)
+            self._stands = False
+
+
+class Begun:
+    """What began last in scratch or on the target, as `watched` hears of it; where no terminal is, a line a minute."""
+
+    def __init__(self) -> None:
+        self._began = self._told = time.monotonic()
+        self._line = Overwritten()
+
+    def __call__(self, what: str) -> None:
+        """Show that this has begun."""
+        now = time.monotonic()
+        due = now - self._told >= LINE_SECONDS
+        self._line.show(f"{duration((now - self._began) * 1000)}: {what}", due=due)
+        if due:
+            self._told = now
+
+    def end(self) -> None:
+        """Take the line away."""
+        self._line.end()
 
 
 class Live:

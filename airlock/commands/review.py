@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    from airlock.records.review import Review
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
@@ -33,32 +35,42 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED, RevisionFailed
     from airlock.reports.bundle import document, files
     from airlock.reports.review import lines
+    from airlock.scratch.isolation import watched
 
     out = made_directory(arguments.out)
     progress = Progress()
     failed: RevisionFailed | None = None
+
+    def show(made: Review) -> None:
+        progress.end()
+        _clear(out)
+        bundle = files(made, version=version("airlock"), prefix=_prefix(arguments.config))
+        written = write_reports(out, bundle)
+        asked = arguments.json or arguments.log is not None
+        answer(arguments, document(made) if asked else {}, lines(made, out, written))
+
     try:
-        made = api.review(
-            arguments.config,
-            revisions=arguments.range,
-            pending=arguments.pending,
-            url=arguments.url,
-            scratch=arguments.scratch,
-            rows=arguments.rows,
-            blocker_s=arguments.blocker_seconds if arguments.blocker else 0.0,
-            x_arguments=arguments.x,
-            progress=progress,
-        )
+        with watched(progress):
+            made = api.review(
+                arguments.config,
+                revisions=arguments.range,
+                pending=arguments.pending,
+                url=arguments.url,
+                scratch=arguments.scratch,
+                rows=arguments.rows,
+                blocker_s=arguments.blocker_seconds if arguments.blocker else 0.0,
+                x_arguments=arguments.x,
+                # Whatever ends it: what was seen until then is worth as much as ever.
+                cut_short=show,
+                progress=progress.count,
+            )
     except RevisionFailed as error:
         if error.reviewed is None:
             raise
         failed, made = error, error.reviewed
     finally:
         progress.end()
-    _clear(out)
-    written = write_reports(out, files(made, version=version("airlock"), prefix=_prefix(arguments.config)))
-    asked = arguments.json or arguments.log is not None
-    answer(arguments, document(made) if asked else {}, lines(made, out, written))
+    show(made)
     if failed is not None:
         raise failed
     if made.refusals:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from airlock import api
@@ -12,9 +11,6 @@ if TYPE_CHECKING:
     import argparse
 
     from airlock.records.trace import TracedRevision, TraceReport
-
-# Where nobody sees a line being overwritten: a pipeline ends a job that says nothing for long.
-_EVERY_SECONDS = 60
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.commands.answer import answer
     from airlock.records.errors import NOT_EXAMINED
     from airlock.reports import trace as text
+    from airlock.scratch.isolation import watched
 
     progress = Progress()
 
@@ -36,43 +33,41 @@ def run(arguments: argparse.Namespace) -> int:
         progress.end()
         answer(arguments, text.document(report), text.lines(report))
 
-    report = api.trace(
-        arguments.config,
-        revisions=arguments.range,
-        scratch=arguments.scratch,
-        rows=arguments.rows,
-        blocker_s=arguments.blocker_seconds if arguments.blocker else 0.0,
-        x_arguments=arguments.x,
-        # Whatever ends it: what was seen until then is worth as much as ever.
-        cut_short=show,
-        progress=progress,
-    )
+    with watched(progress):
+        report = api.trace(
+            arguments.config,
+            revisions=arguments.range,
+            scratch=arguments.scratch,
+            rows=arguments.rows,
+            blocker_s=arguments.blocker_seconds if arguments.blocker else 0.0,
+            x_arguments=arguments.x,
+            # Whatever ends it: what was seen until then is worth as much as ever.
+            cut_short=show,
+            progress=progress.count,
+        )
     show(report)
     return NOT_EXAMINED if report.unexamined else 0
 
 
 class Progress:
-    """How many steps were seen; where no terminal is, a line a minute."""
+    """How many steps were seen, and which one is taken."""
 
     def __init__(self) -> None:
-        from airlock.commands.progress_line import Overwritten
+        from airlock.commands.progress_line import Begun
 
-        self.began = self.told = time.monotonic()
         self.seen = 0
-        self.line = Overwritten()
+        self.begun = Begun()
 
-    def __call__(self, step: TracedRevision) -> None:
+    def __call__(self, what: str) -> None:
+        """Show that a step is taken: one to be seen, or one that only leads there."""
+        from airlock.reports.text import count
+
+        self.begun(f"{count(self.seen, 'step')} seen, now {what}")
+
+    def count(self, _step: TracedRevision) -> None:
         """Count one more."""
-        from airlock.reports.text import duration
-
         self.seen += 1
-        now = time.monotonic()
-        due = now - self.told >= _EVERY_SECONDS
-        line = f"{self.seen} steps, {duration((now - self.began) * 1000)}: {step.revision} {step.direction}"
-        self.line.show(line, due=due)
-        if due:
-            self.told = now
 
     def end(self) -> None:
         """Take the line away."""
-        self.line.end()
+        self.begun.end()

@@ -33,7 +33,7 @@ def unquoted(identifier: str) -> str:
 
 def mentions(text: str, name: str) -> bool:
     """Tell whether a text (SQL, or a revision's source) holds a name as a word of its own."""
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+    return name in text and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 
 def literal(value: Any) -> str:

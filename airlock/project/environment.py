@@ -63,6 +63,14 @@ class Hooks:
         """Follow the end of the step's transaction."""
 
 
+def _unheard(_step: str) -> None:
+    """Be told in vain."""
+
+
+# Told of each step before it is taken, in a process that takes steps for another one which shows how far they are.
+told: Callable[[str], None] = _unheard
+
+
 @dataclasses.dataclass(frozen=True)
 class Environment:
     """What one run of env.py told: where its version table is, and how it holds its transaction."""
@@ -120,6 +128,7 @@ def run(
         )
         taken[:] = plan
         for step in plan:
+            told(f"{step.revision.revision} {'up' if step.is_upgrade else 'down'}")
             hooks.before(step, context)
             yield _hooked(step, hooks, context)
             commit_what_is_open(context)

@@ -10,7 +10,7 @@ from airlock.records.diagram import Diagram
 if TYPE_CHECKING:
     from airlock.records.difference import Difference
     from airlock.records.findings import Finding, Safer
-    from airlock.records.trace import StatementRecord, TracedRevision, Unfilled
+    from airlock.records.trace import StatementRecord, Stopped, TracedRevision, Unfilled
 
 
 # The two losses whose size a target's statistics tell.
@@ -110,6 +110,7 @@ class Review:
     linter: str = ""
     # How long a reader stood before each statement of an upgrade; 0: none did.
     blocker_s: float = 0.0
+    stopped: Stopped | None = None
 
     @property
     def refusals(self) -> tuple[Danger, ...]:
@@ -144,4 +145,5 @@ class Review:
         """Answer in one of three words: refused, not examined, or "nothing dangerous seen"."""
         if self.refusals:
             return "refused"
-        return "not examined" if self.unseen or self.unexamined else "nothing dangerous seen"
+        seen = not (self.unseen or self.unexamined or self.stopped)
+        return "nothing dangerous seen" if seen else "not examined"

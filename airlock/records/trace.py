@@ -190,6 +190,14 @@ class Unfilled:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """What ended a trace before its end, a signal's name or an error; the revisions of the range that were not seen by then."""
+
+    by: str
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TraceReport:
     """Everything one trace saw, on which server and with how many rows in each table."""
 
@@ -201,6 +209,7 @@ class TraceReport:
     roles_made: tuple[str, ...] = ()
     # How long a reader stood before each statement of an upgrade; 0: none did.
     blocker_s: float = 0.0
+    stopped: Stopped | None = None
 
     @property
     def dangerous(self) -> tuple[tuple[TracedRevision, StatementRecord], ...]:

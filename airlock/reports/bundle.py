@@ -39,6 +39,7 @@ def _around(review: Review, revisions: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "verdict": review.verdict,
         "sentence": phrases.headline(review),
+        "cut_short": dataclasses.asdict(review.stopped) if review.stopped is not None else None,
         "server_version": review.server_version,
         "rows": review.rows,
         "target": review.target,

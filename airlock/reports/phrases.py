@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from airlock.records.difference import Difference
     from airlock.records.review import Danger, Loss, Review, ReviewedRevision, Second
-    from airlock.records.trace import StatementRecord, TracedRevision
+    from airlock.records.trace import StatementRecord, Stopped, TracedRevision
 
 CANNOT_SEE = (
     "Rows were made up: a revision that looks at real values may take another path there.",
@@ -30,6 +30,20 @@ def title(text: str) -> str:
 
 def headline(review: Review) -> str:
     """Say in a sentence what the verdict rests on."""
+    if review.stopped is not None:
+        return f"{stopped(review.stopped, len(review.revisions))}. {_of_what_was_seen(review)}"
+    return _of_what_was_seen(review)
+
+
+def stopped(stop: Stopped, seen: int) -> str:
+    """Say what stopped a trace, and which revisions it had not seen by then."""
+    if not stop.left:
+        return f"Stopped: {stop.by.rstrip('.')}"
+    of = count(seen + len(stop.left), "revision")
+    return f"Stopped: {stop.by.rstrip('.')}; {len(stop.left)} of {of} not seen ({some(stop.left)})"
+
+
+def _of_what_was_seen(review: Review) -> str:
     if not review.revisions:
         return "There is no revision to review."
     steps = count(len(review.revisions), "revision")

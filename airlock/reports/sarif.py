@@ -33,6 +33,9 @@ def sarif(review: Review, version: str, prefix: str = "") -> dict[str, Any]:
         }
         for step, why in review.unexamined
     ]
+    if review.stopped is not None:
+        sentence = phrases.stopped(review.stopped, len(review.revisions))
+        unseen.append({"level": "error", "message": {"text": sentence}})
     return {
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -55,7 +58,9 @@ def sarif(review: Review, version: str, prefix: str = "") -> dict[str, Any]:
                     }
                 },
                 "columnKind": "unicodeCodePoints",
-                "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": unseen}],
+                "invocations": [
+                    {"executionSuccessful": review.stopped is None, "toolExecutionNotifications": unseen}
+                ],
                 "properties": {"verdict": review.verdict, "server_version": review.server_version},
                 "results": results,
             }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from airlock.records.trace import JUDGED_FROM_ROWS
-from airlock.reports import load
+from airlock.reports import load, phrases
 from airlock.reports.text import count, duration, enumeration, number, shorten, some
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def document(report: TraceReport) -> dict[str, Any]:
     return {
         "server_version": report.server_version,
         "rows": report.rows,
+        "cut_short": dataclasses.asdict(report.stopped) if report.stopped is not None else None,
         "blocker_seconds": report.blocker_s or None,
         "revisions": [revision_document(revision) for revision in report.revisions],
         "not_filled": [{"table": one.table, "reason": one.reason} for one in report.unfilled],
@@ -143,6 +145,8 @@ def lines(report: TraceReport) -> Iterator[str]:
     yield from (f"not filled: {one.table}: {one.reason}" for one in report.unfilled)
     if report.roles_made:
         yield f"roles made in scratch, unable to log in: {enumeration(report.roles_made)}"
+    if report.stopped is not None:
+        yield f"{phrases.stopped(report.stopped, len({one.revision for one in report.revisions}))}."
     yield verdict(report)
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from airlock.drivers.libpq_environment import PREFIX
-from airlock.records.errors import AirlockError
+from airlock.records.errors import AirlockError, Terminated
 from airlock.records.secrets import scrub
 from airlock.scratch import forking
 from airlock.scratch.forking import Forked, Forker
@@ -31,7 +31,7 @@ from airlock.scratch.programs import NOWHERE, URLS, database_environment, is_url
 from airlock.scratch.redirect import redirected
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from airlock.scratch.servers import ScratchDatabase
 
@@ -120,6 +120,33 @@ class Children:
 
 
 _in_force: contextvars.ContextVar[Children | None] = contextvars.ContextVar("children", default=None)
+_watching: Callable[[str], None] | None = None
+
+
+@contextlib.contextmanager
+def watched(by: Callable[[str], None]) -> Iterator[None]:
+    """Have `by` hear of what takes long as it begins, until the block ends: each step of every child, and what else is told."""
+    global _watching  # one command a process shows how far it is, whichever thread reads a child
+    before, _watching = _watching, by
+    try:
+        yield
+    finally:
+        _watching = before
+
+
+def tell(what: str) -> None:
+    """Say what begins, to whoever watches."""
+    if _watching is not None:
+        _watching(what)
+
+
+def ended_by(error: BaseException) -> str:
+    """Name what ended a run: a signal, or an error by its line."""
+    if isinstance(error, Terminated):
+        return error.signal.name
+    if isinstance(error, KeyboardInterrupt):
+        return "SIGINT"
+    return error.line if isinstance(error, ChildFailed) else str(error) or type(error).__name__
 
 
 def isolated(
@@ -152,6 +179,8 @@ def isolated(
                 kind, value = message
                 if kind == "record":
                     yield value
+                elif kind == "step":
+                    tell(value)
                 elif kind == "done":
                     finished = True
                 elif kind == "refused":
@@ -292,7 +321,11 @@ def _child(descriptor: int) -> int:
         try:
             module, _, name = function.partition(":")
             with programs_find(scratch.url), redirected(scratch.url, scratch.verify, raw=True):
-                for record in getattr(importlib.import_module(module), name)(**arguments):
+                run = getattr(importlib.import_module(module), name)
+                from airlock.project import environment as steps
+
+                steps.told = lambda step: _send(records, ("step", step))
+                for record in run(**arguments):
                     _send(records, ("record", record))
             _send(records, ("done", None))
         except AirlockError as error:

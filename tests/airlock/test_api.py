@@ -24,7 +24,7 @@ SIGNATURES = {
     "trace": "(config='alembic.ini', *, revisions=None, scratch='embedded', rows=2000, blocker_s=0.0, x_arguments=(), "
     "cut_short=None, progress=None)",
     "review": "(config='alembic.ini', *, revisions=None, pending=False, url=None, scratch='embedded', rows=2000, "
-    "blocker_s=0.0, x_arguments=(), progress=None)",
+    "blocker_s=0.0, x_arguments=(), cut_short=None, progress=None)",
     "upgrade": "(config='alembic.ini', target='head', *, url=None, lock_timeout_s=1.0, statement_timeout_s=None, "
     "wait_s=600.0, repair=False, dry_run=False, scratch='embedded', x_arguments=(), emit=None)",
     "downgrade": "(config, target, *, url=None, accept_loss=None, accept_unknown_loss=False, export=None, "

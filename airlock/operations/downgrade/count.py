@@ -16,7 +16,7 @@ from airlock.operations.downgrade.items import Item, items, unknowns
 from airlock.operations.downgrade.recount import Counted
 from airlock.records.errors import AirlockError, LockBudgetSpent, NotExamined, Refused, Usage
 from airlock.records.upgrade import Exported, Loss, LossesCounted
-from airlock.scratch.isolation import ChildFailed, isolated
+from airlock.scratch.isolation import ChildFailed, isolated, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,6 +170,7 @@ def _count_all(
         for item in wanted:
             if item.table_at_start is None:
                 continue
+            tell(f"counting {item.object}")
             cursor.execute("SAVEPOINT counting")
             try:
                 cursor.execute(item.count_sql(at_step=False))

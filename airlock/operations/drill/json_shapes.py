@@ -6,6 +6,7 @@ column's name. What a step fails on is learnt from its error, in `cast_demands`.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from airlock.samples import Table
     from airlock.samples.model import Column
 
+# What a column is called where its text is read, and what where that of its elements is.
+_MARK, _OTHER = "the_column_that_is_read", "the_column_with_elements"
 _JSON = frozenset({"json", "jsonb"})
 _OBJECT, _ARRAY, _ARRAY_OF_OBJECTS = "object", "array", "array of objects"
 _CLOSED = r"""["'`]?(?:\s+AS\s+jsonb?\b)?\)*(?:\\?:\\?:jsonb?\b)?\)*"""
@@ -75,6 +78,11 @@ _ELEMENTS = (
 )
 # Of no element that is a scalar.
 _OF_ELEMENTS = (rf"@\.value\s*->>?\s*{_KEY}", r"@(?:\.value)?\s*-\s*'[A-Za-z_]")
+_PATTERNS = (*_OF_OBJECTS, *_OF_ARRAYS, *_OF_EITHER, *_GUARDS, *_ELEMENTS, *_OF_ELEMENTS)
+_WORDS = frozenset(
+    word.lower()
+    for word in re.findall(r"\w+", " ".join((*_PATTERNS, _CLOSED, _WHOLE, "CAST coalesce json loads")))
+)
 
 _MADE = re.compile(
     r"""\bCREATE\s+(?:\w+\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?([\w"$.]+)\s*\(|\bcreate_table\(\s*["']([^"']+)["']""",
@@ -122,7 +130,7 @@ class Shapes:
         """Give what each revision that names both takes values for, empty for what may be either; nothing where one asks."""
         naming = [one for one in self.sources if mentions(one, table) and mentions(one, column)]
         about = [_without_others(one, table) for one in naming]
-        read = [(source, _spelled(source, column)) for source in about]
+        read = [_marked(source, _spelled(source, column)) for source in about]
         if any(_finds(_GUARDS, source, names) for source, names in read):
             return
         for source, names in read:
@@ -157,11 +165,11 @@ def _closed(source: str, place: int) -> int:
     return place
 
 
-def _spelled(source: str, column: str) -> str:
-    """Match the column, and the variables that hold its value."""
+def _spelled(source: str, column: str) -> tuple[str, ...]:
+    """Name the column, and the variables that hold its value."""
     held = rf"\b(\w+)\s*=\s*(?:\w+(?:\.\w+)?\(\s*)*(?:\w+\.|\w+\[['\"]){re.escape(column)}\b{_WHOLE}"
     names = [column, *(it for it in re.findall(held, source) if not it.isdigit()), *_unpacked(source, column)]
-    return "(?:" + "|".join(re.escape(name) for name in dict.fromkeys(names)) + ")"
+    return tuple(dict.fromkeys(names))
 
 
 def _unpacked(source: str, column: str) -> Iterator[str]:
@@ -178,17 +186,31 @@ def _unpacked(source: str, column: str) -> Iterator[str]:
             yield from (names[place] for place in places if len(names) == len(listed))
 
 
+def _marked(source: str, names: Iterable[str]) -> tuple[str, str]:
+    """Give what is called so one name everywhere, so that patterns are made once and not for every column; and that name.
+
+    Where one is a word of the patterns themselves (`items`) the text stays, and the patterns are made of the names.
+    """
+    spelled = "(?:" + "|".join(re.escape(name) for name in names) + ")"
+    if any(name.lower() in _WORDS for name in names):
+        return source, spelled
+    return re.sub(rf"\b{spelled}\b", _MARK, source, flags=re.IGNORECASE), _MARK
+
+
 def _finds(patterns: Iterable[str], source: str, names: str) -> bool:
-    return any(re.search(_about(one, names), source, re.IGNORECASE) for one in patterns)
+    if names is _MARK and _MARK not in source:
+        return False
+    return any(_about(one, names).search(source) for one in patterns)
 
 
-def _about(pattern: str, names: str) -> str:
+@functools.lru_cache(maxsize=256)
+def _about(pattern: str, names: str) -> re.Pattern[str]:
     """Put the column into a pattern: `@<` inside parentheses, behind what may be opened before its name."""
     opened = r"""(?:(?:CAST|coalesce|json\.loads)\s*\(\s*|\(\s*)*(?:["'\w]+\.|\w+\[)?["']?"""
     inside = rf"{opened}\b{names}\b{_CLOSED}\]?{_WHOLE}"
     at = re.sub(r"@<", lambda _: inside, pattern)
     alone = rf"(?<![\w@]){names}\b{_CLOSED}\]?(?:\s*,\s*'[{{\[][^']*'(?:\\?:\\?:jsonb?)?\s*\))?"
-    return re.sub(r"@(?!>)", lambda _: alone, at)
+    return re.compile(re.sub(r"@(?!>)", lambda _: alone, at), re.IGNORECASE)
 
 
 def _ways(source: str) -> tuple[str, str]:
@@ -199,7 +221,8 @@ def _ways(source: str) -> tuple[str, str]:
 
 def _array(source: str, names: str) -> str:
     for pattern in _ELEMENTS:
-        for name in re.findall(_about(pattern, names), source, re.IGNORECASE):
-            if _finds((*_OF_OBJECTS, *_OF_ELEMENTS), source, re.escape(name)):
+        for name in _about(pattern, names).findall(source):
+            element = _marked(source.replace(_MARK, _OTHER) if name != _MARK else source, (name,))
+            if _finds((*_OF_OBJECTS, *_OF_ELEMENTS), *element):
                 return _ARRAY_OF_OBJECTS
     return _ARRAY

@@ -20,10 +20,10 @@ from airlock.operations.drill.messages import (
 )
 from airlock.operations.drill.order import laid_out
 from airlock.records.drill import NOT_EXAMINED, CutShort, DrillProgress, DrillReport, RevisionProof
-from airlock.records.errors import NotExamined, Terminated
+from airlock.records.errors import NotExamined
 from airlock.records.shared import ROLE
 from airlock.scratch import memory
-from airlock.scratch.isolation import ChildFailed, Children, isolated, prepare
+from airlock.scratch.isolation import ChildFailed, Children, ended_by, isolated, prepare
 from airlock.scratch.loading import opened
 from airlock.scratch.servers import scratch_server
 
@@ -130,7 +130,7 @@ def _report(
     found = whole_way.judged(stops or {}, [proof for run in runs for proof in run.proofs])
     proofs = {proof.revision: proof for proof in found}
     begun = {run.at for run in runs}
-    by = _name(ended) if ended else ""
+    by = ended_by(ended) if ended else ""
     complete = tuple(
         proofs.get(one.revision)
         or RevisionProof(one.revision, one.title, NOT_EXAMINED, _why(by, begun=one.revision in begun))
@@ -145,15 +145,6 @@ def _report(
         (time.perf_counter() - began) * 1000, sum(run.rows_made for run in runs), sum(run.fill_ms for run in runs),
         tuple(rates[name] for name in sorted(rates)), CutShort(by, left, stops is not None) if ended else None,
     )  # fmt: skip
-
-
-def _name(ended: BaseException) -> str:
-    """Name what ended a drill: a signal, or an error by its line."""
-    if isinstance(ended, Terminated):
-        return ended.signal.name
-    if isinstance(ended, KeyboardInterrupt):
-        return "SIGINT"
-    return ended.line if isinstance(ended, ChildFailed) else str(ended) or type(ended).__name__
 
 
 def _why(by: str, *, begun: bool) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.migration import MigrationStep
+from sqlalchemy.exc import ResourceClosedError
 
 from airlock.drivers.engine_events import listening
 from airlock.operations.drill import failures
@@ -146,5 +147,6 @@ def as_far_as_it_goes(
             empty()
             return as_far_as_it_goes(project, facts, below, beyond_help, error)
         mark(project, facts.revision)
-        return gap_of(facts, again, below)
+        # The rows of a statement that was left out were asked for: why it was left out is the reason.
+        return gap_of(facts, error if isinstance(again, ResourceClosedError) else again, below)
     return gap_of(facts, error, below, tuple(statement for statement, _ in left_out))

@@ -14,7 +14,7 @@ from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.older_release.release import Release
 from airlock.operations.trace.consequences import Consequences
 from airlock.operations.trace.look import Look
-from airlock.operations.trace.messages import Begin, Catalogue
+from airlock.operations.trace.messages import Begin, Catalogue, Ordered
 from airlock.operations.trace.safer import Planner
 from airlock.operations.trace.sample_rows import Samples
 from airlock.operations.trace.steps import Tracing
@@ -49,7 +49,7 @@ def observe(
     bundle: bool,
     begin: Begin | None = None,
 ) -> Iterator[Any]:
-    """Yield TracedRevision, Unfilled, at last Stuck or, for a `bundle`, Catalogue and Written; to be run by `isolated`.
+    """Yield Ordered, TracedRevision, Unfilled, at last Stuck or, for a `bundle`, Catalogue and Written; to be run by `isolated`.
 
     Every traced revision goes up, down and up again, each step in a transaction of its own; the second
     upgrade is not recorded. Writes to the scratch database only.
@@ -76,6 +76,7 @@ def observe(
                     raise
                 yield Begin(lacks=lacks)
                 return
+            yield Ordered(order)
         before = begin.before or (Look(connection) if bundle else None)
         recorder = Recorder(lambda: connect(database))
         samples = Samples(connection, rows)

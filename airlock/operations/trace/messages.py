@@ -24,6 +24,13 @@ class Catalogue:
 
 
 @dataclass(frozen=True)
+class Ordered:
+    """The revisions of the range, in Alembic's order."""
+
+    revisions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Begin:
     """Where a child goes on, in a database that stands before `position` of `order`; empty, it asks Alembic.
 

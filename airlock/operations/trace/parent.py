@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.database import missing
 from airlock.drivers import client
-from airlock.operations.trace.messages import Begin
+from airlock.operations.trace.messages import Begin, Ordered
 from airlock.records.errors import MISSING_MODULE, AirlockError, NotExamined, RevisionFailed
 from airlock.records.shared import ROLE
-from airlock.records.trace import TracedRevision, TraceReport, Unfilled
+from airlock.records.trace import Stopped, TracedRevision, TraceReport, Unfilled
 from airlock.scratch import installations, memory
-from airlock.scratch.isolation import ChildFailed, isolated, prepare
+from airlock.scratch.isolation import ChildFailed, ended_by, isolated, prepare
 from airlock.scratch.servers import scratch_server
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def trace(
     with contextlib.ExitStack() as kept:
         server = kept.enter_context(scratch_server(scratch, like_major, in_memory=rows <= memory.MOST_ROWS))
         seen = _Seen(server, rows, progress)
-        kept.push(lambda kind, *_: cut_short(seen.report) if kind and seen.revisions else None)
+        kept.push(lambda _, error, *__: cut_short(seen.until(error)) if error and seen.revisions else None)
         try:
             seen.follow(arguments, more)
         except (AirlockError, ChildFailed) as error:
@@ -95,6 +95,7 @@ class _Seen:
         self.revisions: list[TracedRevision] = []
         self.unfilled: dict[str, Unfilled] = {}
         self.others: list[object] = []
+        self.order: tuple[str, ...] = ()
         self.blocker_s = 0.0
 
     @property
@@ -108,6 +109,14 @@ class _Seen:
             tuple(sorted(one.name for one in self.made if one.kind == ROLE)),
             self.blocker_s,
         )
+
+    def until(self, error: BaseException) -> TraceReport:
+        """Report what was seen until an exception ended it; a revision's own failure is among that."""
+        known = {one.revision for one in self.revisions}
+        left = tuple(one for one in self.order if one not in known)
+        if isinstance(error, RevisionFailed) and not left:
+            return self.report
+        return replace(self.report, stopped=Stopped(ended_by(error), left))
 
     def follow(self, arguments: dict[str, Any], more: dict[str, Any]) -> None:
         """Trace in one database after the other, until a child is through.
@@ -211,6 +220,8 @@ class _Seen:
             if isinstance(message, TracedRevision):
                 self.revisions.append(message)
                 self.progress(message)
+            elif isinstance(message, Ordered):
+                self.order = message.revisions
             elif isinstance(message, Unfilled):
                 self.unfilled[message.table] = message
             elif isinstance(message, Begin):

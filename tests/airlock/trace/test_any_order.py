@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airlock.cli import main
 from airlock.operations.review import review
 from airlock.operations.trace import trace
 from airlock.project.project import Project
@@ -19,7 +20,7 @@ from tests.airlock.running import command, environment, rows
 
 if TYPE_CHECKING:
     from airlock.records.trace import TracedRevision, TraceReport
-    from tests.servers import Server
+    from tests.servers import Database, Server
 
 FIRST = Revision(
     "first",
@@ -110,7 +111,12 @@ def test_what_scratch_lacks_is_not_examined_and_the_rest_is(
         tmp_path,
         [
             FIRST,
-            Revision("ext", "op.execute('CREATE EXTENSION airlock_no_such')", "pass"),
+            Revision(
+                "ext",
+                "op.execute('CREATE EXTENSION airlock_no_such')\n"
+                "op.get_bind().execute(sa.text('SELECT a_function_of_it() AS one')).all()",
+                "pass",
+            ),
             Revision("needs", "op.execute('CREATE TABLE p (at no_such_type)')", "op.execute('DROP TABLE p')"),
             Revision("role", "op.execute('CREATE ROLE airlock_trace_made')", "pass"),
             Revision("grants", "op.execute('GRANT SELECT ON a TO airlock_trace_other')", "pass"),
@@ -128,6 +134,8 @@ def test_what_scratch_lacks_is_not_examined_and_the_rest_is(
         ups = {one.revision: one.unexamined for one in report.revisions if one.direction == "up"}
         assert "airlock_no_such" in ups.pop("ext", "airlock_no_such")
         assert "it needs ext" in ups["needs"]
+        # Of the rows that a statement left out would have given, not a word.
+        assert "ResourceClosedError" not in ups["needs"]
         assert "permission denied to create role" in ups["role"]
         assert (ups["grants"], ups["block"], ups["last"]) == ("", "", "")
         assert report.roles_made == ("airlock_trace_block", "airlock_trace_other")
@@ -195,7 +203,20 @@ def test_revisions_that_fail_take_no_process_of_their_own(
 
 @pytest.mark.proof
 @pytest.mark.parametrize(
-    ("asked", "seen"), [(("trace", "--rows", "0"), ("+ first", "+ second")), (("check",), ())]
+    ("asked", "seen"),
+    [
+        (
+            ("trace", "--rows", "0"),
+            ("+ first", "+ second", "\nStopped: SIGTERM; 1 of 3 revisions not seen (sleeps).\n"),
+        ),
+        (
+            ("review",),
+            (
+                "4 files in review\nrefused: stopped: SIGTERM; 1 of 3 revisions not seen (sleeps). 1 statement of 2 revisions",
+            ),
+        ),
+        (("check",), ()),
+    ],
 )
 def test_what_is_stopped_ends_and_prints_what_it_saw(
     tmp_path: Path, server: Server, asked: tuple[str, ...], seen: tuple[str, ...]
@@ -219,6 +240,26 @@ def test_what_is_stopped_ends_and_prints_what_it_saw(
     assert [one for one in seen if one not in out] == [], out + err
     assert "Stopped by SIGTERM" in err
     assert "Traceback" not in err
+
+
+def test_a_long_way_to_what_was_asked_for_is_not_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], empty_database: Database,
+    server: Server,
+) -> None:  # fmt: skip
+    """A line for each step that only leads there, and for each table that is counted; on a pipeline one a minute."""
+    ini = write_project(tmp_path, [replace(FIRST, down="op.drop_table('a')"), SECOND])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", empty_database.url)
+    monkeypatch.setattr("airlock.commands.progress_line.LINE_SECONDS", 0.0)
+
+    def said(*asked: str) -> list[str]:
+        main([*asked, "-c", str(ini), "--scratch", server.admin_url])
+        return [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
+
+    assert "no steps seen, now first up" in said("trace", "first:second", "--rows", "0")
+    assert "first up" not in said("upgrade")
+    assert {"first up", "second up"} <= set(said("status"))
+    assert {"second up", "first down", "counting public.a"} <= set(said("downgrade", "base"))
 
 
 def test_a_review_behind_a_failing_upgrade_holds_the_rest(
