@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic.util.exc import CommandError
@@ -18,8 +19,6 @@ from airlock.records.secrets import scrub
 from airlock.scratch import installations, memory
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airlock.project.project import RevisionFacts
     from airlock.records.shared import Shared
 
@@ -68,6 +67,19 @@ def message(error: BaseException) -> str:
 def _text(error: Any) -> str:
     """Give an exception's message in characters that every report can be written in: no lone surrogates."""
     return str(error).encode("utf-8", "backslashreplace").decode()
+
+
+def raised_at(error: BaseException, path: str) -> str:
+    """Say in brackets which line of a file it was raised under, with a blank before; "" where under none."""
+    found: BaseException | None = error
+    while found is not None:
+        lines = [
+            line for frame, line in traceback.walk_tb(found.__traceback__) if frame.f_code.co_filename == path
+        ]
+        if lines:
+            return f" ({Path(path).name}:{lines[-1]})"
+        found = found.__cause__ or found.__context__
+    return ""
 
 
 def one_line(error: BaseException) -> str:

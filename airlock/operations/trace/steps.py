@@ -19,6 +19,7 @@ from airlock.operations.drill.failures import (
     missing_shared,
     one_line,
     own_refusal,
+    raised_at,
 )
 from airlock.operations.drill.missing_objects import advice, needs
 from airlock.operations.drill.rows import extremes, ordered_bounds
@@ -288,7 +289,8 @@ class Tracing(Hooks):
             raise
         except Exception as second:
             if whole:
-                raise self._fails(script, now, order, error) from second
+                # Without any row too: what it says now is no matter of the sample's.
+                raise self._fails(script, now, order, second) from second
             # Half of the first attempt is committed: only a database that never saw it tells.
             raise Stuck(now, order, None, one_line(error)) from second
         demands = self.samples.demands(except_for=self._named_version_table())
@@ -342,7 +344,12 @@ class Tracing(Hooks):
         self._action = _Action(script, up=True, recorded=True)
         if not any((one.revision, one.direction) == (script.revision, "up") for one in self.traced):
             self._keep(statements, unexamined=f"the upgrade fails: {why or one_line(error) + advice(error)}")
-        fault = "" if why else f"The upgrade of {script.revision} failed in scratch: {one_line(error)}"
+        place = raised_at(error, script.path)
+        fault = (
+            ""
+            if why
+            else f"The upgrade of {script.revision} failed in scratch: {one_line(error).rstrip('.')}{place}"
+        )
         whole = whole and all(statement.transactional for statement in statements)
         return Failed(now + 1, order, fault, missing.extension(str(error)) or "", error if whole else None)
 

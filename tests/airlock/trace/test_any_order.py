@@ -149,19 +149,28 @@ COUNTS = (
 
 
 @pytest.mark.parametrize(
-    "ends",
-    ["from alembic.util import CommandError; raise CommandError('not so')", "raise SystemExit('not so')"],
-    ids=["CommandError", "SystemExit"],
+    ("ends", "says"),
+    [
+        ("from alembic.util import CommandError; raise CommandError('not so')", "not so"),
+        ("raise SystemExit('not so')", r"no_way stopped the program \(SystemExit\)"),
+        # Of what fails without any row too, the sample's rows are not the reason.
+        (
+            "op.execute('ALTER TABLE a ADD n int NOT NULL'); op.execute('ALTER TABLE a DROP CONSTRAINT nn')",
+            'constraint "nn"',
+        ),
+    ],
+    ids=["CommandError", "SystemExit", "behind what its rows broke"],
 )
 def test_what_a_revision_raises_is_its_own_whatever_class_it_has(
-    ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+    ends: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
     """Exceptions that end a run of env.py or of airlock end nothing but the revision whose code raises them."""
     no_way = Revision("no_way", ends, "pass")
     ini = write_project(tmp_path, [FIRST, no_way, Revision("stays", SECOND.up, ends), LAST], env=HEADER + SYNC.format(
         driver="psycopg2", options=""))  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RevisionFailed, match="upgrade of no_way failed in scratch") as raised:
+    told_as = rf"upgrade of no_way failed in scratch: {says}.* \(no_way\.py:\d+\)"
+    with pytest.raises(RevisionFailed, match=told_as) as raised:
         trace(ini, scratch=server.admin_url, rows=20)
     report = raised.value.seen
     assert report is not None

@@ -244,10 +244,11 @@ def test_progress_is_one_line_on_a_terminal(report: TraceReport, monkeypatch: py
     for on_terminal, every, lines in ((True, 0, 0), (False, 0, len(steps)), (False, 3600, 0)):
         monkeypatch.setattr(sys, "stderr", written := io.StringIO())
         monkeypatch.setattr(written, "isatty", lambda there=on_terminal: there)
-        monkeypatch.setattr(command, "_EVERY_SECONDS", every)
+        monkeypatch.setattr("airlock.commands.progress_line.LINE_SECONDS", every)
         show = command.Progress()
         for one in steps:
-            show(one)
+            show.count(one)
+            show(f"{one.revision} {one.direction}")
         show.end()
         text = written.getvalue()
         assert text.count("\n") == lines
