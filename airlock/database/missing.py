@@ -25,6 +25,11 @@ _SETTING = r'unrecognized configuration parameter "\w+\.\w+"'
 _CREATED = r'(?i)CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"([^"]+)"|(\w+))'
 # The second form is that of the collations that come with ICU.
 _ICU = r'ICU is not supported in this build|collation "[^"]*-x-icu" for encoding'
+# What scratch says of what connects to other servers (`scratch/extensions.py`), and who may have it all the same.
+OUTWARD = "it leads out of the scratch server"
+ADVICE_ON_OUTWARD = (
+    "--scratch with the URL of a server whose template1 has it, and which lets its users use it (GRANT USAGE)"
+)
 _SCHEMA = r'schema "((?:[^"]|"")+)" does not exist'
 _TABLESPACE = r'tablespace "((?:[^"]|"")+)" does not exist'
 # Names stand there as SQL spells them.

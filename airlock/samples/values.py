@@ -28,6 +28,7 @@ _MOST_OTHER_FORMS = 4
 _MOST_EDGES_OF_AN_ELEMENT = 5
 # Numbers that no row has.
 _BEYOND, _FURTHER = "900001", "900002"
+_COARSE_FIELDS = frozenset({"year", "month", "day", "hour"})
 _FRACTIONS = frozenset({"real", "double precision"})
 # Of elements that are no plain types: enums, composites, ranges, multiranges.
 _KINDS = frozenset({"e", "c", "r", "m"})
@@ -155,6 +156,8 @@ def _values(column: Column) -> Values | None:
         return _numeric(column)
     if type_ in {"json", "jsonb"}:
         return _document(column)
+    if type_ == "interval":
+        return _interval(column)
     if type_ in BY_TYPE:
         return BY_TYPE[type_]
     if not brought:
@@ -243,10 +246,13 @@ def _numeric(column: Column) -> Values:
     whole = max(precision - scale, 0)
     size = 10 ** min(precision, 18)
     unit = "1" if scale <= 0 else f"1{'0' * scale}.0"
-    largest = "9" * whole + ("." + "9" * scale if scale > 0 else "")
-    largest = largest if whole else f"0{largest}"
+    # As many digits as it has, wherever its point stands: numeric(3, -2) holds hundreds, numeric(2, 4) nothing above 0.0099.
+    digits = ("9" * precision + "0" * -scale).rjust(scale + 1, "0")
+    largest = f"{digits[:-scale]}.{digits[-scale:]}" if scale > 0 else digits
     generators = [Generator(f"(($i) % {size}) / {unit}", size if precision < 18 else None)]
-    if whole:
+    if scale < 0:
+        generators = [Generator(f"(1 + ($i) % {size - 1}) * {10**-scale}::numeric", size - 1)]
+    elif whole:
         generators.insert(
             0, Generator(f"1 + ($i) % {10 ** min(whole, 18) - 1 or 1}", 10**whole - 1 if whole < 18 else None)
         )
@@ -255,6 +261,16 @@ def _numeric(column: Column) -> Values:
     return Values(
         tuple(generators), ("0", largest, f"-{largest}", *small, *_cut_as_a_double(precision, scale))
     )
+
+
+def _interval(column: Column) -> Values:
+    """Count in the finest field that is kept: `interval year to month` makes every number of minutes the same value."""
+    known = BY_TYPE["interval"]
+    finest = column.full.rpartition(" ")[2]
+    if finest not in _COARSE_FIELDS:
+        return known
+    counted = tuple(replace(one, sql=one.sql.replace("1 minute", f"1 {finest}")) for one in known.generators)
+    return replace(known, generators=counted)
 
 
 @functools.cache

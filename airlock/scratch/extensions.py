@@ -14,10 +14,15 @@ Used on servers that airlock starts and throws away, never on one that a user na
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+from airlock.database import missing
 
 # Their functions connect to other servers, run programs or write files.
 OUTWARD = ("dblink", "plproxy", "pglogical", "adminpack", "pg_cron", "pgagent", "mimeo", "plsh")
+# Wrappers of foreign data, and languages that nobody but a superuser is trusted with, by how they are named.
+_OUTWARD_BY_NAME = re.compile(r"\w+_fdw|pl\w+u")
 EVENT_TRIGGERS = ("airlock_extension_begins", "airlock_extension_ends")
 
 _BEGIN = """
@@ -60,7 +65,7 @@ BEGIN
           OR d.objid IN (SELECT l.oid FROM pg_language l WHERE NOT l.lanpltrusted AND d.classid = 'pg_language'::regclass))))
   LOOP
     RAISE insufficient_privilege USING MESSAGE = format('permission denied to create extension "%s"', member.extname),
-      DETAIL = 'It leads out of the scratch server.';
+      DETAIL = '{leads}';
   END LOOP;
   FOR member IN
     SELECT CASE WHEN d.classid = 'pg_proc'::regclass THEN
@@ -83,6 +88,11 @@ $body$
 """
 
 
+def leads_out(name: str) -> bool:
+    """Tell by an extension's name whether a scratch server refuses it."""
+    return name in OUTWARD or _OUTWARD_BY_NAME.fullmatch(name) is not None
+
+
 def allow_extensions(cursor: Any) -> None:
     """Install the two event triggers in the database of a superuser's autocommit cursor; databases copied from it have them.
 
@@ -91,7 +101,7 @@ def allow_extensions(cursor: Any) -> None:
     outward = ", ".join(f"'{name}'" for name in OUTWARD)
     for name, body, event in zip(
         EVENT_TRIGGERS,
-        (_BEGIN, _END.replace("{outward}", outward)),
+        (_BEGIN, _END.replace("{outward}", outward).replace("{leads}", missing.OUTWARD)),
         ("ddl_command_start", "ddl_command_end"),
         strict=True,
     ):

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airlock.scratch import embedded
+from airlock.database import missing
+from airlock.scratch import embedded, extensions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,10 +26,16 @@ _PACKAGES = {
     "pg_cron": "cron", "pg_partman": "partman", "hypopg": "hypopg", "pg_repack": "repack", "pgaudit": "pgaudit",
     "pgtap": "pgtap", "rum": "rum", "ltree_plpython3u": "plpython3", "plpython3u": "plpython3", "pgq": "pgq3",
     "hll": "hll", "pg_similarity": "similarity", "pgrouting": "pgrouting", "semver": "semver", "ip4r": "ip4r",
+    "tdigest": "tdigest", "pgmp": "pgmp", "numeral": "numeral", "asn1oid": "asn1oid", "pg_sphere": "pgsphere",
+    "postgis_sfcgal": "postgis-3", "postgis_tiger_geocoder": "postgis-3", "pointcloud": "pointcloud", "q3c": "q3c",
     "prefix": "prefix", "orafce": "orafce", "pg_rational": "rational", "pglogical": "pglogical", "plv8": "plv8",
     "pg_hint_plan": "hint-plan", "periods": "periods", "unit": "unit", "debversion": "debversion", "h3": "h3",
     "age": "age", "timescaledb": "timescaledb",
 }  # fmt: skip
+# Of those, packages of PGDG that Debian 12 does not have.
+_OF_PGDG = frozenset({"vector", "h3"})
+# Comes with postgresql-common, which each of Debian's servers brings: it adds PGDG's packages to the list.
+_ADD_PGDG = "/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y && "
 
 
 def asked_for(places: Iterable[Path]) -> frozenset[str]:
@@ -80,6 +87,8 @@ def fitting(spec: str, needed: frozenset[str]) -> str:
 
 def line(name: str) -> str:
     """Say what to do so that a scratch server has an extension."""
+    if extensions.leads_out(name):
+        return missing.ADVICE_ON_OUTWARD
     having = [major for major, bindir in embedded.available().items() if name in there(bindir)]
     if having:
         return f"--scratch embedded:{max(having)}, which has it"
@@ -90,7 +99,8 @@ def line(name: str) -> str:
         packages = f"postgresql-{major}" if major else "postgresql"
     else:
         packages = f"postgresql-{major}-{package}" if major else f"postgresql-NN-{package}"
+    source = _ADD_PGDG if name in _OF_PGDG and Path(_ADD_PGDG.partition(" ")[0]).exists() else ""
     return (
-        f"apt-get install {packages}, or AIRLOCK_POSTGRES with an installation that has it, or POSTGRES_IMAGE and"
+        f"{source}apt-get install {packages}, or AIRLOCK_POSTGRES with an installation that has it, or POSTGRES_IMAGE and"
         " --scratch container, or --scratch URL"
     )

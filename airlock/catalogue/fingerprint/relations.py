@@ -17,7 +17,11 @@ _PRIVILEGES = Template("""CASE WHEN $acl IS NOT NULL THEN nullif(
     coalesce((SELECT string_agg(i::text, ', ' ORDER BY i::text COLLATE "C") FROM unnest($acl) AS i), 'nobody'),
     coalesce((SELECT string_agg(i::text, ', ' ORDER BY i::text COLLATE "C")
               FROM unnest(acldefault('$letter', $owner)) AS i), 'nobody')) END""")
-_OPTIONS = Template("""(SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest($options) AS o)""")
+# Of an option that is a secret (a mapping's password, a server's api_key) a few digits of its digest tell whether it changed.
+_OPTIONS = Template("""(SELECT string_agg(CASE
+    WHEN o ~* '^[^=]*(password|passwd|secret\\w*|token|api_?key|access_?key)='
+    THEN split_part(o, '=', 1) || '=*** (' || left(md5(o), 4) || ')' ELSE o END, ', ' ORDER BY o COLLATE "C")
+  FROM unnest($options) AS o)""")
 _COMMENT = Template("""LEFT JOIN pg_description $alias
     ON $alias.objoid = $oid AND $alias.classoid = '$catalogue'::regclass AND $alias.objsubid = $part""")
 

@@ -44,6 +44,8 @@ _INTERNAL = "XX000"
 _OF_SCRIPTS = frozenset({"42P13", "58P01", _INTERNAL})
 # Of TLS; of lz4, zstd and libxml, in the error's detail.
 _OF_THE_BUILD = re.compile(r"not supported (?:in|by) this build|requires the server to be built with")
+# What a foreign table or dblink says where the other server is not there, lacks a table, or takes no login.
+_FAR = frozenset({"08001", "2F003", "HV00L", "HV00N", "HV00P", "HV00Q", "HV00R"})
 _NEVER_OF_ROWS = (CommandError, ImportError, NotImplementedError)
 # A name that a revision has put together of what a sample row holds: no such table is there.
 _NAMED_BY_ROWS = re.compile(r"\bsample \d+")
@@ -213,6 +215,9 @@ def beyond_scratch(error: BaseException) -> str | None:
         return f"{one_line(error)}: try {installations.line(installations.ICU)}"
     if sqlstate(error) == "0A000" and _OF_THE_BUILD.search(message(error)):
         return f"{one_line(error)}: try --scratch with the URL of a server like the target, or container"
+    if missing.OUTWARD in str(origin(error)):
+        why = f"the drill runs as an ordinary owner, and {missing.OUTWARD}"
+        return f"{one_line(error)}: {why}; try {missing.ADVICE_ON_OUTWARD}"
     if sqlstate(error) == "42501":
         return f"{one_line(error)}: the drill runs as an ordinary owner; try --scratch with the URL of a server like the target"
     return server_failed(error)
@@ -223,6 +228,8 @@ def server_failed(error: BaseException) -> str | None:
     state = sqlstate(error)
     if state == _DISK_FULL:
         return f"{one_line(error)}: try {memory.MORE_SPACE}"
+    if state in _FAR:
+        return f"{one_line(error)}: another server is none of scratch's"
     if is_endless(error):
         return f"on sample rows: {one_line(error)}"
     lost = getattr(error, "connection_invalidated", False) and state in (None, _CRASHED, *_CONNECTION)

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 _LOCKS = """
 SELECT n.nspname, c.relname, c.relkind::text, l.mode
-FROM pg_locks l JOIN pg_class c ON c.oid = coalesce(pg_partition_root(l.relation), l.relation)
+FROM pg_locks l JOIN pg_class o ON o.oid = l.relation
+JOIN pg_class c ON c.oid = CASE o.relkind WHEN 'f' THEN o.oid ELSE coalesce(pg_partition_root(o.oid), o.oid) END
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode NOT IN ('AccessShareLock', 'SIReadLock')
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND c.relkind IN ('r', 'p', 'm', 'S', 'i', 'c') AND n.nspname NOT LIKE 'pg\\_%'
+  AND c.relkind IN ('r', 'p', 'm', 'S', 'i', 'c', 'f') AND n.nspname NOT LIKE 'pg\\_%'
 """
 # ALTER TYPE … DROP ATTRIBUTE locks the type alone: whose columns are of it, in an array, a domain or another type too?
 _USERS = """
@@ -62,11 +63,13 @@ _MARKED = "SELECT current_setting('airlock.step', true)"
 class StepTaken:
     """What one step did: how long, what it locked at its end; `touched` None where it left its transaction.
 
-    `retypings` are the statements that changed the type of a column, as they were sent.
+    `far` are the foreign tables that it wrote into, `retypings` the statements that changed the type of a column, as they
+    were sent.
     """
 
     ms: float = 0.0
     touched: frozenset[str] | None = frozenset()
+    far: frozenset[str] = frozenset()
     held: tuple[Held, ...] = ()
     search_path: str | None = None
     met: tuple[Met, ...] = ()
@@ -128,7 +131,12 @@ class _Look(Hooks):
             users = _rows(context, _USERS) if any(row[2] == "c" for row in rows) else []
             self.taken.touched = frozenset(
                 f"{plain(row[0])}.{plain(row[1])}"
-                for row in [*users, *(one for one in rows if one[2] not in "ic")]
+                for row in [*users, *(one for one in rows if one[2] not in "icf")]
+            )
+            self.taken.far = frozenset(
+                f"{plain(row[0])}.{plain(row[1])}"
+                for row in rows
+                if row[2] == "f" and row[3] == "RowExclusiveLock"
             )
             self.taken.held = tuple(
                 sorted({

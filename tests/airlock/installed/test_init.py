@@ -152,6 +152,10 @@ def test_a_server_that_has_the_extensions_is_taken(tmp_path: Path, monkeypatch: 
     assert installations.line("citext") == "--scratch embedded:17, which has it"
     assert "apt-get install postgresql-" in installations.line("postgis")
     assert "-postgis-3," in installations.line("postgis")
+    assert "-pgsphere," in installations.line("pg_sphere")
+    # No package brings what scratch refuses.
+    for outward in ("dblink", "postgres_fdw", "plpython3u"):
+        assert "template1 has it" in installations.line(outward)
 
 
 def test_a_history_with_a_contrib_extension_is_examined(

@@ -54,6 +54,10 @@ CASES = {
         "CREATE TYPE held AS (n int, c code, m mail); CREATE TABLE a (id serial PRIMARY KEY, v held, w mail[], x held[])"),
         "SELECT count((v).c) > 30 AND count((v).m) > 30 AND bool_or(array_length(w, 1) = 2) AND bool_or((x[2]).c <> '') FROM a",
     ),
+    "a unique interval counts in the finest field that it keeps": (
+        "CREATE TABLE a (h interval hour PRIMARY KEY, m interval year to month[] UNIQUE)",
+        "SELECT count(*) = 40 AND count(m) > 30 FROM a",
+    ),
     "a relation's name is one that is there": (
         "CREATE TABLE a (id serial PRIMARY KEY, v regclass)",
         "SELECT count(v) > 30 AND bool_and(v::text::regclass = v OR v IS NULL) FROM a",

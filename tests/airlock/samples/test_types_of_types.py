@@ -12,7 +12,7 @@ from airlock.scratch import embedded
 
 NEWEST = max(embedded.available())
 # Types of each kind that values are made for in a way of its own.
-TYPES = ("integer", "varchar(9)", "jsonb", "mood", "hours")
+TYPES = ("integer", "varchar(9)", "jsonb", "mood", "hours", "numeric(3, -2)", "interval hour")
 BASE = """
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
 CREATE TYPE hours AS RANGE (subtype = time, multirange_type_name = spans);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -22,7 +23,6 @@ from tests.servers import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SYSTEM = sorted(
     major for major, path in embedded.available().items() if str(path).startswith("/usr/lib/postgresql")
@@ -248,3 +248,73 @@ def test_what_leads_to_other_servers_may_not_be_made_by_an_ordinary_owner(
         f'permission denied to create extension "{extension}": the drill runs as an ordinary owner'
         in proof.reason
     )
+
+
+# A second database of the same server, behind postgres_fdw. What is made, altered, written, and the way back.
+MAPPED = "USER MAPPING FOR CURRENT_USER SERVER far OPTIONS"
+FAR_MADE = f"""
+CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{{host}}', port '{{port}}', dbname 'postgres');
+CREATE {MAPPED} (user 'bob', password 'hidden, once');
+CREATE FOREIGN TABLE there (id int, note text) SERVER far;
+CREATE TABLE parted (id int, note text) PARTITION BY RANGE (id);
+CREATE TABLE near PARTITION OF parted FOR VALUES FROM (0) TO (1000);
+CREATE FOREIGN TABLE beyond PARTITION OF parted FOR VALUES FROM (-9) TO (0) SERVER far OPTIONS (table_name 'there')
+"""
+FAR_GONE = """
+DROP TABLE IF EXISTS parted; DROP FOREIGN TABLE there; DROP USER MAPPING FOR CURRENT_USER SERVER far; DROP SERVER far
+"""
+FAR = {
+    "made": (FAR_MADE, FAR_GONE),
+    "alters": (
+        "ALTER FOREIGN TABLE there ALTER id OPTIONS (column_name 'n')",
+        "ALTER FOREIGN TABLE there ALTER id OPTIONS (DROP column_name)",
+    ),
+    "writes": ("INSERT INTO there SELECT id, note FROM near", "DELETE FROM there"),
+    "parted": ("UPDATE parted SET note = reverse(note)",) * 2,
+    # Whoever reads the whole of it reads the other server too, which is not there for the next ones.
+    "unparted": ("DROP TABLE parted", "SELECT 1"),
+    "forgets": (f"ALTER {MAPPED} (SET password 'hidden, twice')", "SELECT 1"),
+    "leaves": ("ALTER SERVER far OPTIONS (SET port '1')", "ALTER SERVER far OPTIONS (SET port '{port}')"),
+    "beyond": ("INSERT INTO there VALUES (1, 'a')", "DELETE FROM there"),
+}
+FAR_THERE = """
+CREATE ROLE bob LOGIN SUPERUSER PASSWORD 'hidden, once'; CREATE TABLE there (id int, n int, note text);
+SELECT pg_reload_conf()
+"""
+
+
+def test_rows_of_a_foreign_table_are_another_servers(tmp_path: Path) -> None:
+    """What writes into one, straight or into a partition, is not examined; its definition is compared, without passwords."""
+    with embedded.scratch_cluster(max(SYSTEM)) as cluster:
+        for database, wanted in (
+            (
+                "template1",
+                "CREATE EXTENSION postgres_fdw; GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO PUBLIC",
+            ),
+            ("postgres", FAR_THERE),
+        ):
+            connection = psycopg2.connect(cluster.url(database))
+            with connection, connection.cursor() as cursor:
+                cursor.execute("SHOW hba_file")
+                hba = Path((cursor.fetchone() or ("",))[0])
+                # Who is no superuser has to be asked for a password.
+                hba.write_text(f"local all bob scram-sha-256\n{hba.read_text()}")
+                cursor.execute(wanted)
+            connection.close()
+        at = {"host": cluster.socket_directory, "port": cluster.port}
+        revisions = [
+            Revision(name, *(f"op.execute({one.format(**at)!r})" for one in both))
+            for name, both in FAR.items()
+        ]
+        report = drill(write_project(tmp_path, revisions), scratch=cluster.url())
+    said = {one.revision: (one.verdict, one.reason) for one in report.revisions}
+    assert {name: verdict for name, (verdict, _) in said.items()} == {
+        "made": "proved", "alters": "proved", "writes": "not examined", "parted": "not examined", "unparted": "refused",
+        "forgets": "refused", "leaves": "proved", "beyond": "not examined",
+    }, said  # fmt: skip
+    assert said["writes"][1].startswith("public.there is a foreign table, and is written into")
+    assert said["parted"][1].startswith("public.beyond is a foreign table, and is written into")
+    assert 'could not connect to server "far"' in said["beyond"][1]
+    (forgotten,) = next(one.differences for one in report.revisions if one.revision == "forgets")
+    assert forgotten.kind == "user mapping options"
+    assert "hidden" not in repr(report) and "twice" not in repr(report)

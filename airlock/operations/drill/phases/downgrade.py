@@ -141,6 +141,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
         ),
         Outcome(tuple(found), (*kept, *more_kept), tuple(notes)),
         *_unfilled(subject, (up.step, step), before, after, below),
+        *_written_far(subject, (up.step, step), after),
     )
     losses = interim_writes.losses(written, below)
     conditions = (
@@ -352,3 +353,19 @@ def _unfilled(
         not_examined(f"{name} is no partition after the upgrade, and held no row") for name in sorted(above)
     ]
     return found
+
+
+def _written_far(subject: Subject, taken: tuple[StepTaken, StepTaken], over: State) -> list[Outcome]:
+    """Nothing is proved about rows of foreign tables: they are another server's, and have no sample rows."""
+    names = {name for one in taken for name in one.far}
+    if any(one.touched is None and one.data_statements for one in taken):
+        # Without its locks a step leaves no trace of where it wrote.
+        source = subject.facts.path.read_text()
+        foreign = {name for name, one in over.catalogue.objects.items() if one.kind == "foreign table"}
+        names |= {name for name in foreign if mentions(source, bare(name))}
+    return [
+        not_examined(
+            f"{name} is a foreign table, and is written into: its rows are another server's, which no drill sees"
+        )
+        for name in sorted(names)
+    ]
