@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
@@ -31,6 +32,7 @@ _SMALL_TRIAL = 40
 _MOST_COMBINATIONS = 600
 _MOST_INSIDE = 12
 _CALLED = re.compile(r"([A-Za-z_][\w$]*)\"?\(")
+_HASHED = re.compile(r"satisfies_hash_partition\([^()]*\)")
 _BOUND = re.compile(r"FROM \((.*?)\) TO \((.*?)\)|IN \((.*?)\)")
 
 
@@ -43,7 +45,7 @@ def fit(cursor: Any, plan: Plan) -> None:
     checks = [check for check in plan.table.checks if _can_be_tried(plan, check)]
     if plan.table.partition_check:
         inside = _use_bounds(plan)
-        bounds = _partition_check(plan)
+        bounds = _partition_check(cursor, plan)
         checks.append(bounds)
         _stand_inside(cursor, plan, bounds, inside)
     if not checks:
@@ -88,12 +90,24 @@ def _is_of_keys(plan: Plan, check: Check) -> bool:
     return bool(check.columns) and all(plan.by_key.get(name) in plan.keys for name in check.columns)
 
 
-def _partition_check(plan: Plan) -> Check:
+def _partition_check(cursor: Any, plan: Plan) -> Check:
     from airlock.samples.model import Check as NewCheck
 
     expression = plan.table.partition_check or "true"
-    columns = tuple(one.name for one in plan.table.columns if mentions(expression, one.name))
+    named = [one for one in plan.table.columns if mentions(expression, one.name)]
+    columns = tuple(one.name for one in named)
+    for one in named:
+        if one.domain is not None and _HASHED.search(expression):
+            # It takes the key's own type alone, where all else takes the domain's base type.
+            cursor.execute("SELECT format_type(%s::oid, NULL)", (one.domain,))
+            typed = f"{quoted(one.name)}::{cursor.fetchone()[0]}"
+            expression = _HASHED.sub(partial(_cast_in, one.name, typed), expression)
     return NewCheck("partition bounds", columns, expression)
+
+
+def _cast_in(name: str, typed: str, called: re.Match[str]) -> str:
+    spelled = re.compile(rf"(?<![\w\".])(?:{re.escape(name)}|{re.escape(quoted(name))})(?![\w\"(.])")
+    return spelled.sub(lambda _: typed, called[0])
 
 
 def _use_bounds(plan: Plan) -> dict[str, list[Generator]]:

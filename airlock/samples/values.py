@@ -8,6 +8,7 @@ same value on every server.
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ _MOST_OTHER_FORMS = 4
 _MOST_EDGES_OF_AN_ELEMENT = 5
 # Numbers that no row has.
 _BEYOND, _FURTHER = "900001", "900002"
+_TURNS = re.compile(r"\[1 \+ \(\$i\) % (\d+)\]$")
 _COARSE_FIELDS = frozenset({"year", "month", "day", "hour"})
 _FRACTIONS = frozenset({"real", "double precision"})
 # Of elements that are no plain types: enums, composites, ranges, multiranges.
@@ -165,7 +167,13 @@ def _values(column: Column) -> Values | None:
     rarer = extension_types.rarer_values_of(column.full or type_)
     # Of a type that nobody has named, the other forms that it takes.
     others = tuple(Generator(form).at("2") for form in column.forms[1:] if not rarer)
-    return Values(tuple(Generator(sql) for sql in brought), (*rarer, *others[:_MOST_OTHER_FORMS]))
+    return Values(tuple(map(turning, brought)), (*rarer, *others[:_MOST_OTHER_FORMS]))
+
+
+def turning(sql: str) -> Generator:
+    """Tell how many values there are where a list of them takes turns: `(ARRAY['I', 'II'])[1 + ($i) % 2]`."""
+    found = _TURNS.search(sql)
+    return Generator(sql, int(found[1]) if found else None)
 
 
 def document(column: Column) -> str:

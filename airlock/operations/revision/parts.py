@@ -21,6 +21,7 @@ class Stage(enum.IntEnum):
     RENAME = 1
     CLEAR = 5
     EXPAND = 10
+    GENERATE = 12
     FIT = 15
     BESIDE = 17
     INDEX = 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -47,7 +48,7 @@ WITH_THE_TABLE = (
 def item(
     number: type[sa.Integer] = sa.Integer,
     length: int = 20,
-    *more: sa.Column[int],
+    *more: sa.Column[Any],
     keyed: tuple[str, ...] = ("n",),
 ) -> sa.MetaData:
     metadata = sa.MetaData()
@@ -122,6 +123,27 @@ def test_a_virtual_column_goes_over(scratch: ScratchServer, tmp_path: Path) -> N
         shop.upgrade(wanted)
         shop.run("UPDATE item SET n = 6")
         assert shop.ask("SELECT g FROM item") == [(7,)]
+        assert shop.revise(wanted) == []
+        shop.downgrade(wanted, head)
+        assert differing(was, seen(database)) == []
+
+
+@pytest.mark.proof
+def test_a_generated_column_comes_behind_the_other_type_of_what_it_reads(
+    scratch: ScratchServer, tmp_path: Path
+) -> None:
+    """PostgreSQL changes no type of a column that one reads; the way back drops it first."""
+    both: list[sa.Column[Any]] = [
+        sa.Column(f"g{kept}", sa.Text, sa.Computed("upper(name)", persisted=kept)) for kept in (True, False)
+    ]
+    before, wanted = item(), item(sa.Integer, 30, *both)
+    with scratch.database() as database:
+        shop = Shop(start(tmp_path / "p"), database)
+        shop.revise(before)
+        shop.upgrade(before)
+        head, was = shop.head(), seen(database)
+        shop.revise(wanted)
+        shop.upgrade(wanted)
         assert shop.revise(wanted) == []
         shop.downgrade(wanted, head)
         assert differing(was, seen(database)) == []

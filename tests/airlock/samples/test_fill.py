@@ -58,6 +58,12 @@ CASES = {
         "CREATE TABLE a (h interval hour PRIMARY KEY, m interval year to month[] UNIQUE)",
         "SELECT count(*) = 40 AND count(m) > 30 FROM a",
     ),
+    "a hash partition's key may be of a domain": (
+        ("CREATE DOMAIN code AS text; CREATE DOMAIN kind AS code; CREATE TABLE a (n int, v code, \"W x\" kind) PARTITION BY HASH (v, \"W x\", n);"
+        "CREATE TABLE p0 PARTITION OF a FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+        "CREATE TABLE p1 PARTITION OF a FOR VALUES WITH (MODULUS 2, REMAINDER 1)"),
+        "SELECT (SELECT count(*) FROM p0) > 5 AND (SELECT count(*) FROM p1) > 5",
+    ),
     "a relation's name is one that is there": (
         "CREATE TABLE a (id serial PRIMARY KEY, v regclass)",
         "SELECT count(v) > 30 AND bool_and(v::text::regclass = v OR v IS NULL) FROM a",

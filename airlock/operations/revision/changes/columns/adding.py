@@ -25,10 +25,12 @@ def added(sides: Sides, live: Table, wanted: Table, one: Column, found: Changes)
     comment = sql(ddl.comment_on_column(live, one)) if one.comment is not None else ()
     undo = "exact; the values written meanwhile are gone"
     probe = sides.probe(live, f"ADD COLUMN {ddl.column(one, not_null=False)}")
+    # PostgreSQL changes no type of a column that a generated one reads: that one comes behind.
+    stage = Stage.GENERATE if one.generated and _retyped(live, wanted) else Stage.EXPAND
     if one.generated and probe.rewritten:
         found.parts.append(
             Part(
-                Stage.EXPAND, f"add {label}, generated",
+                stage, f"add {label}, generated",
                 (*sql(f"ALTER TABLE {live.sql} ADD COLUMN {ddl.column(one)}"), *comment), away, own=True,
                 locks=f"ACCESS EXCLUSIVE on {live.sql} while the whole table is rewritten: a stored generated column"
                 " has no other form. Nobody reads or writes meanwhile", undo=undo,
@@ -44,9 +46,7 @@ def added(sides: Sides, live: Table, wanted: Table, one: Column, found: Changes)
     if not probe.rewritten and (one.default is not None or not one.not_null):
         # A constant default is kept in the catalogue: no row is touched, and NOT NULL is known to hold.
         text = f"ALTER TABLE {live.sql} ADD COLUMN {ddl.column(one)}"
-        found.parts.append(
-            Part(Stage.EXPAND, f"add {label}", (*sql(text), *comment), away, locks=lock, undo=undo)
-        )
+        found.parts.append(Part(stage, f"add {label}", (*sql(text), *comment), away, locks=lock, undo=undo))
         return
     up = [f"ALTER TABLE {live.sql} ADD COLUMN {ddl.column(one, not_null=False, default=False)}"]
     if one.default is not None:
@@ -70,6 +70,13 @@ def added(sides: Sides, live: Table, wanted: Table, one: Column, found: Changes)
         found.parts.append(filled(live, one, value, note))
     if one.not_null:
         found.parts += required(live, one.name)
+
+
+def _retyped(live: Table, wanted: Table) -> bool:
+    columns = wanted.columns.items()
+    return any(
+        name in live.columns and live.columns[name].spelt_type != it.spelt_type for name, it in columns
+    )
 
 
 def _numbered(live: Table, one: Column, found: Changes) -> None:
