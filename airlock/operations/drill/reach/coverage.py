@@ -10,18 +10,20 @@ import contextlib
 import re
 import sysconfig
 import time
+import weakref
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import airlock
+from airlock.drivers.notices import hear
 from airlock.drivers.spelling import command
 from airlock.operations.drill.failures import end_of_rounds
 from airlock.operations.drill.reach import functions_called, rows_met, rows_not_taken, unreached_writes
 from airlock.operations.drill.reach.asking import Counted
 from airlock.operations.drill.reach.functions_called import Functions
-from airlock.operations.drill.reach.statements_met import Seen, met
+from airlock.operations.drill.reach.statements_met import Seen, met, warned_of
 from airlock.recorder import installed
 from airlock.recorder import row_changes as reading
 from airlock.recorder.source import frames
@@ -45,6 +47,13 @@ _QUIET = frozenset({
 })  # fmt: skip
 _CALLS = frozenset({"SELECT", "CALL"})
 _RETYPES = re.compile(r"\bALTER\b.*\bTYPE\b", re.IGNORECASE | re.DOTALL)
+# What may grant or revoke; and what the server says of a GRANT or REVOKE that has changed nothing, or not all of it, since
+# another role has to do that. Of the drill's owner that is so, of the target's it need not be.
+_MAY_GRANT = re.compile(r"\b(grant|revoke|do|select|call)\b", re.IGNORECASE)
+_DID_NOTHING = re.compile(
+    r"(no|not all) privileges (were granted|could be revoked) for"
+    r'|role ".+" (is not a member of|has not been granted membership in) role'
+)
 _NOT_THE_PROJECT = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")})
 _AIRLOCK = str(Path(airlock.__file__).parent)
 
@@ -87,6 +96,10 @@ class Reach:
         # What looking has cost the step, in milliseconds.
         self.spent_ms = 0.0
         self._undo = contextlib.ExitStack()
+        self._hearing: weakref.WeakSet[Any] = weakref.WeakSet()
+        # The last statement, and those of which the server only warned that they did nothing.
+        self._last: tuple[tuple[str, int], str] = ("", 0), ""
+        self._warned: dict[tuple[str, int, str], str] = {}
 
     def begin(self, path: Path, below: Columns = frozenset()) -> None:
         """Count from now on what a revision's own function sends; `below` are the columns that are there already."""
@@ -96,6 +109,7 @@ class Reach:
         self._told.clear()
         self._functions.forget()
         self._sought, self.retypings, self.queries, self.spent_ms = {}, [], [], 0.0
+        self._warned = {}
         self._lines = self._undo.enter_context(unreached_writes.lines_of(path))
 
     def end(self) -> None:
@@ -109,7 +123,7 @@ class Reach:
 
     def before(
         self,
-        _session: Any,
+        session: Any,
         own: Query,
         sql: str,
         *,
@@ -122,6 +136,11 @@ class Reach:
         del line
         if not self.active or self._busy:
             return None
+        if session not in self._hearing:
+            self._hearing.add(session)
+            hear(session, self._told_by_the_server)
+        if _MAY_GRANT.search(sql):
+            self._last = self._place(), sql
         if _RETYPES.search(sql):
             self.retypings.append(sql)
         if command(sql) in _QUIET and not functions_called.converts(sql):
@@ -175,6 +194,11 @@ class Reach:
             for place, one in enumerate(each):
                 self._add(running, number * 100 + place, one)
 
+    def _told_by_the_server(self, said: str) -> None:
+        if self.active and _DID_NOTHING.match(said):
+            (file, line), sql = self._last
+            self._warned[file, line, said] = masked(sql)
+
     def failed(self, running: _Running) -> None:
         """Forget a statement that raised."""
         del running
@@ -219,7 +243,8 @@ class Reach:
 
     def met(self, direction: str) -> tuple[Met, ...]:
         """Tell of each statement what it met, in the order of lines, and why nothing is proved where that is so."""
-        return met(self._seen, self._path, self._lines, direction)
+        warned = warned_of(self._warned, direction)
+        return (*met(self._seen, self._path, self._lines, direction), *warned)
 
 
 def _untold(pieces: tuple[str, ...]) -> list[Counted]:

@@ -109,6 +109,16 @@ def met(sent: Mapping[Sent, Seen], path: Path, lines: set[int], direction: str) 
     return tuple(found.values())
 
 
+def warned_of(warned: Mapping[tuple[str, int, str], str], direction: str) -> tuple[Met, ...]:
+    """Tell of statements that did nothing, or not all that they say, by file, line and what the server warned of."""
+    found = []
+    for (file, line, said), text in warned.items():
+        place, shown = f"{file}:{line}" if line else file, _short(text)
+        problem = f"{place}: {shown}: the server only warned: {said}"
+        found.append(Met(direction, place, shown, 0, problem=problem))
+    return tuple(found)
+
+
 def _is_last_round(sent: Mapping[Sent, Seen], file: str, line: int, seen: Seen) -> bool:
     """Tell whether a query found nothing any more, where another one of the same line and loop has found rows."""
     return bool(seen.in_rounds and seen.data.kind == reading.READ and seen.changed == 0) and any(
