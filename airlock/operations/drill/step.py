@@ -18,7 +18,7 @@ from airlock.records.drill import Held
 from airlock.records.locks import LockMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
@@ -75,6 +75,10 @@ class StepTaken:
     met: tuple[Met, ...] = ()
     data_statements: tuple[DataStatement, ...] = ()
     retypings: tuple[str, ...] = ()
+
+    def concerns(self, names: Iterable[str]) -> bool:
+        """Tell whether the step may have locked one of these relations."""
+        return self.touched is None or not self.touched.isdisjoint(names)
 
 
 @dataclass(slots=True)
