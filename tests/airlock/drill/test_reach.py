@@ -45,6 +45,12 @@ TABLE = Revision(
         ),
         # No row can be made that it meets.
         ("op.execute(\"UPDATE item SET n = 0 WHERE md5(state) = 'd41d'\")", "pass", NOT_EXAMINED),
+        # No row that is made for it lets the upgrade through: it says so.
+        (
+            'op.execute("ALTER TABLE item ADD k integer"); op.execute("UPDATE item SET k = 100 / (n - 5555)")',
+            'op.execute("ALTER TABLE item DROP k")',
+            NOT_EXAMINED,
+        ),
         # A value that only the upgrade writes: were it there before, it would not come back.
         (
             "op.execute(\"UPDATE item SET state = 'archived' WHERE state = 'old'\")",
@@ -194,6 +200,11 @@ def test_acts_are_read_from_statements_not_from_their_literals() -> None:
     """Comments, literals, quoted names, bodies and clauses that contain the words of a write are none."""
     assert data_statements("SELECT 'x; UPDATE t SET a = 1' -- DELETE FROM t") == ()
     assert data_statements("ALTER TABLE t ADD CHECK (a <> 'DELETE FROM t')") == ()
+    (using,) = data_statements(
+        "ALTER TABLE a.t ALTER n TYPE int USING CASE k WHEN 'x' THEN 0 ELSE n END, DROP z"
+    )
+    assert (using.scope and using.scope.source) == "a.t"
+    assert [one.label for one in using.branches] == ["CASE k WHEN 'x'", "ELSE n"]
     assert data_statements("CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ DELETE FROM t $$") == ()
     assert [one.kind for one in data_statements('SELECT "UPDATE" FROM t FOR UPDATE')] == ["SELECT"]
     both = data_statements("WITH a AS (DELETE FROM t WHERE x RETURNING *) INSERT INTO u SELECT * FROM a")

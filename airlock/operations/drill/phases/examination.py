@@ -96,8 +96,8 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
         proof = _proof(subject, upgrade.outcome, _Phases())
         yield Examined(proof, begin, fit=False, wants=upgrade.wants)
         return
-    # Of rows that were made anew for the upgrade nothing was asked below it.
-    views = views if upgrade.before is begin else {}
+    # Of rows that were made anew for the upgrade nothing was asked below it; what is refreshed is locked.
+    views = views if upgrade.before is begin and upgrade.step.concerns(views) else {}
     views_above = stored_views.shown(subject) if views else {}
     before, older = upgrade.before, dict(ledger.known)
     after = ledger.read(before, upgrade.step.touched)
@@ -145,7 +145,7 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
         start = next_start.leave(subject, begin, first.up, now, exactly=exactly, made=own.made, last=way.up)
     phases = _Phases(first, way, again.step, concerned, undone=down_again.losses, conditions=conditions)
     phases, fit = yield from _under_strain(subject, phases, start, older, remembered, upgrade)
-    outcome = outcome.then(phases.traffic.outcome, phases.crashes.outcome)
+    outcome = outcome.then(phases.traffic.outcome, phases.crashes.outcome, own.unseen)
     yield Examined(_proof(subject, outcome, phases), start.state, fit)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from airlock.database.server_errors import sqlstate
 from airlock.operations.drill import compare, failures
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted
 from airlock.operations.drill.phases import interim_writes, taken_along
 from airlock.operations.drill.phases.downgrade import Way, go_down, upgraded
 from airlock.operations.drill.reach.met_by_either import met_by_either
-from airlock.operations.drill.rows import rows_of_statements, rows_refused
+from airlock.operations.drill.rows import cast_demands, extremes, rows_of_statements, rows_refused
 from airlock.operations.drill.rows.constants_of_statements import all_certain, named
 from airlock.operations.drill.rows.constants_read import constants, names_any, python_constants
 from airlock.operations.drill.rows.telling_calls import joins, told_apart
@@ -28,13 +29,17 @@ if TYPE_CHECKING:
     from airlock.samples.constants import Constants
 
 _FAR, _FARTHER = 500, 20_000
+_MOST_LESSONS = 3
+# integrity_constraint_violation (PostgreSQL manual, "Error Codes"), the class.
+_CONSTRAINT = "23"
 
 
 @dataclass(frozen=True)
 class OwnRows:
     """The second way, None where no rows were made for it or they did not go up; `made` are the rows.
 
-    `guards` is what the upgrade says of rows that it refuses itself; `rows_stay` that they cannot be taken back.
+    `guards` is what the upgrade says of rows that it refuses itself; `rows_stay` that they cannot be taken back; `unseen` that
+    it took none of them, though it refuses none itself: where nothing else is found, nothing is proved.
     """
 
     outcome: Outcome = NOTHING
@@ -42,6 +47,7 @@ class OwnRows:
     made: rows_of_statements.Sought | None = None
     guards: str = ""
     rows_stay: bool = False
+    unseen: Outcome = NOTHING
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     counted = (key for one in (*up, *down) for key in constants(one.whole).counted)
     python = replace(python, counted=python.counted.union(counted))
     guards = endless = ""
+    unseen = NOTHING
     sure = named(up, down)
     for attempt in _attempts(later, documents=bool(python.paths)):
         read = replace(python, under_keys=attempt.under_keys)
@@ -122,9 +129,13 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
         except Exception as error:  # noqa: BLE001  a revision may raise anything
             if isinstance(error, failures.TooManyRounds):
                 endless = failures.one_line(error)
+            elif failures.is_its_own(error, subject.facts.path):
+                # With what the upgrade refuses rows that it looks for itself: then its query need not find any.
+                guards = failures.one_line(error)
             else:
-                guards = _refusal(subject, error) or guards
-            others = _without_refused(subject, tables, error, start)
+                unseen = _unseen(error)
+            others = _on_values_that_fit(subject, made, tables, error, start)
+            others = others or _without_refused(subject, tables, error, start)
             if others is None:
                 if not made.remove(subject.ledger):
                     stays = not_examined("rows that were made for it cannot be taken back")
@@ -139,7 +150,8 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
         # Rows before the first window, say, were not met, and nothing tells that there are none.
         return OwnRows(not_examined(f"{endless}, up to the key of rows that were made for it"), guards=guards)
     way, children = taken_along.with_children(subject, first, {})
-    return OwnRows(guards=guards) if way is first else OwnRows(way.outcome, way, children, guards)
+    own = OwnRows() if way is first else OwnRows(way.outcome, way, children)
+    return replace(own, guards=guards, unseen=NOTHING if guards else unseen)
 
 
 def _up(subject: Subject, made: rows_of_statements.Sought, start: State) -> tuple[State, StepTaken]:
@@ -209,6 +221,34 @@ def _with_rows_asked_for(
     return replace(written, written={**written.written, **more}) if more else written
 
 
+def _unseen(error: Exception) -> Outcome:
+    """Say that the upgrade took none of the rows that were made: what becomes of those that it would have taken was not seen.
+
+    Where a constraint refuses one, as it would on the target, that is told and decides nothing.
+    """
+    said = f"the upgrade fails on all rows that were made for it: {failures.one_line(error)}"
+    return noted([said]) if (sqlstate(error) or "").startswith(_CONSTRAINT) else not_examined(said)
+
+
+def _on_values_that_fit(
+    subject: Subject, made: rows_of_statements.Sought, names: set[str], error: Exception, start: State
+) -> tuple[State, StepTaken] | None:
+    """Go up on values that the upgrade can read, and none at the edge of their type; None where it does not go so."""
+    source = subject.facts.path.read_text()
+    for _ in range(_MOST_LESSONS):
+        demand = cast_demands.said(error)
+        if not (
+            (demand is not None and made.meet(subject.ledger, demand, source))
+            or (extremes.is_past_the_edge(error) and made.tame(subject.ledger, names))
+        ):
+            break
+        try:
+            return _up(subject, made, start)
+        except Exception as another:  # noqa: BLE001  a revision may raise anything
+            error = another
+    return None
+
+
 def _without_refused(
     subject: Subject, names: set[str], error: Exception, start: State
 ) -> tuple[State, StepTaken] | None:
@@ -218,8 +258,3 @@ def _without_refused(
     except Exception:  # noqa: BLE001  a revision may raise anything
         return None
     return before, step
-
-
-def _refusal(subject: Subject, error: Exception) -> str:
-    """Say with what the upgrade refuses rows that it looks for itself: then its query need not find any."""
-    return failures.one_line(error) if failures.is_its_own(error, subject.facts.path) else ""

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
-from airlock.drivers.spelling import mentions, quoted
+from airlock.drivers.spelling import literal, mentions, quoted
 from airlock.operations.downgrade.casts import ANY_TEXT
 from airlock.operations.drill.failures import TooManyRounds, is_endless
+from airlock.samples.digests import key_sql
 from airlock.samples.plan import LARGE_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from airlock.samples.model import Column, Table
 
@@ -85,33 +86,56 @@ def tame(
     Columns of keys are left alone, but for the large number of a key of one column; so are those whose CHECKs refuse the
     ordinary value.
     """
-    changed = []
+    found = tamed(connection, tables, texts=texts, source=source, small=small, few=few)
+    return tuple(column for column, _ in found)
+
+
+def tamed(
+    connection: client.Connection,
+    tables: Iterable[Table],
+    *,
+    texts: bool = False,
+    source: str = "",
+    small: bool = False,
+    few: bool = False,
+    keys: bool = True,
+) -> Iterator[tuple[str, list[str]]]:
+    """Replace values as `tame` does, but those of keys where not `keys`; give each column with what undoes it. Commits."""
     for table in tables:
         referring = {name for key in table.foreign_keys for name in key.columns}
         kept = {name for unique in table.uniques for name in unique.columns} | referring
         numbers = {one.columns[0] for one in table.uniques if len(one.columns) == 1} - referring
         for column in table.columns:
             edge = _long(column) if texts else _edge(column, small=small, few=few)
-            if column.name in numbers and column.type in LARGE_KEYS and not texts:
+            if keys and column.name in numbers and column.type in LARGE_KEYS and not texts:
                 edge = _LARGE_KEY
             elif column.name in kept:
                 continue
             if edge is None or column.identity or _is_converted(source, column.name):
                 continue
             condition, value = edge
+            name = quoted(column.name)
+            key = key_sql(table.key) if table.key else "''"
             statement = (
-                f"UPDATE {table.sql} AS t SET {quoted(column.name)} = x.tamed FROM (SELECT ctid AS place, "
-                f"({value})::{column.type} AS tamed FROM (SELECT ctid, {quoted(column.name)} AS c FROM {table.rows_sql}) AS y "
-                f"WHERE {condition}) AS x WHERE t.ctid = x.place"
+                f"UPDATE {table.sql} AS t SET {name} = x.airlock_tamed FROM (SELECT airlock_home, airlock_place, "
+                f"quote_literal(c) AS airlock_own, ({value})::{column.type} AS airlock_tamed FROM "
+                f"(SELECT tableoid AS airlock_home, ctid AS airlock_place, {name} AS c FROM {table.rows_sql}) AS y "
+                f"WHERE {condition}) AS x WHERE t.ctid = airlock_place AND t.tableoid = airlock_home "
+                f"RETURNING {key}, airlock_own"
             )
             try:
                 with connection.cursor() as cursor:
-                    cursor.execute(statement)
-                    if cursor.rowcount:
-                        changed.append(f"{table.label}.{column.name}")
+                    rows = client.rows(cursor, statement)
             except client.Error:
                 continue
-    return tuple(changed)
+            if rows:
+                yield (
+                    f"{table.label}.{column.name}",
+                    [
+                        f"UPDATE {table.sql} SET {name} = {own} WHERE {key} = {literal(str(it))}"
+                        for it, own in rows
+                    ],
+                )
 
 
 def _is_converted(source: str, name: str) -> bool:

@@ -18,7 +18,7 @@ from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
 from airlock.drivers.spelling import bare, literal, quoted
 from airlock.operations.drill import failures
-from airlock.operations.drill.rows import rows_below, rows_turned
+from airlock.operations.drill.rows import cast_demands, extremes, rows_below, rows_turned
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.rows_chosen import at_places, is_called, met_by, words_of
@@ -31,6 +31,7 @@ from airlock.samples.constants import Constants
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from airlock.operations.drill.rows.cast_demands import Demand
     from airlock.operations.drill.rows.constants_of_statements import Named
     from airlock.operations.drill.state import Ledger
     from airlock.recorder.row_changes import DataStatement
@@ -141,6 +142,9 @@ class Sought:
     keys: dict[str, tuple[tuple[str, ...], set[str]]] = field(default_factory=dict)
     # What gives rows that were there their own values again.
     turned: list[str] = field(default_factory=list)
+    # Rows were given other values since, and stand elsewhere: their keys tell them, or are lost as well.
+    moved: bool = False
+    lost: bool = False
 
     def add(self, table: Table, row: Row) -> None:
         """Note one row."""
@@ -165,7 +169,7 @@ class Sought:
         """Delete the rows that hold what another row was to get in a unique key; False where none of them does. Commits."""
         taken = _TAKEN.search(failures.message(error)) if sqlstate(error) == _UNIQUE else None
         # Numbers that are shifted pass each other by: rows that others stand in the way of tell of no value.
-        if taken is None or _NUMBERS.fullmatch(taken["value"]):
+        if taken is None or _NUMBERS.fullmatch(taken["value"]) or self.moved:
             return False
         same = f"concat_ws(', ', {taken['key']}) = {literal(taken['value'])}"
         gone: set[str] = set()
@@ -179,11 +183,32 @@ class Sought:
             places[:] = [one for one in places if one not in gone]
         return bool(gone)
 
+    def tame(self, ledger: Ledger, names: Collection[str]) -> bool:
+        """Give ordinary values to rows at the edge of their type, in the tables `names`; False where none is. Commits."""
+        tables = [one for one in ledger.tables(names) if one.key]
+        undoing = [it for _, each in extremes.tamed(ledger.writing, tables, keys=False) for it in each]
+        self.turned += undoing
+        self.moved |= bool(undoing)
+        return bool(undoing)
+
+    def meet(self, ledger: Ledger, demand: Demand, source: str) -> bool:
+        """Give the rows values that fit what an upgrade demands; False where none could be changed, or a key was. Commits."""
+        changed = cast_demands.meet(
+            ledger, demand, self.keys, source, {name: keys for name, (_, keys) in self.keys.items()}
+        )
+        self.moved |= bool(changed)
+        self.lost |= any(f"{name}.{one}" in changed for name, (key, _) in self.keys.items() for one in key)
+        return bool(changed) and not self.lost
+
     def remove(self, ledger: Ledger) -> bool:
-        """Delete the rows, which nothing has changed since; False where a trigger or a rule does not let it. Commits."""
+        """Delete the rows, and give the others their own values; False where a trigger or a rule does not let it. Commits."""
+        if self.lost or (
+            self.moved and not (all(key for key, _ in self.keys.values()) and ledger.delete(self.keys))
+        ):
+            return False
         try:
             with ledger.writing.cursor() as cursor:
-                for table, places in reversed(self.rows.items()):
+                for table, places in () if self.moved else reversed(self.rows.items()):
                     cursor.execute(f"DELETE FROM {table} AS t WHERE {at_places('t', places)}")
                 for undo in reversed(self.turned):
                     cursor.execute(undo)
