@@ -89,6 +89,8 @@ def data_statements(statement: str) -> tuple[DataStatement, ...]:
     first = some[0].word
     if first == "CREATE":
         return tuple(_created(statement, some))
+    if first == "ALTER":
+        return _converted(statement, some)
     if first == TRUNCATE:
         return tuple(DataStatement(TRUNCATE, name, statement) for name in _listed(some, 1))
     if first == COPY:
@@ -100,6 +102,21 @@ def data_statements(statement: str) -> tuple[DataStatement, ...]:
     if not found and first in {"SELECT", "WITH"}:
         return () if asks_catalogue(statement) else _read(statement, some)
     return found
+
+
+def _converted(sql: str, some: Sequence[Token]) -> tuple[DataStatement, ...]:
+    """Read the USING of an ALTER TABLE as a query of all rows, where it tells them apart."""
+    if len(some) < 3 or some[1].word != "TABLE":
+        return ()
+    start = next((at for at in range(2, len(some)) if some[at].word not in {"IF", "EXISTS", "ONLY"}), 2)
+    name, _ = _name(sql, some, start)
+    scope = Scope("", name, "", name)
+    found: list[Branch] = []
+    for place, token in enumerate(some):
+        if token.word == "USING" and token.depth == 0:
+            ends = (at for at in range(place + 1, len(some)) if some[at].depth == 0 and some[at].text in ",;")
+            found += branches(sql, some[place + 1 : next(ends, len(some))], scope)
+    return (DataStatement(READ, "", sql, scope, branches=tuple(found)),) if name and found else ()
 
 
 def body_data_statements(body: str) -> tuple[DataStatement, ...]:
