@@ -103,6 +103,32 @@ def values(
     return found
 
 
+def written_over(
+    before: State,
+    after: State,
+    meanwhile: State,
+    below: State,
+    changed_by_others: Iterable[tuple[str, str, str]],
+) -> list[str]:
+    """Name columns of which a downgrade made neither what others had written meanwhile, nor what was there before.
+
+    Of those the upgrade had changed no value.
+    """
+
+    def held(state: State, table: str, key: str, column: str) -> str | None:
+        digest = state.digests.get(table)
+        if digest is None or digest.rows is None or key not in digest.rows or column not in digest.columns:
+            return None
+        return digest.rows[key][digest.columns.index(column)]
+
+    found = set()
+    for cell in changed_by_others:
+        then, above, theirs, now = (held(one, *cell) for one in (before, after, meanwhile, below))
+        if None not in (then, theirs, now) and then == above and now not in (then, theirs):
+            found.add(f"{cell[0]}.{plain(cell[2])}")
+    return sorted(found)
+
+
 def _generated(state: State, table: str, columns: Iterable[str]) -> list[str]:
     known = state.catalogue.objects
     found = {name: known.get(f"{table}.{plain(name)}") for name in columns}

@@ -64,6 +64,21 @@ def sql(*statements: str) -> str:
 _STATE = "state text NOT NULL, n integer NOT NULL"
 
 FAULTY = (
+    # A conversion of rows that no sample is: an ALTER counts them by its USING.
+    Case("converts_some", "state text NOT NULL, n bigint NOT NULL",
+         sql("ALTER TABLE $t ALTER n TYPE numeric USING CASE state WHEN 'void' THEN 0 ELSE n END"),
+         sql("ALTER TABLE $t ALTER n TYPE bigint")),
+    # What a trigger counts as rows come back, also of those that others have written to meanwhile.
+    Case("counts_what_comes_back", "total integer NOT NULL",
+         sql("CREATE TABLE k_$t AS SELECT * FROM c_$t WHERE n = 0", "DELETE FROM c_$t WHERE n = 0"),
+         sql("INSERT INTO c_$t SELECT * FROM k_$t", "DROP TABLE k_$t"),
+         beside="CREATE TABLE c_$t (id serial PRIMARY KEY, p integer NOT NULL REFERENCES $t, n integer NOT NULL)\n"
+                "CREATE FUNCTION f_$t() RETURNS trigger LANGUAGE plpgsql AS "
+                "'BEGIN UPDATE $t SET total = total + 1 WHERE id = NEW.p; RETURN NEW; END'\n"
+                "CREATE TRIGGER g_$t AFTER INSERT ON c_$t FOR EACH ROW EXECUTE FUNCTION f_$t()"),
+    # The server only warns: what it grants, another role may grant.
+    Case("grants_of_others", _STATE, sql("GRANT SELECT ON pg_class TO PUBLIC")),
+    Case("revokes_of_others", _STATE, sql("DO $$ BEGIN REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC; END $$")),
     # What rows of no sample would show: a value that is mapped onto one that was there.
     Case("merges_states", _STATE, sql("UPDATE $t SET state = 'archived' WHERE state = 'old'"),
          sql("UPDATE $t SET state = 'old' WHERE state = 'archived'")),
@@ -168,6 +183,11 @@ FAULTY = (
 )  # fmt: skip
 
 SOUND = (
+    # Rows that are made join groups of values at the edge of their type, and the sum has no room: ordinary ones take their place.
+    Case("sums_of_groups", "kind text NOT NULL, n integer NOT NULL",
+         sql("ALTER TABLE $t ADD others integer",
+             "UPDATE $t t SET others = (SELECT sum(o.n) FROM $t o WHERE o.kind = t.kind AND o.id <> t.id)"),
+         sql("ALTER TABLE $t DROP others")),
     Case("brings_extras_back", "state text NOT NULL",
          sql("CREATE TABLE k_$t AS SELECT * FROM $t WHERE state = 'void'",
              "CREATE TABLE l_$t AS SELECT c.* FROM c_$t c JOIN k_$t k ON k.id = c.p",

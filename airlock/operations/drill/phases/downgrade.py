@@ -122,6 +122,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
     values, judged, left_out, held = _values(subject, step, (before, below), written, unsure or {})
+    over_theirs = compare.written_over(before, after, up.written.state, below, written.changed)
     stayed = trigger_rows.stayed(before, after, written, below, up.step.data_statements)
     made_up = rows_made_up.made_up(subject.ledger, before, written, below, (unsure or {}).values())
     found, kept = compare.keep([*found, *values, *stayed.differences, *made_up], subject.facts.kept)
@@ -138,6 +139,11 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
                 f"{one.object} holds {one.after}: whether they stay says kept = {{{one.object!r}: 'why'}} in the revision"
             )
             for one in unsaid
+        ),
+        *(
+            not_examined(f"{name} is neither what it was before nor what others made of it meanwhile")
+            for name in over_theirs
+            if name not in subject.facts.kept
         ),
         Outcome(tuple(found), (*kept, *more_kept), tuple(notes)),
         *_unfilled(subject, (up.step, step), before, after, below),
