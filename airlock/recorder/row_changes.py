@@ -87,6 +87,12 @@ def data_statements(statement: str) -> tuple[DataStatement, ...]:
     if not some:
         return ()
     first = some[0].word
+    if first == "PREPARE":
+        # What EXECUTE does with it later is not told apart.
+        start = next(
+            (at for at, token in enumerate(some) if token.word == "AS" and token.depth == 0), len(some)
+        )
+        return data_statements(statement[some[start].end :]) if start < len(some) else ()
     if first == "CREATE":
         return tuple(_created(statement, some))
     if first == "ALTER":

@@ -192,16 +192,18 @@ def _numbers(column: Column, named: Constants) -> Iterator[str]:
         *named.numbers[:_MOST_NUMBERS],
         *(one for one in named.strings if re.fullmatch(r"-?\d+(\.\d+)?", one)),
     ]
-    yield from found
+    fractions = ("0.5", "-0.5") if column.type not in _WHOLE and column.type != "money" else ()
+    # Early, as of many values only the first are combined with those of other columns.
+    yield from (*found[:1], *fractions, *found[1:])
     for text in found:
         if re.fullmatch(r"-?\d+", text):
             number = int(text)
             yield from (str(number + 1), str(number - 1), str(-number), str(-number - 1))
+            # Between what is named and the next: with digits that a shorter number has no room for.
+            yield from (f"{text}.29",) if fractions else ()
         elif column.type not in _WHOLE:
             yield from (f"{text}1", f"-{text}")
     yield from ("0", "-1", "1")
-    if column.type not in _WHOLE and column.type != "money":
-        yield from ("0.5", "-0.5")
     if column.type not in _WHOLE and column.type != "money":
         yield from (literal(one) for one in named.strings if one.lower() in _NO_NUMBERS)
     yield from ("999999", "-999999") if column.type != "smallint" else ("9999", "-9999")

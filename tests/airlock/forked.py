@@ -93,6 +93,10 @@ def _main(argv: list[str], environ: dict[str, str], directory: str) -> None:
         os.dup2(descriptor, number)
     os.environ.clear()
     os.environ.update(environ)
+    # A test that ran Alembic in pytest's own process has left `.` on its path, and what that meant there is remembered.
+    sys.path[:] = [one for one in sys.path if Path(one).is_absolute()]
+    for one in [one for one in sys.path_importer_cache if not Path(one).is_absolute()]:
+        del sys.path_importer_cache[one]
     # Standard streams of their own: the fork server's may be closed.
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115

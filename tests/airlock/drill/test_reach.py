@@ -16,7 +16,14 @@ from airlock.recorder.row_changes import data_statements
 from airlock.recorder.tokens import statements
 from airlock.records.drill import FAILS, GOES_DOWN, NOT_EXAMINED, PROVED, REFUSED
 from airlock.samples.model import Column, Table
-from tests.airlock.drill import reached_far, reached_inside, reached_json, reached_kept, reached_wide
+from tests.airlock.drill import (
+    reached_far,
+    reached_inside,
+    reached_json,
+    reached_kept,
+    reached_values,
+    reached_wide,
+)
 from tests.airlock.drill.conftest import Examine
 from tests.airlock.drill.reached import FAULTY, SOUND, Case, write
 from tests.airlock.histories import Revision, write_project
@@ -124,6 +131,16 @@ def test_sound_bodies_are_proved_on_rows_that_take_their_branches(
     """Branches that the catalogue, the operation or constants decide hold no verdict back; nor do guards, copies put aside."""
     report = drill(write(tmp_path, sound))
     assert [(one.revision, one.reason) for one in report.revisions[1:] if one.verdict != PROVED] == []
+
+
+@pytest.mark.proof
+def test_rows_that_a_condition_chooses_have_every_value_that_is_computed_with(tmp_path: Path) -> None:
+    """A condition about one column, arithmetic about another; and whatever stands first in a text of several statements."""
+    report = drill(write(tmp_path, (*reached_values.FAULTY, *reached_values.SOUND)))
+    proofs = {one.revision: one for one in report.revisions}
+    assert [one.name for one in reached_values.FAULTY if proofs[one.name].verdict == PROVED] == []
+    sound = [proofs[one.name] for one in reached_values.SOUND]
+    assert [(one.revision, one.reason) for one in sound if one.verdict != PROVED] == []
 
 
 @pytest.mark.proof

@@ -11,7 +11,13 @@ from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, not
 from airlock.operations.drill.phases import interim_writes, taken_along
 from airlock.operations.drill.phases.downgrade import Way, go_down, upgraded
 from airlock.operations.drill.reach.met_by_either import met_by_either
-from airlock.operations.drill.rows import cast_demands, extremes, rows_of_statements, rows_refused
+from airlock.operations.drill.rows import (
+    cast_demands,
+    extremes,
+    outside_domain,
+    rows_of_statements,
+    rows_refused,
+)
 from airlock.operations.drill.rows.constants_of_statements import all_certain, named
 from airlock.operations.drill.rows.constants_read import constants, names_any, python_constants
 from airlock.operations.drill.rows.telling_calls import joins, told_apart
@@ -54,17 +60,22 @@ class OwnRows:
 class _Attempt:
     """Which rows are made: `fitting` what tables demand above, also rows `childless`, also for `calls` that tell rows apart.
 
-    `under_keys` is a value of the one kind that all keys of documents hold.
+    `varied` are rows of those that a condition chooses, with rarer values in other columns, `texts` among them; `under_keys`
+    is a value of the one kind that all keys of documents hold.
     """
 
     fitting: Mapping[str, Table] | None = None
     childless: bool = True
     calls: bool = False
+    varied: bool = False
+    texts: bool = False
     under_keys: str | int | None = None
 
 
 def _attempts(later: Mapping[str, Table], *, documents: bool) -> Iterator[_Attempt]:
     """Give the attempts, of which the first counts whose rows the upgrade takes: each makes fewer kinds of rows."""
+    yield _Attempt(calls=True, varied=True, texts=True)
+    yield _Attempt(calls=True, varied=True)
     yield _Attempt(calls=True)
     yield _Attempt()
     yield _Attempt(later)
@@ -121,6 +132,8 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
             childless=attempt.childless,
             parents=any(one.passed_by for it in taken for one in it.met),
             calls=attempt.calls,
+            varied=attempt.varied,
+            texts=attempt.texts,
         )
         if not made.count:
             continue
@@ -132,7 +145,7 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
             elif failures.is_its_own(error, subject.facts.path):
                 # With what the upgrade refuses rows that it looks for itself: then its query need not find any.
                 guards = failures.one_line(error)
-            else:
+            elif failures.is_about_rows(error):
                 unseen = _unseen(error)
             others = _on_values_that_fit(subject, made, tables, error, start)
             others = others or _without_refused(subject, tables, error, start)
@@ -233,13 +246,17 @@ def _unseen(error: Exception) -> Outcome:
 def _on_values_that_fit(
     subject: Subject, made: rows_of_statements.Sought, names: set[str], error: Exception, start: State
 ) -> tuple[State, StepTaken] | None:
-    """Go up on values that the upgrade can read, and none at the edge of their type; None where it does not go so."""
+    """Go up on values that the upgrade can read and compute with, none at the edge of their type; None where it fails."""
     source = subject.facts.path.read_text()
     for _ in range(_MOST_LESSONS):
         demand = cast_demands.said(error)
         if not (
             (demand is not None and made.meet(subject.ledger, demand, source))
             or (extremes.is_past_the_edge(error) and made.tame(subject.ledger, names))
+            or (
+                outside_domain.is_outside(error)
+                and made.leave_out(subject.ledger, outside_domain.rarest_first(subject.ledger, names, source))
+            )
         ):
             break
         try:

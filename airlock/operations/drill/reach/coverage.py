@@ -21,7 +21,7 @@ from airlock.drivers.notices import hear
 from airlock.drivers.spelling import command
 from airlock.operations.drill.failures import end_of_rounds
 from airlock.operations.drill.reach import functions_called, rows_met, rows_not_taken, unreached_writes
-from airlock.operations.drill.reach.asking import Counted
+from airlock.operations.drill.reach.asking import Counted, asked
 from airlock.operations.drill.reach.functions_called import Functions
 from airlock.operations.drill.reach.statements_met import Seen, met, warned_of
 from airlock.recorder import installed
@@ -56,6 +56,15 @@ _DID_NOTHING = re.compile(
 )
 _NOT_THE_PROJECT = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")})
 _AIRLOCK = str(Path(airlock.__file__).parent)
+
+
+def _is_quiet(sql: str) -> bool:
+    """Tell whether a text writes, chooses and calls nothing: of several statements, whether none of them does."""
+    if command(sql) not in _QUIET or functions_called.converts(sql):
+        return False
+    return ";" not in sql or all(
+        command(piece) in _QUIET and not functions_called.converts(piece) for piece in statements(sql)
+    )
 
 
 def _is_of_the_project(frame: FrameType) -> bool:
@@ -143,7 +152,7 @@ class Reach:
             self._last = self._place(), sql
         if _RETYPES.search(sql):
             self.retypings.append(sql)
-        if command(sql) in _QUIET and not functions_called.converts(sql):
+        if _is_quiet(sql):
             if functions_called.defines(sql):
                 self._functions.forget()
             return None
@@ -168,7 +177,7 @@ class Reach:
                     self._sought |= {one.text: one for one in running.measure.sought}
                     running.each = rows_met.of_each(own, running.measure, _spelled(many), sent[0])
                     self._sought |= {one.data.text: one.data for one in running.each}
-            elif any(rows_met.writes(piece) for piece in pieces):
+            elif self._do_something(own, pieces):
                 found = None if outside else rows_met.apart(own, pieces, sent, self._functions, self._below)
                 running.apart, sought = found if found is not None else ([_untold(sent)], ())
                 self._sought |= {one.text: one for one in sought}
@@ -193,6 +202,16 @@ class Reach:
         for number, each in enumerate(counted):
             for place, one in enumerate(each):
                 self._add(running, number * 100 + place, one)
+
+    def _do_something(self, own: Query, pieces: Sequence[str]) -> bool:
+        """Tell whether statements of one text write rows, or call functions of the project's own, made in the text or before."""
+        if any(rows_met.writes(piece) for piece in pieces):
+            return True
+        loud = [piece for piece in pieces if not _is_quiet(piece) and functions_called.calls(piece)]
+        if not loud or any(functions_called.makes_function(piece) for piece in pieces):
+            return bool(loud)
+        known = self._functions.known(lambda question: asked(own, question, outside=False))
+        return any(known.called(piece) for piece in loud)
 
     def _told_by_the_server(self, said: str) -> None:
         if self.active and _DID_NOTHING.match(said):

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airlock.drivers.spelling import command, identifiers
+from airlock.drivers.spelling import command, identifiers, start
 from airlock.recorder.tokens import NAME, NUMBER, STRING, WORD, tokens
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ SELECT c.relname::text, t.tgname::text, t.tgfoid::bigint, t.tgtype::int, pg_get_
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
 """
+_MAKING = re.compile(r"CREATE\s+(OR\s+REPLACE\s+)?(FUNCTION|PROCEDURE)\b", re.IGNORECASE)
 _DEFINING = frozenset({"CREATE", "ALTER", "DROP", "DO", "CALL", "COMMENT"})
 _WRITING = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "TRUNCATE", "WITH", "DO", "CALL"})
 # The definitions that compute rows as they are made.
@@ -150,6 +151,11 @@ class Functions:
 def defines(statement: str) -> bool:
     """Tell whether a statement may make, change or drop a function, a trigger or a rule."""
     return command(statement) in _DEFINING
+
+
+def makes_function(statement: str) -> bool:
+    """Tell whether a statement makes a function or a procedure."""
+    return _MAKING.match(statement, start(statement)) is not None
 
 
 def calls(statement: str) -> bool:

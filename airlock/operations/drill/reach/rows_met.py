@@ -198,6 +198,9 @@ def apart(
 
     Returns what each did, and data_statements that rows are to be made for.
     """
+    if any(command(piece) == "PREPARE" for piece in pieces):
+        # What is prepared stays prepared, whatever is undone: the text itself would fail.
+        return None
     found: list[list[Counted]] = []
     sought: tuple[DataStatement, ...] = ()
     try:

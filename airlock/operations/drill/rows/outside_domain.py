@@ -50,6 +50,12 @@ def without(ledger: Ledger, names: Collection[str], source: str, goes: Callable[
     return tuple(changed)
 
 
+def rarest_first(ledger: Ledger, names: Collection[str], source: str) -> Iterator[list[Unusual]]:
+    """Tell of all zeros in columns that `source` names, then of what is negative there, then of what is below 1."""
+    found = tuple(_numbers(ledger, names, source))
+    yield from ([one for one in found if one.where.endswith(below)] for below in _BELOW)
+
+
 def _numbers(ledger: Ledger, names: Collection[str], source: str) -> Iterator[Unusual]:
     for table in ledger.tables(names):
         kept = {name for unique in table.uniques for name in unique.columns}

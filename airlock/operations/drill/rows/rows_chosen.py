@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
+from airlock.drivers.spelling import quoted
 from airlock.recorder.tokens import NAME, STRING, WORD, span, tokens
 
 if TYPE_CHECKING:
@@ -58,9 +59,15 @@ def chosen(cursor: Any, table: Table, data: DataStatement, among: Sequence[str],
     if not among:
         return []
     left: set[Scope] = set()
+    fractions = _with_fractions(table, data)
     for scope, alias, condition in conditions(data, table):
-        for place in places(cursor, scope, alias, condition, among)[:_EACH]:
-            kept[place] = None
+        met = places(cursor, scope, alias, condition, among)
+        telling = [
+            place
+            for name in fractions if met
+            for place in places(cursor, scope, alias, f"{alias}.{name} <> trunc({alias}.{name}::numeric)", met)[:1]
+        ]  # fmt: skip
+        kept |= dict.fromkeys((*met[:_EACH], *telling))
         if scope not in left:
             left.add(scope)
             for place in places(cursor, scope, alias, f"({condition}) IS NOT TRUE", among)[:_EACH]:
@@ -70,6 +77,20 @@ def chosen(cursor: Any, table: Table, data: DataStatement, among: Sequence[str],
             break
         kept[place] = None
     return list(kept)
+
+
+def _with_fractions(table: Table, data: DataStatement) -> tuple[str, ...]:
+    """List columns of the table that a data statement names, and whose fractions it may cut: rows with such are kept too."""
+    words = words_of(data.whole)
+    return tuple(
+        quoted(one.name)
+        for one in table.columns
+        if one.name.lower() in words
+        and (
+            one.type in ("real", "double precision")
+            or (one.type == "numeric" and (one.scale is None or one.scale > 0))
+        )
+    )
 
 
 def met_by(cursor: Any, table: Table, data: DataStatement, among: Sequence[str]) -> list[str]:

@@ -314,10 +314,15 @@ def _combined(columns: Sequence[Column], offered: Mapping[str, tuple[str, ...]])
 
 
 def insert(
-    cursor: Any, table: Table, values: dict[str, str], number: int, offset: int | None = None
+    cursor: Any, table: Table, values: dict[str, str], number: int, offset: int | None = None, like: str = ""
 ) -> tuple[str, str] | None:
-    """Insert a copy of a row with some values; return where it stands and its key, None where it is refused."""
-    place = number % 5 if offset is None else offset
+    """Insert a copy of a row with some values; return where it stands and its key, None where it is refused.
+
+    The row is the one that stands at `like`, else one of the first.
+    """
+    which = f"OFFSET {number % 5 if offset is None else offset}"
+    if like:
+        which = f"AS t WHERE {at_places('t', [like])}"
     key = key_sql(table.key) if table.key else "''"
     fresh = samples.fresh_values(table)
     linked = free_partner(cursor, table, values) if fresh is None else {}
@@ -353,7 +358,7 @@ def insert(
     statement = (
         f"INSERT INTO {table.sql} ({', '.join(quoted(name) for name in names)}) OVERRIDING SYSTEM VALUE "
         f"SELECT {', '.join(f'c.{quoted(name)}' for name in names)} FROM (SELECT {listed} FROM (SELECT * FROM {table.sql} "
-        f"OFFSET {place} LIMIT 1) AS o) AS c WHERE {checks or 'true'}{free} RETURNING tableoid::text || ctid::text, {key}"
+        f"{which} LIMIT 1) AS o) AS c WHERE {checks or 'true'}{free} RETURNING tableoid::text || ctid::text, {key}"
     )
 
     broken = rows_before_a_check.broken(table, values)

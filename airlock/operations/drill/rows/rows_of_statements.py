@@ -18,7 +18,7 @@ from airlock.database.server_errors import sqlstate
 from airlock.drivers import client
 from airlock.drivers.spelling import bare, literal, quoted
 from airlock.operations.drill import failures
-from airlock.operations.drill.rows import cast_demands, extremes, rows_below, rows_turned
+from airlock.operations.drill.rows import cast_demands, extremes, rows_below, rows_turned, values_met
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.rows_chosen import at_places, is_called, met_by, words_of
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from airlock.operations.drill.rows.cast_demands import Demand
     from airlock.operations.drill.rows.constants_of_statements import Named
+    from airlock.operations.drill.rows.values_replaced import Unusual
     from airlock.operations.drill.state import Ledger
     from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
@@ -172,9 +173,22 @@ class Sought:
         if taken is None or _NUMBERS.fullmatch(taken["value"]) or self.moved:
             return False
         same = f"concat_ws(', ', {taken['key']}) = {literal(taken['value'])}"
+        return self._leave_out(ledger, ((table, same) for table in self.rows))
+
+    def leave_out(self, ledger: Ledger, unusual: Iterable[Iterable[Unusual]]) -> bool:
+        """Delete the rows that hold values of the first kind of which there are any left; False where none is. Commits."""
+        return not self.moved and any(
+            self._leave_out(ledger, [(one.table, one.where) for one in kind]) for kind in unusual
+        )
+
+    def _leave_out(self, ledger: Ledger, of_tables: Iterable[tuple[str, str]]) -> bool:
         gone: set[str] = set()
-        for table, places in self.rows.items():
-            text = f"DELETE FROM {table} AS t WHERE {at_places('t', places)} AND {same} RETURNING tableoid::text || ctid::text"
+        for table, condition in of_tables:
+            places = self.rows.get(table)
+            if not places:
+                continue
+            which = f"{at_places('t', places)} AND {condition}"
+            text = f"DELETE FROM {table} AS t WHERE {which} RETURNING tableoid::text || ctid::text"
             # Of another table, which has no such columns; or a row that others refer to.
             with contextlib.suppress(client.Error), ledger.writing.cursor() as cursor:
                 cursor.execute(text)
@@ -279,13 +293,16 @@ def seek(
     turning: bool = True,
     parents: bool = False,
     calls: bool = True,
+    varied: bool = False,
+    texts: bool = False,
 ) -> Sought:
     """Make rows for some data statements in tables among `names`; `sure` tells how surely a row may hold a constant.
 
     Also in tables that an act only reads, where `beside` says so: their rows may change what becomes of others; `childless`
     has rows made that no other refers to, `turning` rows changed that are there, `parents` rows that others refer to where a
     query chooses them: what the revision writes for each of those, it may write to their children. `calls` has rows made
-    that expressions and joins treat otherwise than the others.
+    that expressions and joins treat otherwise than the others, `varied` rows that a condition chooses with rarer values of
+    their types in other columns, `texts` among them.
 
     `later`, where given, is what those tables demand after the upgrade: of the rows only those stay that fit it and that a
     condition tells apart. `more` are constants that the revision compares rows with in Python. Commits.
@@ -329,6 +346,14 @@ def seek(
                         # Of a total that is counted from children there is none where there is no child.
                         alone = insert(cursor, table, {}, next(number))
                         rows = [Row(*alone, CERTAIN)] if alone is not None else []
+                    if varied:
+                        more_rows = list(
+                            values_met.varied(cursor, table, data, [one.place for one in rows], texts=texts)
+                        )
+                        copies = (
+                            insert(cursor, table, it, next(number), like=like) for like, it in more_rows
+                        )
+                        rows = [*rows, *(Row(*one, CERTAIN) for one in copies if one is not None)]
                     if turning and later is None:
                         sought.turned += rows_turned.complete(cursor, table, data, sure)
                         sought.turned += rows_turned.hold_edges(cursor, table, data)

@@ -1,0 +1,83 @@
+"""Rows that a condition chooses, with rarer values of their type in the columns that the statement computes with.
+
+Sample rows hold those values, but a condition about another column seldom chooses them: `SET at = at + interval '1 month'
+WHERE kind = 'late'` loses the last days of months, and no row of that kind has one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from airlock.operations.drill.rows.rows_chosen import conditions, places, words_of
+from airlock.samples.values import null_of, values_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airlock.recorder.row_changes import DataStatement
+    from airlock.samples import Table
+    from airlock.samples.model import Column
+
+_MOST_CONDITIONS, _MOST_COLUMNS = 4, 5
+# Beside the edges: the last of a month with a shorter one behind it, days that are spelled as hours.
+_MORE = {
+    "date": ("'2023-01-31'",),
+    "timestamp without time zone": ("'2023-01-31 23:30:00.5'",),
+    "timestamp with time zone": ("'2023-01-31 23:30:00.5+00'",),
+    "interval": ("'36:00:00'", "'45 days'"),
+}
+# Large ones with room above and below: a step that goes past the edge with one says nothing of the rows that there are.
+_NUMBERS = {
+    "smallint": ("0", "-1", "16387"),
+    "integer": ("0", "-1", "1073741827"),
+    "bigint": ("0", "-1", "1073741827"),
+    "real": ("0", "-1.5", "1234567.9", "0.1"),
+    "double precision": ("0", "-1.5", "'-0'", "0.1", "0.29", "0.30000000000000004"),
+}
+_LARGEST = re.compile(r"\(-?[9.]+\)::")
+_FEW_TELL = frozenset({"boolean", "uuid"})
+
+
+def varied(
+    cursor: Any, table: Table, data: DataStatement, among: Sequence[str], *, texts: bool
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Give the rows to make: the place of one that a condition chooses `among` some, to be copied, and its other value.
+
+    Of `texts` no values are given where the upgrade was seen to fail on them. Reads only.
+    """
+    words = words_of(data.whole)
+    uniques = (name for one in table.uniques for name in one.columns)
+    bound = {*uniques, *(name for one in table.foreign_keys for name in one.columns)}
+    columns = [
+        column
+        for column in table.columns
+        if (column.name.lower() in words or "*" in data.whole)
+        and column.name not in bound
+        and not column.handed_out
+        and column.type not in _FEW_TELL
+        and column.kind == "b"
+        and (texts or column.category != "S")
+    ][:_MOST_COLUMNS]
+    told = 0
+    for scope, alias, condition in conditions(data, table) if columns else ():
+        if condition == "true" or told == _MOST_CONDITIONS:
+            continue
+        met = places(cursor, scope, alias, condition, among)
+        told += bool(met)
+        for column in columns if met else ():
+            yield from ((met[0], {column.name: value}) for value in _values(column, table))
+
+
+def _values(column: Column, table: Table) -> Iterator[str]:
+    if column.nullable:
+        yield null_of(column)
+    yield from (f"({value})::{column.type}" for value in _MORE.get(column.type, ()))
+    if column.type in _NUMBERS:
+        yield from (f"({value})::{column.type}" for value in _NUMBERS[column.type])
+        return
+    found = values_for(column, table.label)
+    if found is not None:
+        # Of texts not the longest: what cuts them names a length, and rows are made of that.
+        edges = found.edges[:-1] if column.category == "S" else found.edges
+        yield from (one for one in edges if column.type != "numeric" or not _LARGEST.match(one))
