@@ -12,6 +12,7 @@ from airlock.recorder.counters import can_flush
 from airlock.recorder.observe import PREPARE, Transaction
 from airlock.recorder.outside_transaction import Bench, Outside
 from airlock.recorder.source import call_site
+from airlock.recorder.tokens import statements
 from airlock.records.trace import Observation, Read, StatementRecord
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Recorder:
         transaction will surround the statement. The values it is `bound` to do not matter here.
         """
         del bound, many
-        if not self.active or self._busy or command(sql) in _SILENT:
+        if not self.active or self._busy or _is_silent(sql):
             return None
         line = self.line_now() if line is None else line
         _, follower = self._followers.setdefault(
@@ -283,6 +284,13 @@ class Recorder:
         self._records[running.kind] = replace(
             last, reads=whole.reads, scans=whole.scans, dangerous=last.dangerous or whole.dangerous
         )
+
+
+def _is_silent(sql: str) -> bool:
+    """Tell whether a text is nothing to anybody: of several statements, whether all of them are."""
+    return command(sql) in _SILENT and (
+        ";" not in sql or all(command(piece) in _SILENT for piece in statements(sql))
+    )
 
 
 def _is_closed(session: Any) -> bool:

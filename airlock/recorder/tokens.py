@@ -103,6 +103,10 @@ def _comment_end(sql: str, place: int) -> int:
     return len(sql)
 
 
+_ENDS = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
+_CONTROL = _ENDS | {"BEGIN", "START", "SET", "RESET", "SHOW", "SAVEPOINT", "RELEASE"}
+
+
 def statements(sql: str) -> tuple[str, ...]:
     """Split a text where a semicolon ends a statement; a body in BEGIN ATOMIC … END stays whole."""
     found, start, atomic = [], 0, 0
@@ -118,6 +122,13 @@ def statements(sql: str) -> tuple[str, ...]:
         previous = token.word
     found.append(sql[start:])
     return tuple(piece.strip() for piece in found if tokens(piece))
+
+
+def ends_within(sql: str) -> str:
+    """Name the command by which a text ends its transaction behind other statements of its own; empty where none does."""
+    words = [tokens(piece)[0].word for piece in statements(sql)] if ";" in sql else []
+    acts = [place for place, word in enumerate(words) if word not in _CONTROL]
+    return next((word for place, word in enumerate(words) if word in _ENDS and acts and acts[0] < place), "")
 
 
 def value(token: Token) -> str:

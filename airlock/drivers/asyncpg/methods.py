@@ -28,6 +28,11 @@ _PREPARED = ("fetch", "fetchrow", "fetchval", "executemany", "fetchmany")
 _CURSOR = ("_bind_exec", "_bind")
 
 
+def _is_control(text: str) -> bool:
+    """Tell whether a text is about a transaction alone: other statements may follow in it."""
+    return command(text) in _CONTROL and ";" not in text.rstrip("; \t\n")
+
+
 @contextlib.contextmanager
 def asyncpg_methods(recorder: Listener) -> Iterator[None]:
     """Tap asyncpg's own methods: of connections, of prepared statements, of cursors."""
@@ -68,7 +73,7 @@ def asyncpg_methods(recorder: Listener) -> Iterator[None]:
         @functools.wraps(original)
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             text = _asyncpgtext_of(name, args, kwargs) if owner is Connection else _query_of(self)
-            if not recorder.active or command(text) in _CONTROL or sent_by_sqlalchemy():
+            if not recorder.active or _is_control(text) or sent_by_sqlalchemy():
                 return original(self, *args, **kwargs)
             connection = self if owner is Connection else self._connection
             # Where it is called, not where it is awaited: that may be outside the revision.

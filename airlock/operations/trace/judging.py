@@ -9,10 +9,11 @@ from airlock.drivers.spelling import command
 from airlock.operations.downgrade import rehearse
 from airlock.operations.downgrade.items import items, unknowns
 from airlock.operations.downgrade.recasts import recast
+from airlock.recorder.tokens import ends_within
 from airlock.records.trace import JUDGED_FROM_ROWS, Met
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from airlock.operations.downgrade import snapshot
     from airlock.operations.trace.kin import Kin
@@ -42,6 +43,14 @@ def judged(statement: StatementRecord, few: Mapping[str, int], kin: Kin) -> Stat
         names = {lock.object for lock in statement.locks} | {read.object for read in statement.reads}
         met = tuple(Met(name, few[name]) for name in sorted((names & few.keys()) - spared))
     return replace(statement, scans=tuple(sorted(scans)), dangerous=dangerous, few=met)
+
+
+def unseen(statements: Iterable[StatementRecord]) -> str:
+    """Say which text ended its transaction before anybody could look at what it had locked; empty where none did."""
+    for one in statements:
+        if word := ends_within(one.sql):
+            return f"{one.file}:{one.line}: {word} stands inside the text: what was locked before it could not be seen"
+    return ""
 
 
 def _families(statement: StatementRecord, few: Mapping[str, int], kin: Kin) -> Iterator[str]:

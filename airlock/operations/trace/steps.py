@@ -25,7 +25,7 @@ from airlock.operations.drill.missing_objects import advice, needs
 from airlock.operations.drill.rows import extremes, ordered_bounds
 from airlock.operations.drill.stepping_over import as_far_as_it_goes
 from airlock.operations.trace import rows_read
-from airlock.operations.trace.judging import judged, with_losses
+from airlock.operations.trace.judging import judged, unseen, with_losses
 from airlock.operations.trace.kin import Kin, read_kin
 from airlock.operations.trace.undoing import (
     Failed,
@@ -442,7 +442,8 @@ class Tracing(Hooks):
             depends_on_rows=self.recorder.depends_on_rows, statements=statements, path=self._shown(),
             # The statements' own time: what observing them took is not the revision's.
             ms=sum(statement.ms for statement in statements), refused=refused, accepted=dict(facts.accepted), drops=drops,
-            irreversible=irreversible, unexamined=unexamined, findings=(*holds_and_waits(statements, self._kin.roots), *findings),
+            irreversible=irreversible, unexamined=unexamined or unseen(statements),
+            findings=(*holds_and_waits(statements, self._kin.roots), *findings),
         )  # fmt: skip
         self.traced.append(made)
         if self._now.up and facts.irreversible:

@@ -145,3 +145,22 @@ def test_each_is_called_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             found[step.revision] = "dangerous" if dangerous else "not examined" if few else "harmless"
     assert found == {f"case_{number:02}": said for number, (*_, said) in enumerate(CASES)}, CASES
     assert report.unfilled == ()
+
+
+def test_what_stands_first_in_a_text_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """A text of several statements is more than its first; and locks that it has given back itself are not called harmless."""
+    index = "CREATE INDEX ON orders (note)"
+    texts = [
+        f"SHOW work_mem; {index}", f"SAVEPOINT a; {index}; RELEASE SAVEPOINT a", f"BEGIN; {index}; COMMIT", "COMMIT; BEGIN",
+    ]  # fmt: skip
+    base = Revision("r1", _body("CREATE TABLE orders (id serial PRIMARY KEY, note text)"))
+    steps = [Revision(f"r{at}", f"op.execute({one!r})", "pass") for at, one in enumerate(texts, 2)]
+    ini = write_project(tmp_path, [base, *steps])
+    monkeypatch.chdir(ini.parent)
+    report = trace(ini, scratch=server.admin_url)
+    assert [step.revision for step, _ in report.dangerous] == ["r2", "r3"]
+    assert {step.revision: step.unexamined for step in report.revisions if step.unexamined} == {
+        "r4": "alembic/versions/r4.py:12: COMMIT stands inside the text: what was locked before it could not be seen"
+    }

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Columns = frozenset[tuple[int, str]]
 
 # Written rows of this backend so far, by the table at the top: of a partition, or of a table that inherits.
+# In a trial of a text these are left out, and with those there is none: what is prepared stays so, whatever is undone.
+_COMMITS = frozenset({"BEGIN", "START", "COMMIT", "END"})
+_STAYS = frozenset({"PREPARE", "ROLLBACK", "ABORT"})
 _WRITTEN = """
 SELECT s.relid::bigint, s.schemaname || '.' || s.relname,
        s.n_tup_ins{0}, s.n_tup_upd{1}, s.n_tup_del{2}
@@ -198,14 +201,15 @@ def apart(
 
     Returns what each did, and data_statements that rows are to be made for.
     """
-    if any(command(piece) == "PREPARE" for piece in pieces):
-        # What is prepared stays prepared, whatever is undone: the text itself would fail.
+    if not _STAYS.isdisjoint(map(command, pieces)):
         return None
     found: list[list[Counted]] = []
     sought: tuple[DataStatement, ...] = ()
     try:
         with tried(own, outside=False):
             for piece, shown in zip(pieces, sent, strict=True):
+                if command(piece) in _COMMITS:
+                    continue
                 measure = begin(own, piece, shown, functions, below, outside=False)
                 run(own, piece)
                 if functions_called.defines(piece):
