@@ -10,19 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airlock.catalogue.fingerprint.model import plain
 from airlock.database.server_errors import first_line
 from airlock.drivers import client
-from airlock.drivers.spelling import quoted
+from airlock.drivers.spelling import command, quoted, start
 from airlock.operations.downgrade import snapshot
 from airlock.operations.downgrade.recasts import recast
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.project.project import Project
-from airlock.recorder import Recorder, installed, tap
+from airlock.recorder import Recorder, installed, row_changes, tap
+from airlock.recorder.tokens import ends_within, statements
 from airlock.records.errors import AirlockError, Refused, RevisionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from airlock.scratch.servers import ScratchDatabase
 
 _ONLY_INSERTS = re.compile(r"\s*(INSERT|COPY)\b(?!.*\bDO\s+UPDATE\b)", re.IGNORECASE | re.DOTALL)
-_CHANGING = frozenset({"UPDATE", "DELETE", "MERGE", "TRUNCATE", "WITH", "DO", "CALL", "SELECT"})
+_TRUNCATE = "TRUNCATE"
+_CHANGING = frozenset({"UPDATE", "DELETE", "MERGE", _TRUNCATE, "WITH", "DO", "CALL", "SELECT"})
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ class _Rehearsal(Hooks):
             revision=self._ended,
             before=self._before or after,
             after=after,
-            writes=tuple(dict.fromkeys(writes(self._records))),
+            writes=tuple(dict.fromkeys(writes(self._records, after.tables.values()))),
             reads_rows=self.recorder.depends_on_rows,
             recast=tuple(dict.fromkeys(recast(self._records))),
             leaves_transaction=not all(record.transactional for record in self._records),
@@ -174,19 +177,40 @@ class _Rehearsal(Hooks):
         self._ended = None
 
 
-def writes(records: tuple[StatementRecord, ...]) -> Iterator[tuple[str, str]]:
-    """Name the tables on which a statement took the lock of changing rows, INSERT and COPY left out."""
+def writes(
+    records: tuple[StatementRecord, ...], tables: Collection[tuple[str, str]] = ()
+) -> Iterator[tuple[str, str]]:
+    """Name the tables on which a statement took the lock of changing rows, INSERT and COPY left out.
+
+    A text is more than its first statement; of one that has given its locks back itself, what it names of `tables`
+    (schema and name) counts.
+    """
     for record in records:
-        if _ONLY_INSERTS.match(record.sql):
+        acts = [one for one in statements(record.sql) if not _ONLY_INSERTS.match(one, start(one))]
+        words = [command(one) for one in acts]
+        if not words:
             continue
-        word = record.sql.split(None, 1)[0].upper() if record.sql.strip() else ""
+        word = next((one for one in words if one in _CHANGING), words[0])
         for lock in record.locks:
-            if lock.mode == "ROW EXCLUSIVE" or (lock.mode == "ACCESS EXCLUSIVE" and word == "TRUNCATE"):
-                yield lock.object, word
+            if lock.mode == "ROW EXCLUSIVE" or (lock.mode == "ACCESS EXCLUSIVE" and _TRUNCATE in words):
+                yield lock.object, _TRUNCATE if lock.mode == "ACCESS EXCLUSIVE" else word
         for lock in record.held:
             # Locked by an earlier statement already; named by this one.
             if word in _CHANGING and lock.object.rpartition(".")[2] in record.sql:
                 yield lock.object, word
+        if ends_within(record.sql):
+            yield from _named(acts, tables)
+
+
+def _named(acts: Iterable[str], tables: Collection[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for one in acts:
+        bodies = (data for body in row_changes.bodies(one) for data in row_changes.body_data_statements(body))
+        for data in (*row_changes.data_statements(one), *bodies):
+            if data.kind in (row_changes.READ, row_changes.INSERT, row_changes.COPY):
+                continue
+            for table in tables:
+                if table[1].lower() == data.relation.lower():
+                    yield ".".join(map(plain, table)), data.kind
 
 
 def _connect(database: ScratchDatabase) -> Any:

@@ -9,7 +9,7 @@ from airlock.drivers.spelling import command
 from airlock.operations.downgrade import rehearse
 from airlock.operations.downgrade.items import items, unknowns
 from airlock.operations.downgrade.recasts import recast
-from airlock.recorder.tokens import ends_within
+from airlock.recorder.tokens import ends_within, statements
 from airlock.records.trace import JUDGED_FROM_ROWS, Met
 
 if TYPE_CHECKING:
@@ -39,15 +39,15 @@ def judged(statement: StatementRecord, few: Mapping[str, int], kin: Kin) -> Stat
     dangerous = statement.dangerous or bool(scans)
     met: tuple[Met, ...] = ()
     # What goes is not read first, however large it is.
-    if not dangerous and command(statement.sql) != "DROP":
+    if not dangerous and any(command(one) != "DROP" for one in statements(statement.sql)):
         names = {lock.object for lock in statement.locks} | {read.object for read in statement.reads}
         met = tuple(Met(name, few[name]) for name in sorted((names & few.keys()) - spared))
     return replace(statement, scans=tuple(sorted(scans)), dangerous=dangerous, few=met)
 
 
-def unseen(statements: Iterable[StatementRecord]) -> str:
+def unseen(step: Iterable[StatementRecord]) -> str:
     """Say which text ended its transaction before anybody could look at what it had locked; empty where none did."""
-    for one in statements:
+    for one in step:
         if word := ends_within(one.sql):
             return f"{one.file}:{one.line}: {word} stands inside the text: what was locked before it could not be seen"
     return ""
@@ -92,7 +92,7 @@ def with_losses(step: TracedRevision, before: snapshot.Snapshot, after: snapshot
         revision=step.revision,
         before=before,
         after=after,
-        writes=tuple(dict.fromkeys(rehearse.writes(step.statements))),
+        writes=tuple(dict.fromkeys(rehearse.writes(step.statements, after.tables.values()))),
         reads_rows=step.depends_on_rows,
         recast=tuple(dict.fromkeys(recast(step.statements))),
     )

@@ -166,6 +166,11 @@ def test_a_column_dropped_and_made_again_is_lost(tmp_path: Path, empty_database:
         "TRUNCATE item",
         "WITH gone AS (DELETE FROM item RETURNING id) SELECT count(*) FROM gone",
         "DO $$ BEGIN EXECUTE 'UPDATE item SET size = 0'; END $$",
+        # Whatever stands before it in the text; and where the text has given its locks back itself.
+        "-- all of it\nTRUNCATE item",
+        "SET LOCAL lock_timeout = '1s'; TRUNCATE item",
+        "INSERT INTO item VALUES (9, 9); TRUNCATE item",
+        "BEGIN; DELETE FROM item; COMMIT",
     ],
 )
 def test_a_statement_that_may_change_rows_is_named_not_counted(
