@@ -126,9 +126,14 @@ def statements(sql: str) -> tuple[str, ...]:
 
 def ends_within(sql: str) -> str:
     """Name the command by which a text ends its transaction behind other statements of its own; empty where none does."""
-    words = [tokens(piece)[0].word for piece in statements(sql)] if ";" in sql else []
-    acts = [place for place, word in enumerate(words) if word not in _CONTROL]
-    return next((word for place, word in enumerate(words) if word in _ENDS and acts and acts[0] < place), "")
+    heads = [tokens(piece)[:3] for piece in statements(sql)] if ";" in sql else []
+    acts = False
+    for first, *more in heads:
+        # What goes back to a savepoint stays in the transaction.
+        if acts and first.word in _ENDS and "TO" not in {one.word for one in more}:
+            return first.word
+        acts |= first.word not in _CONTROL
+    return ""
 
 
 def value(token: Token) -> str:

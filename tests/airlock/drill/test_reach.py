@@ -13,7 +13,7 @@ from airlock.operations.drill.reach.unreached_writes import conditional_writes
 from airlock.operations.drill.rows.python_paths import nested
 from airlock.recorder import plpgsql, plpgsql_probes, probes
 from airlock.recorder.row_changes import data_statements
-from airlock.recorder.tokens import statements
+from airlock.recorder.tokens import ends_within, statements
 from airlock.records.drill import FAILS, GOES_DOWN, NOT_EXAMINED, PROVED, REFUSED
 from airlock.samples.model import Column, Table
 from tests.airlock.drill import (
@@ -234,6 +234,22 @@ def test_a_text_is_split_where_a_semicolon_ends_a_statement() -> None:
     assert len(statements(text)) == 3
     atomic = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3"
     assert len(statements(atomic)) == 2
+
+
+@pytest.mark.parametrize(
+    ("sql", "word"),
+    [
+        ("BEGIN; UPDATE t SET a = 1; COMMIT", "COMMIT"),
+        ("UPDATE t SET a = 1; END", "END"),
+        # Nothing stands before it; it goes back to a savepoint; it is another text's own.
+        ("COMMIT; BEGIN; UPDATE t SET a = 1", ""),
+        ("UPDATE t SET a = 1; ROLLBACK TO SAVEPOINT s", ""),
+        ("DO $$ BEGIN COMMIT; END $$; SELECT 1", ""),
+    ],
+)
+def test_a_text_that_ends_its_transaction_is_told(sql: str, word: str) -> None:
+    """What was locked before it is gone when anybody looks."""
+    assert ends_within(sql) == word
 
 
 def test_probes_stand_where_branches_begin_and_after_writes() -> None:
