@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from airlock.scratch.servers import ScratchDatabase
 
 _ONLY_INSERTS = re.compile(r"\s*(INSERT|COPY)\b(?!.*\bDO\s+UPDATE\b)", re.IGNORECASE | re.DOTALL)
-_TRUNCATE = "TRUNCATE"
+_TRUNCATE, _TRUNCATES = "TRUNCATE", re.compile(r"\btruncate\b", re.IGNORECASE)
+_ENTERING = frozenset({"DO", "CALL", "SELECT", "EXECUTE"})
 _CHANGING = frozenset({"UPDATE", "DELETE", "MERGE", _TRUNCATE, "WITH", "DO", "CALL", "SELECT"})
 
 
@@ -191,9 +192,14 @@ def writes(
         if not words:
             continue
         word = next((one for one in words if one in _CHANGING), words[0])
+        inside = not _ENTERING.isdisjoint(words)
+        emptied = _TRUNCATE in words or (inside and _TRUNCATES.search(record.sql) is not None)
         for lock in record.locks:
-            if lock.mode == "ROW EXCLUSIVE" or (lock.mode == "ACCESS EXCLUSIVE" and _TRUNCATE in words):
-                yield lock.object, _TRUNCATE if lock.mode == "ACCESS EXCLUSIVE" else word
+            # What a body does to an empty table shows by its new file alone.
+            if lock.mode == "ACCESS EXCLUSIVE" and (emptied or (inside and lock.object in record.rewrites)):
+                yield lock.object, _TRUNCATE if emptied else word
+            elif lock.mode == "ROW EXCLUSIVE":
+                yield lock.object, word
         for lock in record.held:
             # Locked by an earlier statement already; named by this one.
             if word in _CHANGING and lock.object.rpartition(".")[2] in record.sql:

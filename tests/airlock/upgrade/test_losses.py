@@ -171,6 +171,8 @@ def test_a_column_dropped_and_made_again_is_lost(tmp_path: Path, empty_database:
         "SET LOCAL lock_timeout = '1s'; TRUNCATE item",
         "INSERT INTO item VALUES (9, 9); TRUNCATE item",
         "BEGIN; DELETE FROM item; COMMIT",
+        "DO $$ BEGIN TRUNCATE item; END $$",
+        "CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN EXECUTE concat(''trunc'', ''ate item''); END'; CALL p()",
     ],
 )
 def test_a_statement_that_may_change_rows_is_named_not_counted(
