@@ -12,7 +12,7 @@ from airlock.recorder.counters import can_flush
 from airlock.recorder.observe import PREPARE, Transaction
 from airlock.recorder.outside_transaction import Bench, Outside
 from airlock.recorder.source import call_site
-from airlock.recorder.tokens import statements
+from airlock.recorder.tokens import commands
 from airlock.records.trace import Observation, Read, StatementRecord
 
 if TYPE_CHECKING:
@@ -288,9 +288,7 @@ class Recorder:
 
 def _is_silent(sql: str) -> bool:
     """Tell whether a text is nothing to anybody: of several statements, whether all of them are."""
-    return command(sql) in _SILENT and (
-        ";" not in sql or all(command(piece) in _SILENT for piece in statements(sql))
-    )
+    return command(sql) in _SILENT and commands(sql) <= _SILENT
 
 
 def _is_closed(session: Any) -> bool:

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import command
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
@@ -122,6 +124,11 @@ def statements(sql: str) -> tuple[str, ...]:
         previous = token.word
     found.append(sql[start:])
     return tuple(piece.strip() for piece in found if tokens(piece))
+
+
+def commands(sql: str) -> frozenset[str]:
+    """Name the first words of the statements of a text, in capitals."""
+    return frozenset(map(command, statements(sql) if ";" in sql else (sql,)))
 
 
 def ends_within(sql: str) -> str:

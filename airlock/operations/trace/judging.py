@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airlock.drivers.spelling import command
 from airlock.operations.downgrade import rehearse
 from airlock.operations.downgrade.items import items, unknowns
 from airlock.operations.downgrade.recasts import recast
-from airlock.recorder.tokens import ends_within, statements
+from airlock.recorder.tokens import commands, ends_within
 from airlock.records.trace import JUDGED_FROM_ROWS, Met
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def judged(statement: StatementRecord, few: Mapping[str, int], kin: Kin) -> Stat
     dangerous = statement.dangerous or bool(scans)
     met: tuple[Met, ...] = ()
     # What goes is not read first, however large it is.
-    if not dangerous and any(command(one) != "DROP" for one in statements(statement.sql)):
+    if not dangerous and commands(statement.sql) != {"DROP"}:
         names = {lock.object for lock in statement.locks} | {read.object for read in statement.reads}
         met = tuple(Met(name, few[name]) for name in sorted((names & few.keys()) - spared))
     return replace(statement, scans=tuple(sorted(scans)), dangerous=dangerous, few=met)
