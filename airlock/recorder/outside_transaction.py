@@ -153,12 +153,12 @@ FROM pg_lock_status() WHERE pid = {self._pid} AND mode <> 'SIReadLock'
         try:
             while not self._ended.is_set():
                 asked = time.perf_counter()
-                cursor.execute(query.format(holders[0].pid))
-                rows = cursor.fetchall()
-                self._locks |= {(row[0], LockMode.observed(row[1])) for row in rows if row[0] is not None}
-                if not any(row[2] for row in rows):
+                if not any(row[2] for row in self._locked(cursor, query, holders[0].pid)):
                     time.sleep(_POLL_SECONDS)
                     continue
+                # The server reads the locks before the waiting: what it began to wait for in between is not among them.
+                # It goes on waiting until this thread lets go, so a second reading has it.
+                rows = self._locked(cursor, query, holders[0].pid)
                 holds += 1
                 if not holders[0].relax():
                     # The last mode: hold with the other session before this one lets go. Behind a statement that waits for
@@ -172,6 +172,12 @@ FROM pg_lock_status() WHERE pid = {self._pid} AND mode <> 'SIReadLock'
             cursor.close()
             for holder in holders:
                 holder.release()
+
+    def _locked(self, cursor: Any, query: str, holder: int) -> list[tuple[Any, ...]]:
+        cursor.execute(query.format(holder))
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        self._locks |= {(row[0], LockMode.observed(row[1])) for row in rows if row[0] is not None}
+        return rows
 
     def _rewrites(self) -> tuple[str, ...]:
         if self._truncates:
