@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.drivers.spelling import command
 from airlock.recorder.counters import can_flush
-from airlock.recorder.observe import PREPARE, Transaction
+from airlock.recorder.observe import Transaction
 from airlock.recorder.outside_transaction import Bench, Outside
+from airlock.recorder.relations import PREPARE
+from airlock.recorder.rows_held import RowsHeld
 from airlock.recorder.source import call_site
 from airlock.recorder.tokens import commands
 from airlock.records.trace import Observation, Read, StatementRecord
@@ -68,6 +70,7 @@ class Recorder:
         self._bench: Bench | None = None
         # The session is kept beside its follower, so that its id() is not given to another one.
         self._followers: dict[int, tuple[Any, Transaction]] = {}
+        self._held = RowsHeld()
         self._path = ""
         self._shown = ""
         # A record for each kind of statement, in the order in which the first of each was sent.
@@ -92,8 +95,9 @@ class Recorder:
         self._droppers.clear()
         self.depends_on_rows = False
         self._followers = {key: one for key, one in self._followers.items() if not _is_closed(one[0])}
+        self._held = RowsHeld()
         for _, follower in self._followers.values():
-            follower.forget()
+            follower.forget(self._held)
         self.active = True
 
     def end(self) -> tuple[StatementRecord, ...]:
@@ -101,6 +105,10 @@ class Recorder:
         self._catch_up()
         self.active = False
         return tuple(self._records.values())
+
+    def shrunk(self) -> tuple[int, ...]:
+        """Give the numbers in pg_class of tables that the step's statements left with too few rows for a judgement."""
+        return self._held.shrunk()
 
     def abandon(self) -> tuple[StatementRecord, ...]:
         """Stop recording after an error, and hand over what there is; asks the server nothing."""
@@ -153,7 +161,8 @@ class Recorder:
             return None
         line = self.line_now() if line is None else line
         _, follower = self._followers.setdefault(
-            id(session), (session, Transaction(self.committed, self.ignored, flushes=self._flushes()))
+            id(session),
+            (session, Transaction(self.committed, self.ignored, self._held, flushes=self._flushes())),
         )
         running = Running(sql, line, follower, own, None)
         earlier = self._records.get((sql, line, not outside))
@@ -167,7 +176,9 @@ class Recorder:
         self._busy = True
         if outside:
             self._bench = self._bench or Bench(self._open)
-            running.outside = Outside(self._bench, self.committed, own, sql, flushes=self._flushes())
+            running.outside = Outside(
+                self._bench, self.committed, own, sql, self._held, flushes=self._flushes()
+            )
             running.outside.start()
         elif not running.skipped and command(sql) not in _FIRST:
             follower.start(own)
@@ -232,13 +243,13 @@ class Recorder:
         record = StatementRecord(
             sql=running.sql, file=self._shown, line=running.line, ms=ms, rows=rows,
             transactional=running.outside is None, locks=seen.locks, held=seen.held, rewrites=seen.rewrites,
-            scans=seen.scans, blocks=seen.blocks, dangerous=seen.dangerous, reads=seen.reads,
+            scans=seen.scans, blocks=seen.blocks, dangerous=seen.dangerous, reads=seen.reads, few=seen.few,
         )  # fmt: skip
         earlier = self._records.get(running.kind)
         self._records[running.kind] = record if earlier is None else _joined(earlier, record)
 
     def _observed(self, running: Running) -> Observation:
-        seen = running.follower.observe(running.own, truncates=command(running.sql) == "TRUNCATE")
+        seen = running.follower.observe(running.own, running.sql)
         each, self._unseen, self._pending = self._unseen + 1, 0, None
         # What the statements of a loop read is shared out: a thousand look-ups of one row are no scan.
         return replace(seen, reads=tuple(replace(read, rows=read.rows // each) for read in seen.reads))
@@ -258,7 +269,7 @@ class Recorder:
         last = self._records[running.kind]
         now = replace(
             last, ms=0.0, rows=0, times=0, locks=seen.locks, rewrites=seen.rewrites, scans=seen.scans,
-            reads=seen.reads, blocks=seen.blocks, dangerous=seen.dangerous,
+            reads=seen.reads, blocks=seen.blocks, dangerous=seen.dangerous, few=seen.few,
         )  # fmt: skip
         self._records[running.kind] = _joined(last, now)
 
@@ -269,7 +280,7 @@ class Recorder:
             return
         self._busy = True
         try:
-            seen = running.follower.observe(running.own)
+            seen = running.follower.observe(running.own, running.sql)
         except Exception:  # noqa: BLE001 - the connection is closed or its transaction has failed: nothing can be read
             return
         finally:
@@ -313,6 +324,7 @@ def _joined(first: StatementRecord, second: StatementRecord) -> StatementRecord:
         reads=_most(first.reads + second.reads),
         blocks=strongest.blocks,
         dangerous=first.dangerous or second.dangerous,
+        few=first.few,
     )
 
 

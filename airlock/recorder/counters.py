@@ -26,7 +26,8 @@ _MARKER = "pg_catalog.pg_am"
 _RETURNED = f"SELECT pg_stat_get_tuples_returned('{_MARKER}'::regclass)"
 # Of PostgreSQL 14: what other transactions of this backend read and did not hand in yet.
 OLDER = f"""
-SELECT oid::bigint, pg_stat_get_xact_tuples_returned(oid), pg_stat_get_xact_tuples_fetched(oid) FROM pg_class
+SELECT oid::bigint, pg_stat_get_xact_tuples_returned(oid), pg_stat_get_xact_tuples_fetched(oid),
+       pg_stat_get_xact_tuples_inserted(oid) - pg_stat_get_xact_tuples_deleted(oid) FROM pg_class
 WHERE oid >= {FIRST_USER_OBJECT} AND relkind IN ('r', 'i', 'm', 't')
   AND pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid) > 0
 """  # noqa: S608 - a constant of this module

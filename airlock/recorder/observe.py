@@ -11,7 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import command
 from airlock.recorder.counters import FIRST_USER_OBJECT, OLDER
+from airlock.recorder.relations import LIVE, relations_of
+from airlock.recorder.rows_held import RowsHeld
 from airlock.records.locks import LockMode, covers, strongest
 from airlock.records.trace import Lock, Observation, Read
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from airlock.drivers.statements import Query, Row
+    from airlock.recorder.relations import Relation
 
 # SIReadLock blocks nobody: it is how SERIALIZABLE remembers what was read.
 # `pg_lock_status()` is what the view pg_locks selects from. The virtual transaction's own lock is always
@@ -26,67 +30,14 @@ if TYPE_CHECKING:
 # transaction ends, so that every transaction starts counting at nought.
 _OWN_STATE = f"""
 SELECT l.virtualtransaction, l.relation::bigint, l.mode, pg_relation_filenode(l.relation)::bigint,
-       pg_stat_get_xact_tuples_returned(l.relation), pg_stat_get_xact_tuples_fetched(l.relation)
+       pg_stat_get_xact_tuples_returned(l.relation), pg_stat_get_xact_tuples_fetched(l.relation),
+       pg_stat_get_xact_tuples_inserted(l.relation) - pg_stat_get_xact_tuples_deleted(l.relation)
 FROM {{}}pg_lock_status() AS l
 WHERE l.pid = pg_backend_pid() AND l.granted AND l.mode <> 'SIReadLock'
   AND (l.locktype = 'relation' AND l.relation >= {FIRST_USER_OBJECT} OR l.locktype = 'virtualxid')
 """  # noqa: S608 - a constant of this module
 _FLUSHING = _OWN_STATE.format("pg_stat_force_next_flush() AS flush, ")
 _PLAIN = _OWN_STATE.format("")
-
-_FACTS = """
-SELECT c.oid::bigint, n.nspname, c.relname, c.relkind, c.reltuples::bigint,
-       NULLIF(c.relfilenode, 0)::bigint, i.indrelid::bigint
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid
-WHERE """
-
-# By number, so that a renamed column is not taken for a dropped one. An absent table has no row here.
-_LIVE = """
-SELECT c.oid::bigint, a.attname::text, a.attnum FROM pg_class c
-LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE c.oid = ANY ({})
-"""
-# Prepared once on the observer's connection: planning would be most of its cost.
-PREPARE = f"""
-SET plan_cache_mode = force_generic_plan;
-PREPARE airlock_relations (oid[]) AS {_FACTS} c.oid = ANY ($1);
-PREPARE airlock_columns (oid[]) AS {_LIVE.format("$1")}
-"""
-
-_KINDS = {"i": "index ", "I": "index ", "v": "view ", "m": "materialized view ", "S": "sequence "}
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """What the catalogue has committed about one relation."""
-
-    oid: int
-    schema: str
-    name: str
-    kind: str
-    rows: int
-    filenode: int | None
-    table: int | None
-
-    @property
-    def shown(self) -> str:
-        """Spell it as reports do: `phase2.task`, `index phase2.ix_task_user_id`."""
-        return f"{_KINDS.get(self.kind, '')}{self.schema}.{self.name}"
-
-    @property
-    def others_see_it(self) -> bool:
-        """Tell whether another session could wait for it: no TOAST table, nobody's temporary table."""
-        return not self.schema.startswith(("pg_toast", "pg_temp"))
-
-
-def relations(query: Query, condition: str) -> dict[int, Relation]:
-    """Read the relations that satisfy a condition on `c` (pg_class), `n` (pg_namespace), `i` (pg_index)."""
-    return {row[0]: Relation(*row) for row in query(_FACTS + condition)}
-
-
-def relations_of(query: Query, oids: Iterable[int]) -> dict[int, Relation]:
-    """Read the relations of these numbers on a connection that ran PREPARE; those it cannot see are left out."""
-    listed = ",".join(map(str, sorted(oids)))
-    return {row[0]: Relation(*row) for row in query(f"EXECUTE airlock_relations ('{{{listed}}}')")}
 
 
 @dataclass(slots=True)
@@ -97,15 +48,22 @@ class Seen:
     locks: frozenset[tuple[int, LockMode]] = frozenset()
     nodes: dict[int, int | None] = field(default_factory=dict)
     counts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    written: dict[int, int] = field(default_factory=dict)
 
 
 class Transaction:
     """Follows one backend through its transactions and tells what each statement added."""
 
     def __init__(
-        self, committed: Query, ignored: frozenset[str] = frozenset(), *, flushes: bool = True
+        self,
+        committed: Query,
+        ignored: frozenset[str] = frozenset(),
+        held: RowsHeld | None = None,
+        *,
+        flushes: bool = True,
     ) -> None:
         self._committed = committed
+        self._held = held or RowsHeld()
         # False on PostgreSQL 14, which cannot be told to empty its counters between transactions.
         self._flushes = flushes
         # Tables that are somebody else's business: Alembic's own version table.
@@ -113,15 +71,15 @@ class Transaction:
         self._seen = Seen()
         self._relations: dict[int, Relation | None] = {}
 
-    def forget(self) -> None:
-        """Forget the catalogue's facts: tables were filled or analysed in between."""
+    def forget(self, held: RowsHeld) -> None:
+        """Forget the catalogue's facts: tables were filled or analysed in between, and are followed in `held` from now on."""
         self._relations.clear()
+        self._held = held
 
-    def observe(self, own: Query, *, truncates: bool = False) -> Observation:
+    def observe(self, own: Query, sql: str = "") -> Observation:
         """Compare the backend's state with the last one; reads only system catalogues and counters.
 
-        `truncates` says that the statement is a TRUNCATE: it too gives a table a new file, without writing
-        a row. To be called inside the statement's transaction.
+        A TRUNCATE (`sql`) too gives a table a new file, without writing a row. To be called inside the statement's transaction.
         """
         rows = list(own(_FLUSHING if self._flushes else _PLAIN))
         self._enter(own, str(rows[0][0]))
@@ -131,14 +89,21 @@ class Transaction:
             (row[1], LockMode.observed(row[2])) for row in rows if row[1] is not None and row[1] in known
         )
         before, self._seen.locks = self._seen.locks, locks
-        rewritten = self._rewritten(state, known)
-        if rewritten:
-            rewritten = [] if truncates else without_emptied(own, rewritten)
+        few = self._held.few(known)
+        changed = self._rewritten(state, known)
+        rewritten = [] if command(sql) == "TRUNCATE" else without_emptied(own, changed) if changed else []
+        self._held.change(
+            self._writes(state, known),
+            {one.oid for one in changed} - {one.oid for one in rewritten},
+            known,
+            sql,
+        )
         return Observation(
             locks=named(_added(locks, before), known, among=locks),
             held=named(before & locks, known),
             rewrites=rebuilt(rewritten),
             reads=self._reads(state, known),
+            few=few,
         )
 
     def start(self, own: Query) -> None:
@@ -152,7 +117,9 @@ class Transaction:
         self._seen = Seen(transaction)
         self._relations.clear()
         if not self._flushes:
-            self._seen.counts = {row[0]: (int(row[1]), int(row[2])) for row in own(OLDER)}
+            older = list(own(OLDER))
+            self._seen.counts = {row[0]: (int(row[1]), int(row[2])) for row in older}
+            self._seen.written = {row[0]: int(row[3]) for row in older}
 
     def drops(self, own: Query) -> tuple[str, ...]:
         """Name the tables and columns that this transaction has dropped so far, sorted.
@@ -170,7 +137,7 @@ class Transaction:
             return ()
         listed = f"'{{{','.join(map(str, held))}}}'"
         before = list(self._committed(f"EXECUTE airlock_columns ({listed})"))
-        after = list(own(_LIVE.format(f"{listed}::oid[]")))
+        after = list(own(LIVE.format(f"{listed}::oid[]")))
         tables = {row[0] for row in after}
         gone = {row[0]: self._relations[row[0]] for row in before if row[0] not in tables}
         kept = {(row[0], row[2]) for row in after}
@@ -217,6 +184,12 @@ class Transaction:
             self._seen.counts[oid] = now
             counts[oid] = (now[0] - last[0], now[1] - last[1])
         return rows_read(counts, known)
+
+    def _writes(self, state: Mapping[int, Row], known: Mapping[int, Relation]) -> dict[int, int]:
+        now = {oid: int(state[oid][6] or 0) for oid in known}
+        changes = {oid: rows - self._seen.written.get(oid, 0) for oid, rows in now.items()}
+        self._seen.written.update(now)
+        return changes
 
 
 def _added(

@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING, Any
 from airlock.drivers import client
 from airlock.drivers.spelling import command, identifiers, literal, quoted, start
 from airlock.recorder.counters import FIRST_USER_OBJECT, flush
-from airlock.recorder.observe import named, rebuilt, relations, relations_of, rows_read, without_emptied
+from airlock.recorder.observe import named, rebuilt, rows_read, without_emptied
+from airlock.recorder.relations import relations, relations_of
 from airlock.records.locks import LockMode
-from airlock.records.trace import Observation, Read
+from airlock.records.trace import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from airlock.drivers.statements import Query
-    from airlock.recorder.observe import Relation
+    from airlock.recorder.relations import Relation
+    from airlock.recorder.rows_held import RowsHeld
 
 # Weakest first: each is taken on top of the last and given back in the opposite order.
 _LADDER = ("ROW EXCLUSIVE", "SHARE", "EXCLUSIVE", "ACCESS EXCLUSIVE")
@@ -51,15 +53,19 @@ class Bench:
 class Outside:
     """Observes one statement outside a transaction, between `start` and `finish`."""
 
-    def __init__(self, bench: Bench, observer: Query, own: Query, sql: str, *, flushes: bool = True) -> None:
+    def __init__(
+        self, bench: Bench, observer: Query, own: Query, sql: str, held: RowsHeld, *, flushes: bool = True
+    ) -> None:
         self._bench = bench
         self._observer = observer
         self._own = own
+        self._sql = sql
+        self._held = held
         self._flushes = flushes
         self._pid = 0
         self._newest = 0
         self._before: dict[int, Relation] = {}
-        self._counts: dict[int, tuple[int, int]] = {}
+        self._counts: dict[int, tuple[int, int, int]] = {}
         self._locks: set[tuple[int, LockMode]] = set()
         self._ended = threading.Event()
         self._names = identifiers(sql)
@@ -103,7 +109,18 @@ class Outside:
             for oid, mode in self._locks
             if not (oid in gone and mode is LockMode.ACCESS_EXCLUSIVE and self._before[oid].table)
         }
-        return Observation(locks=named(locks, known), rewrites=self._rewrites(), reads=self._reads())
+        few, counts = self._held.few(self._before), self._counted()
+        changed = self._changed()
+        rewritten = [] if self._truncates else without_emptied(self._observer, changed)
+        emptied = {one.oid for one in changed} - {one.oid for one in rewritten}
+        self._held.change({oid: count[2] for oid, count in counts.items()}, emptied, self._before, self._sql)
+        reads = {oid: count[:2] for oid, count in counts.items() if self._before[oid].others_see_it}
+        return Observation(
+            locks=named(locks, known),
+            rewrites=rebuilt(rewritten),
+            reads=rows_read(reads, self._before),
+            few=few,
+        )
 
     def abandon(self) -> None:
         """Let go, and tell nothing."""
@@ -128,14 +145,25 @@ class Outside:
         query = f"SELECT FROM pg_proc WHERE proname IN ({words}) AND oid >= {FIRST_USER_OBJECT} LIMIT 1"
         return bool(self._observer(query))
 
-    def _counters(self) -> dict[int, tuple[int, int]]:
+    def _counters(self) -> dict[int, tuple[int, int, int]]:
         if not self._before:
             return {}
         listed = ", ".join(map(str, self._before))
         query = f"""
-SELECT oid::bigint, pg_stat_get_tuples_returned(oid), pg_stat_get_tuples_fetched(oid)
+SELECT oid::bigint, pg_stat_get_tuples_returned(oid), pg_stat_get_tuples_fetched(oid),
+       pg_stat_get_tuples_inserted(oid) - pg_stat_get_tuples_deleted(oid)
 FROM pg_class WHERE oid IN ({listed})"""  # noqa: S608 - oids
-        return {row[0]: (int(row[1] or 0), int(row[2] or 0)) for row in self._observer(query)}
+        return {
+            row[0]: (int(row[1] or 0), int(row[2] or 0), int(row[3] or 0)) for row in self._observer(query)
+        }
+
+    def _counted(self) -> dict[int, tuple[int, int, int]]:
+        """Count what it read, fetched, and inserted less what it deleted."""
+        counts = {}
+        for oid, after in self._counters().items():
+            before = self._counts.get(oid, (0, 0, 0))
+            counts[oid] = (after[0] - before[0], after[1] - before[1], after[2] - before[2])
+        return counts
 
     def _watch(self, tables: list[str]) -> None:
         # VACUUM gives up cutting a table's end after asking in vain for 5 s; that is no lock wait, but waiting.
@@ -179,27 +207,17 @@ FROM pg_lock_status() WHERE pid = {self._pid} AND mode <> 'SIReadLock'
         self._locks |= {(row[0], LockMode.observed(row[1])) for row in rows if row[0] is not None}
         return rows
 
-    def _rewrites(self) -> tuple[str, ...]:
-        if self._truncates:
-            return ()
+    def _changed(self) -> list[Relation]:
+        """List what has another file by now."""
         # By name: REINDEX CONCURRENTLY swaps a new index into the old one's name.
         after = {relation.shown: relation for relation in self._named().values()}
-        changed = [
+        return [
             relation
             for relation in self._before.values()
             if (now := after.get(relation.shown)) is not None
             and relation.others_see_it
             and now.filenode != relation.filenode
         ]
-        return rebuilt(without_emptied(self._observer, changed))
-
-    def _reads(self) -> tuple[Read, ...]:
-        counts = {}
-        for oid, after in self._counters().items():
-            before = self._counts.get(oid, (0, 0))
-            if self._before[oid].others_see_it:
-                counts[oid] = (after[0] - before[0], after[1] - before[1])
-        return rows_read(counts, self._before)
 
 
 # DO may spell names together, and REINDEX names a schema; without a table, the rest takes every one.

@@ -63,6 +63,8 @@ class Observation:
     held: tuple[Lock, ...] = ()
     rewrites: tuple[str, ...] = ()
     reads: tuple[Read, ...] = ()
+    # Tables that earlier statements of the step have left with too few rows.
+    few: tuple[Met, ...] = ()
 
     @property
     def scans(self) -> tuple[str, ...]:

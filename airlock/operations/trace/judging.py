@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from airlock.drivers.spelling import identifiers
 from airlock.operations.downgrade import rehearse
 from airlock.operations.downgrade.items import items, unknowns
 from airlock.operations.downgrade.recasts import recast
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 def judged(statement: StatementRecord, few: Mapping[str, int], kin: Kin) -> StatementRecord:
     """Put to a statement what it scanned of tables in many partitions, and which tables had too few rows to tell.
 
-    `few` are the tables of too few rows, with how many; `kin` are the partitions.
+    `few` are the tables of too few rows as the step began, with how many; `kin` are the partitions.
     """
+    few = {**few, **{met.object: met.rows for met in statement.few}}
     locks = (*statement.locks, *statement.held)
     if not any(lock.harms for lock in locks):
-        return statement
+        return replace(statement, few=())
     spared: set[str] = set()
     scans = set(statement.scans)
     for root in _families(statement, few, kin):
@@ -39,7 +41,10 @@ def judged(statement: StatementRecord, few: Mapping[str, int], kin: Kin) -> Stat
     met: tuple[Met, ...] = ()
     # What goes is not read first, however large it is.
     if not dangerous and commands(statement.sql) != {"DROP"}:
+        texts = identifiers(statement.sql)
         names = {lock.object for lock in statement.locks} | {read.object for read in statement.reads}
+        # Locked by an earlier statement already; named by this one.
+        names |= {lock.object for lock in statement.held if lock.object.rpartition(".")[2].lower() in texts}
         met = tuple(Met(name, few[name]) for name in sorted((names & few.keys()) - spared))
     return replace(statement, scans=tuple(sorted(scans)), dangerous=dangerous, few=met)
 

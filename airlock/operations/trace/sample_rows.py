@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import mentions
 from airlock.operations.drill.rows import extremes, ordered_bounds
 from airlock.records.trace import JUDGED_FROM_ROWS, Unfilled
 from airlock.samples import Table, empty_tables, fill, read_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Tables that were made, emptied or rebuilt empty since they were last looked at. An extension's own hold what it keeps of
 # the database's objects: they do not grow with its rows.
@@ -26,6 +29,11 @@ ORDER BY 3, 4
 
 # Whatever else is known of it: no more of a table is read than a judgement needs.
 _HELD = 'SELECT count(*) FROM (SELECT FROM "{}"."{}" LIMIT %s) AS held'
+_NAMED = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = %s AND c.relkind IN ('r', 'p')
+"""
+_ANALYZE = 'ANALYZE "{}"."{}"'
 
 
 @dataclass
@@ -73,6 +81,15 @@ class Samples:
             ordered_bounds.order(self.connection, read_tables(self.connection, exclude=(except_for,)), source)
         )
 
+    def recount(self, shrunk: Iterable[int]) -> None:
+        """Have tables filled again that statements have left with too few rows, numbered as in pg_class."""
+        with self.connection.cursor() as cursor:
+            for oid in shrunk:
+                cursor.execute(_NAMED, (oid,))
+                for schema, table in cursor.fetchall():
+                    cursor.execute(_ANALYZE.format(_doubled(schema), _doubled(table)))
+                self._tried = {one for one in self._tried if one[0] != oid}
+
     def few(self) -> dict[str, int]:
         """Count the rows of every table that has too few for a scan to show, but for those that never hold many."""
         counts: dict[str, int] = {}
@@ -82,7 +99,7 @@ class Samples:
                 name = f"{plain(schema)}.{plain(table)}"
                 if name in self._small:
                     continue
-                quoted = (part.replace('"', '""').replace("%", "%%") for part in (schema, table))
+                quoted = (_doubled(part).replace("%", "%%") for part in (schema, table))
                 cursor.execute(_HELD.format(*quoted), (JUDGED_FROM_ROWS,))
                 (rows,) = cursor.fetchone()
                 if rows < JUDGED_FROM_ROWS:
@@ -112,5 +129,8 @@ class Samples:
                 self._unfilled[filled.table] = filled.reason
         with self.connection.cursor() as cursor:
             for row in wanting:
-                schema, table = (part.replace('"', '""') for part in row[2:4])
-                cursor.execute(f'ANALYZE "{schema}"."{table}"')
+                cursor.execute(_ANALYZE.format(_doubled(row[2]), _doubled(row[3])))
+
+
+def _doubled(name: str) -> str:
+    return name.replace('"', '""')

@@ -168,6 +168,9 @@ class Tracing(Hooks):
             if comes_of(error, script.path):
                 raise RaisedByRevision(one_line(error)) from error
             raise
+        if recorded:
+            # The next revision may be deployed a year later: what this one emptied holds rows again by then.
+            self.samples.recount(self.recorder.shrunk())
 
     def _up(
         self, script: Any, now: int, order: tuple[str, ...], more: int = _MORE_TRIES, *, tamed: int = 0

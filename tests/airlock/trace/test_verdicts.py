@@ -32,7 +32,7 @@ BASES = {
     "serial": "CREATE TABLE customer (id serial PRIMARY KEY, note text)",
 }
 AUTOCOMMIT = "with op.get_context().autocommit_block():\n    op.execute({!r})"
-# Base, statement (| runs it outside a transaction), and what it is.
+# Base, statements (| runs one outside a transaction), and what they are.
 CASES = [
     ("partitions", "ALTER TABLE part ADD y int", "harmless"),
     ("partitions", "ALTER TABLE part ALTER x SET NOT NULL", "dangerous"),
@@ -47,6 +47,11 @@ CASES = [
     ("schema", "ALTER TABLE shop.orders ADD y int; SELECT count(*) FROM shop.orders", "dangerous"),
     ("heirs", "ALTER TABLE root ALTER a SET NOT NULL", "dangerous"),
     ("serial", "ALTER TABLE customer ALTER id DROP DEFAULT", "harmless"),
+    # What a condition chose may be next to nothing elsewhere; what is deleted whole is gone everywhere.
+    ("serial", "DELETE FROM customer WHERE id > 0; ALTER TABLE customer ALTER id TYPE bigint", "not examined"),
+    ("serial", "|DELETE FROM customer WHERE id > 0; ALTER TABLE customer ALTER id TYPE bigint", "not examined"),
+    ("serial", "DO 'BEGIN TRUNCATE customer;END'; ALTER TABLE customer ALTER id TYPE bigint", "not examined"),
+    ("serial", "DELETE FROM customer; ALTER TABLE customer ALTER id TYPE bigint", "harmless"),
     # Nobody but REFRESH writes into a materialized view.
     ("view", "|REFRESH MATERIALIZED VIEW CONCURRENTLY seen", "harmless"),
     ("view", "REFRESH MATERIALIZED VIEW seen", "dangerous"),
@@ -61,9 +66,10 @@ def _own(sql: str, number: int) -> str:
 
 
 def _body(sql: str) -> str:
-    if sql.startswith("|"):
-        return AUTOCOMMIT.format(sql[1:])
-    return "\n".join(f"op.execute({one!r})" for one in sql.split("; "))
+    return "\n".join(
+        AUTOCOMMIT.format(one[1:]) if one.startswith("|") else f"op.execute({one!r})"
+        for one in sql.split("; ")
+    )
 
 
 def test_values_that_an_upgrade_does_not_take_hide_no_danger(
@@ -150,17 +156,21 @@ def test_each_is_called_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_what_stands_first_in_a_text_hides_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
-    """A text of several statements is more than its first; and locks that it has given back itself are not called harmless."""
+    """A text of several statements is more than its first; and locks that it has given back itself are not called harmless.
+
+    Nor is what comes behind a revision that emptied the table: it may be deployed long after, and meets rows again.
+    """
     index = "CREATE INDEX ON orders (note)"
     texts = [
         f"SHOW work_mem; {index}", f"SAVEPOINT a; {index}; RELEASE SAVEPOINT a", f"BEGIN; {index}; COMMIT", "COMMIT; BEGIN",
+        "DELETE FROM orders", index,
     ]  # fmt: skip
     base = Revision("r1", _body("CREATE TABLE orders (id serial PRIMARY KEY, note text)"))
     steps = [Revision(f"r{at}", f"op.execute({one!r})", "pass") for at, one in enumerate(texts, 2)]
     ini = write_project(tmp_path, [base, *steps])
     monkeypatch.chdir(ini.parent)
     report = trace(ini, scratch=server.admin_url)
-    assert [step.revision for step, _ in report.dangerous] == ["r2", "r3"]
+    assert [step.revision for step, _ in report.dangerous] == ["r2", "r3", "r7"]
     assert {step.revision: step.unexamined for step in report.revisions if step.unexamined} == {
         "r4": "alembic/versions/r4.py:12: COMMIT stands inside the text: what was locked before it could not be seen"
     }
