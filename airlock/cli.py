@@ -165,9 +165,12 @@ def _run(argv: Sequence[str]) -> int:
         gc.freeze()
         gc.enable()
         if asked in _CHILDREN and not getattr(arguments, "pending", False):
+            from airlock.scratch import compiled
             from airlock.scratch.isolation import split_off
 
             split_off(*_CHILDREN[asked])
+            # Its own look at the history compiles what the first child needs.
+            compiled.keep_in(compiled.room())
     if asked in _REHEARSING and arguments.scratch == "embedded":
         arguments.scratch = _with_what_it_needs(arguments)
     return int(run(arguments))

@@ -291,12 +291,14 @@ class Project:
 
     def unread(self) -> list[Path]:
         """List the files that are revisions and stand below the directories that Alembic reads, not in them."""
+        from airlock.project.own_files import own_files
+
         read = [Path(one) for one in locations(self.script)]
         places = read if any(one.is_dir() for one in read) else [Path(self.script.dir)]
         known = {
             Path(one.path).resolve() for one in self.script.revision_map._revision_map.values() if isinstance(one, Script)
         }  # fmt: skip
-        below = {file for place in places for file in place.rglob("*.py") if file.resolve() not in known}
+        below = {file for place in places for file in own_files(place, ".py") if file.resolve() not in known}
         return sorted(file for file in below if _is_revision(file))
 
     def _refuse_unread(self) -> None:

@@ -40,9 +40,11 @@ _ADD_PGDG = "/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y && "
 
 def asked_for(places: Iterable[Path]) -> frozenset[str]:
     """Read which extensions some files, or those of some directories, create, and whether they name ICU. Runs nothing."""
+    from airlock.project.own_files import own_files
+
     found: set[str] = set()
     for place in places:
-        for file in (place,) if place.is_file() else sorted((*place.rglob("*.py"), *place.rglob("*.sql"))):
+        for file in (place,) if place.is_file() else own_files(place, ".py", ".sql"):
             try:
                 text = file.read_text(encoding="utf-8", errors="replace")
             except OSError:

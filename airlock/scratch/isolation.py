@@ -162,6 +162,8 @@ def isolated(
     its standard error only. Raises the child's AirlockError as its own class, ChildFailed for anything else, Ended where
     the children in force, which it is one of, have been ended.
     """
+    from airlock.scratch import compiled
+
     reading, writing = os.pipe()
     environment = database_environment(os.environ if environ is None else environ, scratch.url)
     child = _started(function, writing, environment)
@@ -174,7 +176,8 @@ def isolated(
             # A child that is gone already is told below, by how it ended.
             with contextlib.suppress(BrokenPipeError):
                 if child.stdin is not None:  # always, with PIPE; for the type checker
-                    _send(child.stdin, (environment, str(Path.cwd()), function, dict(arguments), scratch))
+                    given = (function, dict(arguments), scratch, compiled.room())
+                    _send(child.stdin, (environment, str(Path.cwd()), *given))
             while (message := _receive(records)) is not None:
                 kind, value = message
                 if kind == "record":
@@ -309,11 +312,15 @@ def _child(descriptor: int) -> int:
     asked = _receive(sys.stdin.buffer)
     if asked is None:
         return 1
-    environment, directory, function, arguments, scratch = asked
+    environment, directory, function, arguments, scratch, room = asked
     for name in os.environ.keys() - environment.keys():
         del os.environ[name]
     os.environ.update(environment)
     os.chdir(directory)
+    if room:
+        from airlock.scratch import compiled
+
+        compiled.keep_in(room)
     threading.Thread(target=_end_with_parent, args=(_kept_from_input(),), daemon=True).start()
     _leave_refusals_to_the_verdict()
     # Unbuffered: what is left in a buffer would be written once more at its end, to a reader that is gone.

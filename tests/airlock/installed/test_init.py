@@ -104,6 +104,11 @@ def test_what_a_history_creates_is_read(shop: Path) -> None:
         'create extension "uuid-ossp";\nCREATE EXTENSION IF NOT EXISTS Btree_Gin'
     )
     (versions / "e5.py").write_text("op.execute('CREATE EXTENSION IF NOT EXISTS \\'postgis\\'')")
+    # An environment beside scripts that stand in the project's root is no part of them, whatever it is called.
+    for place, mark in [("env", "pyvenv.cfg"), (".tox", "a"), ("web/node_modules", "b")]:
+        (versions / place / "lib").mkdir(parents=True)
+        (versions / place / mark).touch()
+        (versions / place / "lib" / "vector.py").write_text("CREATE EXTENSION vector")
     assert installations.asked_for([versions]) == {"uuid-ossp", "btree_gin", "postgis"}
 
 

@@ -148,3 +148,22 @@ def terminate() -> Iterator[object]:
     yield 1
     os.kill(os.getpid(), signal.SIGTERM)
     yield 2
+
+
+def import_from(place: str, module: str) -> Iterator[object]:
+    """Import a module of a directory; yield its VALUE, and whether it was compiled for that."""
+    import importlib
+    import sys
+    from importlib.machinery import SourceFileLoader
+
+    compiled: list[object] = []
+    of_python = SourceFileLoader.source_to_code
+
+    def source_to_code(self, data, path, *, _optimize=-1):  # type: ignore[no-untyped-def]
+        compiled.append(path)
+        return of_python(self, data, path, _optimize=_optimize)
+
+    setattr(SourceFileLoader, "source_to_code", source_to_code)  # noqa: B010
+    sys.path.insert(0, place)
+    value = importlib.import_module(module).VALUE
+    yield value, bool(compiled)

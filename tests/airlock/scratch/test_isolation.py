@@ -267,3 +267,22 @@ def test_a_project_that_falls_back_on_sqlite_is_told_what_leads_it_here() -> Non
     with redirected("postgresql://nobody@localhost/nowhere", lambda _: None):
         with pytest.raises(WrongTarget, match=r"connects to sqlite; .* Try: --env NAME=postgresql"):
             sa.create_engine("sqlite://").connect()
+
+
+def test_what_a_child_compiled_is_kept_for_the_next_where_python_keeps_nothing(tmp_path: Path) -> None:
+    """Beside the sources nothing is written; a file that changed, if in its second and to its size, is compiled anew."""
+    source = tmp_path / "kept_for_others.py"
+    nobody = ScratchDatabase("there", "postgresql://me:pw@127.0.0.1:1/there", "postgresql:///", "marker")
+
+    def imported() -> object:
+        environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        given = {"place": str(tmp_path), "module": source.stem}
+        return next(isolated(f"{HERE}:import_from", given, scratch=nobody, environ=environ))
+
+    source.write_text("VALUE = 1")
+    assert [imported(), imported()] == [(1, True), (1, False)]
+    second = int(source.stat().st_mtime)
+    source.write_text("VALUE = 2")
+    os.utime(source, (second, second))
+    assert [imported(), imported()] == [(2, True), (2, False)]
+    assert [one.name for one in tmp_path.iterdir()] == [source.name]
