@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
-from airlock.drivers import prepared
+from airlock.drivers import client, prepared
 from airlock.drivers.spelling import quoted
 from airlock.samples import derived
 from airlock.samples.builtin_types import BY_TYPE, RANGE_BOUNDS, Values
@@ -16,8 +16,6 @@ from airlock.samples.model import Check, Column, ForeignKey, Table, Unique
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-
-    from airlock.drivers import client
 
 
 _TABLES = """
@@ -32,7 +30,9 @@ SELECT c.oid, n.nspname, c.relname,
     JOIN pg_class l ON l.oid = t.relid WHERE t.level > 0) END,
   (SELECT array_agg(p.prosrc ORDER BY g.tgname) FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
    JOIN pg_language y ON y.oid = p.prolang AND y.lanname = 'plpgsql'
-   WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype::int & 7 = 7)
+   WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype::int & 7 = 7),
+  CASE WHEN c.relkind = 'p' THEN (SELECT array_agg(l.oid::regclass::text) FROM pg_partition_tree(c.oid) t
+   JOIN pg_class l ON l.oid = t.relid WHERE l.relkind = 'f') END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND c.oid >= 16384
   AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
@@ -132,6 +132,8 @@ def read_tables(
 ) -> tuple[Table, ...]:
     """Read all tables, or those of these labels (`phase2.task`), without partitions and extensions' tables.
 
+    Without those, too, that have a foreign table for a partition which another server does not give: nobody can read them.
+
     `targets` adds the tables that their foreign keys refer to.
 
     Reads the catalogue inside the caller's transaction, or in one of its own that it ends. Its queries are prepared: not
@@ -180,7 +182,7 @@ def _read(
 ) -> tuple[Table, ...]:
     named = {"names": None if names is None else _existing(cursor, names)}
     prepared.execute(connection, cursor, _TABLES, {"names": "text[]"}, named)
-    found = cursor.fetchall()
+    found = [row for row in cursor.fetchall() if not row[-1] or _are_there(cursor, row[-1])]
     labels = {row[0]: f"{plain(row[1])}.{plain(row[2])}" for row in found}
     everything = targets or names is None
     rows = [
@@ -193,7 +195,7 @@ def _read(
     keys = _constraints(connection, cursor, oids, checks)
     uniques = _uniques(connection, cursor, oids)
     found_tables = []
-    for oid, schema, name, triggers, rules, partition_check, bounds, bodies in rows:
+    for oid, schema, name, triggers, rules, partition_check, bounds, bodies, _ in rows:
         made = list(derived.by_triggers(bodies or ()))
         here = [one.name for one in columns[oid]]
         made += [it for one, text in generated[oid].items() for it in derived.generated(one, text, here)]
@@ -205,6 +207,17 @@ def _read(
             tuple(bounds or ()), partition_check, triggers, rules, frozenset(generated[oid]),
         ))  # fmt: skip
     return tuple(found_tables)
+
+
+def _are_there(cursor: Any, far: Sequence[str]) -> bool:
+    """Tell whether foreign tables can be read: that their servers are there, take the login, and have such tables."""
+
+    def ask() -> bool:
+        for one in far:
+            cursor.execute(f"SELECT FROM {one} LIMIT 1".replace("%", "%%"), ())
+        return True
+
+    return client.in_savepoint(cursor, ask) is not None
 
 
 def _columns(

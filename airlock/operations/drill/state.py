@@ -52,6 +52,11 @@ class State:
         """Name the partitions."""
         return self.catalogue.partitions
 
+    def kept_here(self) -> list[str]:
+        """List the partitions whose rows are this server's: a foreign table's are another one's."""
+        objects = self.catalogue.objects
+        return sorted(name for name in self.partitions() if objects[name].kind != "foreign table")
+
     def takes_no_row(self, name: str) -> bool:
         """Tell whether a table is partitioned and has no partition: nobody can have a row in it."""
         objects = self.catalogue.objects
@@ -173,7 +178,7 @@ class Ledger:
                 known = before.sequences
         sequences = samples.read_sequences(self.reading, known, kept.keys(), self._sequences())
         now = State(catalogue, digests, sequences)
-        return replace(now, empty=self._empty(sorted(now.partitions())))
+        return replace(now, empty=self._empty(now.kept_here()))
 
     def _empty(self, partitions: list[str]) -> frozenset[str]:
         if not partitions:

@@ -271,11 +271,13 @@ FAR = {
     ),
     "writes": ("INSERT INTO there SELECT id, note FROM near", "DELETE FROM there"),
     "parted": ("UPDATE parted SET note = reverse(note)",) * 2,
-    # Whoever reads the whole of it reads the other server too, which is not there for the next ones.
-    "unparted": ("DROP TABLE parted", "SELECT 1"),
+    "adds": ("ALTER TABLE parted ADD n int", "ALTER TABLE parted DROP n"),
+    # Whoever reads the whole of `parted` reads the other server too, which is not there for the next ones.
     "forgets": (f"ALTER {MAPPED} (SET password 'hidden, twice')", "SELECT 1"),
     "leaves": ("ALTER SERVER far OPTIONS (SET port '1')", "ALTER SERVER far OPTIONS (SET port '{port}')"),
     "beyond": ("INSERT INTO there VALUES (1, 'a')", "DELETE FROM there"),
+    "unread": ("ALTER TABLE parted DROP n", "ALTER TABLE parted ADD n int"),
+    "beside": ("CREATE TABLE plain (id int)", "DROP TABLE plain"),
 }
 FAR_THERE = """
 CREATE ROLE bob LOGIN SUPERUSER PASSWORD 'hidden, once'; CREATE TABLE there (id int, n int, note text);
@@ -309,12 +311,13 @@ def test_rows_of_a_foreign_table_are_another_servers(tmp_path: Path) -> None:
         report = drill(write_project(tmp_path, revisions), scratch=cluster.url())
     said = {one.revision: (one.verdict, one.reason) for one in report.revisions}
     assert {name: verdict for name, (verdict, _) in said.items()} == {
-        "made": "proved", "alters": "proved", "writes": "not examined", "parted": "not examined", "unparted": "refused",
-        "forgets": "refused", "leaves": "proved", "beyond": "not examined",
+        "made": "proved", "alters": "proved", "writes": "not examined", "parted": "not examined", "adds": "proved",
+        "forgets": "refused", "leaves": "proved", "beyond": "not examined", "unread": "not examined", "beside": "proved",
     }, said  # fmt: skip
     assert said["writes"][1].startswith("public.there is a foreign table, and is written into")
     assert said["parted"][1].startswith("public.beyond is a foreign table, and is written into")
     assert 'could not connect to server "far"' in said["beyond"][1]
+    assert said["unread"][1].startswith("the rows of public.parted cannot be read: a partition of it is a foreign table")
     (forgotten,) = next(one.differences for one in report.revisions if one.revision == "forgets")
     assert forgotten.kind == "user mapping options"
     assert "hidden" not in repr(report) and "twice" not in repr(report)

@@ -354,6 +354,13 @@ def _unfilled(
                 for column, type_ in subject.ledger.without_values(name)
                 if mentions(source, column)
             ]
+    unread = (concerned & before.tables()) - before.digests.keys() - {subject.ledger.version_table}
+    found += [
+        not_examined(
+            f"the rows of {name} cannot be read: a partition of it is a foreign table, which its server does not give"
+        )
+        for name in sorted(unread)
+    ]
     above = {name for name in before.empty if name not in over.partitions()}
     found += [
         not_examined(f"{name} is no partition after the upgrade, and held no row") for name in sorted(above)
