@@ -35,7 +35,7 @@ from airlock.samples.sequences import (
     set_sequences,
 )
 from airlock.samples.tables import read_tables
-from airlock.samples.values import hard_to_fill
+from airlock.samples.values import hard_to_fill, is_hollow
 
 __all__ = [
     "GONE",
@@ -57,6 +57,7 @@ __all__ = [
     "fresh_values",
     "hard_to_fill",
     "in_present_types",
+    "is_hollow",
     "large_objects",
     "list_sequences",
     "longer_than",

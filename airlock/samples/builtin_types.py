@@ -60,6 +60,7 @@ RANGE_BOUNDS = {
     "timestamp with time zone": "timestamptz '2000-01-01 00:00:00+00' + ($n) * interval '1 hour'",
 }
 
+_SNAPSHOTS = ("'10:20:12,15'", "'4294967310:4294967320:4294967312'")
 _LEAP = "2024-02-29 23:59:59.999999"
 BY_TYPE: dict[str, Values] = {
     "smallint": Values(
@@ -147,7 +148,7 @@ BY_TYPE: dict[str, Values] = {
         (Generator("set_masklen(inet '10.0.0.0' + ($i), 32)::cidr"),),
         ("'0.0.0.0/0'", "'192.168.1.0/24'", "'2001:db8::/32'"),
     ),
-    "macaddr": Values((Generator("lpad(to_hex($i), 12, '0')"),)),
+    "macaddr": Values((Generator("lpad(to_hex($i), 12, '0')"),), ("'08:00:2b:01:02:03'",)),
     "macaddr8": Values((Generator("lpad(to_hex($i), 16, '0')"),), ("'08:00:2b:ff:fe:01:02:03'",)),
     "xml": Values(
         (Generator("xmlparse(content '<n>' || ($i) || '</n>')"),), ("'<n a=\"1\">two<b>three</b></n>'",)
@@ -165,7 +166,9 @@ BY_TYPE: dict[str, Values] = {
         (Generator("to_tsvector('simple', 'sample ' || ($i))"),), ("''", "'a:2A b:1B,5C'", "'bare word'")
     ),
     "tsquery": Values((Generator("to_tsquery('simple', 's' || ($i))"),), ("'a & !b | c <-> d:*A'",)),
-    "pg_snapshot": Values((Generator("'1:' || (1 + $i) || ':'"),)),
+    # What was under way, and numbers past four bytes.
+    "pg_snapshot": Values((Generator("'1:' || (1 + $i) || ':'"),), _SNAPSHOTS),
+    "txid_snapshot": Values((Generator("'1:' || (1 + $i) || ':'"),), _SNAPSHOTS),
     # A text that is no name of a relation is refused.
     "regclass": Values(
         (
@@ -176,5 +179,23 @@ BY_TYPE: dict[str, Values] = {
         ),
         ("'information_schema.tables'",),
     ),
-    "pg_lsn": Values((Generator("pg_lsn '0/0' + ($i)::numeric"),)),
+    "pg_lsn": Values((Generator("pg_lsn '0/0' + ($i)::numeric"),), ("'16/B374D848'",)),
+    "xid": Values((Generator("($i)::text"),), ("'4294967295'",)),
+    "xid8": Values((Generator("($i)::text"),), ("'4294967299'", "'18446744073709551615'")),
+    "cid": Values((Generator("($i)::text"),), ("'4294967295'",)),
+    "tid": Values((Generator("'(' || ($i) || ',1)'"),), ("'(7,65535)'", "'(4294967294,3)'")),
+    "refcursor": Values((Generator("'sample' || ($i)"),), ("''", "'Ünï \"x\"'")),
+    "jsonpath": Values((Generator("'$.k' || ($i)"),), ("'strict $.\"a b\"[*] ? (@.n > 1)'", "'$'")),
+    "int2vector": Values((Generator("(($i) % 32767) || ' 1'"),), ("''", "'7'", "'-3 32767 0'")),
+    "oidvector": Values((Generator("($i) || ' 1'"),), ("''", "'7'", "'4294967295 2 0'")),
+    # To everybody, then to a role, by the role that writes it.
+    "aclitem": Values(
+        (
+            Generator(
+                "'=' || (ARRAY['r', 'w', 'rw', 'a*', 'd', 'arwd*'])[1 + ($i) % 6] || '/' || quote_ident(current_user)",
+                6,
+            ),
+        ),
+        ("format('%1$I=r*w/%1$I', current_user)",),
+    ),
 }

@@ -38,6 +38,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "box2d": ("'BOX(0 0,' || (1 + $i) || ' 1)'",),
     "box3d": ("'BOX3D(0 0 0,' || (1 + $i) || ' 1 1)'",),
     "raster": ("$schema.st_makeemptyraster(1, 1, $i, 1, 1)",),
+    "spheroid": ("'SPHEROID[\"s' || ($i) || '\",6378137,298.257223563]'",),
     # addresses and prefixes
     "ip4": ("host(inet '10.0.0.0' + ($i))",),
     "ip4r": ("host(inet '10.0.0.0' + ($i)) || '/32'",),
@@ -96,6 +97,7 @@ RARER: dict[str, tuple[str, ...]] = {
     "raster": (
         "$schema.st_addband($schema.st_makeemptyraster(2, 3, 0.5, 1, 2, -2, 0.25, 0, 4326), '8BUI'::text, 7, 0)",
     ),
+    "spheroid": ("'SPHEROID[\"two words\",6377397.155,299.1528128]'",),
     "ip4r": ("'10.0.0.0/24'", "'10.1.0.1-10.1.0.5'"),
     "ip6r": ("'2001:db8::/64'", "'2001:db8::1-2001:db8::5'"),
     "ip6": ("'2001:db8:1:2:3:4:5:6'",),

@@ -85,10 +85,11 @@ _OF_TYPE = _COLUMNS.replace(
 _PG_CLASS = 1259
 # Built-in types of which hardly a table has a column: their input functions are asked, as those of unknown extensions.
 _RARE = (
-    "jsonpath", "xid", "xid8", "cid", "tid", "txid_snapshot", "refcursor", "regclass", "regtype", "regproc", "regprocedure",
-    "regrole", "regnamespace", "regconfig", "regdictionary", "regcollation", "regoper", "regoperator", "int2vector",
-    "oidvector", "gtsvector",
+    "regtype", "regproc", "regprocedure", "regrole", "regnamespace", "regconfig", "regdictionary", "regcollation", "regoper",
+    "regoperator", "gtsvector",
 )  # fmt: skip
+# Arrays to PostgreSQL's catalogue, but neither NULLs nor other bounds or dimensions fit into them.
+_VECTORS = frozenset({"int2vector", "oidvector"})
 _RARE_ONE = -4  # where a row of `_COLUMNS` says that its type is one of those
 _CONSTRAINTS = """
 SELECT k.conrelid, k.conname, k.contype,
@@ -275,6 +276,8 @@ def _uniques(connection: client.Connection, cursor: Any, oids: list[int]) -> dic
 def _column(row: Any) -> tuple[Column, bool, list[str]]:
     (_, name, number, type_, kind, category, nullable, modifier, default, sequence, identity, generated,
      labels, subtype, domain, conditions, full, _, element, over, _) = row  # fmt: skip
+    if type_ in _VECTORS:
+        category, subtype, element, over = "U", None, "", None
     length = scale = None
     if modifier is not None:
         if type_.startswith("character") or type_.rpartition(".")[2] in {"varchar2", "nvarchar2"}:
@@ -299,12 +302,14 @@ def _column(row: Any) -> tuple[Column, bool, list[str]]:
 
 def _parts(cursor: Any, relation: int) -> tuple[Column, ...]:
     """Read the parts of a composite type, and of the composites in it; at whatever depth."""
-    cursor.execute(_COLUMNS, {"oids": [relation], "rare": []})
+    cursor.execute(_COLUMNS, {"oids": [relation], "rare": list(_RARE)})
     rows = cursor.fetchall()
     parts = []
     for row in rows:
         part, _, conditions = _column(row)
         part = replace(part, parts=_parts(cursor, row[-1]) if row[-1] else ())
+        if row[_RARE_ONE] and part.kind == "b":
+            part = replace(part, forms=forms_of(cursor, part, {}))
         parts.append(_let_in(cursor, part, conditions))
     return tuple(parts)
 

@@ -67,10 +67,18 @@ def hard_to_fill(table: Table) -> list[Column]:
         if column.name not in keys
         and (
             values_for(column) is None
+            or is_hollow(column)
             or "c" in (column.kind, column.element)
             or column.full.startswith("xml")
         )
     ]
+
+
+def is_hollow(column: Column) -> bool:
+    """Tell whether no value is known of what an array or a composite is made of, at whatever depth: it is empty there."""
+    if column.is_array and "c" not in (column.kind, column.element):
+        return column.subtype is not None and _element(column)[1] is None
+    return any(values_for(part) is None or is_hollow(part) for part in column.parts)
 
 
 def _cast(column: Column) -> str:
@@ -293,18 +301,23 @@ def _cut_as_a_double(precision: int, scale: int) -> tuple[str, ...]:
     return (f"{cut / unit:.{scale}f}",) if cut else ()
 
 
-def _array(column: Column) -> Values | None:
-    if column.subtype is None:
-        return None
+def _element(column: Column) -> tuple[Column, Values | None]:
+    """Describe what an array is made of as a column of its own, with its values."""
     # Of a domain without conditions its base type's values, of a range its own.
     domain = column.element == "d"
     full = column.over if domain and column.over else column.full.removesuffix("[]")
     inner = replace(
-        column, type=full.partition("(")[0] if domain else column.subtype, is_array=False, element="", full=full,
+        column, type=full.partition("(")[0] if domain else column.subtype or "", is_array=False, element="", full=full,
         kind=column.element if column.element in _KINDS else "b", category="E" if column.labels else "",
         subtype=None if domain else column.over,
     )  # fmt: skip
-    found = column.within if domain and column.within is not None else values_for(inner)
+    return inner, column.within if domain and column.within is not None else values_for(inner)
+
+
+def _array(column: Column) -> Values | None:
+    if column.subtype is None:
+        return None
+    inner, found = _element(column)
     if found is None:
         return Values((Generator("'{}'", 1),))
     element = found.generators[0]

@@ -231,7 +231,13 @@ class Ledger:
         for table in self.tables({name}):
             for column in samples.hard_to_fill(table):
                 with self.reading.cursor() as cursor:
-                    held = f"SELECT FROM {table.rows_sql} WHERE {quoted(column.name)} IS NOT NULL LIMIT 1"
+                    name = quoted(column.name)
+                    value = f"{name} IS NOT NULL"
+                    if any(map(samples.is_hollow, column.parts)):
+                        value = "false"
+                    elif column.is_array and samples.is_hollow(column):
+                        value = f"EXISTS (SELECT FROM unnest({name}) AS one WHERE one IS NOT NULL)"
+                    held = f"SELECT FROM {table.rows_sql} WHERE {value} LIMIT 1"
                     cursor.execute(held.replace("%", "%%"), ())
                     if cursor.fetchone() is None:
                         found.append((column.name, f"its type, {column.full or column.type}"))

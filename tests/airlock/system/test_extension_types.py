@@ -29,7 +29,7 @@ ON_THE_SYSTEM = {
     "lo": ["lo"],
     "postgis": [
         "geometry", "geometry(Point,4326)", "geometry(PolygonZ,3857)", "geometry(MultiLineString,3857)",
-        "geography", "geography(Polygon,4326)", "box2d", "box3d",
+        "geography", "geography(Polygon,4326)", "box2d", "box3d", "spheroid",
     ],
     "postgis_raster": ["raster"],
     "ip4r": ["ip4", "ip4r", "ip6", "ip6r", "ipaddress", "iprange"],
@@ -176,23 +176,51 @@ def test_types_of_the_wheels_extensions(tmp_path: Path) -> None:
 
 def test_types_of_no_table_are_tried(tmp_path: Path) -> None:
     """What a type's own input function takes becomes its values; a type that takes none of it is named, and not examined."""
-    types = ["jsonpath", "xid8", "tid", "txid_snapshot", "refcursor", "int2vector"]
+    types = [
+        "jsonpath", "xid8", "tid", "txid_snapshot", "refcursor", "int2vector", "oidvector", "aclitem", "regtype", "regrole",
+        "aclitem[]", "int2vector[]", "of_regtype", "of_xid8", "of_others[]",
+    ]  # fmt: skip
+    parts = {
+        "of_regtype": "v regtype",
+        "of_xid8": "v xid8",
+        "of_others": "v int2vector, w regproc",
+        "of_keys": "v gtsvector[]",
+    }
     listed = ", ".join(f"v{number} {type_}" for number, type_ in enumerate(types))
+    many = {"a": "gtsvector[]", "b": "of_keys", "c": "of_keys[]"}
+    arrays = ", ".join(map(" ".join, many.items()))
     revisions = [
         *history({"vector": []}),
+        Revision(
+            "of", "\n".join(f'op.execute("CREATE TYPE {name} AS (n int, {its})")' for name, its in parts.items()),
+            "\n".join(f'op.execute("DROP TYPE {name}")' for name in parts),
+        ),
         Revision("made", f'op.execute("CREATE TABLE odd (id serial PRIMARY KEY, {listed})")', 'op.execute("DROP TABLE odd")'),
+        Revision("same", 'op.execute("CREATE TABLE same (LIKE odd)")', 'op.execute("DROP TABLE same")'),
+        Revision(
+            "keeps", "\n".join(f'op.execute("ALTER TABLE same ALTER v{n} TYPE text")' for n in range(8)),
+            "\n".join(f'op.execute("ALTER TABLE same ALTER v{n} TYPE {types[n]} USING v{n}::{types[n]}")' for n in range(8)),
+        ),
         Revision(
             "loses", "\n".join(f'op.execute("ALTER TABLE odd DROP v{number}")' for number in range(len(types))),
             "\n".join(f'op.execute("ALTER TABLE odd ADD v{number} {type_}")' for number, type_ in enumerate(types)),
         ),
-        Revision("beyond", 'op.execute("CREATE TABLE acl (id int, a aclitem NOT NULL)")', 'op.execute("DROP TABLE acl")'),
+        Revision("beyond", 'op.execute("CREATE TABLE acl (id int, a gtsvector NOT NULL)")', 'op.execute("DROP TABLE acl")'),
         Revision("after", 'op.execute("ALTER TABLE acl ADD n int")', 'op.execute("ALTER TABLE acl DROP n")'),
         Revision(
-            "nulls", 'op.execute("CREATE TABLE acls (id serial PRIMARY KEY, given aclitem)")', 'op.execute("DROP TABLE acls")'
+            "nulls", 'op.execute("CREATE TABLE acls (id serial PRIMARY KEY, given gtsvector)")', 'op.execute("DROP TABLE acls")'
         ),
         Revision("beside", 'op.execute("ALTER TABLE acls ADD n int")', 'op.execute("ALTER TABLE acls DROP n")'),
         Revision(
-            "unseen", 'op.execute("ALTER TABLE acls DROP given")', 'op.execute("ALTER TABLE acls ADD given aclitem")'
+            "unseen", 'op.execute("ALTER TABLE acls DROP given")', 'op.execute("ALTER TABLE acls ADD given gtsvector")'
+        ),
+        # Empty arrays are all that they hold.
+        Revision("many", f'op.execute("CREATE TABLE many (id serial PRIMARY KEY, {arrays})")', 'op.execute("DROP TABLE many")'),
+        *(
+            Revision(
+                f"hollow_{name}", f'op.execute("ALTER TABLE many ALTER {name} TYPE text")',
+                f'op.execute("ALTER TABLE many ALTER {name} TYPE {of} USING {name}::{of}")',
+            ) for name, of in many.items()
         ),
         # The wheel is built without libxml.
         Revision("markup", 'op.execute("CREATE TABLE page (id int, x xml)")', 'op.execute("DROP TABLE page")'),
@@ -201,11 +229,11 @@ def test_types_of_no_table_are_tried(tmp_path: Path) -> None:
     ]  # fmt: skip
     ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
     proofs = {proof.revision: proof for proof in airlock.drill(ini, scratch="embedded:18").revisions}
-    assert {name: proofs[name].verdict for name in ("made", "loses", "after")} == {
-        "made": "proved", "loses": "refused", "after": "not examined",
+    assert {name: proofs[name].verdict for name in ("made", "keeps", "loses", "after")} == {
+        "made": "proved", "keeps": "proved", "loses": "refused", "after": "not examined",
     }  # fmt: skip
     assert len(proofs["loses"].differences) == len(types)
-    assert "a aclitem" in proofs["after"].reason
+    assert "a gtsvector" in proofs["after"].reason
     assert [proofs[name].verdict for name in ("nulls", "beside", "unseen")] == [
         "proved",
         "proved",
@@ -213,8 +241,11 @@ def test_types_of_no_table_are_tried(tmp_path: Path) -> None:
     ]
     assert (
         proofs["unseen"].reason
-        == "public.acls.given holds no value in any row: the server takes none that is known of its type, aclitem"
+        == "public.acls.given holds no value in any row: the server takes none that is known of its type, gtsvector"
     )
+    for name, of in many.items():
+        assert proofs[f"hollow_{name}"].verdict == "not examined"
+        assert f"public.many.{name} holds no value in any row" in proofs[f"hollow_{name}"].reason, of
     assert proofs["marked"].verdict == "proved"
     assert (proofs["unmarked"].verdict, proofs["unmarked"].reason) == (
         "not examined",

@@ -317,7 +317,9 @@ def test_rows_of_a_foreign_table_are_another_servers(tmp_path: Path) -> None:
     assert said["writes"][1].startswith("public.there is a foreign table, and is written into")
     assert said["parted"][1].startswith("public.beyond is a foreign table, and is written into")
     assert 'could not connect to server "far"' in said["beyond"][1]
-    assert said["unread"][1].startswith("the rows of public.parted cannot be read: a partition of it is a foreign table")
+    assert said["unread"][1].startswith(
+        "the rows of public.parted cannot be read: a partition of it is a foreign table"
+    )
     (forgotten,) = next(one.differences for one in report.revisions if one.revision == "forgets")
     assert forgotten.kind == "user mapping options"
     assert "hidden" not in repr(report) and "twice" not in repr(report)
