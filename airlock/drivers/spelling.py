@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _COMMENTS = re.compile(r"\s+|--[^\n]*(?:\n|$)|/\*.*?\*/", re.DOTALL)
 _PLACE = re.compile(r"%(?:%|s|\((\w+)\)s)")
 _TOKEN = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$\w*\$).*?\1|;|.""",
+    r"""--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$\w*\$).*?\1|[^-/'"$;eE]+|[eE]+(?!')|;|.""",
     re.DOTALL,
 )
 
@@ -70,6 +70,8 @@ def bound(query: str, values: Sequence[Any] | Mapping[str, Any] | None) -> str:
 
 def statements(text: str) -> list[str]:
     """Take a text of SQL apart at its semicolons, but for those inside quotes and comments."""
+    if ";" not in text:
+        return [text] if text.strip() else []
     pieces = [""]
     for token in _TOKEN.finditer(text):
         if token.group() == ";":
