@@ -72,37 +72,44 @@ def run(arguments: argparse.Namespace) -> int:
     from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED
     from airlock.records.revision import Placement
     from airlock.reports import revision as text
+    from airlock.scratch.isolation import watched
 
-    if arguments.safer:
-        revised = _safer(arguments)
-    else:
-        revised = revise(
-            arguments.config,
-            arguments.message,
-            renames=arguments.rename,
-            scratch=arguments.scratch,
-            rows=arguments.rows,
-            x_arguments=arguments.x,
-            ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
-            keep=arguments.keep,
-            sql_form=arguments.sql_form,
-            reshaped=arguments.reshaped,
-            placement=Placement(
-                arguments.head,
-                arguments.branch_label,
-                arguments.version_path,
-                tuple(arguments.depends_on),
-                arguments.rev_id,
-            ),
-            progress=_progress,
-        )
+    telling = _Telling()
+    try:
+        with watched(telling.begun):
+            revised = (
+                _safer(arguments, telling)
+                if arguments.safer
+                else revise(
+                    arguments.config,
+                    arguments.message,
+                    renames=arguments.rename,
+                    scratch=arguments.scratch,
+                    rows=arguments.rows,
+                    x_arguments=arguments.x,
+                    ask=telling.ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+                    keep=arguments.keep,
+                    sql_form=arguments.sql_form,
+                    reshaped=arguments.reshaped,
+                    placement=Placement(
+                        arguments.head,
+                        arguments.branch_label,
+                        arguments.version_path,
+                        tuple(arguments.depends_on),
+                        arguments.rev_id,
+                    ),
+                    progress=telling.part,
+                )
+            )
+    finally:
+        telling.begun.end()
     answer(arguments, text.document(revised), text.lines(revised))
     if not revised.sound:
         return REFUSED
     return NOT_EXAMINED if revised.unexamined else DONE
 
 
-def _safer(arguments: argparse.Namespace) -> Revised:
+def _safer(arguments: argparse.Namespace, telling: _Telling) -> Revised:
     from airlock.operations.revision.safer import write_safer
     from airlock.records.errors import Usage
 
@@ -129,19 +136,28 @@ def _safer(arguments: argparse.Namespace) -> Revised:
         x_arguments=arguments.x,
         keep=arguments.keep,
         sql_form=arguments.sql_form,
-        progress=_progress,
+        progress=telling.part,
     )
 
 
-def _progress(what: str) -> None:
-    _tell(f"{what} ...")
+class _Telling:
+    """What standard error says: a line for each part of the work, within it the step that is taken, and questions."""
 
+    def __init__(self) -> None:
+        from airlock.commands.progress_line import Begun
 
-def _ask(likely: Likely) -> bool:
-    _tell(f"Was the {likely.kind} {likely.old} renamed to {likely.new}? [y/N] ", end="")
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        self.begun = Begun()
 
+    def part(self, what: str) -> None:
+        """Say that this part begins."""
+        self._tell(f"{what} ...\n")
 
-def _tell(text: str, end: str = "\n") -> None:
-    sys.stderr.write(text + end)
-    sys.stderr.flush()
+    def ask(self, likely: Likely) -> bool:
+        """Ask whether it was renamed."""
+        self._tell(f"Was the {likely.kind} {likely.old} renamed to {likely.new}? [y/N] ")
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def _tell(self, text: str) -> None:
+        self.begun.end()
+        sys.stderr.write(text)
+        sys.stderr.flush()

@@ -268,6 +268,7 @@ def test_a_long_way_to_what_was_asked_for_is_not_silent(
     assert "no steps seen, now first up" in said("trace", "first:second", "--rows", "0")
     assert "first up" not in said("upgrade")
     assert {"first up", "second up"} <= set(said("status"))
+    assert {"first up", "second up"} <= set(said("revision", "-m", "Nothing"))
     assert {"second up", "first down", "counting public.a"} <= set(said("downgrade", "base"))
 
 
