@@ -1,4 +1,4 @@
-"""The connect functions of the three drivers: each can be replaced for a while, now or when the driver is imported."""
+"""What is done to a driver as soon as it is imported, which a project may do late: above all, its connect functions replaced."""
 
 from __future__ import annotations
 
@@ -20,23 +20,30 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def replaced(replacement: Replacement, *, import_all: bool) -> Iterator[None]:
-    """Replace the connect functions of the installed drivers until the block ends; patches modules of this process.
-
-    With `import_all` the drivers are imported first (0.4 s); else one is seen to when it is imported inside the block.
-    """
-    with contextlib.ExitStack() as undo:
-        for driver in DRIVERS:
-            if driver not in sys.modules and import_all:
-                with contextlib.suppress(ImportError):
-                    importlib.import_module(driver)
-            if driver in sys.modules:
-                _replace(driver, replacement, undo)
-        if not import_all:
-            finder = _Finder(lambda driver: _replace(driver, replacement, undo))
-            sys.meta_path.insert(0, finder)
-            undo.callback(sys.meta_path.remove, finder)
+def replaced(replacement: Replacement) -> Iterator[None]:
+    """Replace the connect functions of the installed drivers until the block ends; patches modules of this process."""
+    with contextlib.ExitStack() as undo, when_imported(lambda driver: _replace(driver, replacement, undo)):
         yield
+
+
+@contextlib.contextmanager
+def when_imported(act: Callable[[str], None]) -> Iterator[None]:
+    """Call `act` with the name of each driver that is there, at once, or in the moment in which the block has imported it.
+
+    Whoever imports a driver meets it as the acts have left it, in their order.
+    """
+    for driver in DRIVERS:
+        if driver in sys.modules:
+            act(driver)
+    _finder.acts.append(act)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+    try:
+        yield
+    finally:
+        _finder.acts.remove(act)
+        if not _finder.acts:
+            sys.meta_path.remove(_finder)
 
 
 def _replace(driver: str, replacement: Replacement, undo: contextlib.ExitStack) -> None:
@@ -51,8 +58,8 @@ def _replace(driver: str, replacement: Replacement, undo: contextlib.ExitStack) 
 class _Finder(MetaPathFinder):
     """See to a driver in the moment in which it has been imported."""
 
-    def __init__(self, imported: Callable[[str], None]) -> None:
-        self.imported = imported
+    def __init__(self) -> None:
+        self.acts: list[Callable[[str], None]] = []
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -62,9 +69,16 @@ class _Finder(MetaPathFinder):
         for finder in sys.meta_path:
             spec = finder.find_spec(fullname, path, target) if finder is not self else None
             if spec is not None and spec.loader is not None:
-                spec.loader = _Loader(spec.loader, self.imported)
+                spec.loader = _Loader(spec.loader, self._imported)
                 return spec
         return None
+
+    def _imported(self, driver: str) -> None:
+        for act in tuple(self.acts):
+            act(driver)
+
+
+_finder = _Finder()
 
 
 class _Loader(Loader):
@@ -76,5 +90,9 @@ class _Loader(Loader):
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        # Whoever asks the module where it comes from is told what it would be told anywhere.
+        module.__loader__ = self.loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.loader
         self.loader.exec_module(module)
         self.imported(module.__name__)

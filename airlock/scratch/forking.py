@@ -1,10 +1,10 @@
 """Child processes forked from one that has imported what they need: a start of 20 ms instead of half a second.
 
-The process that is forked runs no code of a project: it imports airlock's own modules, Alembic, SQLAlchemy and the
-drivers, opens no connection and starts no thread. So each fork stands where a process of its own would stand behind
-its imports. Between it and the forks stands one more process for each, which waits for it and tells how it ended.
-It is started by itself; or, by a command that has just begun and run no code of a project, it is split off, with what
-has been imported by then.
+The process that is forked runs no code of a project: it imports airlock's own modules, Alembic, SQLAlchemy and such
+drivers as its forks have wanted, opens no connection and starts no thread. So each fork stands where a process of its
+own would stand behind its imports. Between it and the forks stands one more process for each, which waits for it and
+tells how it ended. It is started by itself; or, by a command that has just begun and run no code of a project, it is
+split off, with what has been imported by then.
 """
 
 from __future__ import annotations
@@ -123,14 +123,14 @@ class Forker:
 
         return cls(ours, wait)
 
-    def fork(self, module: str, records: int) -> Forked:
-        """Fork a child that has imported `module` (airlock's own) and writes to the descriptor `records`.
+    def fork(self, modules: Sequence[str], records: int) -> Forked:
+        """Fork a child that has imported `modules` (airlock's own, drivers) and writes to the descriptor `records`.
 
         Raises OSError where the process is gone.
         """
         reading, writing = os.pipe()
         told, telling = os.pipe()
-        name = module.encode()[:_MOST_NAME]
+        name = " ".join(modules).encode()[:_MOST_NAME]
         try:
             with self._lock:
                 socket.send_fds(
@@ -165,11 +165,8 @@ def serve(descriptor: int, modules: Sequence[str], act: Callable[[int], NoReturn
     # An interrupt reaches the whole process group; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, _reap)
-    for driver in DRIVERS:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(driver)
     for name in modules:
-        _import_own(name)
+        _import_known(name)
     with socket.socket(fileno=descriptor) as requests:
         while True:
             asked, descriptors, _, _ = socket.recv_fds(requests, _LENGTH.size, 4)
@@ -177,7 +174,8 @@ def serve(descriptor: int, modules: Sequence[str], act: Callable[[int], NoReturn
                 _wait_a_moment()
                 return
             name = requests.recv(_LENGTH.unpack(asked)[0], socket.MSG_WAITALL).decode()
-            _import_own(name)
+            for module in name.split():
+                _import_known(module)
             gc.freeze()
             if os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -224,10 +222,13 @@ def _wait_a_moment() -> None:
                 time.sleep(0.002)
 
 
-def _import_own(module: str) -> None:
-    """Import a module of airlock's; what is not airlock's is imported by the fork that wants it."""
+def _import_known(module: str) -> None:
+    """Import a module of airlock's, or a driver that is there; what is a project's is imported by the fork that wants it."""
     if module.startswith("airlock."):
         importlib.import_module(module)
+    elif module in DRIVERS:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
 
 
 def _between(descriptors: Sequence[int], act: Callable[[int], NoReturn]) -> NoReturn:

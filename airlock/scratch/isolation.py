@@ -22,6 +22,7 @@ import traceback
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
+from airlock.drivers import DRIVERS
 from airlock.drivers.libpq_environment import PREFIX
 from airlock.records.errors import AirlockError, Terminated
 from airlock.records.secrets import scrub
@@ -186,6 +187,7 @@ def isolated(
                     tell(value)
                 elif kind == "done":
                     finished = True
+                    _forkers.drivers |= value
                 elif kind == "refused":
                     raise value
                 else:
@@ -231,7 +233,8 @@ def _started(function: str, records: int, environment: Mapping[str, str]) -> For
         for _ in range(2):
             # One that has been killed is replaced once.
             try:
-                return _forkers.fitting(environment).fork(function.partition(":")[0], records)
+                forker = _forkers.fitting(environment)
+                return forker.fork([function.partition(":")[0], *_forkers.drivers], records)
             except OSError:
                 _forkers.drop()
     return subprocess.Popen(
@@ -246,6 +249,8 @@ class _Forkers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now: tuple[int, dict[str, str], Forker] | None = None
+        # Those that a child has loaded: the next one most likely wants them too, and is forked with them.
+        self.drivers: frozenset[str] = frozenset()
 
     def fitting(self, environment: Mapping[str, str], modules: Sequence[str] = ()) -> Forker:
         read = _read_at_import(environment)
@@ -334,7 +339,7 @@ def _child(descriptor: int) -> int:
                 steps.told = lambda step: _send(records, ("step", step))
                 for record in run(**arguments):
                     _send(records, ("record", record))
-            _send(records, ("done", None))
+            _send(records, ("done", frozenset(DRIVERS) & sys.modules.keys()))
         except AirlockError as error:
             _send(records, ("refused", error))
         except BrokenPipeError:

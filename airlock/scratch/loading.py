@@ -54,7 +54,7 @@ def unconnected() -> Iterator[None]:
         _put(led, elsewhere)
         event.listen(Engine, "do_connect", refuse)
         try:
-            with replaced(lambda *_: refuse, import_all=False):
+            with replaced(lambda *_: refuse):
                 yield
         finally:
             event.remove(Engine, "do_connect", refuse)

@@ -190,7 +190,7 @@ def _raw_doors(url: str) -> Iterator[None]:
     def to_scratch(driver: str, connect: Callable[..., Any], method: bool) -> Callable[..., Any]:
         return _keyword_only(connect, places[driver], _KEPT[driver], method=method)
 
-    with replaced(to_scratch, import_all=True):
+    with replaced(to_scratch):
         yield
 
 

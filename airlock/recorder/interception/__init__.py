@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 from typing import TYPE_CHECKING, Any
 
-from airlock.drivers import client
 from airlock.drivers.asyncpg.methods import asyncpg_methods
+from airlock.drivers.connect_functions import when_imported
 from airlock.drivers.psycopg.async_cursors import psycopg_async_cursors
 from airlock.drivers.psycopg.cursors import psycopg_connections, tap_psycopg
 from airlock.drivers.psycopg2.cursors import Psycopg2Cursor, psycopg2_connect, psycopg2_cursor
@@ -24,8 +23,15 @@ from airlock.recorder.interception.by_engine import after_execute, before_execut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from airlock.drivers.statements import Listener
+
+_TAPPED: dict[str, tuple[Callable[[Listener], AbstractContextManager[None]], ...]] = {
+    "psycopg2": (psycopg2_connect,),
+    "psycopg": (psycopg_connections, psycopg_async_cursors),
+    "asyncpg": (asyncpg_methods,),
+}
 
 
 @contextlib.contextmanager
@@ -43,15 +49,12 @@ def installed(recorder: Listener) -> Iterator[None]:
     listen(Engine, "before_cursor_execute", functools.partial(before_execute, recorder))
     listen(Engine, "after_cursor_execute", functools.partial(after_execute, recorder))
     listen(Engine, "handle_error", functools.partial(on_error, recorder))
-    with undo:
-        for module, function in (
-            ("psycopg2", psycopg2_connect),
-            ("psycopg", psycopg_connections),
-            ("psycopg", psycopg_async_cursors),
-            ("asyncpg", asyncpg_methods),
-        ):
-            if module in sys.modules or module == client.NAME:
-                undo.enter_context(function(recorder))
+
+    def see_to(driver: str) -> None:
+        for tapped in _TAPPED[driver]:
+            undo.enter_context(tapped(recorder))
+
+    with undo, when_imported(see_to):
         yield
 
 

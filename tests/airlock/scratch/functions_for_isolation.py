@@ -36,11 +36,15 @@ ACTS: list[int] = []
 
 def tell_of_itself() -> Iterator[object]:
     """Yield what differs from process to process, and what lies before this one: its parent's parent."""
+    import importlib
     import random
     import signal
     import sys
 
     ACTS.append(1)
+    drivers = sorted({"psycopg2", "psycopg", "asyncpg"} & sys.modules.keys())
+    for name in os.environ.get("DRIVERS", "").split():
+        importlib.import_module(name)
     parents = Path(f"/proc/{os.getppid()}/status").read_text()
     forked = next(line.split()[1] for line in parents.splitlines() if line.startswith("PPid:"))
     sys.stderr.write("heard\n")
@@ -48,6 +52,7 @@ def tell_of_itself() -> Iterator[object]:
         "acts": len(ACTS), "chance": random.random(), "forked": int(forked), "directory": str(Path.cwd()),
         "database": os.environ["DATABASE_URL"], "said": os.environ.get("SAID"), "port": os.environ.get("PGPORT"),
         "path": list(sys.path), "open": len(list(Path("/proc/self/fd").iterdir())),
+        "drivers": drivers,
         "streams": [one.fileno() for one in (sys.stdin, sys.stdout, sys.stderr)],
         "signals": [signal.getsignal(one) == signal.SIG_DFL for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)],
     }  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from airlock.scratch import forking
+from airlock.scratch import forking, isolation
 from airlock.scratch.isolation import isolated, prepare
 from airlock.scratch.servers import ScratchDatabase
 from tests.airlock.scratch.functions_for_isolation import WORKED_S
@@ -107,6 +107,16 @@ def test_other_databases_need_no_other_process() -> None:
     found = [*isolated(TELL, {}, scratch=scratch("one")), *isolated(TELL, {}, scratch=scratch("two"))]
     assert found[0]["forked"] == found[1]["forked"]
     assert [one["database"].rpartition("/")[2] for one in found] == ["one", "two"]
+
+
+def test_drivers_are_loaded_for_those_that_come_after_one_that_wanted_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A project has one: what others cost at import nobody pays, and what it costs is paid once."""
+    monkeypatch.setattr(isolation, "_forkers", isolation._Forkers())
+    found = [told()["drivers"], told(DRIVERS="asyncpg")["drivers"], told()["drivers"]]
+    isolation._forkers.drop()
+    assert found == [["psycopg2"], ["psycopg2"], ["asyncpg", "psycopg2"]]
 
 
 def test_what_pytest_calls_the_test_that_runs_needs_no_other_process() -> None:
