@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from airlock.records import dataclass
 
 Mark = Literal["new", "gone", "changed", ""]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from airlock.records import dataclass
 
 # A table rebuilt column by column holds the same columns in another order; no statement that names its
 # columns can tell. Reported, never refused.

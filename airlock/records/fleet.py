@@ -5,9 +5,11 @@ A target has a name that may be printed. None of the records holds a URL, a pass
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+from airlock.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

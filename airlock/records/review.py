@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from airlock.records import dataclass
 from airlock.records.diagram import Diagram
 
 if TYPE_CHECKING:

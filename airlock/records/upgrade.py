@@ -5,9 +5,11 @@ Every event has the name it carries in JSON (`event`). None holds a URL, a passw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+from airlock.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
