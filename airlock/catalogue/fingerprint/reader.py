@@ -93,8 +93,7 @@ class Reader:
 
     Planning these queries costs more than running them: with `prepare` the server plans them once (not behind a
     transaction pooler, where the next statement may meet another server process). A superuser's reader then reads again only
-    what hangs on relations whose rows in the catalogue are others than at its last look (`changes.py`); `changed` names the
-    relations that it read the last time, None where that was all.
+    what hangs on relations whose rows in the catalogue are others than at its last look (`changes.py`).
     """
 
     def __init__(
@@ -114,7 +113,7 @@ class Reader:
         self._columns: tuple[_Standing, frozenset[tuple[int, str]]] | None = None
         # Those of each relation, with what it was read from.
         self._columns_of: dict[int, tuple[dict[str, CatalogueObject], frozenset[tuple[int, str]]]] = {}
-        self.changed: frozenset[str] | None = None
+        self._changed: frozenset[str] | None = None
 
     @property
     def follows(self) -> bool:
@@ -140,6 +139,11 @@ class Reader:
                     self.connection.rollback()
         return found
 
+    def changed(self) -> frozenset[str] | None:
+        """Name the objects that were read again, or are gone, since this was asked the last time; None where all was read."""
+        changed, self._changed = self._changed, frozenset()
+        return changed
+
     def mark(self) -> Fingerprint | None:
         """Read what has changed: the same object again where nothing has. None where only all can be read."""
         if self._follows is False:
@@ -162,13 +166,14 @@ class Reader:
         return self._columns[1]
 
     def _read(self, cursor: client.Cursor, *, afresh: bool) -> Fingerprint:
-        standing, self._standing, self.changed = self._standing, None, None
+        standing, self._standing = self._standing, None
         marks = self._marks(cursor)
         if standing is not None and marks is not None and not afresh:
             some = self._concerned(cursor, standing, marks)
             if some is not None:
                 self._standing = self._with(cursor, standing, marks, some)
                 return self._standing.fingerprint
+        self._changed = None
         arguments = self._arguments(cursor)
         found = list(self._schemas_found)
         found += self._objects(cursor, self._queries, arguments)
@@ -217,7 +222,6 @@ class Reader:
     ) -> _Standing:
         """Read what hangs on some relations, and put it in the place of what hung there."""
         if not some:
-            self.changed = frozenset()
             return standing
         read: dict[int, dict[str, CatalogueObject]] = {}
         queries = tuple(map(relations.of_some, self._queries[:_OF_RELATIONS]))
@@ -228,7 +232,8 @@ class Reader:
         objects = {name: it for name, it in standing.fingerprint.objects.items() if name not in gone}
         for group in read.values():
             objects |= group
-        self.changed = frozenset({*gone, *(name for group in read.values() for name in group)})
+        if self._changed is not None:
+            self._changed |= {*gone, *(name for group in read.values() for name in group)}
         groups = {one: group for one, group in standing.groups.items() if one not in some}
         return _Standing(Fingerprint(objects), marks, {**groups, **read}, standing.arguments)
 

@@ -264,7 +264,7 @@ class Ledger:
         snapshot = self._snapshot() if self.alone and idle else ""
         if snapshot and self.seen is not None and self.seen[0] == snapshot:
             return self.seen[1]
-        found, changed = self.reader.read(afresh=not self.alone), self.reader.changed
+        found, changed = self.reader.read(afresh=not self.alone), self.reader.changed()
         if changed is None:
             self.fresh = {}
         elif changed:

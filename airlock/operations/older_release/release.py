@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airlock.catalogue import fingerprint
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
@@ -20,6 +19,8 @@ from airlock.samples.values import values_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+
+    from airlock.catalogue import fingerprint
 
 _UNSUPPORTED = "0A000"
 _STALE = "cached plan must not change result type"
@@ -66,15 +67,12 @@ class Release:
     """
 
     connection: Any
-    _reader: fingerprint.Reader = field(init=False)
+    # Follows the catalogue; nobody else asks it what has changed.
+    reader: fingerprint.Reader
     _tables: dict[str, Table] | None = None
     _known: dict[str, _Known] = field(default_factory=dict)
     _rights: dict[int, Rights] = field(default_factory=dict)
     _numbers: int = 0
-
-    def __post_init__(self) -> None:
-        """Follow the catalogue on the same connection."""
-        self._reader = fingerprint.Reader(self.connection)
 
     def look(self, *, except_for: str) -> None:
         """Prepare the statements of every table and view that is new or another since the last look."""
@@ -117,8 +115,8 @@ class Release:
 
     def _now(self, except_for: str) -> tuple[dict[str, Table], frozenset[str] | None]:
         """Read the tables, of those that are known what has changed; give also what has, None where that may be anything."""
-        there = self._reader.read().objects
-        changed, names, kept = self._reader.changed, None, {}
+        there = self.reader.read().objects
+        changed, names, kept = self.reader.changed(), None, {}
         if self._tables is not None and changed is not None:
             names = {name for name in changed if name in there and there[name].kind.endswith("table")}
             kept = {name: one for name, one in self._tables.items() if name not in changed}

@@ -84,7 +84,7 @@ def observe(
         planner.mark = reader.mark
         tracing = Tracing(
             project, recorder, samples, reader,
-            connection if bundle else None, Consequences(Release(older), planner), begin.required, begin.empty, gaps,
+            connection if bundle else None, Consequences(Release(older, reader), planner), begin.required, begin.empty, gaps,
             begin.beyond_help,
         )  # fmt: skip
         onward: Begin | None = None

@@ -22,8 +22,8 @@ class Consequences:
 
     def look(self, *, except_for: str) -> None:
         """Keep what stands below a step; `except_for` is the version table."""
-        self.planner.look()
-        self.release.look(except_for=except_for)
+        with self.planner.looking():
+            self.release.look(except_for=except_for)
 
     def of_upgrade(self, step: TracedRevision, *, except_for: str) -> TracedRevision:
         """Put to an upgrade what it breaks of the release below, and the safe form; it is committed by now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +15,7 @@ from airlock.drivers import client
 from airlock.operations.revision.instead import instead, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from airlock.catalogue.structure import Structure
     from airlock.records.findings import Safer
@@ -39,9 +40,14 @@ class Planner:
     _before: Structure | None = None
     _last: tuple[object, Structure] | None = None
 
-    def look(self) -> None:
-        """Keep the structure below a step."""
-        self._before = self._now()
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """Keep the structure below a step, which is read on a connection of its own while the block runs."""
+        mark = self.mark()
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            found = thread.submit(self._now, mark)
+            yield
+        self._before = found.result()
 
     def safer(self, tables: Collection[str]) -> tuple[Safer, ...]:
         """Plan for these tables what leads from the structure of the last look to that of now."""
@@ -58,15 +64,14 @@ class Planner:
         if before is None or not tables:
             return ()
         try:
-            now = self._now()
+            now = self._now(self.mark())
             return self._asked(lambda connection: instead(connection, *way(before, now), tables))
         except sa.exc.DBAPIError:
             # A type that only one side has, say: then there is no form to show, and the finding stands as it is.
             return ()
 
-    def _now(self) -> Structure:
+    def _now(self, mark: object | None) -> Structure:
         """Read the structure, or remember it, where nothing of the catalogue has changed since."""
-        mark = self.mark()
         if mark is None:
             return self._asked(read)
         if self._last is None or self._last[0] is not mark:

@@ -74,17 +74,19 @@ def connection(empty_database: Database) -> Iterator[psycopg2.extensions.connect
 
 
 def test_what_is_read_again_is_what_all_of_it_would_be(connection: psycopg2.extensions.connection) -> None:
-    """Names, keys, partitions: whatever leans on the table that has changed is read with it, and hardly anything else."""
+    """Names, keys, partitions: what leans on the table that has changed is read with it, hardly anything else; told once."""
     reader = fingerprint.Reader(connection)
     reader.read()
+    assert reader.changed() is None
     for change in CHANGES:
         connection.cursor().execute(change)
         found = reader.read()
         assert fingerprint.differences(found, fingerprint.read(connection)) == (), change
-        assert reader.changed is not None, change
-        assert "public.quiet" not in reader.changed, change
         assert reader.read() is found
-        assert reader.changed == frozenset()
+        changed = reader.changed()
+        assert changed, change
+        assert "public.quiet" not in changed, change
+        assert reader.changed() == frozenset()
 
 
 def test_what_belongs_to_no_table_has_all_read_anew(connection: psycopg2.extensions.connection) -> None:

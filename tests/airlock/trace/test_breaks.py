@@ -9,6 +9,7 @@ import psycopg2
 import pytest
 
 from airlock import samples
+from airlock.catalogue.fingerprint import Reader
 from airlock.operations.older_release.release import Release
 from airlock.operations.trace import trace
 from airlock.reports.trace import lines
@@ -222,7 +223,7 @@ def test_what_breaks_is_told_in_postgresqls_words(
     """Exactly the tables and views that break, and the sessions that must prepare again."""
     up, words, stale = CASES[name]
     with scratch.database(older) as made, contextlib.closing(_connect(made)) as connection:
-        release = Release(connection)
+        release = Release(connection, Reader(connection))
         release.look(except_for="public.nothing")
         with contextlib.closing(_connect(made)) as step:
             step.cursor().execute(up)
@@ -244,7 +245,7 @@ def test_a_row_that_others_refer_to_is_no_break(scratch: ScratchServer) -> None:
     with scratch.database() as made, contextlib.closing(_connect(made)) as connection:
         cursor = connection.cursor()
         cursor.execute(f"{tables}; INSERT INTO a VALUES (1, 1), (2, 2); INSERT INTO b VALUES (1, 2)")
-        release = Release(connection)
+        release = Release(connection, Reader(connection))
         release.look(except_for="public.nothing")
         cursor.execute("UPDATE a SET n = 3 WHERE id = 1; ALTER TABLE a RENAME n TO m")
         assert not [one for one in release.broken(except_for="public.nothing") if "DELETE" in one.sql]

@@ -80,7 +80,8 @@ def test_the_safe_form_leads_to_the_same_catalogue(
     table, up, titles = CASES[name]
     with scratch.database(below) as made, contextlib.closing(_connect(made)) as connection:
         planner = Planner(lambda: _connect(made), made.admin_url)
-        planner.look()
+        with planner.looking():
+            pass
         before = fingerprint.read(connection)
         connection.cursor().execute(up)
         wanted = fingerprint.read(connection)
