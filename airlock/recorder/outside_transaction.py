@@ -244,15 +244,24 @@ class _Holder:
     def hold(self, tables: Iterable[str], modes: tuple[str, ...] = _LADDER) -> None:
         """Take the modes, as far as they are free: NOWAIT, because queueing here would stop the world."""
         listed = ", ".join(f"ONLY {table}" for table in tables)
+        steps = [
+            f"SAVEPOINT level{level}; LOCK TABLE {listed} IN {mode} MODE NOWAIT"
+            for level, mode in enumerate(modes)
+        ]
         with self.connection.cursor() as cursor:
+            # Mostly all are free: one message in place of nine.
+            with contextlib.suppress(client.LockNotAvailable):
+                cursor.execute("; ".join(["BEGIN", *steps]))
+                self._levels = len(modes)
+                return
+            cursor.execute("ROLLBACK")
             for _ in range(_MOST_TRIES):
                 # Autovacuum may be at a table for a moment.
                 with contextlib.suppress(client.LockNotAvailable):
                     cursor.execute("BEGIN")
-                    for level, mode in enumerate(modes):
-                        cursor.execute(f"SAVEPOINT level{level}")
-                        cursor.execute(f"LOCK TABLE {listed} IN {mode} MODE NOWAIT")
-                        self._levels = level + 1
+                    for level, step in enumerate(steps, 1):
+                        cursor.execute(step)
+                        self._levels = level
                     return
                 if self._levels:
                     cursor.execute(f"ROLLBACK TO SAVEPOINT level{self._levels}")
