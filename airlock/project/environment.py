@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import os
 import re
+from importlib.machinery import SourceFileLoader
 from typing import TYPE_CHECKING, Any
 
 from alembic import command
@@ -28,10 +29,13 @@ from airlock.records.errors import AirlockError, HistoryFault, Refused, Revision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from types import CodeType
 
     from alembic.runtime.migration import MigrationContext
 
     from airlock.project.project import Project
+
+_ENV = f"{os.sep}env.py"
 
 
 class Hooks:
@@ -340,6 +344,22 @@ def _execute(
                 raise Usage(f"env.py stopped by itself: {stopped.code}") from stopped
             finally:
                 _runs.count += 1
+
+
+def compile_once() -> None:
+    """Compile an env.py once in this process for each text that it has: Python may have been told to keep no bytecode."""
+    loader: Any = SourceFileLoader
+    plain = loader.source_to_code
+    known: dict[str, tuple[bytes, CodeType]] = {}
+
+    def source_to_code(self: Any, data: Any, path: Any, **options: Any) -> Any:
+        if not str(path).endswith(_ENV):
+            return plain(self, data, path, **options)
+        if path not in known or known[path][0] != data:
+            known[path] = data, plain(self, data, path, **options)
+        return known[path][1]
+
+    loader.source_to_code = source_to_code
 
 
 def _configure_further(environment: EnvironmentContext, *, forced: bool) -> None:

@@ -195,14 +195,14 @@ class Cluster:
         """Serve until the block ends or this process dies, then remove `remove` (else the data directory).
 
         The postmaster's parent is a shell that waits for the end of a pipe held by this process: also after
-        SIGKILL the pipe ends, the server is stopped and its files are removed.
+        SIGKILL the pipe ends, the server is stopped and its files are removed: at once, as nothing in them is worth a checkpoint.
         """
         self.initialise()
         self._make_directories()
         guard = (
             'trap "" INT TERM HUP; remove=$1; log=$2; sockets=$3; shift 3; '
             '"$@" >"$log" 2>&1 </dev/null & server=$!; cat >/dev/null; '
-            'kill -INT "$server" 2>/dev/null; wait "$server"; rm -rf "$remove" "$sockets"'
+            'kill -QUIT "$server" 2>/dev/null; wait "$server"; rm -rf "$remove" "$sockets"'
         )
         shell = subprocess.Popen(
             ["/bin/sh", "-c", guard, "airlock-server", str(remove or self.data)]

@@ -58,6 +58,20 @@ def tell_of_itself() -> Iterator[object]:
     }  # fmt: skip
 
 
+def load_env(directory: str) -> Iterator[object]:
+    """Yield whether an env.py that is run again is compiled again: as it was, and with another text."""
+    import sys
+
+    from alembic.util import load_python_file
+
+    sys.dont_write_bytecode = True
+    file, found = Path(directory, "env.py"), []
+    for text in ("def f(): return 1", "def f(): return 1", "def f(): return 2"):
+        file.write_text(text)
+        found.append(load_python_file(directory, "env.py").f)
+    yield [one() for one in found], found[0].__code__ is found[1].__code__
+
+
 def ask() -> Iterator[object]:
     """Yield what a program reads that a revision starts; then ask a question, as a revision may that somebody runs by hand."""
     import subprocess

@@ -109,6 +109,12 @@ def test_other_databases_need_no_other_process() -> None:
     assert [one["database"].rpartition("/")[2] for one in found] == ["one", "two"]
 
 
+def test_an_env_py_is_compiled_once_for_each_text(tmp_path: Path) -> None:
+    """A child runs it three times a revision, and Python may have been told to keep no bytecode."""
+    load = f"{TELL.partition(':')[0]}:load_env"
+    assert list(isolated(load, {"directory": str(tmp_path)}, scratch=scratch())) == [([1, 1, 2], True)]
+
+
 def test_drivers_are_loaded_for_those_that_come_after_one_that_wanted_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
