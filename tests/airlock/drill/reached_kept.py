@@ -181,4 +181,10 @@ SOUND = (
              "INSERT INTO k_$t SELECT id, who, at FROM (SELECT *, row_number() OVER (PARTITION BY who ORDER BY at DESC, id DESC) "
              "AS place FROM $t) AS x WHERE place > 1", "DELETE FROM $t USING k_$t k WHERE k.id = $t.id"),
          sql("INSERT INTO $t SELECT * FROM k_$t", "DROP TABLE k_$t")),
+    # A number that a sequence hands out stands in the names and definitions of what is made: the next time it is the next one.
+    Case("numbered", "name text",
+         sql("DO $$ DECLARE one bigint := nextval('n_$t'); BEGIN EXECUTE format('CREATE SEQUENCE made_$t_%s', one); "
+             "EXECUTE format('CREATE VIEW v_$t AS SELECT id, %s AS layer FROM $t', one); END $$"),
+         sql("DROP VIEW v_$t", "DO $$ BEGIN EXECUTE format('DROP SEQUENCE made_$t_%s', (SELECT last_value FROM n_$t)); END $$"),
+         beside="CREATE SEQUENCE n_$t START 7"),
 )  # fmt: skip

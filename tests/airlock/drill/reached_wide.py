@@ -140,6 +140,11 @@ FAULTY = (
     Case("objects_stay", "body bytea NOT NULL",
          sql("ALTER TABLE $t ADD o oid", "UPDATE $t SET o = lo_from_bytea(0, body)"), sql("ALTER TABLE $t DROP o")),
     Case("objects_cut", "o oid", sql("SELECT lo_truncate(lo_open(o, 131072), 1) FROM $t WHERE o IS NOT NULL")),
+    # Another number than the one that a sequence hands out.
+    Case("numbered_at_random", "n integer NOT NULL",
+         sql("DO $$ BEGIN PERFORM nextval('n_$t'); EXECUTE format('CREATE VIEW v_$t AS SELECT id, %s AS layer FROM $t', "
+             "floor(random() * 1000000000)); END $$"),
+         sql("DROP VIEW v_$t"), beside="CREATE SEQUENCE n_$t START 7"),
 )  # fmt: skip
 
 SOUND = (

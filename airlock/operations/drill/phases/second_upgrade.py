@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill import compare, comparisons
+from airlock.operations.drill import compare, comparisons, handed_out
 from airlock.operations.drill.outcome import NOTHING, Outcome, failed
 from airlock.operations.drill.phases import interim_writes
 
@@ -43,6 +43,8 @@ def go_up_again(subject: Subject, first: Upgraded, below: State) -> SecondUpgrad
     found, _ = compare.structure(
         compare.without_objects_made(first.before, first.after), compare.without_objects_made(below, above)
     )
+    numbers = handed_out.pairs(first.before, first.after, below)
+    found = handed_out.without_renumbered(found, numbers, first.after, above)
     values = _values(first, above)
     if values and not found:
         alone = _without_rows_written(subject, first)
