@@ -188,6 +188,9 @@ BY_TYPE: dict[str, Values] = {
     "jsonpath": Values((Generator("'$.k' || ($i)"),), ("'strict $.\"a b\"[*] ? (@.n > 1)'", "'$'")),
     "int2vector": Values((Generator("(($i) % 32767) || ' 1'"),), ("''", "'7'", "'-3 32767 0'")),
     "oidvector": Values((Generator("($i) || ' 1'"),), ("''", "'7'", "'4294967295 2 0'")),
+    # One of several of that name: written, it is not read again.
+    "regproc": Values((Generator("($i)::text"),), ("'sum(integer)'::regprocedure::oid::regproc",)),
+    "regoper": Values((Generator("($i)::text"),), ("'+(integer,integer)'::regoperator::oid::regoper",)),
     # To everybody, then to a role, by the role that writes it.
     "aclitem": Values(
         (

@@ -85,8 +85,8 @@ _OF_TYPE = _COLUMNS.replace(
 _PG_CLASS = 1259
 # Built-in types of which hardly a table has a column: their input functions are asked, as those of unknown extensions.
 _RARE = (
-    "regtype", "regproc", "regprocedure", "regrole", "regnamespace", "regconfig", "regdictionary", "regcollation", "regoper",
-    "regoperator", "gtsvector",
+    "regtype", "regprocedure", "regrole", "regnamespace", "regconfig", "regdictionary", "regcollation", "regoperator",
+    "gtsvector",
 )  # fmt: skip
 # Arrays to PostgreSQL's catalogue, but neither NULLs nor other bounds or dimensions fit into them.
 _VECTORS = frozenset({"int2vector", "oidvector"})

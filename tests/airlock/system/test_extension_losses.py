@@ -221,6 +221,72 @@ VECTORS_KEEPING: Ways = {
     "longer": ("vector(3)", "vector(4) USING v || '[0]'::vector", "vector(3) USING subvector(v, 1, 3)"),
     "bits": ("bit(8)", "int USING v::int", "bit(8) USING v::bit(8)"),
 }
+# Of types that the catalogue has, and hardly a table.
+RARE_LOSING: Ways = {
+    "vec_first": ("int2vector", "int2 USING v[0]", "int2vector USING v::text::int2vector"),
+    "vec_order": (
+        "oidvector",
+        "text USING split_part(v::text, ' ', 1)",
+        "oidvector USING (v || ' 1')::oidvector",
+    ),
+    "tid": ("tid", "text USING split_part(v::text, ',', 1)", "tid USING (v || ',1)')::tid"),
+    "tid_block": (
+        "tid",
+        "int4 USING least((v::text::point)[1], 1)::int4",
+        "tid USING ('(0,' || v || ')')::tid",
+    ),
+    "snap": (
+        "pg_snapshot",
+        "xid8 USING pg_snapshot_xmax(v)",
+        "pg_snapshot USING ('1:' || v || ':')::pg_snapshot",
+    ),
+    "snap_under": (
+        "txid_snapshot",
+        "text USING split_part(v::text, ':', 1) || ':' || split_part(v::text, ':', 2)",
+        "txid_snapshot USING (v || ':')::txid_snapshot",
+    ),
+    "xid8": ("xid8", "xid USING v::xid", "xid8 USING v::text::xid8"),
+    "lsn": ("pg_lsn", "text USING split_part(v::text, '/', 2)", "pg_lsn USING ('0/' || v)::pg_lsn"),
+    "acl": ("aclitem", "text USING replace(v::text, '*', '')", "aclitem USING v::aclitem"),
+    "acl_who": ("aclitem", "text USING regexp_replace(v::text, '^[^=]*', '')", "aclitem USING v::aclitem"),
+    "mac": ("macaddr", "text USING substr(v::text, 7)", "macaddr USING ('00:00:' || v)::macaddr"),
+    "name": ("name", "name USING left(v::text, 20)::name", "name"),
+    "money": ("money", "int USING v::numeric::int", "money USING v::numeric::money"),
+    "path": ("jsonpath", "text USING replace(v::text, 'strict ', '')", "jsonpath USING v::jsonpath"),
+    "query": ("tsquery", "text USING querytree(v)", "tsquery USING v::tsquery"),
+    "lexemes": ("tsvector", "tsvector USING strip(v)", "tsvector"),
+    "cursor": ("refcursor", "text USING initcap(v::text)", "refcursor USING v::refcursor"),
+    "regs": (
+        "regtype[]",
+        "text USING array_to_string(v, ',')",
+        "regtype[] USING string_to_array(v, ',')::regtype[]",
+    ),
+    "acls": ("aclitem[]", "aclitem[] USING v[1:1]", "aclitem[]"),
+}
+RARE_KEEPING: Ways = {
+    "vec": ("int2vector", "text USING v::text", "int2vector USING v::int2vector"),
+    "vec_array": (
+        "int2vector",
+        "int2[] USING v::int2[]",
+        "int2vector USING array_to_string(v, ' ')::int2vector",
+    ),
+    "lsn": ("pg_lsn", "numeric USING v - '0/0'::pg_lsn", "pg_lsn USING '0/0'::pg_lsn + v"),
+    "mac": ("macaddr", "macaddr8", "macaddr USING v::macaddr"),
+    "name": ("name", "text", "name USING v::name"),
+    "char": ('"char"', "int USING v::int", '"char" USING v::"char"'),
+    "money": ("money", "numeric USING v::numeric", "money USING v::money"),
+    "class": ("regclass", "oid USING v::oid", "regclass USING v::regclass"),
+    "proc": ("regprocedure", "text", "regprocedure USING v::regprocedure"),
+    "snap": (
+        "txid_snapshot",
+        "pg_snapshot USING v::text::pg_snapshot",
+        "txid_snapshot USING v::text::txid_snapshot",
+    ),
+    "acl": ("aclitem", "text USING v::text", "aclitem USING v::aclitem"),
+    "acls": ("aclitem[]", "text USING v::text", "aclitem[] USING v::aclitem[]"),
+    "xid8": ("xid8", "numeric USING v::text::numeric", "xid8 USING v::text::xid8"),
+    "vectors": ("oidvector[]", "text[] USING v::text[]", "oidvector[] USING v::oidvector[]"),
+}
 EXTENSIONS = (
     "postgis", "postgis_raster", "hstore", "ltree", "citext", "isn", "cube", "seg", "semver", "ip4r", "prefix", "unit",
     "debversion", "pg_rational", "pgmp", "pg_sphere", "asn1oid", "hll", "tdigest",
@@ -311,6 +377,23 @@ def test_what_only_some_vectors_have_is_seen_to_be_lost(tmp_path: Path) -> None:
     assert [one.object for one in halves.differences] == ["public.sized.v"], halves
     lost = {one.object.removeprefix("public.losing.c_") for one in losing.differences}
     assert set(VECTORS_LOSING) - lost == set()
+
+
+def test_what_only_some_values_of_rare_types_have_is_seen_to_be_lost(tmp_path: Path) -> None:
+    """An offset, what was under way, an option to grant, a strict path: each loss is refused; each way back is proved."""
+    unread = {"proc": ("regproc", "text", "regproc USING v::regproc")}
+    revisions = history({"losing": RARE_LOSING, "keeping": RARE_KEEPING, "unread": unread}, [])
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    report = airlock.drill(ini, scratch="embedded:18")
+    assert [fill for fill in report.fills if fill.reason] == []
+    _, losing, keeping, read = report.revisions
+    assert (losing.verdict, keeping.verdict) == ("refused", "proved"), (losing.reason, keeping)
+    assert (read.verdict, 'more than one function named "pg_catalog.sum"' in read.reason) == (
+        "refused",
+        True,
+    ), read
+    lost = {one.object.removeprefix("public.losing.c_") for one in losing.differences}
+    assert set(RARE_LOSING) - lost == set()
 
 
 @pytest.mark.skipif(
