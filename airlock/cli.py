@@ -12,6 +12,7 @@ import errno
 import gc
 import importlib
 import io
+import itertools
 import os
 import signal
 import sys
@@ -213,9 +214,16 @@ def _options(command: str) -> argparse.ArgumentParser:
 
 def _name_alembics(argv: Sequence[str], asked: str) -> None:
     """Answer a command that is Alembic's alone by its line. Raises Usage."""
-    words = [word for word in argv if not word.startswith("-")]
-    found = next((word for word in words if word in ALEMBICS), None)
+    found = next((word for word in argv if word in ALEMBICS), None)
     if found is not None and not asked:
+        ours_alone = _options("status")._actions
+        values = {name for action in ours_alone if action.nargs != 0 for name in action.option_strings}
+        words = [
+            word for before, word in itertools.pairwise(["", *argv])
+            if not word.startswith("-") and before not in values
+        ]  # fmt: skip
+        if found not in words:
+            return
         behind = " ".join(words[words.index(found) + 1 :])
         ours = f", or airlock {ALEMBICS[found]}" if ALEMBICS[found] else ""
         raise Usage(f"{found!r} is Alembic's own command.", then=f"alembic {found} {behind}".rstrip() + ours)

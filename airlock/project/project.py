@@ -63,6 +63,7 @@ _ITS_COLUMN = re.compile(r"\bversion_num\b|\bversion_table_impl\b")
 NO_DOWNGRADE = "the file has no downgrade()"
 # Sections of an ini that are about something else.
 _NO_SCRIPTS = ("logger", "handler", "formatter", "post_write_hooks")
+_COUNTED = re.compile(r"(.*[^@+-])([+-]\d+)")
 # Alembic reads these as places, wherever a revision may stand.
 _RESERVED = {"base", "head", "heads", "current"}
 
@@ -183,7 +184,7 @@ class Project:
             low, colon, high = from_to.partition(":")
             if not colon:
                 raise Usage(f"{from_to!r} is no range.", then=self._only(from_to))
-            low, high = low or "base", high or "heads"
+            low, high = self._counted(low or "base"), high or "heads"
         try:
             scripts = list(self.script.iterate_revisions(high, low, implicit_base=True))
         except (CommandError, RevisionError) as error:
@@ -194,6 +195,25 @@ class Project:
                 then=f"{high}:{low}, or alembic history, which lists them",
             )
         return tuple(self._facts(script) for script in reversed(scripts))
+
+    def _counted(self, name: str) -> str:
+        """Resolve `head-2`, `4f2a+1` or `shop@head-1`, which Alembic counts where a range ends; what is none of that stays."""
+        found = _COUNTED.fullmatch(name)
+        if found is None or name in self.script.revision_map._revision_map:
+            return name
+        try:
+            script = self.script.get_revision(found[1])
+        except (CommandError, RevisionError):
+            return name
+        steps = int(found[2])
+        for _ in range(abs(steps)):
+            ways = (
+                () if script is None else _tuple(script.down_revision) if steps < 0 else tuple(script.nextrev)
+            )
+            if len(ways) != 1:
+                return "base" if script is not None and steps < 0 and not ways else name
+            script = self.script.get_revision(ways[0])
+        return script.revision if script is not None else name
 
     def _only(self, name: str) -> str:
         """Spell the range that holds one revision alone; FROM:TO where none is called so."""

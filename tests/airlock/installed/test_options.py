@@ -132,6 +132,7 @@ def test_a_bad_file_is_named(
         (("-c", "x.ini", "current"), "airlock status"),
         (("history",), "alembic history, or airlock status"),
         (("heads",), "alembic heads"),
+        (("current", "--url", "postgresql://a/b"), "alembic current, or"),
     ],
 )
 def test_alembics_own_commands_are_named(

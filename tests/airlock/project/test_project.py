@@ -62,8 +62,12 @@ def test_revisions_come_in_upgrade_order_with_what_they_say(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
-    [("a1:c3", ["b2", "c3"]), ("base:b2", ["a1", "b2"]), ("b2:", ["c3"]), (":a1", ["a1"]), ("c3:c3", [])],
-)
+    [
+        ("a1:c3", ["b2", "c3"]), ("base:b2", ["a1", "b2"]), ("b2:", ["c3"]), (":a1", ["a1"]), ("c3:c3", []),
+        ("head-1:head", ["c3"]), ("-1:head", ["c3"]), ("head-3:a1", ["a1"]), ("a1+1:head", ["c3"]),
+        ("head-2:head-1", ["b2"]),
+    ],
+)  # fmt: skip
 def test_a_range_leaves_out_its_start_and_has_its_end(
     tmp_path: Path, asked: str, expected: list[str]
 ) -> None:
@@ -72,7 +76,7 @@ def test_a_range_leaves_out_its_start_and_has_its_end(
     assert [one.revision for one in project.revisions(asked)] == expected
 
 
-@pytest.mark.parametrize("asked", ["a1", "c3:a1", "zz:c3", "a1:zz"])
+@pytest.mark.parametrize("asked", ["a1", "c3:a1", "zz:c3", "a1:zz", "zz-1:c3", "c3+1:c3"])
 def test_a_range_that_is_none_is_refused(tmp_path: Path, asked: str) -> None:
     """Exit 2, with the range in the message."""
     project = Project.open(write_project(tmp_path, CHAIN))
