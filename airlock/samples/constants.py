@@ -313,7 +313,7 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
     if not keys:
         keys += [(one,) for one in strings if re.fullmatch(r"[A-Za-z_][\w-]*", one)][:6]
     used = {part for path in named.paths for part in path}
-    values: list[object] = [one for one in strings if one not in used]
+    values: list[object] = [one for one in strings if one not in used and not (asked and one in _OF_TYPE)]
     for one in named.numbers[:_MOST_NUMBERS]:
         number = int(one) if re.fullmatch(r"-?\d+", one) else float(one)
         values += [number, number + 1, number - 1]
@@ -322,13 +322,18 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
         yield [{path[-1]: one} for path in keys[:2] for one in values[:2]]
     yield from (_nested(path, [1] * size) for path in keys[:4] for size in _sizes(named))
     members = [one for one in strings[:6] if named.words]
+    each: list[list[object]] = []
     for path in keys[:8]:
         counted = path[-1] in named.counted
-        inside = members if not counted else ()
-        yield from (_nested(path, more) for one in inside for more in ([one], {one: 1}) if one not in path)
+        inside = [
+            more for one in members if not counted and one not in path for more in ([one], {one: 1})
+        ]  # fmt: skip
         held = [one for one in values if not counted or re.fullmatch(r"-?\d+(\.\d+)?", str(one))]
         others = (7, "7", None) if counted else _OTHERS
-        yield from (_nested(path, one) for one in [*held[:8], *others])
+        # What keys are asked of is an object, mostly: the likeliest of every path first.
+        of_path = [*held[:4], *inside[:4], *others, *held[4:8], *inside[4:]]
+        each.append([_nested(path, one) for one in of_path])
+    yield from (one for some in itertools.zip_longest(*each) for one in some if one is not None)
     if len(keys) > 1 and not any(path[-1] in named.counted for path in keys):
         for filled in values[:4] or ["x"]:
             yield {path[0]: _nested(path[1:], filled) for path in keys if path[0] != "*"}

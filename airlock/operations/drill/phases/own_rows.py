@@ -11,6 +11,7 @@ from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, not
 from airlock.operations.drill.phases import interim_writes, taken_along
 from airlock.operations.drill.phases.downgrade import Way, go_down, upgraded
 from airlock.operations.drill.reach.met_by_either import met_by_either
+from airlock.operations.drill.reach.unreached_writes import conditional_writes
 from airlock.operations.drill.rows import (
     cast_demands,
     extremes,
@@ -20,6 +21,7 @@ from airlock.operations.drill.rows import (
 )
 from airlock.operations.drill.rows.constants_of_statements import all_certain, named
 from airlock.operations.drill.rows.constants_read import constants, names_any, python_constants
+from airlock.operations.drill.rows.row_at_hand import values_at_hand
 from airlock.operations.drill.rows.telling_calls import joins, told_apart
 from airlock.operations.drill.step import StepTaken, touched_tables
 from airlock.recorder.branches import ANOTHER_VALUE
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from airlock.samples.constants import Constants
 
 _FAR, _FARTHER = 500, 20_000
-_MOST_LESSONS = 3
+_MOST_LESSONS, _MOST_AT_HAND = 3, 30
 # integrity_constraint_violation (PostgreSQL manual, "Error Codes"), the class.
 _CONSTRAINT = "23"
 
@@ -70,10 +72,14 @@ class _Attempt:
     varied: bool = False
     texts: bool = False
     under_keys: str | int | None = None
+    # Rows go, one by one, on which the revision's Python raises.
+    picked: bool = False
 
 
-def _attempts(later: Mapping[str, Table], *, documents: bool) -> Iterator[_Attempt]:
+def _attempts(later: Mapping[str, Table], *, python: bool, documents: bool) -> Iterator[_Attempt]:
     """Give the attempts, of which the first counts whose rows the upgrade takes: each makes fewer kinds of rows."""
+    if python:
+        yield _Attempt(calls=True, varied=True, texts=True, picked=True)
     yield _Attempt(calls=True, varied=True, texts=True)
     yield _Attempt(calls=True, varied=True)
     yield _Attempt(calls=True)
@@ -119,7 +125,9 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     guards = endless = ""
     unseen = NOTHING
     sure = named(up, down)
-    for attempt in _attempts(later, documents=bool(python.paths)):
+    writes = conditional_writes(str(subject.facts.path))
+    in_python = any(one.passed_by for it in taken for one in it.met)
+    for attempt in _attempts(later, python=bool(writes), documents=bool(python.paths)):
         read = replace(python, under_keys=attempt.under_keys)
         made = rows_of_statements.seek(
             subject.ledger,
@@ -130,7 +138,7 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
             sure,
             attempt.fitting,
             childless=attempt.childless,
-            parents=any(one.passed_by for it in taken for one in it.met),
+            parents=in_python,
             calls=attempt.calls,
             varied=attempt.varied,
             texts=attempt.texts,
@@ -147,8 +155,11 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
                 guards = failures.one_line(error)
             elif failures.is_about_rows(error):
                 unseen = _unseen(error)
-            others = _on_values_that_fit(subject, made, tables, error, start)
-            others = others or _without_refused(subject, tables, error, start)
+            if attempt.picked:
+                others = _without_rows_at_hand(subject, made, error, start)
+            else:
+                others = _on_values_that_fit(subject, made, tables, error, start)
+                others = others or _without_refused(subject, tables, error, start)
             if others is None:
                 if not made.remove(subject.ledger):
                     stays = not_examined("rows that were made for it cannot be taken back")
@@ -241,6 +252,20 @@ def _unseen(error: Exception) -> Outcome:
     """
     said = f"the upgrade fails on all rows that were made for it: {failures.one_line(error)}"
     return noted([said]) if (sqlstate(error) or "").startswith(_CONSTRAINT) else not_examined(said)
+
+
+def _without_rows_at_hand(
+    subject: Subject, made: rows_of_statements.Sought, error: Exception, start: State
+) -> tuple[State, StepTaken] | None:
+    """Go up without the rows that the revision's Python held when it raised; None where it held none, or raises on."""
+    for _ in range(_MOST_AT_HAND):
+        if not made.leave_out_at_hand(subject.ledger, values_at_hand(error, str(subject.facts.path))):
+            break
+        try:
+            return _up(subject, made, start)
+        except Exception as another:  # noqa: BLE001  a revision may raise anything
+            error = another
+    return None
 
 
 def _on_values_that_fit(

@@ -19,13 +19,28 @@ _IN_PYTHON = {
     "lower": r"\.(?:lower|casefold|upper|title|capitalize|swapcase)\(",
     "trim": r"\.[lr]?strip\(",
     "~": r"\bre\.\w+\(",
+    "jsonb_typeof": r"\bisinstance\(",
 }
+# What JSON calls the types that Python asks for.
+_TYPES = {"object": "dict", "array": "list", "string": "str", "number": "(?:int|float)", "boolean": "bool"}
+# No value of a row: a statement that is sent, and what its parameters are called.
+_STATEMENT = re.compile(
+    r"\s*(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|ALTER|CREATE|DROP|TRUNCATE|COPY)\s", re.IGNORECASE
+)
 # What Python reads a text as where it does not raise ValueError: texts that it takes.
 _READ_AS = (
     (r"\bfromisoformat\(", ("2024-02-29",)),
     (r"\bUUID\(", ("0d9f1b1e-6c1a-4b7e-9b55-3f3c2f0a7a11",)),
     (r"\bip_address\(|\bIPv4Address\(", ("192.0.2.7",)),
     (r"\bip_network\(|\bIPv4Network\(", ("192.0.2.0/24",)),
+    (r"\burl(?:split|parse)\(", ("https://user@example.org:8443/a/b?c=d#e", "example.org")),
+    (r"\bparseaddr\(", ("Ann <ann@example.org>",)),
+    # What is left where all but digits goes: a phone number, a code.
+    (
+        r"""\bre\.(?:sub|findall|compile)\(\s*r?["'](?:\[\^(?:0-9|\\d)|\\D|\\d|\[0-9)""",
+        ("0170 1234567", "+4930123456", "12-34"),
+    ),
+    (r"\.is(?:digit|decimal|numeric)\(", ("0042", "7")),
     # Four digits that base64 reads as well.
     (r"\bfromhex\(|\bunhexlify\(|\bb(?:16|32|64)decode\(", ("BEEF", "ORSXG5A=")),
 )
@@ -132,6 +147,8 @@ def _paths(some: Sequence[Any]) -> Iterator[tuple[str, ...]]:
 def python_constants(source: str) -> Constants:
     """Read what a revision's Python compares with: strings, numbers, keys it asks of a value; and as what it reads texts."""
     strings = re.findall(r"""(?:==|!=|\bin\b|[\[({,:])\s*[rRuU]?['"]([^'"\n]{1,60})['"]""", source)
+    strings = [one for one in strings if not (_STATEMENT.match(one) or _is_parameter(one, source))]
+    strings += [one for one in _TYPES if re.search(rf"\bisinstance\([^\n]*\b{_TYPES[one]}\b", source)]
     numbers = re.findall(r"(?:==|!=|<|>|<=|>=)\s*(-?\d+(?:\.\d+)?)", source)
     cut = re.findall(r"\[\s*:\s*(\d{1,2})\s*\]", source)
     keys = re.findall(r"""(?:\.get\(|\[)\s*['"]([\w-]{1,60})['"]""", source)
@@ -150,6 +167,10 @@ def python_constants(source: str) -> Constants:
         frozenset([*words, *(["cardinality"] if cut else [])]),
         together=python_conditions.held(source),
     )
+
+
+def _is_parameter(name: str, source: str) -> bool:
+    return name.isidentifier() and re.search(rf"(?<![:\w]):{name}\b", source) is not None
 
 
 def _read(source: str) -> Iterator[str]:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _PAST_THE_EDGE = frozenset({"22003", "22008", "22015", "23514"})
 # program_limit_exceeded: `repeat` or `array_fill` of the largest integer.
 _LIMIT = "54000"
-# string_data_right_truncation; a text is ordinary up to so many characters, and up to half of its column.
-_TOO_LONG, _ORDINARY = "22001", 20
+# string_data_right_truncation; a text is ordinary up to so many characters.
+_TOO_LONG, ORDINARY = "22001", 20
 # What Python's dates say past the year 9999.
 _OUT_OF_RANGE = re.compile(r"out of range|must be in 1\.\.9999")
 # Past those that samples count up to, and none of them when it is tamed.
@@ -73,14 +73,14 @@ def tame(
     connection: client.Connection,
     tables: Iterable[Table],
     *,
-    texts: bool = False,
+    texts: int = 0,
     source: str = "",
     small: bool = False,
     few: bool = False,
 ) -> tuple[str, ...]:
     """Replace values near the edge of their type in some tables; commit, and return the columns that were changed.
 
-    `texts` are shortened, in place of all others; `small` has numbers of a given precision so small that products and sums of
+    Texts longer than `texts`, and than half of their column, are shortened, in place of all others; `small` has numbers of a given precision so small that products and sums of
     them have room in another, `few` whole numbers so small that a series may go up to them. Columns are spared that a
     revision's `source` may give another type by an expression: what it cuts of their values would not be seen.
     Columns of keys are left alone, but for the large number of a key of one column; so are those whose CHECKs refuse the
@@ -94,7 +94,7 @@ def tamed(
     connection: client.Connection,
     tables: Iterable[Table],
     *,
-    texts: bool = False,
+    texts: int = 0,
     source: str = "",
     small: bool = False,
     few: bool = False,
@@ -106,7 +106,7 @@ def tamed(
         kept = {name for unique in table.uniques for name in unique.columns} | referring
         numbers = {one.columns[0] for one in table.uniques if len(one.columns) == 1} - referring
         for column in table.columns:
-            edge = _long(column) if texts else _edge(column, small=small, few=few)
+            edge = _long(column, texts) if texts else _edge(column, small=small, few=few)
             if keys and column.name in numbers and column.type in LARGE_KEYS and not texts:
                 edge = _LARGE_KEY
             elif column.name in kept:
@@ -143,11 +143,12 @@ def _is_converted(source: str, name: str) -> bool:
     return again is not None or ("postgresql_using" in source and mentions(source, name))
 
 
-def _long(column: Column) -> tuple[str, str] | None:
+def _long(column: Column, most: int) -> tuple[str, str] | None:
     if column.type not in ANY_TEXT:
         return None
-    most = min(_ORDINARY, max((column.length or 2 * _ORDINARY) // 2, 1))
-    return f"length(c) > {most}", f"left(c, {most})"
+    most = min(most, max((column.length or 2 * most) // 2, 1))
+    # The end of a sample tells it from others.
+    return f"length(c) > {most}", f"{'left' if most == ORDINARY else 'right'}(c, {most})"
 
 
 def _edge(column: Column, *, small: bool, few: bool) -> tuple[str, str] | None:

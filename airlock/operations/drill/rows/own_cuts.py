@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from airlock.samples import Table
     from airlock.samples.model import Column
 
+# Of texts that a column of ten characters, or of four or five, is put together of.
+_SHORT = (5, 2)
 _ROOM, _NOT_NULL, _CHECK = "room", "NOT NULL", "CHECK"
 
 
@@ -45,7 +47,8 @@ def go_up(
 ) -> tuple[State, StepTaken, Mapping[str, Table]]:
     """Fill some empty tables with rows that fit what the tables above demand, but for what the upgrade sees to; upgrade.
 
-    `ordinary` has texts shortened: first those that the upgrade does not convert, then all. Commits.
+    `ordinary` has texts shortened: first those that the upgrade does not convert, then all, and at last so that two or three of
+    them have room in a short column together. Commits.
     Gives the state before, the step, and what was demanded of the rows. Raises what the upgrade raises on rows that meet
     every demand, or what the downgrade raises where it has to be taken between tries.
     """
@@ -59,12 +62,14 @@ def go_up(
     found = demands(below, required, source)
 
     # `spared` is the revision's text, where what it converts keeps its length.
-    def on(left: tuple[Demand, ...], spared: str) -> tuple[State, StepTaken, Mapping[str, Table]]:
+    def on(
+        left: tuple[Demand, ...], spared: str, longest: int = extremes.ORDINARY
+    ) -> tuple[State, StepTaken, Mapping[str, Table]]:
         asked = without(below, required, left)
         ledger.empty(names)
         ledger.fill(names, required=asked)
         if ordinary:
-            extremes.tame(ledger.writing, ledger.tables(names), texts=True, source=spared)
+            extremes.tame(ledger.writing, ledger.tables(names), texts=longest, source=spared)
         before = ledger.read()
         if not all(before.digests[one.table].count for one in left):
             raise NoRowsMadeError
@@ -99,6 +104,12 @@ def go_up(
                     raise
             # Of several the upgrade may see to some, each by itself or not.
             left = among(found, spared) if left is found else ()
+    for longest in (extremes.ORDINARY, *_SHORT) if ordinary else ():
+        try:
+            return on((), "", longest)
+        except Exception as error:
+            if not extremes.is_too_long(error):
+                raise
     return on((), "")
 
 

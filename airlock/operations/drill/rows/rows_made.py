@@ -38,6 +38,7 @@ _MOST_TRIED, _MOST_COLUMNS, _FEW = 120, 4, 5
 # Keys that a sequence may give while a revision is examined; the largest constant of which a key is made.
 _ROOM, _LARGEST = 4_317, 1_000_000_000
 _ALONE = 3
+_MOST_OF_ONE, _MOST_OF_DOCUMENTS = 20, 40
 # Rows of one group, for a step that keeps the last hundred of each.
 _MOST_ALIKE = 100
 _FOLDING = frozenset({"lower", "upper", "ilike", "citext", "initcap"})
@@ -296,14 +297,16 @@ def _documents(
     if named.paths and len(table.columns) > _FEW:
         for column in columns:
             if document(column):
-                yield from ({column.name: one} for one in offered[column.name][:20])
+                yield from ({column.name: one} for one in offered[column.name][:_MOST_OF_ONE])
 
 
 def _combined(columns: Sequence[Column], offered: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
     """Give one value to one column, in turns, and then several to several."""
     for turn in range(max((len(one) for one in offered.values()), default=0)):
         for column in columns:
-            if turn < len(offered[column.name]) and turn < 20:
+            if turn < len(offered[column.name]) and turn < (
+                _MOST_OF_DOCUMENTS if document(column) else _MOST_OF_ONE
+            ):
                 yield {column.name: offered[column.name][turn]}
     several = [column.name for column in columns if len(offered[column.name]) > 1][:_MOST_COLUMNS]
     for size in range(2, len(several) + 1):

@@ -27,6 +27,7 @@ from airlock.operations.drill.rows.telling_calls import told_apart
 from airlock.recorder import row_changes as reading
 from airlock.recorder.branches import Branch
 from airlock.samples.constants import Constants
+from airlock.samples.digests import key_sql
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -174,6 +175,19 @@ class Sought:
             return False
         same = f"concat_ws(', ', {taken['key']}) = {literal(taken['value'])}"
         return self._leave_out(ledger, ((table, same) for table in self.rows))
+
+    def leave_out_at_hand(self, ledger: Ledger, texts: Collection[str]) -> bool:
+        """Delete the rows whose keys are among some texts, each table's one; False where there are none, or more. Commits."""
+        found = {name: keys.intersection(texts) for name, (_, keys) in self.keys.items()}
+        found = {name: keys for name, keys in found.items() if keys}
+        if self.moved or not found or any(len(keys) > 1 for keys in found.values()):
+            return False
+        of_tables = [
+            (table.sql, f"{key_sql(table.key)} = {literal(*found[table.label])}") for table in ledger.tables(found) if table.key
+        ]  # fmt: skip
+        for name, keys in found.items():
+            self.keys[name][1].difference_update(keys)
+        return self._leave_out(ledger, of_tables)
 
     def leave_out(self, ledger: Ledger, unusual: Iterable[Iterable[Unusual]]) -> bool:
         """Delete the rows that hold values of the first kind of which there are any left; False where none is. Commits."""
