@@ -309,14 +309,16 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
     yield from _holding_already(strings, keys)
     asked = [_OF_TYPE[one] for one in strings if one in _OF_TYPE] if named.words & _TYPES_ASKED else []
     yield from asked
-    yield from (_nested(path, one) for path in keys[:3] for one in asked)
+    yield from (_nested(path, one) for path in keys[:8] for one in asked)
     if not keys:
         keys += [(one,) for one in strings if re.fullmatch(r"[A-Za-z_][\w-]*", one)][:6]
     used = {part for path in named.paths for part in path}
-    values: list[object] = [one for one in strings if one not in used and not (asked and one in _OF_TYPE)]
+    texts: list[object] = [one for one in strings if one not in used and not (asked and one in _OF_TYPE)]
+    numbers: list[object] = []
     for one in named.numbers[:_MOST_NUMBERS]:
         number = int(one) if re.fullmatch(r"-?\d+", one) else float(one)
-        values += [number, number + 1, number - 1]
+        numbers += [number, number + 1, number - 1]
+    values = [one for pair in itertools.zip_longest(texts, numbers) for one in pair if one is not None]
     if named.words & _SIZES or any(word.endswith("array_elements") for word in named.words):
         yield from ([1] * size for size in _sizes(named))
         yield [{path[-1]: one} for path in keys[:2] for one in values[:2]]
@@ -331,7 +333,7 @@ def _objects(strings: Sequence[str], named: Constants) -> Iterator[object]:
         held = [one for one in values if not counted or re.fullmatch(r"-?\d+(\.\d+)?", str(one))]
         others = (7, "7", None) if counted else _OTHERS
         # What keys are asked of is an object, mostly: the likeliest of every path first.
-        of_path = [*held[:4], *inside[:4], *others, *held[4:8], *inside[4:]]
+        of_path = [*held[:3], *others[:1], *inside[:2], 1, *others[1:], *held[3:8], *inside[2:]]
         each.append([_nested(path, one) for one in of_path])
     yield from (one for some in itertools.zip_longest(*each) for one in some if one is not None)
     if len(keys) > 1 and not any(path[-1] in named.counted for path in keys):

@@ -187,4 +187,38 @@ SOUND = (
              "EXECUTE format('CREATE VIEW v_$t AS SELECT id, %s AS layer FROM $t', one); END $$"),
          sql("DROP VIEW v_$t", "DO $$ BEGIN EXECUTE format('DROP SEQUENCE made_$t_%s', (SELECT last_value FROM n_$t)); END $$"),
          beside="CREATE SEQUENCE n_$t START 7"),
+    # What the drill's own rows once kept from being looked at: texts that are bytes or keys in another column above, and
+    # come back as those are spelled; texts that have room in a short column together; rows that the Python fails on.
+    Case("bytes_elsewhere", "digest text, code text",
+         sql("ALTER TABLE $t ADD raw bytea, ADD k uuid", "UPDATE $t SET raw = decode(digest, 'hex')",
+             "UPDATE $t SET k = code::uuid WHERE code IS NOT NULL", "ALTER TABLE $t DROP digest, DROP code"),
+         sql("ALTER TABLE $t ADD digest text, ADD code text", "UPDATE $t SET digest = encode(raw, 'hex'), code = k::text",
+             "ALTER TABLE $t DROP raw, DROP k")),
+    Case("bytes_by_using", "digest text",
+         sql("ALTER TABLE $t ALTER digest TYPE bytea USING decode(digest, 'base64')"),
+         sql("ALTER TABLE $t ALTER digest TYPE text USING encode(digest, 'base64')")),
+    Case("joined_in_five", "a text NOT NULL, b text NOT NULL",
+         sql("ALTER TABLE $t ADD code varchar(5)", "UPDATE $t SET code = a || b"), sql("ALTER TABLE $t DROP code")),
+    Case("fails_on_some_rows", "phone text, config jsonb NOT NULL DEFAULT '{}'",
+         sql("ALTER TABLE $t ADD digits varchar(15), ADD zone text, ADD retries integer")
+         + "\n_set = 'UPDATE $t SET {} = :v WHERE id = :id'.format\n"
+         "for row in op.get_bind().execute(sa.text('SELECT id, phone, config FROM $t')).all():\n"
+         "    config = row.config or {}\n    digits = re.sub('[^0-9]', '', row.phone or '')\n"
+         "    zone, retries = config.get('user', {}).get('zone'), config.get('retries')\n"
+         "    if 7 <= len(digits) <= 15:\n"
+         "        op.get_bind().execute(sa.text(_set('digits')), {'v': digits, 'id': row.id})\n"
+         "    if zone:\n        op.get_bind().execute(sa.text(_set('zone')), {'v': str(zone), 'id': row.id})\n"
+         "    if isinstance(retries, int):\n"
+         "        op.get_bind().execute(sa.text(_set('retries')), {'v': retries, 'id': row.id})",
+         sql("ALTER TABLE $t DROP digits, DROP zone, DROP retries"), extra="import re\n"),
+    # What a driver copies in, and the rows that there are are looked for in; a guard that lists the rows in its way.
+    Case("copied_in", "name text NOT NULL",
+         sql("CREATE TABLE k_$t (code char(2) PRIMARY KEY, name text NOT NULL)")
+         + "\nwith op.get_bind().connection.driver_connection.cursor() as cursor:\n"
+         "    cursor.copy_expert('COPY k_$t FROM STDIN', io.StringIO('de\\tGermany\\nfr\\tFrance\\n'))\n"
+         + sql("ALTER TABLE $t ADD k char(2)", "UPDATE $t SET k = c.code FROM k_$t c WHERE lower(c.name) = lower($t.name)",
+               "ALTER TABLE $t ALTER name DROP NOT NULL"),
+         "nameless = op.get_bind().execute(sa.text('SELECT id FROM $t WHERE name IS NULL')).scalars().all()\n"
+         "first = nameless[:10]\nif first: raise RuntimeError(f'rows without a name: {first}')\n"
+         + sql("ALTER TABLE $t ALTER name SET NOT NULL, DROP k", "DROP TABLE k_$t"), extra="import io\n"),
 )  # fmt: skip

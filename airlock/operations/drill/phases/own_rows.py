@@ -25,19 +25,20 @@ from airlock.operations.drill.rows.row_at_hand import values_at_hand
 from airlock.operations.drill.rows.telling_calls import joins, told_apart
 from airlock.operations.drill.step import StepTaken, touched_tables
 from airlock.recorder.branches import ANOTHER_VALUE
-from airlock.recorder.row_changes import INSERT
+from airlock.recorder.row_changes import COPY, INSERT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from airlock.operations.drill.phases.downgrade import Unsure
     from airlock.operations.drill.state import State
     from airlock.operations.drill.subject import Subject
+    from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
     from airlock.samples.constants import Constants
 
 _FAR, _FARTHER = 500, 20_000
-_MOST_LESSONS, _MOST_AT_HAND = 3, 30
+_MOST_LESSONS, _MOST_AT_HAND, _MOST_BROUGHT = 3, 30, 50
 # integrity_constraint_violation (PostgreSQL manual, "Error Codes"), the class.
 _CONSTRAINT = "23"
 
@@ -124,7 +125,7 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     python = replace(python, counted=python.counted.union(counted))
     guards = endless = ""
     unseen = NOTHING
-    sure = named(up, down)
+    sure, brought = named(up, down), _brought(first, up)
     writes = conditional_writes(str(subject.facts.path))
     in_python = any(one.passed_by for it in taken for one in it.met)
     for attempt in _attempts(later, python=bool(writes), documents=bool(python.paths)):
@@ -142,6 +143,7 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
             calls=attempt.calls,
             varied=attempt.varied,
             texts=attempt.texts,
+            brought=brought,
         )
         if not made.count:
             continue
@@ -176,6 +178,24 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     way, children = taken_along.with_children(subject, first, {})
     own = OwnRows() if way is first else OwnRows(way.outcome, way, children)
     return replace(own, guards=guards, unseen=NOTHING if guards else unseen)
+
+
+def _brought(first: Way, up: Collection[DataStatement]) -> dict[str, tuple[str, ...]]:
+    """Give values of the small tables that the upgrade made and filled by nothing but what a driver copied, by their names."""
+    inserted = {one.relation.lower() for one in up if one.kind != COPY}
+    found = {}
+    for label, digest in first.up.after.digests.items():
+        name = label.rpartition(".")[2].lower()
+        if (
+            label in first.up.before.digests
+            or name in inserted
+            or not digest.rows
+            or digest.count > _MOST_BROUGHT
+        ):
+            continue
+        values = (value for row in digest.rows.values() for value in row if value is not None)
+        found[name] = tuple(dict.fromkeys(values))[:_MOST_BROUGHT]
+    return found
 
 
 def _up(subject: Subject, made: rows_of_statements.Sought, start: State) -> tuple[State, StepTaken]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill.reach import rows_not_taken, unreached_writes
+from airlock.operations.drill.reach import raising_guards, rows_not_taken, unreached_writes
 from airlock.recorder import row_changes as reading
 from airlock.recorder.branches import ANOTHER_VALUE, BEYOND
 from airlock.recorder.tokens import masked
@@ -80,6 +80,8 @@ def met(sent: Mapping[Sent, Seen], path: Path, lines: set[int], direction: str) 
             number = same.setdefault(call, len(same) + 1)
             shown = f"{shown} (call {number})" if number > 1 else shown
         problem = "" if _is_last_round(sent, file, line, seen) else _problem(place, shown, seen, ways)
+        if seen.data.kind == reading.READ and file == path.name and line in raising_guards.lines(str(path)):
+            problem = ""
         one = Met(
             direction, place, shown, seen.changed, seen.left, ways, problem, seen.data.kind == reading.READ,
             entered=seen.data.kind == reading.CALL,

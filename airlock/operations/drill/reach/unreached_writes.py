@@ -150,11 +150,12 @@ def _under(body: list[ast.stmt], *, decided: bool, answers: set[str]) -> Iterato
             handled = (handler.body for handler in statement.handlers)
             for body in (statement.body, *handled, statement.orelse, statement.finalbody):
                 yield from _under(body, decided=decided, answers=answers)
-        elif decided and _writes(statement):
+        elif decided and writes(statement):
             yield statement
 
 
-def _writes(statement: ast.stmt) -> bool:
+def writes(statement: ast.stmt) -> bool:
+    """Tell whether a statement of Python may write: it sends something, or sets what a session keeps track of."""
     if isinstance(statement, (ast.Assign, ast.AugAssign)):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         if any(isinstance(target, (ast.Attribute, ast.Subscript)) for target in targets):

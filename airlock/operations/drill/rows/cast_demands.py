@@ -117,7 +117,8 @@ def meet(
         for column in _suspects(ledger, table, demand, source)
     ]
     named = [one for one in suspects if mentions(source, one[0].name) and mentions(source, one[1].name)]
-    for table, column in named or suspects:
+    decoded = [one for one in named if demand.type in _ENCODED and _is_decoded(one[1].name, source)]
+    for table, column in decoded or named or suspects:
         fitting = as_demanded(column, _of_elements(demand, column, source), source, _labels(ledger, demand))
         if fitting is not None and _rewrite(
             ledger, table, fitting, None if only is None else only.get(table.label, ())
@@ -215,6 +216,11 @@ def _suspects(ledger: Ledger, table: Table, demand: Demand, source: str) -> Iter
                 yield column
         elif mentions(source, column.name) and mentions(source, table.name):
             yield column
+
+
+def _is_decoded(name: str, source: str) -> bool:
+    again = rf"""(?i)(?:decode|convert_from|fromhex|unhexlify|b\d\ddecode)\(\s*(?:\w+\.)*["']?{re.escape(name)}\b"""
+    return re.search(again, source) is not None
 
 
 def _holds(ledger: Ledger, table: Table, column: Column, value: str) -> bool:

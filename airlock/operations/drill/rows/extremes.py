@@ -80,9 +80,10 @@ def tame(
 ) -> tuple[str, ...]:
     """Replace values near the edge of their type in some tables; commit, and return the columns that were changed.
 
-    Texts longer than `texts`, and than half of their column, are shortened, in place of all others; `small` has numbers of a given precision so small that products and sums of
-    them have room in another, `few` whole numbers so small that a series may go up to them. Columns are spared that a
-    revision's `source` may give another type by an expression: what it cuts of their values would not be seen.
+    Texts longer than `texts`, and than half of their column, are shortened, in place of all others; `small` has numbers of a
+    given precision so small that products and sums of them have room in another, `few` whole numbers so small that a series
+    may go up to them. Columns are spared that a revision's `source` may give another type by an expression: what it cuts of
+    their values would not be seen.
     Columns of keys are left alone, but for the large number of a key of one column; so are those whose CHECKs refuse the
     ordinary value.
     """

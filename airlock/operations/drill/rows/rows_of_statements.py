@@ -78,6 +78,13 @@ def _filled_before(
     return replace(found, words=frozenset())
 
 
+def _brought(data: DataStatement, brought: Mapping[str, Sequence[str]]) -> Constants:
+    """Give what such tables hold, where this statement reads one: it may look for that in the rows there are."""
+    words = words_of(data.whole) - {data.relation.lower()}
+    values = tuple(one for name in brought if name in words for one in brought[name])
+    return Constants(values, tuple(one for one in values if re.fullmatch(r"-?\d+(\.\d+)?", one)))
+
+
 def _named_in(texts: Iterable[str]) -> Constants:
     found = [constants(text) for text in texts]
     return Constants(
@@ -309,6 +316,7 @@ def seek(
     calls: bool = True,
     varied: bool = False,
     texts: bool = False,
+    brought: Mapping[str, Sequence[str]] | None = None,
 ) -> Sought:
     """Make rows for some data statements in tables among `names`; `sure` tells how surely a row may hold a constant.
 
@@ -318,6 +326,7 @@ def seek(
     that expressions and joins treat otherwise than the others, `varied` rows that a condition chooses with rarer values of
     their types in other columns, `texts` among them.
 
+    `brought` are values of tables that the upgrade made and filled by no statement that was read, by their names: from a file.
     `later`, where given, is what those tables demand after the upgrade: of the rows only those stay that fit it and that a
     condition tells apart. `more` are constants that the revision compares rows with in Python. Commits.
     """
@@ -343,6 +352,8 @@ def seek(
                     )
                     if python == Constants():
                         python = _filled_before(data, data_statements, known.values())
+                    if python == Constants():
+                        python = _brought(data, brought or {})
                     python = replace(
                         python, counted=python.counted | more.counted, under_keys=more.under_keys,
                         # Where values are of one kind, it is Python's paths that tell which keys have them.

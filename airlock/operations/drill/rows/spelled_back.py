@@ -1,7 +1,8 @@
 """Texts that an upgrade casts to another type and a downgrade back to text: they come back as that type spells them.
 
-Where both are plain casts, a query asked before the upgrade counts exactly the values that come back as others: the proof
-holds while it counts none.
+Where both are plain casts, or functions that give the same for the same value (a format, an encoding), a query asked before
+the upgrade counts exactly the values that come back as others: the proof holds while it counts none. So it does where the
+value goes to another column, and the first one away.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
-from airlock.drivers.spelling import literal
+from airlock.drivers.spelling import bare, literal
 from airlock.operations.downgrade.casts import TEXTS, casts, expressions
 from airlock.operations.downgrade.held_by_types import guarded, unreadable
 from airlock.operations.downgrade.items import Item
+from airlock.operations.drill.rows.computed_back import with_value
+from airlock.recorder.row_changes import INSERT, UPDATE
+from airlock.recorder.tokens import NAME, WORD, identifier, tokens
 from airlock.records.drill import GOES_DOWN, LOSES, Condition, Tried
 
 if TYPE_CHECKING:
@@ -27,11 +31,13 @@ if TYPE_CHECKING:
 
 # Types that give a text back as it was written, as enums do.
 _AS_WRITTEN = frozenset({"json", "xml"})
-# A text that is read, or a date that is written, in a format.
-_FORMATTED = re.compile(
-    r"""(?P<function>to_(?:date|timestamp|char))\s*\(\s*(?P<column>\w+|"[^"]+")\s*,\s*(?P<format>'[^']*')\s*\)""",
-    re.IGNORECASE,
-)
+# What gives the same for the same value, and looks for no other spelling: who trims texts has such that need it.
+_PURE = frozenset({
+    "to_date", "to_timestamp", "to_char", "to_number", "decode", "encode", "convert_to", "convert_from", "string_to_array",
+    "array_to_string", "cast",
+})  # fmt: skip
+
+_IN_A_FORMAT = re.compile(r"(?i)\b(?:to_(?:date|timestamp|char|number)|(?:de|en)code)\b")
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,15 @@ def spelled_back(
     conditions: list[Condition] = []
     values: set[tuple[str, str, str]] = set()
     for identity, column in sorted(below.columns.items()):
-        then = above.columns.get(identity)
-        if then is None or TEXTS.fullmatch(then.type):
+        if not TEXTS.fullmatch(column.type):
             continue
-        back, reads = _there_and_back(column, then, steps)
+        then = above.columns.get(identity)
+        ways = _retyped(column, then, steps) if then is not None else None
+        if then is None:
+            then, ways = _moved(column, above, steps)
+        if then is None or ways is None or TEXTS.fullmatch(then.type):
+            continue
+        back, reads = _there_and_back(column, then, ways)
         changed = _changed(ledger, column, back, states, others) if back else None
         if changed is None:
             continue
@@ -77,7 +88,7 @@ def spelled_back(
             before, after = min(changed.values())
             row = f"{plain(column.name)} = {literal(before)}"
             tried = Tried(row, GOES_DOWN, LOSES, f"it is {literal(after)} then")
-        elif then.labels is not None or then.type in _AS_WRITTEN:
+        elif then.labels is not None or then.type in _AS_WRITTEN or (reads and not _IN_A_FORMAT.search(back)):
             continue
         not_tried = "" if tried else "no text could be spelled otherwise"
         conditions.append(
@@ -88,24 +99,87 @@ def spelled_back(
     return SpelledBack(tuple(conditions), frozenset(values))
 
 
-def _there_and_back(column: Column, then: Column, steps: tuple[StepTaken, StepTaken]) -> tuple[str, bool]:
-    """Spell what both ways make of a text, `$v`, and whether they read it in a format; nothing where they do more than that.
-
-    Each changes the column's type once, by a cast of the column or by to_date and to_char, and nothing else.
-    """
-    if not TEXTS.fullmatch(column.type) or column.name != then.name:
-        return "", False
+def _retyped(column: Column, then: Column, steps: tuple[StepTaken, StepTaken]) -> tuple[str, str] | None:
+    """Give what both ways compute a column by as they change its type, each once; None where they do not."""
     found = [expressions(column.name, step.retypings) for step in steps]
-    if any(len(one) != 1 for one in found):
-        return "", False
-    if all(_only_casts(one, column.name) for (one,) in found):
+    return (
+        (found[0][0], found[1][0])
+        if all(len(one) == 1 for one in found) and column.name == then.name
+        else None
+    )
+
+
+def _moved(
+    column: Column, above: Snapshot, steps: tuple[StepTaken, StepTaken]
+) -> tuple[Column | None, tuple[str, str] | None]:
+    """Find the column that the upgrade fills of this one, which goes, and of which the downgrade fills it again, each once."""
+    if any((one.table_name, one.name) == (column.table_name, column.name) for one in above.columns.values()):
+        return None, None
+    there = _filled_of(column.name, column.table, steps[0])
+    back = _filled_of(there[0], column.table, steps[1]) if there is not None else None
+    if there is None or back is None or back[0] != column.name:
+        return None, None
+    named = (it for it in above.columns.values() if (it.table_name, it.name) == (column.table_name, there[0]))
+    return next(named, None), (there[1], back[1])
+
+
+def _filled_of(source: str, table: str, step: StepTaken) -> tuple[str, str] | None:
+    """Give the one column of a table that is filled of another one, `source`, in all rows that hold one, and by what."""
+    found = [
+        (bare(name), value, one)
+        for one in step.data_statements
+        if one.relation == table and one.kind != INSERT
+        for name, value in (one.given or (("", ""),))
+    ]
+    about = [
+        it
+        for it in found
+        if any(identifier(token) == source for token in tokens(it[1]) if token.kind in (WORD, NAME))
+    ]
+    if len(about) != 1:
+        return None
+    ((name, value, one),) = about
+    scope = one.scope
+    if one.kind != UPDATE or one.around or scope is None or scope.prefix or scope.source != scope.mine:
+        return None
+    holds_one = re.fullmatch(
+        rf"""\(?(?:"?\w+"?\.)?"?{re.escape(source)}"? IS NOT NULL\)?""", scope.condition, re.IGNORECASE
+    )
+    if (scope.condition and not holds_one) or sum(it[0] == name for it in found) != 1:
+        return None
+    return name, value
+
+
+def _there_and_back(column: Column, then: Column, ways: tuple[str, str]) -> tuple[str, bool]:
+    """Spell what both ways make of a text, `$v`, and whether they do more than cast it; nothing where that is more than known.
+
+    What they do beside has the same result for the same value; a text that the upgrade cannot read it fails on.
+    """
+    up, down = (one.strip() for one in ways)
+    if _only_casts(up, column.name) and _only_casts(down, then.name):
         return f"$v::{then.type}::{column.type}", False
-    reads, writes = (_FORMATTED.fullmatch(one.strip()) for (one,) in found)
-    names = f"{reads['column']} {writes['column']}".replace('"', "") if reads and writes else ""
-    if reads is None or writes is None or names != f"{column.name} {column.name}":
+    if not (_is_pure(up, column.name) and _is_pure(down, then.name)):
         return "", False
-    read = f"{reads['function']}($v, {reads['format']})::{then.type}"
-    return f"{writes['function']}({read}, {writes['format']})::{column.type}", True
+    read = f"({with_value(up, (column.name,), '$v') or '$v'})::{then.type}"
+    return f"({with_value(down, (then.name,), f'({read})') or read})::{column.type}", True
+
+
+def _is_pure(expression: str, column: str) -> bool:
+    """Tell whether an expression computes with one column, constants, casts and such functions alone."""
+    found = tokens(expression)
+    for at, token in enumerate(found):
+        if token.kind not in (WORD, NAME):
+            continue
+        before = found[at - 1] if at else None
+        called = at + 1 < len(found) and found[at + 1].text == "("
+        is_type = before is not None and (before.text == "::" or before.word == "AS")
+        qualifies = at + 1 < len(found) and found[at + 1].text == "."
+        if called and not is_type:
+            if identifier(token) not in _PURE:
+                return False
+        elif not (is_type or qualifies or token.word == "AS" or identifier(token) == column):
+            return False
+    return True
 
 
 def _only_casts(expression: str, column: str) -> bool:
