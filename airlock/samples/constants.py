@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import literal
@@ -127,6 +128,14 @@ def _spelled(column: Column, named: Constants) -> Iterator[str]:
         )
 
 
+def _day(text: str) -> date | None:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if date(2, 1, 1) < found < date(9999, 1, 1) else None
+
+
 def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
     plain = [one for one in strings if len(one) <= 200]
     likes = named.words & {"like", "ilike", "similar"}
@@ -146,6 +155,9 @@ def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
         if likes and ("%" in one or "_" in one):
             found += [one.replace("%", "x").replace("_", "a"), one.replace("%", "").replace("_", "b")]
         yield from (*found, one)
+        if len(one) == 10 and (day := _day(one)) is not None:
+            # Of a text that is a date above, or is read as one.
+            yield from ((day + timedelta(days=more)).isoformat() for more in (-1, 1))
         patterned += found
     if named.words & _APART:
         # The separator more than once, and what is asked for behind it or before it.

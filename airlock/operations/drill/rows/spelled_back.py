@@ -18,6 +18,7 @@ from airlock.operations.downgrade.casts import TEXTS, casts, expressions
 from airlock.operations.downgrade.held_by_types import guarded, unreadable
 from airlock.operations.downgrade.items import Item
 from airlock.operations.drill.rows.computed_back import with_value
+from airlock.operations.drill.rows.rows_chosen import words_of
 from airlock.recorder.row_changes import INSERT, UPDATE
 from airlock.recorder.tokens import NAME, WORD, identifier, tokens
 from airlock.records.drill import GOES_DOWN, LOSES, Condition, Tried
@@ -118,6 +119,16 @@ def _moved(
     there = _filled_of(column.name, column.table, steps[0])
     back = _filled_of(there[0], column.table, steps[1]) if there is not None else None
     if there is None or back is None or back[0] != column.name:
+        return None, None
+    both = {column.name, there[0]}
+    if any(
+        one.relation == column.table
+        and words_of(one.whole) & {name.lower() for name in both}
+        and not any(bare(name) in both for name, _ in one.given)
+        for step in steps
+        for one in step.data_statements
+    ):
+        # What else reads either column may choose rows by values that none of the first column's texts was made of.
         return None, None
     named = (it for it in above.columns.values() if (it.table_name, it.name) == (column.table_name, there[0]))
     return next(named, None), (there[1], back[1])
