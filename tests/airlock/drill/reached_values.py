@@ -63,6 +63,11 @@ FAULTY = (
     Case("calls_one_that_is_there", "kind text NOT NULL", text("SET LOCAL work_mem = '8MB'", "SELECT f_$t()"), beside=_F),
     Case("prepares", "kind text NOT NULL",
          sql("PREPARE q_$t AS DELETE FROM $t WHERE kind = 'never'", "EXECUTE q_$t", "DEALLOCATE q_$t")),
+    # What a text is in another column above chooses rows on the way down: no text was made of that.
+    Case("deletes_by_its_own_column", "born text",
+         sql("ALTER TABLE $t ADD born_on date", "UPDATE $t SET born_on = born::date", "ALTER TABLE $t DROP born"),
+         sql("ALTER TABLE $t ADD born text", "UPDATE $t SET born = born_on::text",
+             "DELETE FROM $t WHERE born_on < '1955-01-01'", "ALTER TABLE $t DROP born_on")),
     Case("prepares_in_one_text", "kind text NOT NULL",
          text("PREPARE q_$t AS DELETE FROM $t WHERE kind = 'never'", "EXECUTE q_$t", "DEALLOCATE q_$t")),
 )  # fmt: skip
