@@ -16,7 +16,6 @@ import os
 import random
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.database import liveness
@@ -29,6 +28,7 @@ from airlock.database.server import (
     refuse_unwritable,
 )
 from airlock.database.server_errors import classify, first_line
+from airlock.records import dataclass
 from airlock.records.errors import AirlockError, ConnectionLost, LeaseHeld
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import contextlib
 import re
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airlock.database.lease import OBSERVER_NAME, WORKER_NAME
 from airlock.database.logins import as_login
 from airlock.database.server import connect
+from airlock.records import dataclass
 from airlock.records.secrets import scrub
 
 if TYPE_CHECKING:

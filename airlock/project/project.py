@@ -26,13 +26,14 @@ from airlock.project.output import to_standard_error
 from airlock.project.place import keeps_scripts_beside_itself, working_directory
 from airlock.project.settings import CONFIGURE, SECTION, TAG, Settings
 from airlock.project.settings import read as read_settings
+from airlock.records import dataclass
 from airlock.records.errors import MISSING_MODULE, AirlockError, HistoryFault, Usage, missing_module
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class RevisionFacts:
     """One revision file: what it is, and what it says of itself.
 
@@ -68,7 +69,7 @@ _COUNTED = re.compile(r"(.*[^@+-])([+-]\d+)")
 _RESERVED = {"base", "head", "heads", "current"}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Project:
     """One ini (or `[tool.alembic]` in pyproject.toml) and its scripts."""
 

@@ -9,10 +9,10 @@ says: this revision is half applied.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers.spelling import quoted
+from airlock.records import dataclass
 
 if TYPE_CHECKING:
     from airlock.database.server import type_connection
