@@ -298,24 +298,40 @@ def test_index_builds_of_other_access_methods_are_seen(tmp_path: Path) -> None:
     columns_ = "v vector(3), h halfvec(3), p point, n int, t tsvector"
     methods = [
         "hnsw (v vector_l2_ops)", "ivfflat (v vector_l2_ops) WITH (lists = 10)", "hnsw (h halfvec_l2_ops)", "gist (p)",
-        "spgist (p)", "brin (n)", "hash (n)", "gin (t)",
+        "spgist (p)", "brin (n)", "hash (n)", "gin (t)", "hnsw ((v::halfvec(3)) halfvec_ip_ops) WHERE n > 5",
+        "ivfflat ((subvector(v, 1, 2)::vector(2)) vector_l2_ops) WITH (lists = 5)", "spgist (p) WHERE n < 3",
     ]  # fmt: skip
+    made = [
+        "CREATE EXTENSION vector", f"CREATE TABLE t (id serial PRIMARY KEY, {columns_})",
+        "CREATE TABLE parted (id int NOT NULL, v vector(3), p point) PARTITION BY RANGE (id)",
+        "CREATE TABLE first PARTITION OF parted FOR VALUES FROM (0) TO (1000000)",
+    ]  # fmt: skip
+    on_parted = ["hnsw (v vector_l2_ops)", "spgist (p)"]
     revisions = [
         Revision(
-            "made", f'op.execute("CREATE EXTENSION vector")\nop.execute("CREATE TABLE t (id serial PRIMARY KEY, {columns_})")',
-            'op.execute("DROP TABLE t")\nop.execute("DROP EXTENSION vector")',
+            "made", "\n".join(f'op.execute("{one}")' for one in made),
+            'op.execute("DROP TABLE t, parted")\nop.execute("DROP EXTENSION vector")',
         ),
         Revision(
             "indexed", "\n".join(f'op.execute("CREATE INDEX x{n} ON t USING {one}")' for n, one in enumerate(methods)),
             "\n".join(f'op.execute("DROP INDEX x{n}")' for n in range(len(methods))),
         ),
+        Revision("parted", "\n".join(f'op.execute("CREATE INDEX ON parted USING {one}")' for one in on_parted)),
+        Revision(
+            "beside", "with op.get_context().autocommit_block():\n"
+            + "\n".join(f'    op.execute("CREATE INDEX CONCURRENTLY ON t USING {one}")' for one in methods[:2]),
+        ),
     ]  # fmt: skip
     ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
     report = airlock.trace(ini, scratch="embedded:18")
-    (indexed,) = (one for one in report.revisions if (one.revision, one.direction) == ("indexed", "up"))
-    assert [tuple(statement.findings) for statement in indexed.statements] == [("scan public.t",)] * len(
-        methods
-    )
+    seen = {
+        one.revision: [tuple(statement.findings) for statement in one.statements]
+        for one in report.revisions
+        if one.direction == "up"
+    }
+    assert seen["indexed"] == [("scan public.t",)] * len(methods)
+    assert seen["parted"] == [("scan public.first",)] * len(on_parted)
+    assert seen["beside"] == [(), ()]
     assert not report.unexamined
 
 
@@ -326,7 +342,8 @@ def test_index_builds_and_event_triggers_of_debians_extensions_are_seen(tmp_path
     """rum, bloom, and the operator classes of others scan; what periods' event triggers lock and read is the statement's own."""
     methods = [
         "rum (v rum_tsvector_ops)", "bloom (n)", "gin (s gin_trgm_ops)", "gist (n)", "gist (g)", "spgist (g)",
-        "gin (a gin__int_ops)",
+        "gin (a gin__int_ops)", "rum (to_tsvector('simple', s) rum_tsvector_ops) WHERE n > 5",
+        "rum (v rum_tsvector_addon_ops, n) WITH (attach='n', to='v')", "bloom (n, s) WHERE n > 3", "spgist (st_centroid(g))",
     ]  # fmt: skip
     extensions = ["periods CASCADE", "rum", "bloom", "pg_trgm", "intarray", "postgis"]
     made = [
