@@ -98,9 +98,8 @@ def digest_extension_tables(connection: client.Connection) -> Digests:
                 f"SELECT t::text, t::text FROM {table} AS t {condition} ORDER BY 1".replace("%", "%%")
             )
             rows = _by_key(cursor.fetchall())
-            if rows:
-                name = f"{table} (of the extension {extension})"
-                found[name] = TableDigest(("row",), ("row",), len(rows), rows=rows)
+            name = f"{table} (of the extension {extension})"
+            found[name] = TableDigest(("row",), ("row",), len(rows), rows=rows)
             if condition:
                 name = f"{table} (brought by the extension {extension})"
                 found[name] = _brought(cursor, table, condition)

@@ -411,6 +411,8 @@ def test_rows_in_an_extensions_own_tables_are_seen(tmp_path: Path) -> None:
         ),
         Revision("sound", CONFIGURES, 'op.execute("DELETE FROM part_config")'),
         Revision("forgets", CONFIGURES.replace("public.log", "public.audit"), "pass"),
+        # The first row there.
+        Revision("finds", f'op.execute("{ADDS.replace("990001", "990002")} ON CONFLICT DO NOTHING")', "pass"),
         Revision(
             "adds", f'op.execute("{ADDS}")', 'op.execute("DELETE FROM spatial_ref_sys WHERE srid = 990001")'
         ),
@@ -426,14 +428,22 @@ def test_rows_in_an_extensions_own_tables_are_seen(tmp_path: Path) -> None:
     ]
     ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
     report = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}")
-    create, sound, forgets, adds, edits, drops = report.revisions
+    create, sound, forgets, finds, adds, edits, drops = report.revisions
     assert (create.verdict, sound.verdict, forgets.verdict) == ("proved", "proved", "refused"), (
         create,
         sound,
         forgets,
     )
     assert any("part_config" in one.object for one in forgets.differences) or "part_config" in forgets.reason
-    assert (adds.verdict, edits.verdict) == ("proved", "refused"), (adds, edits)
+    assert (finds.verdict, adds.verdict, edits.verdict) == ("not examined", "proved", "refused"), (
+        finds,
+        adds,
+        edits,
+    )
+    assert (
+        "(of the extension postgis) holds 1 row more, which the upgrade brought and would find again"
+        in finds.reason
+    )
     assert [one.object for one in edits.differences] == [
         "spatial_ref_sys (brought by the extension postgis).row"
     ]

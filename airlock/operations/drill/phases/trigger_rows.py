@@ -64,7 +64,8 @@ def stayed(
             said = f"{_rows(more)} more, and {', '.join(writing)} writes there"
             unsaid.append(Difference(table, "rows", f"{there} rows", said))
         elif brought > 0:
-            again = _finds_again(table, sent)
+            # An extension's own: `part_config (of the extension pg_partman)`.
+            again = _finds_again(table.partition(" (")[0], sent)
             said = f"{_rows(min(more, brought))} more, which the upgrade brought{' and would find again' if again else ''}"
             (unsaid if again else differences).append(Difference(table, "rows", f"{there} rows", said))
         else:
