@@ -68,6 +68,9 @@ FAULTY = (
          sql("ALTER TABLE $t ADD born_on date", "UPDATE $t SET born_on = born::date", "ALTER TABLE $t DROP born"),
          sql("ALTER TABLE $t ADD born text", "UPDATE $t SET born = born_on::text",
              "DELETE FROM $t WHERE born_on < '1955-01-01'", "ALTER TABLE $t DROP born_on")),
+    Case("deletes_by_its_type_above", "born text",
+         sql("ALTER TABLE $t ALTER born TYPE date USING born::date"),
+         sql("DELETE FROM $t WHERE born < '1955-01-01'", "ALTER TABLE $t ALTER born TYPE text USING born::text")),
     Case("prepares_in_one_text", "kind text NOT NULL",
          text("PREPARE q_$t AS DELETE FROM $t WHERE kind = 'never'", "EXECUTE q_$t", "DEALLOCATE q_$t")),
 )  # fmt: skip

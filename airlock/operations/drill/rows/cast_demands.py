@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from airlock.drivers import client
 from airlock.drivers.spelling import bare, literal, mentions, quoted
+from airlock.operations.downgrade.held_by_types import unreadable
 from airlock.operations.drill import failures
 from airlock.operations.drill.rows import date_formats, python_paths
 from airlock.samples.builtin_types import Generator, Values
@@ -276,6 +277,19 @@ def _in_its_format(column: Column, then: Column, source: str) -> Column:
     return dataclasses.replace(column, chosen=Values(tuple(spelled)))
 
 
+def _but_for_such(ledger: Ledger, column: Column) -> str:
+    """Leave out texts that are spelled as the type spells them already: a constant that a condition is about, say."""
+    if column.fits is None or column.chosen is not None or column.fits.kind != "b" or column.fits.is_array:
+        return ""
+    text, type_ = f"{quoted(column.name)}::text", column.fits.type
+    with ledger.writing.cursor() as cursor:
+        major = int(client.rows(cursor, "SHOW server_version_num")[0][0]) // 10_000
+    unread = unreadable(text, type_, major)
+    if unread is None:
+        return ""
+    return f" AND CASE WHEN {unread} THEN true ELSE ({text}::{type_})::text IS DISTINCT FROM {text} END"
+
+
 def _rewrite(ledger: Ledger, table: Table, column: Column, keys: Collection[str] | None) -> bool:
     found = values_for(column, table.label)
     if found is None or (keys is not None and (not keys or not table.key)):
@@ -285,7 +299,7 @@ def _rewrite(ledger: Ledger, table: Table, column: Column, keys: Collection[str]
     within: tuple[Any, ...] = ()
     where = f"{name} IS NOT NULL"
     if keys is not None:
-        where += f" AND {key_sql(table.key)} = ANY (%s)"
+        where += f" AND {key_sql(table.key)} = ANY (%s){_but_for_such(ledger, column)}"
         within = (list(keys),)
     statement = (
         f"UPDATE {table.sql} AS t SET {name} = {value.replace('%', '%%') if within else value} FROM (SELECT ctid AS airlock_c, "
