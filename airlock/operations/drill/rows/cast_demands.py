@@ -119,12 +119,22 @@ def meet(
     ]
     named = [one for one in suspects if mentions(source, one[0].name) and mentions(source, one[1].name)]
     decoded = [one for one in named if demand.type in _ENCODED and _is_decoded(one[1].name, source)]
-    for table, column in decoded or named or suspects:
-        fitting = as_demanded(column, _of_elements(demand, column, source), source, _labels(ledger, demand))
-        if fitting is not None and _rewrite(
-            ledger, table, fitting, None if only is None else only.get(table.label, ())
-        ):
-            changed.append(f"{table.label}.{column.name}")
+    found = decoded or named or suspects
+    # A key tells which rows those are: it has another value where nothing else takes one.
+    beside_keys = [
+        (table, column) for table, column in found if only is not None and column.name not in table.key
+    ]
+    for chosen in (beside_keys, found):
+        for table, column in chosen:
+            fitting = as_demanded(
+                column, _of_elements(demand, column, source), source, _labels(ledger, demand)
+            )
+            if fitting is not None and _rewrite(
+                ledger, table, fitting, None if only is None else only.get(table.label, ())
+            ):
+                changed.append(f"{table.label}.{column.name}")
+        if changed:
+            break
     return tuple(changed)
 
 
