@@ -45,6 +45,7 @@ _READ_AS = (
     (r"\bfromhex\(|\bunhexlify\(|\bb(?:16|32|64)decode\(", ("BEEF", "ORSXG5A=")),
 )
 _STRPTIME = re.compile(r"""strptime\s*\([^\n]*?["']([^"'\n]*%[^"'\n]*)["']""")
+_FORM = re.compile(r"""["']([^"'\n]*%[YymdHB][^"'\n]*)["']""")
 _MOMENT = datetime(2024, 2, 29, 13, 5, 7)  # noqa: DTZ001  spelled in the revision's own format, with a zone or without
 _ARRAY = re.compile(r"\{[^{}\\]*\}")
 _BEFORE_SIGN = frozenset({"BETWEEN", "AND", "THEN", "ELSE", "WHEN"})
@@ -178,7 +179,9 @@ def _read(source: str) -> Iterator[str]:
     for pattern, texts in _READ_AS:
         if re.search(pattern, source):
             yield from texts
-    for form in dict.fromkeys(_STRPTIME.findall(source)):
+    # Also formats that it tries one by one, of a list.
+    forms = _FORM.findall(source) if "strptime" in source else ()
+    for form in dict.fromkeys((*_STRPTIME.findall(source), *forms)):
         # A directive of another platform's own.
         with contextlib.suppress(ValueError):
             yield _MOMENT.strftime(form)
