@@ -200,7 +200,8 @@ SOUND = (
     Case("reads_days", "day text",
          "from datetime import datetime\nop.execute('ALTER TABLE $t ADD d date')\nbind = op.get_bind()\n"
          "for id_, day in bind.execute(sa.text('SELECT id, day FROM $t WHERE day IS NOT NULL')).all():\n"
-         "    form = '%d.%m.%Y'\n    try:\n        read = datetime.strptime(day, form).date()\n    except ValueError:\n        continue\n"
+         "    form = '%d.%m.%Y'\n"
+         "    try:\n        read = datetime.strptime(day, form).date()\n    except ValueError:\n        continue\n"
          "    bind.execute(sa.text('UPDATE $t SET d = :d WHERE id = :i'), {'d': read, 'i': id_})",
          sql("ALTER TABLE $t DROP d")),
     Case("reads_ids", "code text NOT NULL",
