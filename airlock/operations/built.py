@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import re
@@ -166,5 +167,7 @@ def build(config: str, x_arguments: Sequence[str], heads: Sequence[str]) -> Iter
     for head in heads or ("base",):
         direction = "up" if head != "base" else "down"
         ran = environment.run(project, head, direction)
+        for turn in range(1, ran.turns):
+            environment.run(dataclasses.replace(project, turn=turn), head, direction)
         table, schema = ran.version_table, ran.version_table_schema
     yield Built(table, schema, tuple(heads))

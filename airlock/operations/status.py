@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.catalogue.publications import published
 from airlock.database import lease, poolers, server
 from airlock.operations import versions
-from airlock.operations.upgrade import marks, plan
+from airlock.operations.upgrade import marks, plan, position
 from airlock.records.errors import AirlockError, HistoryFault, NotExamined
 from airlock.records.status import Drifted, Pending, Status, WayBack
 from airlock.records.upgrade import DOWN
@@ -55,6 +55,8 @@ def status(
             )
         table, built_reason = versions.version_table(connection)
         rows = versions.version_rows(connection, table)
+        if built_reason and table is not None:
+            notes += _elsewhere(connection, table)
         fault = ""
         try:
             plan.check_rows(project, rows)
@@ -106,6 +108,16 @@ def status(
                 major=facts.major, version_table=table.name if table is not None else "",
             ),
         )  # fmt: skip
+
+
+def _elsewhere(connection: type_connection, table: marks.VersionTable) -> tuple[str, ...]:
+    """Say where the other version tables of a database stand: an env.py may keep one for each of its schemas."""
+    return tuple(
+        f"By {other.schema}.{other.name} it stands at "
+        f"{position.names(tuple(sorted(map(str, versions.version_rows(connection, other)))))}."
+        for other in versions.version_tables(connection)
+        if other != table
+    )
 
 
 def _way_back(project: Project, target: Target, to: str, *, heads: tuple[str, ...], **how: Any) -> WayBack:

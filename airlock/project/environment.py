@@ -19,6 +19,8 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 
+from airlock.drivers import raw
+from airlock.drivers.spelling import literal, quoted
 from airlock.project import flask_application, given_connection, while_loaded
 from airlock.project.ini import ini_url
 from airlock.project.output import to_standard_error
@@ -84,6 +86,8 @@ class Environment:
     version_table: str
     version_table_schema: str | None
     external_transaction: bool
+    # How often it runs the migrations: once, or for each of its schemas or databases.
+    turns: int = 1
 
 
 def run(
@@ -97,7 +101,8 @@ def run(
     """Run env.py and take the steps to `target` (none for None); `direction` is "up" or "down".
 
     A placeholder in the ini's `sqlalchemy.url` is filled in memory. Where connections really go is the redirect's business,
-    not this function's.
+    not this function's. Where env.py runs the migrations several times, for one tenant after the other, steps are taken in the
+    project's `turn` alone.
     Commits per revision. Raises whatever env.py or a revision raises, Usage where the target is none of
     this history or env.py never commits, HistoryFault where version rows and history do not fit. What env.py prints goes to
     standard error: standard output carries airlock's data alone.
@@ -106,11 +111,15 @@ def run(
     seen: list[Environment] = []
     taken: list[RevisionStep] = []
     connection: Any = None
+    turns = 0
 
     def steps(heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
-        nonlocal connection
+        nonlocal connection, turns
+        turns += 1
+        if turns - 1 != project.turn:
+            return
         connection = context.connection
-        version_rows.close()  # env.py may run migrations in several databases, one after the other
+        version_rows.close()
         version_rows.enter_context(spelled_once(context))
         current = tuple(heads)
         hooks.start(context, current)
@@ -126,7 +135,9 @@ def run(
                 heads_before=current,
                 steps=tuple(step.revision.revision for step in plan),
                 version_table=context.version_table,
-                version_table_schema=context.version_table_schema,
+                version_table_schema=context.version_table_schema
+                if target
+                else schema_of_version_table(context),
                 external_transaction=context._in_external_transaction,
             )
         )
@@ -143,14 +154,14 @@ def run(
     try:
         with version_rows:
             _execute(
-                project, steps, lambda: bool(seen) or connection is not None, destination=target or "heads",
+                project, steps, lambda: bool(turns), destination=target or "heads",
                 forced=transaction_per_migration,
             )  # fmt: skip
     finally:
         _end_transaction(connection)
     if not seen:
         raise Usage("env.py did not run the migrations.", then="call context.run_migrations() in env.py")
-    ran = seen[-1]
+    ran = dataclasses.replace(seen[-1], turns=turns)
     if ran.external_transaction and len({step.is_upgrade for step in taken}) == 1:
         _require_commit(project, ran, connection)
     return ran
@@ -210,6 +221,30 @@ def commit_what_is_open(context: MigrationContext) -> None:
     connection = context.connection
     if connection is not None and not context._in_external_transaction and connection.in_transaction():
         connection.commit()
+
+
+_WHERE_IT_IS = (
+    "SELECT n.nspname FROM pg_catalog.pg_class c"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = "
+)
+
+
+def schema_of_version_table(context: MigrationContext) -> str | None:
+    """Name the schema of the version table as env.py's session finds it; None where it is not there.
+
+    The session may have a search_path of its own, and its connection a schema_translate_map, which Alembic's own
+    statements follow.
+    """
+    schema = context.version_table_schema
+    if context.connection is None:
+        return schema
+    translated = context.connection.get_execution_options().get("schema_translate_map") or {}
+    schema = translated.get(schema, schema)
+    if schema is not None:
+        return str(schema)
+    name = literal(quoted(context.version_table))
+    found = raw.scalar(context.connection, f"{_WHERE_IT_IS}pg_catalog.to_regclass({name})")
+    return None if found is None else str(found)
 
 
 def plan_steps(project: Project, heads: tuple[str, ...], target: str, direction: str) -> list[RevisionStep]:
@@ -410,12 +445,13 @@ def autogenerate(project: Project, retrieve: Any, **given: Any) -> None:
     env.py's models are then in `context.opts["target_metadata"]`. Raises Usage where env.py stops by itself.
     """
     begun: list[bool] = []
+    turn = project.turn
     if project.config.cmd_opts is not None:
         project.config.cmd_opts.cmd = (command.check, [], [])
 
     def look(heads: Any, context: Any) -> Any:
         begun.append(True)
-        return retrieve(heads, context)
+        return retrieve(heads, context) if len(begun) == turn + 1 else []
 
     flask_application.load(project.script)
     environment = EnvironmentContext(project.config, project.script, fn=look, as_sql=False, **given)

@@ -77,6 +77,8 @@ class Project:
     config: Config
     script: ScriptDirectory
     settings: Settings = dataclasses.field(default_factory=Settings)
+    # Which of env.py's runs of the migrations is meant, where it has one for each tenant.
+    turn: int = 0
 
     @classmethod
     def open(cls, config_file: Path, x_arguments: Sequence[str] = (), *, begun: bool = True) -> Project:

@@ -201,4 +201,6 @@ class Request:
     accept_unknown_loss: bool = False
     export: str | None = None
     count_losses: bool = True
+    # Which of env.py's runs of the migrations is meant, where it has one for each tenant.
+    turn: int = 0
     emit: Callable[[Event], None] = field(default=lambda _event: None, compare=False)

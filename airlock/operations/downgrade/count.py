@@ -73,7 +73,7 @@ def rehearsed(request: Request, heads: Sequence[str], major: int, schemas: Seque
             expected = drift.expected(database)
             arguments = {
                 "config": str(request.config), "x_arguments": tuple(request.x_arguments),
-                "target": request.target, "database": database,
+                "target": request.target, "database": database, "turn": request.turn,
             }  # fmt: skip
             steps = tuple(
                 isolated("airlock.operations.downgrade.rehearse:rehearse", arguments, scratch=database)

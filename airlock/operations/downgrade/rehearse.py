@@ -6,7 +6,7 @@ import contextlib
 import logging
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +63,11 @@ def rehearse(
     target: str,
     database: ScratchDatabase,
     direction: str = "down",
+    turn: int = 0,
 ) -> Iterator[Rehearsed]:
     """Take the scratch database to `target` and yield each step. Runs in an isolated child."""
     logging.disable(logging.INFO)
-    project = Project.open(Path(config), x_arguments)
+    project = replace(Project.open(Path(config), x_arguments), turn=turn)
     with contextlib.closing(_connect(database)) as connection:
         recorder = Recorder(lambda: _connect(database))
         hooks = _Rehearsal(recorder, connection, project, direction=direction)

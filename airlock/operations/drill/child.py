@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,8 @@ class _Place:
     ledger: Ledger
     state: State
     way: Ascent
+    # How often env.py runs the migrations: of the first is what is said.
+    turns: int = 1
 
     @classmethod
     def open(
@@ -76,7 +78,7 @@ class _Place:
         if state.digests and not way.stands:
             ledger.fill(state.tables())
             state = ledger.read()
-        return cls(project, order, ledger, state, way)
+        return cls(project, order, ledger, state, way, ran.turns)
 
     def climb(self, place: int) -> None:
         """Apply the revision at a place of the order, unexamined. Raises MissingShared."""
@@ -142,7 +144,7 @@ def _examine(
                 yield WantsShared(one.wants, position)
                 return
             else:
-                yield one.proof
+                yield one.proof if here.turns == 1 else _of_the_first(one.proof, here.turns)
                 here.state, fit = one.state, one.fit
         position += 1
         if position == (len(numbers) if end is None else end):
@@ -151,6 +153,11 @@ def _examine(
             yield _finished(here.ledger, position)
             return
     yield _finished(here.ledger)
+
+
+def _of_the_first(proof: RevisionProof, turns: int) -> RevisionProof:
+    note = f"env.py runs the migrations {turns} times: this is said of the first"
+    return replace(proof, notes=(*proof.notes, note))
 
 
 def climb(

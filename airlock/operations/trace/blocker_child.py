@@ -103,7 +103,8 @@ class _Loaded(Hooks):
         return [one for one in steps if one.revision.revision == self.revision]
 
     def before(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
-        self.version_table = f"{context.version_table_schema or 'public'}.{context.version_table}"
+        schema = environment.schema_of_version_table(context)
+        self.version_table = f"{schema or 'public'}.{context.version_table}"
         if self.loaded:
             self.samples.fill(except_for=self.version_table)
 

@@ -370,7 +370,8 @@ class Tracing(Hooks):
     def before(self, step: RevisionStep, context: MigrationContext) -> None:  # noqa: ARG002
         """Give tables their rows before a step that is recorded."""
         if self._now.recorded:
-            self.version_table = f"{context.version_table_schema or 'public'}.{context.version_table}"
+            schema = environment.schema_of_version_table(context)
+            self.version_table = f"{schema or 'public'}.{context.version_table}"
             self.recorder.ignored = frozenset({self.version_table})
             self.samples.fill(except_for=self.version_table)
             self._few = self.samples.few()

@@ -18,6 +18,8 @@ class Progress:
     """
 
     table: VersionTable | None = None
+    # The version tables of what env.py ran before, where it runs the migrations several times.
+    tables_before: tuple[VersionTable | None, ...] = ()
     before: tuple[str, ...] | None = None
     heads: tuple[str, ...] = ()
     done: int = 0

@@ -16,7 +16,14 @@ from airlock.operations.upgrade.transaction_end import ends_transaction
 from airlock.project import environment
 from airlock.project.environment import Hooks
 from airlock.project.titles import title
-from airlock.records.errors import ConnectionLost, Refused, RevisionFailed, StatementBudgetSpent, WrongTarget
+from airlock.records.errors import (
+    ConnectionLost,
+    Refused,
+    RevisionFailed,
+    StatementBudgetSpent,
+    Usage,
+    WrongTarget,
+)
 from airlock.records.upgrade import Noted, Planned, StepBegun, StepDone
 
 if TYPE_CHECKING:
@@ -37,10 +44,6 @@ if TYPE_CHECKING:
 # time: a lease lost in between is noticed by its heartbeat, and its next holder ends this session as an orphan.
 _PROOF_SECONDS = 0.25
 _UNBOUND = "airlock_unbound"
-_WHERE_IT_IS = (
-    "SELECT n.nspname FROM pg_catalog.pg_class c"
-    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = "
-)
 
 
 class Steps(Hooks):
@@ -73,7 +76,14 @@ class Steps(Hooks):
         """Check the version rows against the history."""
         self.started = True
         self.external = context._in_external_transaction
-        self.progress.table = _resolved(context)
+        self.progress.table = marks.VersionTable(
+            context.version_table, environment.schema_of_version_table(context)
+        )
+        if self.progress.table in self.progress.tables_before:
+            raise Usage(
+                "env.py runs the migrations in another database too: airlock leads all its connections to one.",
+                then="a run for each, with what env.py chooses its database by: -x or --env",
+            )
         plan.check_rows(self.project, heads)
         self.progress.heads = tuple(sorted(heads))
         if self.progress.before is None:
@@ -276,21 +286,3 @@ def require_replicated(observer: Observer) -> None:
             "it is committed on this server, and no standby has confirmed it.",
             then="to bring the standby back, or take it out of synchronous_standby_names; then the same again",
         )
-
-
-def _resolved(context: MigrationContext) -> marks.VersionTable:
-    """Name the version table with its schema, as env.py's session finds it.
-
-    The session may have a search_path of its own, and its connection a schema_translate_map, which Alembic's own
-    statements follow.
-    """
-    table = marks.VersionTable(context.version_table, context.version_table_schema)
-    if context.connection is None:
-        return table
-    translated = context.connection.get_execution_options().get("schema_translate_map") or {}
-    if table.schema in translated:
-        table = marks.VersionTable(table.name, translated[table.schema])
-    if table.schema is not None:
-        return table
-    schema = raw.scalar(context.connection, _WHERE_IT_IS + f"pg_catalog.to_regclass({literal(table.sql)})")
-    return table if schema is None else marks.VersionTable(table.name, str(schema))

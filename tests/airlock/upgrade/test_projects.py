@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from sqlalchemy.engine import make_url
 
+import airlock
 from tests.airlock import forked
 from tests.airlock.histories import ASYNC, BEGIN, HEADER, SYNC, Revision, write_project
 from tests.airlock.running import command, environment, rows
@@ -283,3 +284,65 @@ def test_an_env_that_prints_to_nobody(tmp_path: Path, empty_database: Database) 
         ["bash", "-c", f"({line}) 2>&1 | true"], env=environment(empty_database.url), timeout=60, check=True
     )
     assert rows(empty_database.url, "SELECT version_num FROM alembic_version") == [("p1",)]
+
+
+TENANTS = (
+    HEADER
+    + """
+engine = create_engine(URL.replace("postgresql://", "postgresql+psycopg2://"), poolclass=pool.NullPool)
+with engine.connect() as connection:
+    for tenant in ("acme", "globex"):
+        connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {tenant}")
+        connection.exec_driver_sql(f"SET search_path TO {tenant}")
+        connection.commit()
+        connection.dialect.default_schema_name = tenant
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+)
+DATABASES = (
+    HEADER
+    + """
+for url in (URL, os.environ["SECOND_URL"]):
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg2://"), poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+)
+
+
+@pytest.mark.proof
+def test_an_env_py_that_runs_the_migrations_for_one_tenant_after_the_other(
+    tmp_path: Path, empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a run of its own. Drill and trace, whose version table lies in a search_path, speak of the first."""
+    ini = write_project(tmp_path, TWO, env=TENANTS)
+    ran = forked.airlock(ini, "upgrade", url=empty_database.url)
+    assert (ran.code, ran.out.count("base -> p2")) == (0, 2)
+    schemas = rows(
+        empty_database.url, "SELECT schemaname FROM pg_tables WHERE tablename = 'second' ORDER BY 1"
+    )
+    assert schemas == [("acme",), ("globex",)]
+    ran = forked.airlock(ini, "downgrade", "-1", url=empty_database.url)
+    assert (ran.code, ran.out.count("p2 -> p1")) == (0, 2), ran.err
+    rows(empty_database.url, "DELETE FROM globex.alembic_version RETURNING 1")
+    ran = forked.airlock(ini, "status", "--no-drift", url=empty_database.url)
+    assert "By globex.alembic_version it stands at base." in ran.out
+    monkeypatch.chdir(tmp_path)
+    assert [one.verdict for one in airlock.drill(ini).revisions] == ["proved", "proved"]
+    assert airlock.trace(ini).unexamined == ()
+
+
+@pytest.mark.proof
+def test_an_env_py_that_goes_to_several_databases_is_told_that_one_is_reached(
+    tmp_path: Path, empty_database: Database, other: Database
+) -> None:
+    """All its connections are led to the target: the second database would be left behind without a word."""
+    ini = write_project(tmp_path, TWO, env=DATABASES)
+    ran = forked.airlock(ini, "upgrade", url=empty_database.url, SECOND_URL=other.url)
+    assert ran.code == 2
+    assert "env.py runs the migrations in another database too" in ran.err
+    assert tables(other) == []
