@@ -14,7 +14,7 @@ from airlock.drivers.spelling import bare
 from airlock.recorder.branches import Branch, Scope, branches, members, operands
 from airlock.recorder.catalogue_queries import asks_catalogue
 from airlock.recorder.selects import between, clauses, selects, takes_none
-from airlock.recorder.tokens import NAME, STRING, WORD, Token, masked, span, tokens, value
+from airlock.recorder.tokens import NAME, STRING, WORD, Token, closing, masked, span, tokens, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,6 +93,11 @@ def data_statements(statement: str) -> tuple[DataStatement, ...]:
             (at for at, token in enumerate(some) if token.word == "AS" and token.depth == 0), len(some)
         )
         return data_statements(statement[some[start].end :]) if start < len(some) else ()
+    if first == "DECLARE":
+        start = next(
+            (at for at, token in enumerate(some) if token.word == "FOR" and token.depth == 0), len(some)
+        )
+        return data_statements(statement[some[start].end :]) if start < len(some) else ()
     if first == "CREATE":
         return tuple(_created(statement, some))
     if first == "ALTER":
@@ -100,6 +105,9 @@ def data_statements(statement: str) -> tuple[DataStatement, ...]:
     if first == TRUNCATE:
         return tuple(DataStatement(TRUNCATE, name, statement) for name in _listed(some, 1))
     if first == COPY:
+        if len(some) > 1 and some[1].text == "(":
+            # What it does not take is not there when a file, or the same table, is filled with it again.
+            return data_statements(statement[some[1].end : some[closing(some, 1)].start])
         words = [token.word for token in some if token.depth == 0]
         return (DataStatement(COPY, _name(statement, some, 1)[0], statement),) if "FROM" in words else ()
     if first not in {*_HEADS, "WITH", "SELECT", "EXPLAIN"} and some[0].text != "(":
@@ -339,7 +347,15 @@ def _created(sql: str, some: Sequence[Token]) -> Iterator[DataStatement]:
 
 
 def _read(sql: str, some: Sequence[Token]) -> tuple[DataStatement, ...]:
-    """Take a query of the revision's own: what it finds decides what is written."""
+    """Take a query of the revision's own: what it finds decides what is written, or is written INTO a new table."""
+    into = next((at for at, token in enumerate(some) if token.word == "INTO" and token.depth == 0), None)
+    if into is not None:
+        start = into + 1
+        while start < len(some) and some[start].word in {"TEMP", "TEMPORARY", "UNLOGGED", "TABLE"}:
+            start += 1
+        name, after = _name(sql, some, start)
+        behind = sql[some[after].start :] if after < len(some) else ""
+        return data_statements(f"CREATE TABLE {name} AS {sql[: some[into].start]} {behind}")
     outer = next((it for it in selects(sql, some, "") if it.first.depth == 0), None)
     if outer is None or not outer.scope.source:
         return ()

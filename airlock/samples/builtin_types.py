@@ -61,6 +61,13 @@ RANGE_BOUNDS = {
 }
 
 _SNAPSHOTS = ("'10:20:12,15'", "'4294967310:4294967320:4294967312'")
+# Which of them are another number when multiplied and divided, or added to and taken from again, is a matter of their bits:
+# by each of thirty usual factors (1.1, 10, 60, 1.609344) and summands one of these is.
+NOT_AS_BEFORE = {
+    "real": ("1.9851", "31.2498", "0.241"),
+    "double precision": ("62.2951", "0.123", "1.727"),
+}
+
 _LEAP = "2024-02-29 23:59:59.999999"
 BY_TYPE: dict[str, Values] = {
     "smallint": Values(
@@ -82,11 +89,21 @@ BY_TYPE: dict[str, Values] = {
     "oid": Values((Generator("($i) + 1"),), ("4294967295",)),
     "real": Values(
         (Generator("($i) % 16000000 + 0.5"), Generator("(($i) % 100) / 100.0", 100)),
-        ("0", "-1.5", "3.4e38", "1e-37", "1234567.9", "0.1"),
+        ("0", "-1.5", "3.4e38", "1e-37", "1234567.9", "0.1", *NOT_AS_BEFORE["real"]),
     ),
     "double precision": Values(
         (Generator("($i) + 0.5"), Generator("(($i) % 100) / 100.0", 100)),
-        ("0", "-1.5", "1.7e308", "1e-307", "0.1", "'-0'", "0.29", "0.30000000000000004"),
+        (
+            "0",
+            "-1.5",
+            "1.7e308",
+            "1e-307",
+            "0.1",
+            "'-0'",
+            "0.29",
+            "0.30000000000000004",
+            *NOT_AS_BEFORE["double precision"],
+        ),
     ),
     "money": Values((Generator("($i)"),), ("0", "-1.5", "12.34")),
     "boolean": Values((Generator("($i) % 2 = 0", 2), Generator("true", 1), Generator("false", 1))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airlock.operations.drill.reach.modules_called import source
 from airlock.operations.drill.step import StepTaken, take_seen
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ class Subject:
     turn: int
     gaps: tuple[Gap, ...] = ()
     beyond_help: frozenset[Shared] = frozenset()
+
+    @property
+    def source(self) -> str:
+        """Give the text of the revision, and behind it what it names of the project's modules."""
+        return source(self.facts.path)
 
     def take(self, direction: str, *, counting: bool = True) -> StepTaken:
         """Take the step, and remember the search_path that env.py works under; `counting` what its statements meet."""

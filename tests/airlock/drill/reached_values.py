@@ -19,7 +19,78 @@ def text(*statements: str) -> str:
 _F = "CREATE FUNCTION f_$t() RETURNS integer LANGUAGE plpgsql AS $f$ BEGIN DELETE FROM $t WHERE kind = 'never'; RETURN 1; END $f$"
 _GONE = "DROP FUNCTION f_$t()"
 
+# A function of a text that deletes what no sample is, called by what is defined, not by what is sent.
+_OF_TEXT = _F.replace("()", "(x text)", 1).replace("integer", "boolean").replace("RETURN 1", "RETURN true")
+_OTHER = "CREATE TABLE o_$t (id serial PRIMARY KEY, x text)"
+_OF_TWO = _F.replace("()", "(a integer, b integer)", 1).replace("RETURN 1", "RETURN coalesce(a, b)")
+_NEVER = "kind text NOT NULL, n integer NOT NULL"
+
 FAULTY = (
+    Case("called_by_a_default", _NEVER,
+         text(_F, "ALTER TABLE o_$t ADD m integer DEFAULT f_$t()", "ALTER TABLE o_$t DROP m", _GONE), beside=_OTHER),
+    Case("called_by_a_check", _NEVER,
+         text(_OF_TEXT, "ALTER TABLE o_$t ADD CONSTRAINT c CHECK (f_$t(x))", "ALTER TABLE o_$t DROP CONSTRAINT c",
+              "DROP FUNCTION f_$t(text)"), beside=_OTHER),
+    Case("called_by_what_is_validated", _NEVER,
+         sql("ALTER TABLE o_$t VALIDATE CONSTRAINT c", "ALTER TABLE o_$t DROP CONSTRAINT c"),
+         sql("ALTER TABLE o_$t ADD CONSTRAINT c CHECK (f_$t(x)) NOT VALID"),
+         beside=f"{_OTHER}\n{_OF_TEXT}\nALTER TABLE o_$t ADD CONSTRAINT c CHECK (f_$t(x)) NOT VALID"),
+    Case("called_by_a_domain", _NEVER,
+         sql(_OF_TEXT, "CREATE DOMAIN d_$t AS text CHECK (f_$t(value))", "ALTER TABLE o_$t ALTER x TYPE d_$t",
+             "ALTER TABLE o_$t ALTER x TYPE text", "DROP DOMAIN d_$t", "DROP FUNCTION f_$t(text)"), beside=_OTHER),
+    Case("called_by_a_view", _NEVER,
+         text(_F, "CREATE VIEW v_$t AS SELECT f_$t() AS x", "SELECT * FROM v_$t", "DROP VIEW v_$t", _GONE)),
+    Case("called_by_an_aggregate", _NEVER,
+         sql(_OF_TWO, "CREATE AGGREGATE a_$t (integer) (SFUNC = f_$t, STYPE = integer)",
+             "SELECT a_$t(g) FROM generate_series(1, 2) g", "DROP AGGREGATE a_$t (integer)",
+             "DROP FUNCTION f_$t(integer, integer)")),
+    Case("called_by_an_operator", _NEVER,
+         sql(_OF_TWO, "CREATE OPERATOR ### (LEFTARG = integer, RIGHTARG = integer, FUNCTION = f_$t)", "SELECT 1 ### 2",
+             "DROP OPERATOR ### (integer, integer)", "DROP FUNCTION f_$t(integer, integer)")),
+    Case("called_by_a_cast", _NEVER,
+         sql("CREATE TYPE k_$t AS (a integer)", _F.replace("()", "(a k_$t)", 1),
+             "CREATE CAST (k_$t AS integer) WITH FUNCTION f_$t(k_$t)", "SELECT (ROW(1)::k_$t)::integer",
+             "DROP CAST (k_$t AS integer)", "DROP FUNCTION f_$t(k_$t)", "DROP TYPE k_$t")),
+    # Bodies that PostgreSQL keeps parsed; what runs behind the name of a plan, of a cursor, and as rows come from a client.
+    Case("called_atomically", _NEVER,
+         sql("CREATE FUNCTION f_$t() RETURNS void LANGUAGE sql BEGIN ATOMIC DELETE FROM $t WHERE kind = 'never'; END",
+             "SELECT f_$t()", _GONE)),
+    Case("returns_what_deletes", _NEVER, sql("SELECT g_$t()"),
+         beside=f"{_F}\nCREATE FUNCTION g_$t() RETURNS integer LANGUAGE sql RETURN f_$t() + 1"),
+    Case("executes_a_call", _NEVER, sql("PREPARE q_$t AS SELECT f_$t()", "EXECUTE q_$t", "DEALLOCATE q_$t"), beside=_F),
+    Case("fetches_a_call", _NEVER, sql("DECLARE q_$t CURSOR FOR SELECT f_$t()", "FETCH ALL FROM q_$t"), beside=_F),
+    Case("copies_into_a_trigger", _NEVER,
+         "import io\nc = op.get_bind().connection.cursor()\nc.copy_expert('COPY o_$t (x) FROM STDIN', io.StringIO('1\\n'))\n"
+         "op.execute(\"DELETE FROM o_$t WHERE x = '1'\")",
+         beside=f"{_OTHER}\n" + _F.replace("integer", "trigger").replace("RETURN 1", "RETURN NEW")
+                + "\nCREATE TRIGGER f AFTER INSERT ON o_$t FOR EACH ROW EXECUTE FUNCTION f_$t()"),
+    # Rows are made below a view that the step writes through, made before or by itself.
+    Case("through_a_view", _NEVER,
+         text("CREATE VIEW v_$t AS SELECT * FROM $t WHERE kind = 'never'", "UPDATE v_$t SET n = 0", "DROP VIEW v_$t")),
+    Case("through_two_views", _NEVER, sql("DELETE FROM w_$t AS x WHERE x.k = 'never'"),
+         beside="CREATE VIEW v_$t AS SELECT id, kind AS k, n FROM $t WHERE n > 0\n"
+                "CREATE VIEW w_$t AS SELECT * FROM v_$t WHERE n < 90"),
+    # What a COPY or a cursor of a query leaves out.
+    Case("copied_but_for_some", _NEVER,
+         "import io\nc = op.get_bind().connection.cursor()\nf = io.StringIO()\n"
+         "c.copy_expert(\"COPY (SELECT id, kind, n FROM $t WHERE kind <> 'never') TO STDOUT\", f)\nf.seek(0)\n"
+         "c.execute('TRUNCATE $t')\nc.copy_expert('COPY $t (id, kind, n) FROM STDIN', f)"),
+    Case("declared", _NEVER,
+         "op.execute(\"DECLARE c CURSOR FOR SELECT id FROM $t WHERE kind = 'never'\")\nb = op.get_bind()\n"
+         "for row in b.exec_driver_sql('FETCH ALL FROM c').all():\n"
+         "    b.exec_driver_sql('DELETE FROM $t WHERE id = %s', (row[0],))"),
+    # Digits of another spelling, under a condition that no sample row meets; numbers that come back as their neighbours.
+    Case("reads_numbers", "code text NOT NULL, kind text NOT NULL",
+         sql("UPDATE $t SET code = code::integer::text WHERE kind = 'number'")),
+    Case("a_tenth_more", "w double precision NOT NULL", sql("UPDATE $t SET w = w * 1.1"), sql("UPDATE $t SET w = w / 1.1")),
+    Case("ten_times", "w real NOT NULL, kind text NOT NULL", sql("UPDATE $t SET w = w * 10 WHERE kind = 'ten'"),
+         sql("UPDATE $t SET w = w / 10 WHERE kind = 'ten'")),
+    # What Python matches with, or has a name for.
+    Case("matches", _NEVER,
+         "class Kind:\n    NEVER = 'never'\n\nb = op.get_bind()\n"
+         "for row in b.execute(sa.text('SELECT id, kind FROM $t')).all():\n"
+         "    match row.kind:\n        case 'gone' | 'lost': kind = Kind.NEVER\n        case other: kind = other\n"
+         "    b.execute(sa.text('UPDATE $t SET kind = :k WHERE id = :i'), {'k': kind, 'i': row.id})"),
     # The last of a month, minutes that are days, digits that float4 has no room for, bits past the largest, a fraction.
     Case("next_month", _LATE, sql("UPDATE $t SET at = at + interval '1 month' WHERE kind = 'late'"),
          sql("UPDATE $t SET at = at - interval '1 month' WHERE kind = 'late'")),
@@ -75,6 +146,18 @@ FAULTY = (
          text("PREPARE q_$t AS DELETE FROM $t WHERE kind = 'never'", "EXECUTE q_$t", "DEALLOCATE q_$t")),
 )  # fmt: skip
 SOUND = (
+    Case("shifts_through_a_view", _NEVER, sql("UPDATE v_$t SET n = n + 1"), sql("UPDATE v_$t SET n = n - 1"),
+         beside="CREATE VIEW v_$t AS SELECT * FROM $t WHERE kind = 'never'"),
+    # More rows are tried than are kept, and a table lets them in and not out again.
+    Case("appended_only", f"{_NEVER}, a text, b text",
+         sql("CREATE TABLE k_$t AS SELECT id FROM $t WHERE kind = 'never' AND n > 40000 OR a LIKE 'x%' "
+             "OR b IN ('y', 'z', 'w', 'q') OR n BETWEEN 7000 AND 8000"), sql("DROP TABLE k_$t"),
+         beside="CREATE FUNCTION d_$t() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE EXCEPTION 'append only'; END $f$\n"
+                "CREATE TRIGGER d BEFORE UPDATE OR DELETE ON $t FOR EACH ROW EXECUTE FUNCTION d_$t()"),
+    Case("selects_into", _NEVER, sql("SELECT id, n INTO k_$t FROM $t WHERE kind = 'never'"), sql("DROP TABLE k_$t")),
+    Case("checks_by_a_function", _NEVER, sql("ALTER TABLE $t ADD CONSTRAINT c CHECK (f_$t(n))"),
+         sql("ALTER TABLE $t DROP CONSTRAINT c"),
+         beside="CREATE FUNCTION f_$t(n integer) RETURNS boolean LANGUAGE sql AS $f$ SELECT n IS NOT NULL $f$"),
     Case("next_day", _LATE, sql("UPDATE $t SET at = at + interval '1 day' WHERE kind = 'late'"),
          sql("UPDATE $t SET at = at - interval '1 day' WHERE kind = 'late'")),
     Case("shifts", "n integer NOT NULL, kind text NOT NULL", sql("UPDATE $t SET n = n + 1 WHERE kind = 'shift'"),

@@ -266,7 +266,7 @@ def _rewritten(subject: Subject, error: Exception, up: Upgraded) -> tuple[Meanwh
     changed: tuple[str, ...] = ()
     if demand is not None:
         changed = cast_demands.meet(
-            subject.ledger, demand, names, subject.facts.path.read_text(), written.written
+            subject.ledger, demand, names, subject.source, written.written
         ) or cast_demands.copy_documents(subject.ledger, demand, written.written)
     if not changed and unreadable:
         # What the upgrade has written into its columns, the downgrade can read.
@@ -334,7 +334,7 @@ def _unfilled(
     """Nothing is proved about the rows of a table, or of a partition, that has none."""
     up, down = taken
     concerned = touched_tables(up, before, over) | touched_tables(down, over, below)
-    source = subject.facts.path.read_text()
+    source = subject.source
     if up.touched is None:
         # Without its locks a step that finds no row leaves no trace of where it looked.
         concerned |= {name for name in before.tables() if mentions(source, bare(name))}
@@ -373,7 +373,7 @@ def _written_far(subject: Subject, taken: tuple[StepTaken, StepTaken], over: Sta
     names = {name for one in taken for name in one.far}
     if any(one.touched is None and one.data_statements for one in taken):
         # Without its locks a step leaves no trace of where it wrote.
-        source = subject.facts.path.read_text()
+        source = subject.source
         foreign = {name for name, one in over.catalogue.objects.items() if one.kind == "foreign table"}
         names |= {name for name in foreign if mentions(source, bare(name))}
     return [

@@ -76,7 +76,7 @@ def go_up(subject: Subject, before: State) -> FirstUpgrade:
 
 def _on_values_that_fit(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
     """Give texts and documents the form that the upgrade reads them in, as long as its errors teach another one."""
-    source = subject.facts.path.read_text()
+    source = subject.source
     names, said = _filled(subject, before), list[str]()
     for _ in range(_MOST_LESSONS):
         demand = cast_demands.said(error)
@@ -99,7 +99,7 @@ def _on_values_that_fit(subject: Subject, before: State, error: Exception) -> Fi
 
 def _up_on_spellings(subject: Subject, changed: tuple[str, ...], type_: str) -> tuple[State, StepTaken]:
     """Upgrade with one value of each column spelled otherwise, or else without; give the state before."""
-    respelled = spellings.respell(subject.ledger, changed, type_, subject.facts.path.read_text())
+    respelled = spellings.respell(subject.ledger, changed, type_, subject.source)
     now = subject.ledger.read()
     try:
         return now, subject.take("up")
@@ -117,7 +117,7 @@ def _with_bounds_in_order(subject: Subject, before: State, error: Exception) -> 
         return None
     ledger = subject.ledger
     tables = ledger.tables(_filled(subject, before))
-    changed = ordered_bounds.order(ledger.writing, tables, subject.facts.path.read_text())
+    changed = ordered_bounds.order(ledger.writing, tables, subject.source)
     why = f"{', '.join(changed)} were put in order, as bounds of a range ({failures.one_line(error)})"
     return _up_now(subject, why) if changed else None
 
@@ -127,7 +127,7 @@ def _inside_the_domain(subject: Subject, before: State, error: Exception) -> Fir
 
     Whatever it goes up on, the numbers that were replaced are told.
     """
-    source = subject.facts.path.read_text()
+    source = subject.source
     gone: FirstUpgrade | None = None
 
     def goes() -> bool:
@@ -161,7 +161,7 @@ def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpg
         "ordinary ones took their place"
     )
     ledger = subject.ledger
-    for source, small in ((subject.facts.path.read_text(), False), ("", False), ("", True)):
+    for source, small in ((subject.source, False), ("", False), ("", True)):
         tables = ledger.tables(_filled(subject, before))
         few = small or extremes.makes_too_much(error)
         if not extremes.tame(ledger.writing, tables, source=source, small=small, few=few):
@@ -181,7 +181,7 @@ def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpg
 
 def _on_usual_values(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
     """Upgrade without what only some values of an extension's type have, as few of them as it takes."""
-    source = subject.facts.path.read_text()
+    source = subject.source
     gone: FirstUpgrade | None = None
 
     def goes() -> bool:
@@ -233,7 +233,7 @@ def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrad
     try:
         filled = {name for name, digest in before.digests.items() if digest.count}
         try:
-            names = emptied(ledger, named(subject.facts.path.read_text(), filled))
+            names = emptied(ledger, named(subject.source, filled))
             subject.take("up")
         except Exception:  # noqa: BLE001  a revision may raise anything; rows of any other table may be what it refuses
             names = emptied(ledger, filled)

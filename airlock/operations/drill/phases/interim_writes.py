@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airlock import samples
@@ -12,6 +13,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import bare
 from airlock.operations.drill import compare
 from airlock.operations.drill.phases import triggers_made
+from airlock.operations.drill.reach.modules_called import files
 from airlock.operations.drill.reach.unreached_writes import conditional_writes
 from airlock.recorder.row_changes import INSERT
 from airlock.records.drill import Loss
@@ -19,7 +21,6 @@ from airlock.samples.renames import named_as, renamed_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from airlock.operations.drill.reach.asking import Counted
     from airlock.operations.drill.state import Ledger, State
@@ -187,7 +188,12 @@ def _copied_into(step: StepTaken, path: Path) -> set[str]:
         if one.kind == INSERT and (_COPIES.match(one.text) or one.scope is not None)
     }
     passed_by = {one.place for one in step.met if one.passed_by}
-    texts = [one.text for one in conditional_writes(str(path)) if f"{path.name}:{one.start}" in passed_by]
+    texts = [
+        one.text
+        for file in files(str(path))
+        for one in conditional_writes(file)
+        if f"{Path(file).name}:{one.start}" in passed_by
+    ]
     return copies | {bare(name) for text in texts for name in _INTO.findall(text)}
 
 

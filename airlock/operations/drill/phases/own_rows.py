@@ -18,6 +18,7 @@ from airlock.operations.drill.rows import (
     outside_domain,
     rows_of_statements,
     rows_refused,
+    spellings,
 )
 from airlock.operations.drill.rows.constants_of_statements import all_certain, named
 from airlock.operations.drill.rows.constants_read import constants, names_any, python_constants
@@ -63,8 +64,8 @@ class OwnRows:
 class _Attempt:
     """Which rows are made: `fitting` what tables demand above, also rows `childless`, also for `calls` that tell rows apart.
 
-    `varied` are rows of those that a condition chooses, with rarer values in other columns, `texts` among them; `under_keys`
-    is a value of the one kind that all keys of documents hold.
+    `varied` are rows of those that a condition chooses, with rarer values in other columns, `texts` among them, or `usual` ones
+    alone; `under_keys` is a value of the one kind that all keys of documents hold.
     """
 
     fitting: Mapping[str, Table] | None = None
@@ -72,6 +73,7 @@ class _Attempt:
     calls: bool = False
     varied: bool = False
     texts: bool = False
+    usual: bool = False
     under_keys: str | int | None = None
     # Rows go, one by one, on which the revision's Python raises.
     picked: bool = False
@@ -80,6 +82,7 @@ class _Attempt:
 def _attempts(later: Mapping[str, Table], *, python: bool, documents: bool) -> Iterator[_Attempt]:
     """Give the attempts, of which the first counts whose rows the upgrade takes: each makes fewer kinds of rows."""
     yield _Attempt(calls=True, varied=True, texts=True, picked=python)
+    yield _Attempt(calls=True, varied=True, texts=True, usual=True)
     yield _Attempt(calls=True, varied=True)
     yield _Attempt(calls=True)
     yield _Attempt()
@@ -117,7 +120,7 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     up = first.up.step.data_statements
     down = first.step.data_statements if first.step is not None else ()
     tables = {name for name, one in start.digests.items() if one.rows is not None and one.count}
-    python = python_constants(subject.facts.path.read_text())
+    python = python_constants(subject.source)
     # What one statement reads as a number must be one in rows made for another, too.
     counted = (key for one in (*up, *down) for key in constants(one.whole).counted)
     python = replace(python, counted=python.counted.union(counted))
@@ -142,7 +145,10 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
             varied=attempt.varied,
             texts=attempt.texts,
             brought=brought,
+            usual=attempt.usual,
         )
+        if made.problem:
+            unseen = not_examined(made.problem)
         if not made.count:
             continue
         try:
@@ -163,11 +169,15 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
                     stays = not_examined("rows that were made for it cannot be taken back")
                     return OwnRows(stays, guards=guards, rows_stay=True)
                 continue
+            unseen = NOTHING
             before, step = others
         way = _down_again(subject, step, before, first, read, older, made.unsure)
         way, children = taken_along.with_children(subject, way, made.unsure)
         made.take_in(children)
-        return OwnRows(way.outcome, way, made, guards)
+        if guards or attempt.usual:
+            # Without values near an edge it goes up, as it does on the rows there are.
+            unseen = noted([] if guards else [unseen.reason] if unseen.reason else unseen.notes)
+        return OwnRows(way.outcome, way, made, guards, unseen=unseen)
     if endless:
         # Rows before the first window, say, were not met, and nothing tells that there are none.
         return OwnRows(not_examined(f"{endless}, up to the key of rows that were made for it"), guards=guards)
@@ -288,11 +298,12 @@ def _on_values_that_fit(
     subject: Subject, made: rows_of_statements.Sought, names: set[str], error: Exception, start: State
 ) -> tuple[State, StepTaken] | None:
     """Go up on values that the upgrade can read and compute with, none at the edge of their type; None where it fails."""
-    source = subject.facts.path.read_text()
+    source = subject.source
     for _ in range(_MOST_LESSONS):
         demand = cast_demands.said(error)
+        changed = made.meet(subject.ledger, demand, source) if demand is not None else ()
         if not (
-            (demand is not None and made.meet(subject.ledger, demand, source))
+            changed
             or (extremes.is_past_the_edge(error) and made.tame(subject.ledger, names))
             or (
                 outside_domain.is_outside(error)
@@ -301,10 +312,26 @@ def _on_values_that_fit(
         ):
             break
         try:
-            return _up(subject, made, start)
+            return _up_on_spellings(subject, made, start, changed, demand.type if demand is not None else "")
         except Exception as another:  # noqa: BLE001  a revision may raise anything
             error = another
     return None
+
+
+def _up_on_spellings(
+    subject: Subject, made: rows_of_statements.Sought, start: State, changed: tuple[str, ...], type_: str
+) -> tuple[State, StepTaken]:
+    """Upgrade with one value of each column spelled otherwise that was given values to be read, or else without."""
+    ledger, source = subject.ledger, subject.source
+    keys = {name: each for name, (_, each) in made.keys.items()}
+    respelled = spellings.respell(ledger, changed, type_, source, keys) if changed else ()
+    try:
+        return _up(subject, made, start)
+    except Exception:
+        if not respelled:
+            raise
+        spellings.spell_back(ledger, respelled)
+    return _up(subject, made, start)
 
 
 def _without_refused(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sysconfig
 import time
 import weakref
 from collections import Counter
@@ -16,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import airlock
 from airlock.drivers.notices import hear
 from airlock.drivers.spelling import command
 from airlock.operations.drill.failures import end_of_rounds
 from airlock.operations.drill.reach import functions_called, rows_met, rows_not_taken, unreached_writes
 from airlock.operations.drill.reach.asking import Counted, asked
 from airlock.operations.drill.reach.functions_called import Functions
+from airlock.operations.drill.reach.modules_called import NOT_THE_PROJECT
 from airlock.operations.drill.reach.statements_met import Seen, met, warned_of
 from airlock.recorder import installed
 from airlock.recorder import row_changes as reading
@@ -54,8 +53,6 @@ _DID_NOTHING = re.compile(
     r"(no|not all) privileges (were granted|could be revoked) for"
     r'|role ".+" (is not a member of|has not been granted membership in) role'
 )
-_NOT_THE_PROJECT = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")})
-_AIRLOCK = str(Path(airlock.__file__).parent)
 
 
 def _is_quiet(sql: str) -> bool:
@@ -68,7 +65,7 @@ def _is_quiet(sql: str) -> bool:
 
 
 def _is_of_the_project(frame: FrameType) -> bool:
-    return not frame.f_code.co_filename.startswith((*_NOT_THE_PROJECT, _AIRLOCK, "<"))
+    return not frame.f_code.co_filename.startswith((*NOT_THE_PROJECT, "<"))
 
 
 @dataclass(slots=True)
@@ -94,7 +91,7 @@ class Reach:
         self._busy = False
         self._path = Path()
         self._seen: dict[Sent, Seen] = {}
-        self._lines: set[int] = set()
+        self._lines: dict[str, set[int]] = {}
         self._told: Counter[tuple[str, int]] = Counter()
         self._functions = Functions()
         self._below: Columns = frozenset()

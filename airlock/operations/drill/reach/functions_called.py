@@ -10,17 +10,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import command, identifiers, start
+from airlock.operations.drill.reach import through_views
 from airlock.recorder.tokens import NAME, NUMBER, STRING, WORD, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
+    from airlock.operations.drill.reach.through_views import View
+
 _FUNCTIONS = """
-SELECT p.oid::bigint, p.proname::text, l.lanname::text, p.prosrc, p.prorettype = 'trigger'::regtype,
+SELECT p.oid::bigint, p.proname::text, l.lanname::text,
+  CASE WHEN p.prosrc <> '' THEN p.prosrc ELSE coalesce(substring(pg_get_functiondef(p.oid)
+    from '\\n(?:BEGIN ATOMIC\\s+(?=.*;\\s+END\\s*$)|RETURN )(.*?)(?:;\\s+END)?\\s*$'), '') END,
+  p.prorettype = 'trigger'::regtype,
   coalesce(p.proargnames, '{}')::text[]
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE l.lanname IN ('sql', 'plpgsql') AND p.prokind IN ('f', 'p') AND p.prosrc <> ''
+WHERE l.lanname IN ('sql', 'plpgsql') AND p.prokind IN ('f', 'p')
   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 UNION ALL
@@ -32,6 +38,8 @@ SELECT c.relname::text, concat_ws(' ',
   (SELECT string_agg(pg_get_expr(a.adbin, a.adrelid), ' ') FROM pg_attrdef a WHERE a.adrelid = c.oid),
   (SELECT string_agg(pg_get_constraintdef(k.oid), ' ') FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c'),
   (SELECT string_agg(pg_get_ruledef(r.oid), ' ') FROM pg_rewrite r WHERE r.ev_class = c.oid),
+  (SELECT string_agg(quote_ident(t.typname), ' ') FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+   WHERE a.attrelid = c.oid AND t.typtype = 'd'),
   (SELECT string_agg(quote_ident(p.relname), ' ') FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid
    WHERE i.inhparent = c.oid),
   (SELECT string_agg(k.conrelid::regclass::text, ' ') FROM pg_constraint k
@@ -39,6 +47,25 @@ SELECT c.relname::text, concat_ws(' ',
   (SELECT array_agg(pg_get_ruledef(r.oid)) FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'f') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+"""
+# What a name stands for whoever uses it: what a view computes, what values of a domain pass, who may see a row, what an
+# aggregate, an operator or a cast calls. A cast need not be named, and an operator is no word.
+_STANDS_FOR = """
+SELECT c.relname::text, pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384 AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+UNION ALL
+SELECT t.typname::text, concat_ws(' ', t.typdefault, (SELECT string_agg(pg_get_constraintdef(k.oid), ' ')
+  FROM pg_constraint k WHERE k.contypid = t.oid)) FROM pg_type t WHERE t.typtype = 'd' AND t.oid >= 16384
+UNION ALL
+SELECT c.relname::text, concat_ws(' ', pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid))
+FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+UNION ALL
+SELECT p.proname::text, concat_ws(' ', f.proname, l.proname) FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
+JOIN pg_proc f ON f.oid = a.aggtransfn LEFT JOIN pg_proc l ON l.oid = a.aggfinalfn WHERE p.oid >= 16384
+UNION ALL
+SELECT o.oprname::text, p.proname::text FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode WHERE p.oid >= 16384
+UNION ALL
+SELECT '', p.proname::text FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc WHERE p.oid >= 16384
 """
 _TRIGGERS = """
 SELECT c.relname::text, t.tgname::text, t.tgfoid::bigint, t.tgtype::int, pg_get_triggerdef(t.oid),
@@ -50,7 +77,9 @@ WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
 """
 _MAKING = re.compile(r"CREATE\s+(OR\s+REPLACE\s+)?(FUNCTION|PROCEDURE)\b", re.IGNORECASE)
 _DEFINING = frozenset({"CREATE", "ALTER", "DROP", "DO", "CALL", "COMMENT"})
-_WRITING = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "TRUNCATE", "WITH", "DO", "CALL"})
+_WRITING = frozenset(
+    {"INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "TRUNCATE", "WITH", "DO", "CALL", "EXECUTE"}
+)
 # The definitions that compute rows as they are made.
 _FILLING = re.compile(
     r"\s*CREATE\s+((TEMP|TEMPORARY|UNLOGGED)\s+)?(TABLE|MATERIALIZED\s+VIEW)\b.*\bAS\b",
@@ -91,6 +120,7 @@ class Known:
     relations: Mapping[str, frozenset[str]] = field(default_factory=dict)
     triggers: tuple[Trigger, ...] = ()
     rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stands_for: tuple[tuple[str, frozenset[str]], ...] = ()
 
     def called(self, statement: str) -> tuple[Function, ...]:
         """List the functions that a statement may get to."""
@@ -100,7 +130,12 @@ class Known:
         named = set(identifiers(statement))
         writes = kind in _WRITING
         found: dict[int, Function] = {}
+        text = statement
         while True:
+            before = len(named)
+            named |= {
+                word for name, words in self.stands_for if _is_used(name, named, text) for word in words
+            }
             behind = {one.function for one in self.triggers if writes and one.table.lower() in named}
             more = [
                 one
@@ -108,14 +143,17 @@ class Known:
                 if one.oid not in found
                 and (one.oid in behind if one.is_trigger else one.name.lower() in named)
             ]
+            # An ALTER fires no trigger, and reads rows through what is defined on them: a CHECK that it validates.
+            through = writes or kind == "ALTER"
             tables = {
-                word for name, words in self.relations.items() if writes and name in named for word in words
+                word for name, words in self.relations.items() if through and name in named for word in words
             }
-            if not more and tables <= named:
+            if not more and tables <= named and before == len(named):
                 return tuple(found[oid] for oid in sorted(found))
             named |= tables
             for one in more:
                 found[one.oid] = one
+                text = f"{text}\n{one.body}"
                 named |= identifiers(one.body)
                 writes = writes or _writes(one.body)
 
@@ -136,10 +174,17 @@ class Functions:
 
     def __init__(self) -> None:
         self._known: Known | None = None
+        self._views: dict[str, View] | None = None
 
     def forget(self) -> None:
         """Read again when next asked."""
-        self._known = None
+        self._known = self._views = None
+
+    def views(self, asked: Callable[[str], list[Any] | None]) -> dict[str, View]:
+        """Read what the views are made of."""
+        if self._views is None:
+            self._views = through_views.read(asked(through_views.VIEWS) or ())
+        return self._views
 
     def known(self, asked: Callable[[str], list[Any] | None]) -> Known:
         """Read them; three questions, or one where there are none."""
@@ -167,7 +212,8 @@ def converts(statement: str) -> bool:
     """Tell whether a definition may compute values of rows that are there."""
     return (
         command(statement) == "ALTER"
-        and re.search(r"\b(USING|DEFAULT|GENERATED|TYPE)\b", statement, re.IGNORECASE) is not None
+        and re.search(r"\b(USING|DEFAULT|GENERATED|TYPE|ADD|VALIDATE|ATTACH)\b", statement, re.IGNORECASE)
+        is not None
     )
 
 
@@ -195,7 +241,10 @@ def _read(asked: Callable[[str], list[Any] | None]) -> Known:
         )
         for row in asked(_TRIGGERS) or ()
     )  # fmt: skip
-    return Known(functions, relations, triggers, rules)
+    stands_for = tuple(
+        (str(row[0]).lower(), identifiers(str(row[1] or ""))) for row in asked(_STANDS_FOR) or ()
+    )
+    return Known(functions, relations, triggers, rules, stands_for)
 
 
 def arguments(statement: str, function: Function) -> tuple[str, ...]:
@@ -232,6 +281,11 @@ _OF_CONSTANTS = frozenset({
     "true", "false", "null", "text", "integer", "int", "bigint", "regclass", "name", "boolean", "date", "numeric", "jsonb",
     "uuid",
 })  # fmt: skip
+
+
+def _is_used(name: str, named: Collection[str], text: str) -> bool:
+    """Tell whether a text uses a name, an operator among its signs; what has none may be used by any."""
+    return not name or name in named or (not name.replace("_", "").isalnum() and name in text)
 
 
 def _writes(body: str) -> bool:

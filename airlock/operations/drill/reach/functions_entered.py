@@ -22,7 +22,7 @@ from airlock.operations.drill.reach.bodies_probed import (
     told_by,
 )
 from airlock.recorder import probes, row_changes
-from airlock.recorder.tokens import STRING, tokens, value
+from airlock.recorder.tokens import STRING, closing, tokens, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +63,8 @@ def look(
 
     `plain` are its own data_statements. Runs it once and undoes that.
     """
-    if not _may_enter(statement):
+    statement, goes = _entered(own, statement, outside=outside)
+    if not statement:
         return Inside()
     blocks = row_changes.bodies(statement)
     if not plain and not blocks and not functions_called.calls(statement):
@@ -84,7 +85,7 @@ def look(
         for body in (*blocks, *(one.body for one in called if not one.is_trigger))
         for data in row_changes.body_data_statements(body)
     )
-    for expressions in (True, False):
+    for expressions in (True, False) if goes else ():
         bodies = bodies_of(statement, called, blocks, expressions=expressions)
         found = _trial(own, statement, bodies, outside=outside)
         if found is not None:
@@ -95,8 +96,27 @@ def look(
     )
 
 
-def _may_enter(statement: str) -> bool:
-    return command(statement) not in {"DECLARE", "FETCH", "CLOSE", "PREPARE", "COPY", "EXPLAIN"}
+def _entered(own: Query, statement: str, *, outside: bool) -> tuple[str, bool]:
+    """Give what runs when a statement does: the query of a cursor, of a COPY, what was prepared; and whether it can be tried.
+
+    Empty where it runs nothing: of a COPY from a client the rows come later.
+    """
+    word, some = command(statement), tokens(statement)
+    words = [token.word for token in some]
+    if word in {"FETCH", "CLOSE", "PREPARE"} or (word == "EXPLAIN" and "ANALYZE" not in words):
+        return "", False
+    if word == "DECLARE":
+        return (statement[some[words.index("FOR")].end :], True) if "FOR" in words else ("", False)
+    if word == "COPY":
+        inner = len(some) > 1 and some[1].text == "("
+        return (statement[some[1].end : some[closing(some, 1)].start], True) if inner else (statement, False)
+    if word == "EXECUTE" and len(some) > 1:
+        asking = f"SELECT statement FROM pg_prepared_statements WHERE name = {literal(some[1].text.strip(chr(34)))}"
+        found = asked(own, asking, outside=outside)
+        text = str(found[0][0]) if found else ""
+        # As it was prepared, but for what runs: that is what EXECUTE names.
+        return f"{statement} /* {text.replace('/*', '').replace('*/', '')} */", True
+    return statement, True
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from airlock.drivers.spelling import command, literal
 from airlock.operations.drill.reach import functions_called, functions_entered
 from airlock.operations.drill.reach.asking import Counted, asked, run, tried
+from airlock.operations.drill.reach.through_views import said_of_tables
 from airlock.recorder import row_changes as reading
 from airlock.recorder.branches import ANOTHER_VALUE, Branch
 
@@ -147,7 +148,9 @@ def begin(
     data_statements = tuple(
         _telling_renewed(one, families.get(one.table, frozenset()), below) for one in data_statements
     )
-    measure = Measure(own, outside, data_statements, tagged, inside=inside.counted, sought=inside.sought)
+    views = functions.views(lambda question: asked(own, question, outside=outside))
+    sought = (*inside.sought, *said_of_tables(data_statements, views))
+    measure = Measure(own, outside, data_statements, tagged, inside=inside.counted, sought=sought)
     measure.families = families
     for data in data_statements:
         measure.asked.append(_asked(own, data, outside=outside))

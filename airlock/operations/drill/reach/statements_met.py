@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airlock.operations.drill.reach import raising_guards, rows_not_taken, unreached_writes
@@ -13,7 +14,6 @@ from airlock.records.drill import Met, Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from airlock.operations.drill.reach.asking import Counted
     from airlock.recorder.row_changes import DataStatement
@@ -56,10 +56,12 @@ class Seen:
         self.ways = [_sum(old, new) for old, new in zip(self.ways, one.branches, strict=False)]
 
 
-def met(sent: Mapping[Sent, Seen], path: Path, lines: set[int], direction: str) -> tuple[Met, ...]:
+def met(
+    sent: Mapping[Sent, Seen], path: Path, lines: Mapping[str, set[int]], direction: str
+) -> tuple[Met, ...]:
     """Tell of each statement what it met, in the order of lines, and why nothing is proved where that is so.
 
-    `path` is the revision's file, `lines` are those that its Python came to.
+    `path` is the revision's file, `lines` are those that its Python came to, by file.
     """
     found: dict[tuple[str, str], Met] = {}
     renewed: dict[tuple[str, str], int | None] = {}
@@ -93,8 +95,11 @@ def met(sent: Mapping[Sent, Seen], path: Path, lines: set[int], direction: str) 
         one = found[place, shown]
         if rows == 0 and one.changed and not one.problem:
             found[place, shown] = replace(one, problem=f"{place}: {shown} {NO_OTHER_VALUE}")
-    for write in unreached_writes.passed_by(path, lines):
-        place, shown = f"{path.name}:{write.start}", _short(write.text)
+    passed_by = [
+        (Path(name).name, one) for name in lines for one in unreached_writes.passed_by(name, lines[name])
+    ]
+    for called, write in passed_by:
+        place, shown = f"{called}:{write.start}", _short(write.text)
         found[place, shown] = Met(
             direction,
             place,

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airlock.operations.drill.reach.modules_called import files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
@@ -44,21 +46,24 @@ class Write:
 
 
 @contextlib.contextmanager
-def lines_of(path: Path) -> Iterator[set[int]]:
-    """Note which lines of a file run while the block does; nothing where the file has no write to be passed by."""
-    seen: set[int] = set()
-    if not conditional_writes(str(path)):
+def lines_of(path: Path) -> Iterator[dict[str, set[int]]]:
+    """Note which lines of a revision's file, and of modules that it calls, run while the block does, by file.
+
+    Nothing of a file that has no write to be passed by.
+    """
+    seen: dict[str, set[int]] = {one: set() for one in files(str(path)) if conditional_writes(one)}
+    if not seen:
         yield seen
         return
-    name, before = str(path), sys.gettrace()
+    before = sys.gettrace()
 
     def inside(frame: FrameType, event: str, _argument: Any) -> Any:
         if event == "line":
-            seen.add(frame.f_lineno)
+            seen[frame.f_code.co_filename].add(frame.f_lineno)
         return inside
 
     def called(frame: FrameType, _event: str, _argument: Any) -> Any:
-        return inside if frame.f_code.co_filename == name else None
+        return inside if frame.f_code.co_filename in seen else None
 
     sys.settrace(called)
     try:
@@ -67,11 +72,11 @@ def lines_of(path: Path) -> Iterator[set[int]]:
         sys.settrace(before)
 
 
-def passed_by(path: Path, seen: set[int]) -> tuple[Write, ...]:
-    """List the writes that were not come to, in functions that ran."""
+def passed_by(path: str, seen: set[int]) -> tuple[Write, ...]:
+    """List the writes of a file that were not come to, in functions that ran."""
     return tuple(
         one
-        for one in conditional_writes(str(path))
+        for one in conditional_writes(path)
         if not any(one.start <= line <= one.end for line in seen)
         and any(one.function[0] < line <= one.function[1] for line in seen)
     )

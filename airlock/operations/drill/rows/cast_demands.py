@@ -119,7 +119,8 @@ def meet(
     ]
     named = [one for one in suspects if mentions(source, one[0].name) and mentions(source, one[1].name)]
     decoded = [one for one in named if demand.type in _ENCODED and _is_decoded(one[1].name, source)]
-    found = decoded or named or suspects
+    read = [one for one in named if _is_read(one[1].name, source)]
+    found = decoded or read or named or suspects
     # A key tells which rows those are: it has another value where nothing else takes one.
     beside_keys = [
         (table, column) for table, column in found if only is not None and column.name not in table.key
@@ -136,6 +137,14 @@ def meet(
         if changed:
             break
     return tuple(changed)
+
+
+def _is_read(name: str, source: str) -> bool:
+    """Tell whether a column stands before a cast or in a call: what it is compared with stays what a condition chooses."""
+    spelled = rf'(?:\b\w+\.)?"?\b{re.escape(name)}\b"?'
+    return (
+        re.search(rf"{spelled}\)?\s*::|\w\(\s*{spelled}\s*(?:[,)]|\bAS\b)", source, re.IGNORECASE) is not None
+    )
 
 
 def copy_documents(ledger: Ledger, demand: Demand, written: Mapping[str, Collection[str]]) -> tuple[str, ...]:

@@ -147,7 +147,11 @@ def _paths(some: Sequence[Any]) -> Iterator[tuple[str, ...]]:
 
 def python_constants(source: str) -> Constants:
     """Read what a revision's Python compares with: strings, numbers, keys it asks of a value; and as what it reads texts."""
-    strings = re.findall(r"""(?:==|!=|\bin\b|[\[({,:])\s*[rRuU]?['"]([^'"\n]{1,60})['"]""", source)
+    strings = re.findall(
+        r"""(?:==|!=|\bin\b|\bcase\b|[\[({,:|]|^[ \t]*[A-Z][A-Z0-9_]*\s*=)\s*[rRuU]?['"]([^'"\n]{1,60})['"]""",
+        source,
+        re.MULTILINE,
+    )
     strings = [one for one in strings if not (_STATEMENT.match(one) or _is_parameter(one, source))]
     strings += [one for one in _TYPES if re.search(rf"\bisinstance\([^\n]*\b{_TYPES[one]}\b", source)]
     numbers = re.findall(r"(?:==|!=|<|>|<=|>=)\s*(-?\d+(?:\.\d+)?)", source)

@@ -54,7 +54,7 @@ def go_up(
     """
     ledger = subject.ledger
     below = {table.label: table for table in ledger.tables(names)}
-    source = subject.facts.path.read_text()
+    source = subject.source
     required = {
         label: samples.in_present_types(it, below[label]) if label in below else it
         for label, it in required.items()

@@ -22,7 +22,7 @@ from airlock.operations.drill.rows import cast_demands, extremes, rows_below, ro
 from airlock.operations.drill.rows.constants_of_statements import CERTAIN
 from airlock.operations.drill.rows.constants_read import constants
 from airlock.operations.drill.rows.rows_chosen import at_places, is_called, met_by, words_of
-from airlock.operations.drill.rows.rows_made import MOST_KEPT, Row, insert, made, tables_of
+from airlock.operations.drill.rows.rows_made import MOST_KEPT, Row, insert, made, tables_of, take_back
 from airlock.operations.drill.rows.telling_calls import told_apart
 from airlock.recorder import row_changes as reading
 from airlock.recorder.branches import Branch
@@ -151,6 +151,8 @@ class Sought:
     keys: dict[str, tuple[tuple[str, ...], set[str]]] = field(default_factory=dict)
     # What gives rows that were there their own values again.
     turned: list[str] = field(default_factory=list)
+    # Why none could be made, where the server refused something beside them.
+    problem: str = ""
     # Rows were given other values since, and stand elsewhere: their keys tell them, or are lost as well.
     moved: bool = False
     lost: bool = False
@@ -226,14 +228,14 @@ class Sought:
         self.moved |= bool(undoing)
         return bool(undoing)
 
-    def meet(self, ledger: Ledger, demand: Demand, source: str) -> bool:
-        """Give the rows values that fit what an upgrade demands; False where none could be changed, or a key was. Commits."""
+    def meet(self, ledger: Ledger, demand: Demand, source: str) -> tuple[str, ...]:
+        """Give the rows values that fit what an upgrade demands, in which columns; none where a key was changed. Commits."""
         changed = cast_demands.meet(
             ledger, demand, self.keys, source, {name: keys for name, (_, keys) in self.keys.items()}
         )
         self.moved |= bool(changed)
         self.lost |= any(f"{name}.{one}" in changed for name, (key, _) in self.keys.items() for one in key)
-        return bool(changed) and not self.lost
+        return () if self.lost else changed
 
     def remove(self, ledger: Ledger) -> bool:
         """Delete the rows, and give the others their own values; False where a trigger or a rule does not let it. Commits."""
@@ -242,9 +244,9 @@ class Sought:
         ):
             return False
         try:
-            with ledger.writing.cursor() as cursor:
+            with ledger.transaction() as cursor:
                 for table, places in () if self.moved else reversed(self.rows.items()):
-                    cursor.execute(f"DELETE FROM {table} AS t WHERE {at_places('t', places)}")
+                    take_back(cursor, table, places)
                 for undo in reversed(self.turned):
                     cursor.execute(undo)
         except client.Error:
@@ -317,6 +319,7 @@ def seek(
     varied: bool = False,
     texts: bool = False,
     brought: Mapping[str, Sequence[str]] | None = None,
+    usual: bool = False,
 ) -> Sought:
     """Make rows for some data statements in tables among `names`; `sure` tells how surely a row may hold a constant.
 
@@ -324,7 +327,7 @@ def seek(
     has rows made that no other refers to, `turning` rows changed that are there, `parents` rows that others refer to where a
     query chooses them: what the revision writes for each of those, it may write to their children. `calls` has rows made
     that expressions and joins treat otherwise than the others, `varied` rows that a condition chooses with rarer values of
-    their types in other columns, `texts` among them.
+    their types in other columns, `texts` among them, and where `usual` says so none near an edge of them.
 
     `brought` are values of tables that the upgrade made and filled by no statement that was read, by their names: from a file.
     `later`, where given, is what those tables demand after the upgrade: of the rows only those stay that fit it and that a
@@ -338,6 +341,47 @@ def seek(
     number = itertools.count(_FAR + turn * 2_000)
     tried: set[tuple[str, str]] = set()
     earlier: dict[str, list[Row]] = {}
+
+    def make(cursor: Any, data: DataStatement, table: Table) -> tuple[list[str], list[tuple[Table, Row]]]:
+        """Give what undoes the changes of rows that are there, and the rows that were made."""
+        python = more if data.kind == reading.READ else _told_later(data, data_statements, known.values())
+        if python == Constants():
+            python = _filled_before(data, data_statements, known.values())
+        if python == Constants():
+            python = _brought(data, brought or {})
+        python = replace(
+            python, counted=python.counted | more.counted, under_keys=more.under_keys,
+            # Where values are of one kind, it is Python's paths that tell which keys have them.
+            paths=python.paths if more.under_keys is None else more.paths,
+        )  # fmt: skip
+        most = MOST_KEPT if later is None else 0
+        turned: list[str] = []
+        if turning:
+            there = sought.rows.get(table.sql, ())
+            turned += rows_turned.turn(cursor, table, data, python.together, there)
+        rows = made(cursor, table, data, python, number, most, sure, known.values(), turning=turning)
+        if not rows and childless and _is_parent_written(table, data, known.values()):
+            # Of a total that is counted from children there is none where there is no child.
+            alone = insert(cursor, table, {}, next(number))
+            rows = [Row(*alone, CERTAIN)] if alone is not None else []
+        if varied:
+            places = [one.place for one in rows]
+            more_rows = list(values_met.varied(cursor, table, data, places, texts=texts, usual=usual))
+            copies = (insert(cursor, table, it, next(number), like=like) for like, it in more_rows)
+            rows = [*rows, *(Row(*one, CERTAIN) for one in copies if one is not None)]
+        if turning and later is None:
+            turned += rows_turned.complete(cursor, table, data, sure)
+            turned += rows_turned.hold_edges(cursor, table, data)
+        found = [(table, row) for row in rows]
+        before = [*earlier.get(table.label, ()), *rows]
+        asked = parents and data.kind == reading.READ
+        if asked or (data.kind == reading.DELETE and table.name.lower() == data.relation.lower()):
+            if not asked:
+                rows = _deleted_first(cursor, table, data, rows, before)
+            found += rows_below.made(cursor, table, rows, known, number, staying=asked)
+        earlier[table.label] = before
+        return turned, found
+
     try:
         with ledger.checked_at_once() as cursor:
             for data in _with_what_is_asked_later(data_statements, known.values()):
@@ -345,58 +389,19 @@ def seek(
                     if (data.text, table.label) in tried:
                         continue
                     tried.add((data.text, table.label))
-                    python = (
-                        more
-                        if data.kind == reading.READ
-                        else _told_later(data, data_statements, known.values())
-                    )
-                    if python == Constants():
-                        python = _filled_before(data, data_statements, known.values())
-                    if python == Constants():
-                        python = _brought(data, brought or {})
-                    python = replace(
-                        python, counted=python.counted | more.counted, under_keys=more.under_keys,
-                        # Where values are of one kind, it is Python's paths that tell which keys have them.
-                        paths=python.paths if more.under_keys is None else more.paths,
-                    )  # fmt: skip
-                    most = MOST_KEPT if later is None else 0
-                    if turning:
-                        sought.turned += rows_turned.turn(
-                            cursor, table, data, python.together, sought.rows.get(table.sql, ())
-                        )
-                    rows = made(
-                        cursor, table, data, python, number, most, sure, known.values(), turning=turning
-                    )
-                    if not rows and childless and _is_parent_written(table, data, known.values()):
-                        # Of a total that is counted from children there is none where there is no child.
-                        alone = insert(cursor, table, {}, next(number))
-                        rows = [Row(*alone, CERTAIN)] if alone is not None else []
-                    if varied:
-                        more_rows = list(
-                            values_met.varied(cursor, table, data, [one.place for one in rows], texts=texts)
-                        )
-                        copies = (
-                            insert(cursor, table, it, next(number), like=like) for like, it in more_rows
-                        )
-                        rows = [*rows, *(Row(*one, CERTAIN) for one in copies if one is not None)]
-                    if turning and later is None:
-                        sought.turned += rows_turned.complete(cursor, table, data, sure)
-                        sought.turned += rows_turned.hold_edges(cursor, table, data)
-                    for row in rows:
-                        sought.add(table, row)
-                    earlier.setdefault(table.label, []).extend(rows)
-                    asked = parents and data.kind == reading.READ
-                    if asked or (data.kind == reading.DELETE and table.name.lower() == data.relation.lower()):
-                        if not asked:
-                            rows = _deleted_first(cursor, table, data, rows, earlier[table.label])
-                        for child, row in rows_below.made(cursor, table, rows, known, number, staying=asked):
-                            sought.add(child, row)
+                    found = client.in_savepoint(cursor, functools.partial(make, cursor, data, table))
+                    if found is None:
+                        sought.problem = f"rows of {table.label} for {data.shown} could not be made"
+                        continue
+                    sought.turned += found[0]
+                    for one, row in found[1]:
+                        sought.add(one, row)
             # Last, since another statement's rows may be the partner that one was to lack.
             for data in dict.fromkeys(data_statements) if calls else ():
                 for table, row in _of_calls(cursor, data, number, sure, known.values(), beside=beside):
                     sought.add(table, row)
-    except client.Error:  # a constraint that is looked at when all is written
-        return Sought()
+    except client.Error as error:  # a constraint that is looked at when all is written
+        return Sought(problem=failures.one_line(error))
     return sought
 
 
@@ -413,6 +418,6 @@ def children(
                 rows = rows_below.standing(cursor, known[name], gone[name])
                 for child, row in rows_below.made(cursor, known[name], rows, known, number, childless=True):
                     sought.add(child, row)
-    except client.Error:  # a constraint that is looked at when all is written
-        return Sought()
+    except client.Error as error:  # a constraint that is looked at when all is written
+        return Sought(problem=failures.one_line(error))
     return sought

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from airlock.drivers import client
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill.rows import date_formats
+from airlock.samples.digests import key_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from airlock.operations.drill.state import Ledger
 
@@ -41,10 +42,17 @@ class Respelled:
     spelled: str
 
 
-def respell(ledger: Ledger, columns: Collection[str], type_: str, source: str) -> tuple[Respelled, ...]:
+def respell(
+    ledger: Ledger,
+    columns: Collection[str],
+    type_: str,
+    source: str,
+    only: Mapping[str, Collection[str]] | None = None,
+) -> tuple[Respelled, ...]:
     """Spell one value of each column (`public.item.code`) otherwise, which reads as the same. Commits.
 
-    It is read as the type, or in the format of a date that the revision's `source` reads the column in.
+    It is read as the type, or in the format of a date that the revision's `source` reads the column in. `only` keeps to some
+    rows by their keys.
     """
     found = []
     if type_.startswith("json "):
@@ -56,6 +64,14 @@ def respell(ledger: Ledger, columns: Collection[str], type_: str, source: str) -
             if f"{table.label}.{column.name}" not in columns or column.name in table.tied:
                 continue
             name = quoted(column.name)
+            among = ""
+            if only is not None:
+                listed = (
+                    ", ".join(literal(one) for one in sorted(only.get(table.label, ()))) if table.key else ""
+                )
+                among = (
+                    f" AND {key_sql(table.key)} = ANY (ARRAY[{listed}]::text[])" if listed else " AND false"
+                )
             dates = date_formats.of(column.name, source) if type_ in date_formats.MOMENTS else None
             before, behind = ("", f"::{type_}::text")
             if dates:
@@ -63,33 +79,34 @@ def respell(ledger: Ledger, columns: Collection[str], type_: str, source: str) -
             elif type_ in _ENCODINGS:
                 before, behind = "decode(", f", {literal(type_)})"
             for form in (_OF_DATES, *forms) if dates else forms:
-                one = _try(ledger, table.sql, name, form, type_, (before, behind))
-                if one is not None:
-                    found.append(one)
+                some = _try(ledger, table.sql, name, form, type_, (before, behind), among)
+                found += some
+                if some:
                     break
     return tuple(found)
 
 
 def _try(
-    ledger: Ledger, table: str, name: str, form: str, type_: str, read: tuple[str, str]
-) -> Respelled | None:
+    ledger: Ledger, table: str, name: str, form: str, type_: str, read: tuple[str, str], among: str
+) -> list[Respelled]:
+    """Spell a value otherwise: the last one, or those `among` some rows, since a step may choose any of them."""
     before, behind = read
+    values = f"SELECT {name}::text AS v FROM {table} WHERE {name}::text ~ '^[^-]'{among} LIMIT 20"
     question = (
-        f"SELECT v, s FROM (SELECT v, ({form}) AS s FROM (SELECT {name}::text AS v FROM {table} WHERE {name}::text ~ '^[^-]' "
-        f"LIMIT 20) AS x) AS y WHERE s <> v AND {before}s{behind} = {before}v{behind} ORDER BY v DESC LIMIT 1"
+        f"SELECT v, s FROM (SELECT v, ({form}) AS s FROM ({values}) AS x) AS y "
+        f"WHERE s <> v AND {before}s{behind} = {before}v{behind} ORDER BY v DESC LIMIT {20 if among else 1}"
     )
     try:
         with ledger.writing.cursor() as cursor:
             cursor.execute(question)
-            row = cursor.fetchone()
-            if row is None:
-                return None
+            rows = cursor.fetchall()
             if type_ not in _NUMBERS:
-                ledger.respelled.add(str(row[1]))
-            cursor.execute(f"UPDATE {table} SET {name} = %s WHERE {name}::text = %s", (row[1], row[0]))
+                ledger.respelled |= {str(row[1]) for row in rows}
+            for plain, spelled in rows:
+                cursor.execute(f"UPDATE {table} SET {name} = %s WHERE {name}::text = %s", (spelled, plain))
     except client.Error:
-        return None
-    return Respelled(table, name, str(row[0]), str(row[1]))
+        return []
+    return [Respelled(table, name, str(row[0]), str(row[1])) for row in rows]
 
 
 def spell_back(ledger: Ledger, respelled: Collection[Respelled]) -> None:

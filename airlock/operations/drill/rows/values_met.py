@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airlock.operations.drill.rows.rows_chosen import conditions, places, words_of
+from airlock.samples.builtin_types import NOT_AS_BEFORE
 from airlock.samples.values import null_of, values_for
 
 if TYPE_CHECKING:
@@ -32,19 +33,23 @@ _NUMBERS = {
     "smallint": ("0", "-1", "16387"),
     "integer": ("0", "-1", "1073741827"),
     "bigint": ("0", "-1", "1073741827"),
-    "real": ("0", "-1.5", "1234567.9", "0.1"),
-    "double precision": ("0", "-1.5", "'-0'", "0.1", "0.29", "0.30000000000000004"),
-}
+    "real": ("0", "-1.5", "1234567.9", "0.1", *NOT_AS_BEFORE["real"]),
+    "double precision": (
+        "0", "-1.5", "'-0'", "0.1", "0.29", "0.30000000000000004", *NOT_AS_BEFORE["double precision"],
+    ),
+}  # fmt: skip
+_SMALL, _SHORT = 3, ("'x'", "''", "' '", "' a B '", "'É'")
 _LARGEST = re.compile(r"\(-?[9.]+\)::")
 _FEW_TELL = frozenset({"boolean", "uuid"})
 
 
 def varied(
-    cursor: Any, table: Table, data: DataStatement, among: Sequence[str], *, texts: bool
+    cursor: Any, table: Table, data: DataStatement, among: Sequence[str], *, texts: bool, usual: bool
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Give the rows to make: the place of one that a condition chooses `among` some, to be copied, and its other value.
 
-    Of `texts` no values are given where the upgrade was seen to fail on them. Reads only.
+    Of `texts` no values are given where the upgrade was seen to fail on them; `usual` has none that go near an edge: large
+    ones, long ones. Reads only.
     """
     words = words_of(data.whole)
     uniques = (name for one in table.uniques for name in one.columns)
@@ -66,15 +71,21 @@ def varied(
         met = places(cursor, scope, alias, condition, among)
         told += bool(met)
         for column in columns if met else ():
-            yield from ((met[0], {column.name: value}) for value in _values(column, table))
+            yield from ((met[0], {column.name: value}) for value in _values(column, table, usual=usual))
 
 
-def _values(column: Column, table: Table) -> Iterator[str]:
+def _values(column: Column, table: Table, *, usual: bool) -> Iterator[str]:
     if column.nullable:
         yield null_of(column)
     yield from (f"({value})::{column.type}" for value in _MORE.get(column.type, ()))
     if column.type in _NUMBERS:
-        yield from (f"({value})::{column.type}" for value in _NUMBERS[column.type])
+        numbers = [
+            one for one in _NUMBERS[column.type] if not (usual and len(one.partition(".")[0]) > _SMALL)
+        ]
+        yield from (f"({value})::{column.type}" for value in numbers)
+        return
+    if usual and column.category == "S":
+        yield from (f"{value}::{column.type}" for value in _SHORT)
         return
     found = values_for(column, table.label)
     if found is not None:
