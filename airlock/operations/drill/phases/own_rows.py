@@ -176,7 +176,8 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
         made.take_in(children)
         if guards or attempt.usual:
             # Without values near an edge it goes up, as it does on the rows there are.
-            unseen = noted([] if guards else [unseen.reason] if unseen.reason else unseen.notes)
+            said = (unseen.reason,) if unseen.reason else unseen.notes
+            unseen = noted([] if guards else [one.replace("on all rows", "on some rows") for one in said])
         return OwnRows(way.outcome, way, made, guards, unseen=unseen)
     if endless:
         # Rows before the first window, say, were not met, and nothing tells that there are none.
