@@ -110,6 +110,8 @@ FAULTY = (
          sql("UPDATE $t SET n = n >> 1 WHERE kind = 'bits'")),
     Case("tenths", "amount numeric(12, 2) NOT NULL, kind text NOT NULL",
          sql("UPDATE $t SET amount = round(amount, 1) WHERE kind = 'tenth'")),
+    Case("member_removed_in_an_arm", "a text[], b integer NOT NULL",
+         sql("UPDATE $t SET a = CASE WHEN a = '{}' OR b = 31 THEN array_remove(a, 'red') ELSE a END")),
     Case("nothing_to_zero", "n integer, kind text NOT NULL", sql("UPDATE $t SET n = coalesce(n, 0) WHERE kind = 'x'")),
     Case("minor_units", "amount numeric(12, 2) NOT NULL, currency text NOT NULL",
          sql("ALTER TABLE $t ALTER amount TYPE bigint USING (amount * CASE currency WHEN 'JPY' THEN 1 ELSE 100 END)"),

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airlock.operations.drill.rows.rows_chosen import conditions, places, words_of
+from airlock.recorder.tokens import NUMBER, STRING, tokens
 from airlock.samples.builtin_types import NOT_AS_BEFORE
 from airlock.samples.values import null_of, values_for
 
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
     from airlock.samples import Table
     from airlock.samples.model import Column
 
-_MOST_CONDITIONS, _MOST_COLUMNS = 4, 5
+_MOST_CONDITIONS, _MOST_COLUMNS, _MOST_MEMBERS = 4, 5, 3
+# What stands for a member of an array in a statement.
+_MEMBERS = {
+    "text": STRING, "character varying": STRING, "citext": STRING, "integer": NUMBER, "bigint": NUMBER, "smallint": NUMBER,
+}  # fmt: skip
 # Beside the edges: the last of a month with a shorter one behind it, days that are spelled as hours.
 _MORE = {
     "date": ("'2023-01-31'",),
@@ -71,7 +76,15 @@ def varied(
         met = places(cursor, scope, alias, condition, among)
         told += bool(met)
         for column in columns if met else ():
-            yield from ((met[0], {column.name: value}) for value in _values(column, table, usual=usual))
+            values = (*_values(column, table, usual=usual), *_members(column, data))
+            yield from ((met[0], {column.name: value}) for value in values)
+
+
+def _members(column: Column, data: DataStatement) -> Iterator[str]:
+    """Give an array the members that the statement names: what removes or replaces them changes no other array."""
+    kind = _MEMBERS.get(column.type.removesuffix("[]")) if column.type.endswith("[]") else None
+    named = dict.fromkeys(one.text for one in tokens(data.whole) if kind and one.kind == kind)
+    yield from (f"ARRAY[{one}, {one}]::{column.type}" for one in [*named][:_MOST_MEMBERS])
 
 
 def _values(column: Column, table: Table, *, usual: bool) -> Iterator[str]:
