@@ -73,7 +73,7 @@ class Samples:
         """
         tables = read_tables(self.connection, exclude=(except_for,))
         some = [table for table in tables if not named or mentions(source, table.name)]
-        return bool(extremes.tame(self.connection, some, texts=texts))
+        return bool(extremes.tame(self.connection, some, texts=extremes.ORDINARY if texts else 0))
 
     def order_bounds(self, source: str, *, except_for: str) -> bool:
         """Swap columns that `source` makes ranges of where they are out of order; False where there are none."""
