@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airlock.samples.constants import Constants
 
 _FAR, _FARTHER = 500, 20_000
-_MOST_LESSONS, _MOST_AT_HAND, _MOST_BROUGHT = 3, 8, 50
+_MOST_LESSONS, _MOST_AT_HAND, _MOST_BROUGHT = 3, 30, 50
 # integrity_constraint_violation (PostgreSQL manual, "Error Codes"), the class.
 _CONSTRAINT = "23"
 
@@ -81,7 +81,9 @@ class _Attempt:
 
 def _attempts(later: Mapping[str, Table], *, python: bool, documents: bool) -> Iterator[_Attempt]:
     """Give the attempts, of which the first counts whose rows the upgrade takes: each makes fewer kinds of rows."""
-    yield _Attempt(calls=True, varied=True, texts=True, picked=python)
+    if python:
+        yield _Attempt(calls=True, varied=True, texts=True, picked=True)
+    yield _Attempt(calls=True, varied=True, texts=True)
     yield _Attempt(calls=True, varied=True, texts=True, usual=True)
     yield _Attempt(calls=True, varied=True)
     yield _Attempt(calls=True)
@@ -161,9 +163,12 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
                 guards = failures.one_line(error)
             elif failures.is_about_rows(error):
                 unseen = _unseen(error)
-            others = _without_rows_at_hand(subject, made, error, start) if attempt.picked else None
-            others = others or _on_values_that_fit(subject, made, tables, error, start)
-            others = others or _without_refused(subject, tables, error, start)
+            if attempt.picked:
+                # Of those that are left when all that it cannot take are gone; fitted are the whole number of them.
+                others = _without_rows_at_hand(subject, made, error, start)
+            else:
+                others = _on_values_that_fit(subject, made, tables, error, start)
+                others = others or _without_refused(subject, tables, error, start)
             if others is None:
                 if not made.remove(subject.ledger):
                     stays = not_examined("rows that were made for it cannot be taken back")
