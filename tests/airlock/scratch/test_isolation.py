@@ -226,7 +226,7 @@ def test_a_child_whose_reader_is_gone_ends_without_a_word(scratch: ScratchDataba
         os.close(writing)
         assert child.stdin is not None
         assert child.stderr is not None
-        _send(child.stdin, (dict(os.environ), os.curdir, f"{HERE}:{act}", {}, scratch))
+        _send(child.stdin, (dict(os.environ), os.curdir, f"{HERE}:{act}", {}, scratch, ""))
         os.read(reading, 1)
         os.close(reading)
         assert child.wait(20) == 1

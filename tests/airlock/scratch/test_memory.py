@@ -111,8 +111,9 @@ def test_a_server_in_memory_keeps_its_sockets_and_its_log_elsewhere(monkeypatch:
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
 def test_what_fills_memory_is_not_examined(tmp_path: Path) -> None:
     """Exit 3, saying what to set; the revision is not refused, and what was proved below it stands."""
-    fills = "op.execute(\"CREATE TABLE big AS SELECT repeat('x', 1000) FROM generate_series(1, 400000)\")"
-    ini = write_project(tmp_path, [Revision("w1", "pass"), Revision("w2", fills), Revision("w3", "pass")])
+    big = Revision("w1", 'op.execute("CREATE TABLE big (x text)")', 'op.execute("DROP TABLE big")')
+    fills = "op.execute(\"INSERT INTO big SELECT repeat('x', 1000) FROM generate_series(1, 400000)\")"
+    ini = write_project(tmp_path, [big, Revision("w2", fills), Revision("w3", "pass")])
     disk = Path(tempfile.mkdtemp(prefix="airlock-disk-"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m,mode=1777", "tmpfs", str(disk)], check=True)
     try:
