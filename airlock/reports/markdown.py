@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airlock.reports import erd, load, phrases
 from airlock.reports.text import count, duration, shorten
-from airlock.reports.trace import effects, told_locks
+from airlock.reports.trace import examined_effects, told_locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,7 +67,7 @@ def _blocks(review: Review) -> Iterator[str]:
         yield f"## Steps not examined\n\n{listed}\n"
     if review.unfilled:
         listed = "\n".join(f"- {one.table}: {one.reason}" for one in review.unfilled)
-        yield f"## Not examined\n\nThese tables could not be filled with rows; a scan of them would not show.\n\n{listed}\n"
+        yield f"## Not examined\n\nThese tables held too few rows for a scan of them to show.\n\n{listed}\n"
     yield _summary(review)
     for revision in review.revisions:
         yield from _revision(revision)
@@ -160,7 +160,7 @@ def _trace(name: str, revision: ReviewedRevision, step: TracedRevision) -> str:
             statement.blocks,
             told_locks(statement.locks),
             told_locks(statement.held),
-            effects(statement),
+            examined_effects(statement),
             duration(statement.ms),
         ]
         for place, statement in enumerate(step.statements, 1)

@@ -60,7 +60,7 @@ def _of_what_was_seen(review: Review) -> str:
         return f"{step.revision} ({step.direction}) was not examined: {why}{others}; nothing dangerous in what was seen."
     if review.unseen:
         tables = some([one.table for one in review.unseen])
-        return f"{tables} could not be filled with rows; in the rest of {steps} nothing dangerous was seen."
+        return f"{tables} held too few rows to tell; in the rest of {steps} nothing dangerous was seen."
     if review.dangers:
         return f"{count(len(review.dangers), 'dangerous statement')} of {steps}, each excused with a reason."
     return f"No statement of {steps}, up or down, scans or rewrites a table while others wait for it."
@@ -190,12 +190,23 @@ def second_opinion(revision: ReviewedRevision, direction: str) -> Iterator[tuple
                 continue
             if not one.about_locks:
                 yield place, "not observable", f"squawk {one.rule}: {one.message}"
+            elif statement.few and not statement.dangerous:
+                yield (
+                    place,
+                    "not observable",
+                    f"squawk {one.rule}: {one.message} Not examined: {too_few(statement)}.",
+                )
             elif statement.dangerous:
                 yield place, "agrees", f"squawk {one.rule}: {one.message}"
             else:
                 yield place, "disagrees", f"squawk {one.rule}: {one.message} Observed: {observed(statement)}."
         if statement.dangerous and place not in spoken:
             yield place, "disagrees", f"squawk says nothing of locks. Observed: {observed(statement)}."
+
+
+def too_few(statement: StatementRecord) -> str:
+    """Say which tables had too few rows for a judgement, and how many."""
+    return ", ".join(f"{count(met.rows, 'row')} in {met.object}" for met in statement.few)
 
 
 def observed(statement: StatementRecord) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airlock.reports import erd, load, phrases
 from airlock.reports.html import Safe, anchor, join, link, page_pieces, table, tag
 from airlock.reports.text import count, duration
-from airlock.reports.trace import effects, told_locks
+from airlock.reports.trace import examined_effects, told_locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -55,7 +55,7 @@ def _body(review: Review) -> Iterator[Safe]:
     if review.unexamined:
         yield _list([f"{step.revision} ({step.direction}): {why}" for step, why in review.unexamined])
     if review.unfilled:
-        yield tag("p", "These tables could not be filled with rows; a scan of them would not show.")
+        yield tag("p", "These tables held too few rows for a scan of them to show.")
         yield _list([f"{one.table}: {one.reason}" for one in review.unfilled])
     for revision in review.revisions:
         yield from _revision(revision)
@@ -173,7 +173,7 @@ def _step(name: str, revision: ReviewedRevision, step: TracedRevision) -> Iterat
             statement.blocks,
             told_locks(statement.locks),
             told_locks(statement.held),
-            effects(statement),
+            examined_effects(statement),
             duration(statement.ms),
         ]
         for place, statement in enumerate(step.statements, 1)

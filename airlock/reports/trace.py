@@ -208,15 +208,20 @@ def effects(statement: StatementRecord) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def examined_effects(statement: StatementRecord) -> str:
+    """Say what the statement did besides its locks, behind what it met too few rows of."""
+    parts = [f"not examined: {phrases.too_few(statement)}" if statement.few else "", effects(statement)]
+    return "; ".join(part for part in parts if part)
+
+
 def _statement(statement: StatementRecord) -> Iterator[str]:
     mark = "DANGEROUS " if statement.dangerous else ""
     place = f"{statement.file}:{statement.line}" if statement.line else statement.file
     yield f"    {mark}{shorten(statement.sql, 96)}"
     blocked = "blocks nothing" if statement.blocks == "nothing" else f"blocks {statement.blocks}"
     held = f"still held: {told_locks(statement.held)}" if statement.held else ""
-    few = ", ".join(f"{count(met.rows, 'row')} in {met.object}" for met in statement.few)
     facts = (
-        f"NOT EXAMINED: {few}" if few else "",
+        f"NOT EXAMINED: {phrases.too_few(statement)}" if statement.few else "",
         blocked,
         told_locks(statement.locks),
         held,
