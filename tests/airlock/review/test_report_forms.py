@@ -100,7 +100,7 @@ def test_unfilled_tables_that_are_locked_make_it_not_examined() -> None:
     """What was not looked at is never green."""
     unseen = dataclasses.replace(REVIEW, dangers=())
     assert unseen.verdict == "not examined"
-    assert "shop.line could not be filled" in markdown(unseen)
+    assert "shop.line held too few rows" in markdown(unseen)
 
 
 def test_both_disagreements_with_the_second_reader_are_told() -> None:
