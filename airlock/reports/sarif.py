@@ -23,7 +23,7 @@ def sarif(review: Review, version: str, prefix: str = "") -> dict[str, Any]:
     results = [_result(danger, finding, prefix) for danger in review.dangers for finding in danger.findings]
     results += [_told(step, finding, prefix) for step, finding in review.told]
     unseen = [
-        {"level": "warning", "message": {"text": f"{one.table} could not be filled with rows: {one.reason}"}}
+        {"level": "warning", "message": {"text": f"{one.table} held too few rows to tell: {one.reason}"}}
         for one in review.unfilled
     ]
     unseen += [
