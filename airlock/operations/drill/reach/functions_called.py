@@ -48,12 +48,9 @@ SELECT c.relname::text, concat_ws(' ',
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'f') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 """
-# What a name stands for whoever uses it: what a view computes, what values of a domain pass, who may see a row, what an
+# What a name stands for whoever uses it, beside a view: what values of a domain pass, who may see a row, what an
 # aggregate, an operator or a cast calls. A cast need not be named, and an operator is no word.
 _STANDS_FOR = """
-SELECT c.relname::text, pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384 AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
-UNION ALL
 SELECT t.typname::text, concat_ws(' ', t.typdefault, (SELECT string_agg(pg_get_constraintdef(k.oid), ' ')
   FROM pg_constraint k WHERE k.contypid = t.oid)) FROM pg_type t WHERE t.typtype = 'd' AND t.oid >= 16384
 UNION ALL
@@ -174,23 +171,26 @@ class Functions:
 
     def __init__(self) -> None:
         self._known: Known | None = None
-        self._views: dict[str, View] | None = None
+        self._made_of: list[Any] | None = None
 
     def forget(self) -> None:
         """Read again when next asked."""
-        self._known = self._views = None
+        self._known = self._made_of = None
 
     def views(self, asked: Callable[[str], list[Any] | None]) -> dict[str, View]:
         """Read what the views are made of."""
-        if self._views is None:
-            self._views = through_views.read(asked(through_views.VIEWS) or ())
-        return self._views
+        return through_views.read(self._views(asked))
 
     def known(self, asked: Callable[[str], list[Any] | None]) -> Known:
-        """Read them; three questions, or one where there are none."""
+        """Read them; five questions, or one where there are none."""
         if self._known is None:
-            self._known = _read(asked)
+            self._known = _read(asked, self._views)
         return self._known
+
+    def _views(self, asked: Callable[[str], list[Any] | None]) -> list[Any]:
+        if self._made_of is None:
+            self._made_of = asked(through_views.VIEWS) or []
+        return self._made_of
 
 
 def defines(statement: str) -> bool:
@@ -217,7 +217,9 @@ def converts(statement: str) -> bool:
     )
 
 
-def _read(asked: Callable[[str], list[Any] | None]) -> Known:
+def _read(
+    asked: Callable[[str], list[Any] | None], views: Callable[[Callable[[str], list[Any] | None]], list[Any]]
+) -> Known:
     rows = asked(_FUNCTIONS)
     if not rows:
         return Known()
@@ -242,7 +244,8 @@ def _read(asked: Callable[[str], list[Any] | None]) -> Known:
         for row in asked(_TRIGGERS) or ()
     )  # fmt: skip
     stands_for = tuple(
-        (str(row[0]).lower(), identifiers(str(row[1] or ""))) for row in asked(_STANDS_FOR) or ()
+        (str(row[0]).lower(), identifiers(str(row[1] or "")))
+        for row in (*views(asked), *(asked(_STANDS_FOR) or ()))
     )
     return Known(functions, relations, triggers, rules, stands_for)
 

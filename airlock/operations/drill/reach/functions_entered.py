@@ -22,7 +22,7 @@ from airlock.operations.drill.reach.bodies_probed import (
     told_by,
 )
 from airlock.recorder import probes, row_changes
-from airlock.recorder.tokens import STRING, closing, tokens, value
+from airlock.recorder.tokens import STRING, closing, identifier, tokens, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -111,7 +111,7 @@ def _entered(own: Query, statement: str, *, outside: bool) -> tuple[str, bool]:
         inner = len(some) > 1 and some[1].text == "("
         return (statement[some[1].end : some[closing(some, 1)].start], True) if inner else (statement, False)
     if word == "EXECUTE" and len(some) > 1:
-        asking = f"SELECT statement FROM pg_prepared_statements WHERE name = {literal(some[1].text.strip(chr(34)))}"
+        asking = f"SELECT statement FROM pg_prepared_statements WHERE name = {literal(identifier(some[1]))}"
         found = asked(own, asking, outside=outside)
         text = str(found[0][0]) if found else ""
         # As it was prepared, but for what runs: that is what EXECUTE names.
