@@ -68,45 +68,46 @@ def run(arguments: argparse.Namespace) -> int:
     3 where all of that is well, and the trace has not seen everything.
     """
     from airlock.commands.answer import answer
-    from airlock.operations.revision.parent import revise
     from airlock.records.errors import DONE, NOT_EXAMINED, REFUSED
-    from airlock.records.revision import Placement
     from airlock.reports import revision as text
     from airlock.scratch.isolation import watched
 
     telling = _Telling()
     try:
         with watched(telling.begun):
-            revised = (
-                _safer(arguments, telling)
-                if arguments.safer
-                else revise(
-                    arguments.config,
-                    arguments.message,
-                    renames=arguments.rename,
-                    scratch=arguments.scratch,
-                    rows=arguments.rows,
-                    x_arguments=arguments.x,
-                    ask=telling.ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
-                    keep=arguments.keep,
-                    sql_form=arguments.sql_form,
-                    reshaped=arguments.reshaped,
-                    placement=Placement(
-                        arguments.head,
-                        arguments.branch_label,
-                        arguments.version_path,
-                        tuple(arguments.depends_on),
-                        arguments.rev_id,
-                    ),
-                    progress=telling.part,
-                )
-            )
+            revised = _safer(arguments, telling) if arguments.safer else _revised(arguments, telling)
     finally:
         telling.begun.end()
     answer(arguments, text.document(revised), text.lines(revised))
     if not revised.sound:
         return REFUSED
     return NOT_EXAMINED if revised.unexamined else DONE
+
+
+def _revised(arguments: argparse.Namespace, telling: _Telling) -> Revised:
+    from airlock.operations.revision.parent import revise
+    from airlock.records.revision import Placement
+
+    return revise(
+        arguments.config,
+        arguments.message,
+        renames=arguments.rename,
+        scratch=arguments.scratch,
+        rows=arguments.rows,
+        x_arguments=arguments.x,
+        ask=telling.ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+        keep=arguments.keep,
+        sql_form=arguments.sql_form,
+        reshaped=arguments.reshaped,
+        placement=Placement(
+            arguments.head,
+            arguments.branch_label,
+            arguments.version_path,
+            tuple(arguments.depends_on),
+            arguments.rev_id,
+        ),
+        progress=telling.part,
+    )
 
 
 def _safer(arguments: argparse.Namespace, telling: _Telling) -> Revised:

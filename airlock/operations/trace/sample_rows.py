@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airlock.catalogue.fingerprint.model import plain
-from airlock.drivers.spelling import mentions
+from airlock.drivers.spelling import mentions, quoted
 from airlock.operations.drill.rows import extremes, ordered_bounds
 from airlock.records.trace import JUDGED_FROM_ROWS, Unfilled
 from airlock.samples import Table, empty_tables, fill, read_tables
@@ -28,12 +28,11 @@ ORDER BY 3, 4
 
 
 # Whatever else is known of it: no more of a table is read than a judgement needs.
-_HELD = 'SELECT count(*) FROM (SELECT FROM "{}"."{}" LIMIT %s) AS held'
+_HELD = "SELECT count(*) FROM (SELECT FROM {} LIMIT %s) AS held"
 _NAMED = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = %s AND c.relkind IN ('r', 'p')
 """
-_ANALYZE = 'ANALYZE "{}"."{}"'
 
 
 @dataclass
@@ -87,7 +86,7 @@ class Samples:
             for oid in shrunk:
                 cursor.execute(_NAMED, (oid,))
                 for schema, table in cursor.fetchall():
-                    cursor.execute(_ANALYZE.format(_doubled(schema), _doubled(table)))
+                    cursor.execute(f"ANALYZE {quoted(schema, table)}")
                 self._tried = {one for one in self._tried if one[0] != oid}
 
     def few(self) -> dict[str, int]:
@@ -99,8 +98,8 @@ class Samples:
                 name = f"{plain(schema)}.{plain(table)}"
                 if name in self._small:
                     continue
-                quoted = (_doubled(part).replace("%", "%%") for part in (schema, table))
-                cursor.execute(_HELD.format(*quoted), (JUDGED_FROM_ROWS,))
+                held = _HELD.format(quoted(schema, table).replace("%", "%%"))
+                cursor.execute(held, (JUDGED_FROM_ROWS,))
                 (rows,) = cursor.fetchone()
                 if rows < JUDGED_FROM_ROWS:
                     counts[name] = rows
@@ -129,8 +128,4 @@ class Samples:
                 self._unfilled[filled.table] = filled.reason
         with self.connection.cursor() as cursor:
             for row in wanting:
-                cursor.execute(_ANALYZE.format(_doubled(row[2]), _doubled(row[3])))
-
-
-def _doubled(name: str) -> str:
-    return name.replace('"', '""')
+                cursor.execute(f"ANALYZE {quoted(row[2], row[3])}")
