@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airlock.commands import defaults
 from airlock.commands.arguments import add_common
-from airlock.project import mako_later
 from airlock.project.place import working_directory
 from airlock.project.settings import BEFORE, CONFIGURE, SECTION, TAG
 from airlock.project.settings import read as read_settings
@@ -158,7 +157,9 @@ def _run(argv: Sequence[str]) -> int:
         arguments.config = config
     arguments.settings = settings
     _enter_project(arguments)
-    mako_later.import_alembic()
+    from airlock.drivers.deferred_imports import import_alembic
+
+    import_alembic()
     run = importlib.import_module(f"airlock.commands.{arguments.command}").run
     if not gc.isenabled():
         # Brings Alembic and SQLAlchemy: what comes after them is env.py's, and is collected as ever.

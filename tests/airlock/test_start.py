@@ -70,11 +70,11 @@ def test_a_command_with_nothing_to_do_loads_little_beside_alembic(
     found = loaded(empty_database.url, *command, "-c", str(ini))
     assert "airlock.database.server" in found
     assert {name for name in found if f"{name}.".startswith(tuple(f"{one}." for one in HEAVY))} == set()
-    assert not found & {"mako.template", "mako.exceptions", "pygments"}
+    assert not found & {"mako.template", "mako.exceptions", "pygments", "asyncio", "ssl", "email.message"}
     assert len(found - set(json.loads(bare.stdout))) <= most
 
 
-@pytest.mark.parametrize(("command", "most"), [("check", 75), ("drill", 51), ("trace", 47)])
+@pytest.mark.parametrize(("command", "most"), [("check", 76), ("drill", 52), ("trace", 47)])
 def test_the_parent_of_children_loads_none_of_what_they_need(command: str, most: int) -> None:
     """It starts a server, sends arguments and reads records; what looks, fills and judges is loaded beside it."""
     script = f"import airlock.commands.{command}, airlock.operations.{command}, json, sys; print(json.dumps(list(sys.modules)))"
@@ -87,7 +87,7 @@ def test_the_parent_of_children_loads_none_of_what_they_need(command: str, most:
 def test_what_alembic_writes_of_a_template_is_written_where_mako_came_later(tmp_path: Path) -> None:
     """The stand-ins load Mako when a revision is written, and say where a template is at fault."""
     script = (
-        "from airlock.project import mako_later; mako_later.import_alembic(); import sys, alembic.command as c;"
+        "from airlock.drivers import deferred_imports; deferred_imports.import_alembic(); import sys, alembic.command as c;"
         "from alembic.config import Config; assert 'mako.template' not in sys.modules;"
         "config = Config('alembic.ini'); c.revision(config, 'Add', rev_id='r001', head='head');"
         "import mako.template; assert isinstance(mako.template, type(sys)) and mako.template.Template('${1}').render() == '1'"
@@ -103,3 +103,22 @@ def test_what_alembic_writes_of_a_template_is_written_where_mako_came_later(tmp_
     made.unlink()
     done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert "Template rendering failed; see " in done.stderr
+
+
+def test_what_sqlalchemy_and_the_standard_library_took_of_deferred_modules_is_the_real_one() -> None:
+    """SQLAlchemy tells coroutines and time-outs as ever; a distribution's metadata is read; who imports asyncio finds it."""
+    script = """
+from airlock.drivers import deferred_imports
+deferred_imports.import_alembic()
+import sys, importlib.metadata
+from sqlalchemy.util import concurrency, queue
+assert "email.message" not in sys.modules
+assert importlib.metadata.metadata("alembic")["Name"] == "alembic"
+async def one(): return queue.AsyncAdaptedQueue()._queue
+coroutine = one()
+assert concurrency.iscoroutine(coroutine) and not concurrency.iscoroutine(1)
+import asyncio, ssl
+assert concurrency.is_exit_exception(asyncio.TimeoutError())
+assert isinstance(asyncio.run(coroutine), asyncio.Queue) and ssl.create_default_context()
+"""
+    subprocess.run([sys.executable, "-P", "-c", script], check=True)

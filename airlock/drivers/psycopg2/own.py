@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import psycopg2
-import psycopg2.errors
-import psycopg2.extensions
+from airlock.drivers.deferred_imports import standing_in
+
+# psycopg2 imports ssl for what OpenSSL before 1.1 wants set up; this Python's is 1.1.1 at least (PEP 644).
+with standing_in({"ssl": frozenset()}):
+    import psycopg2
+    import psycopg2.errors
+    import psycopg2.extensions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
