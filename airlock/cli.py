@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -48,6 +49,8 @@ ALEMBICS = {
     "stamp": "", "current": "status", "history": "status", "heads": "status", "branches": "", "show": "", "merge": "",
     "edit": "", "ensure_version": "", "list_templates": "",
 }  # fmt: skip
+# Two signals within this time (in seconds) are one.
+_AT_ONCE = 0.1
 # They run whole histories in scratch, whatever the target is.
 _REHEARSING = {"trace", "drill", "review", "revision", "check"}
 # What children of these load; by then no code of the project has run, unless a target's heads are asked for first.
@@ -232,8 +235,9 @@ def _name_alembics(argv: Sequence[str], asked: str) -> None:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C: scratch databases are dropped, child processes ended. The second one kills.
+    """Let SIGTERM unwind like Ctrl-C: scratch databases are dropped, child processes ended. A later second one kills.
 
+    One that comes at once is the same: timeout(1) sends it to its child and to the group, which the child is in.
     So does SIGHUP, unless whoever started us has it ignored (`nohup`): a terminal that goes must not leave them.
     SIGINT stops a run also where a script has started it in the background, which has it ignored.
     """
@@ -242,6 +246,8 @@ def _terminable() -> Iterator[None]:
         return
 
     def unwind(number: int, _frame: object) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)
+        time.sleep(_AT_ONCE)
         signal.signal(number, signal.SIG_DFL)
         raise Terminated(number)
 

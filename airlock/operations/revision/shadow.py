@@ -19,7 +19,7 @@ from alembic.operations import Operations
 from airlock.catalogue import structure
 from airlock.catalogue.structure import Structure, Table, quoted
 from airlock.database import missing
-from airlock.operations.revision import borrowed_types, foreign_keys, inheritance, sources
+from airlock.operations.revision import borrowed_types, inheritance, sources, unmade
 from airlock.operations.revision.ddl import create_domain, create_enum, unqualified
 from airlock.operations.revision.filters import filtered
 from airlock.operations.revision.model_types import model_types
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from alembic.runtime.migration import MigrationContext
 
-    from airlock.operations.revision.foreign_keys import Unmade
     from airlock.operations.revision.model_types import ModelType
+    from airlock.operations.revision.unmade import Unmade
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +162,7 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
             translated[default] = shadows[""]
         elif default in shadows:
             translated[None] = shadows[default]
-        unmade = _create(
+        refused = _create(
             connection, metadatas, translated, {shadow: real[key] for key, shadow in shadows.items()}
         )
         wanted = structure.read(connection, {shadow: key for key, shadow in shadows.items()}, default)
@@ -174,12 +174,12 @@ def sides(context: MigrationContext, renames: Sequence[str] = ()) -> Iterator[Si
             live = dataclasses.replace(live, tables={key: one for key, one in live.tables.items() if key[0]})
         live, wanted = inheritance.own(live, wanted, _inheriting(metadatas), default)
         live, wanted, left_out = filtered(autogen, context, metadatas, live, wanted, default)
-        live, hidden = foreign_keys.without(live, unmade, default)
+        live, hidden = unmade.without(live, refused, default)
         there = set(run(connection, "SELECT nspname FROM pg_namespace").scalars())
         used = {schema for schema, _ in wanted.tables} | {key or "" for key in (None, *apart)}
         missing = tuple(sorted(name for key, name in real.items() if key in used and name not in there))
         types = model_types(context, metadatas, wanted, default)
-        said = tuple(one.text for one in unmade)
+        said = tuple(one.text for one in refused)
         yield Sides(connection, live, wanted, shadows, real, missing, types, left_out | hidden, said)
 
 
@@ -207,6 +207,7 @@ def _create(
     """Create the models under their shadows' names; `real` says of each shadow which schema it stands for."""
     before = connection.get_execution_options().get("schema_translate_map")
     connection.execution_options(schema_translate_map=dict(translated))
+    indexes_apart = False
     try:
         for _ in range(borrowed_types.MOST):
             try:
@@ -214,12 +215,17 @@ def _create(
                     connection.begin_nested(), _not_concurrently(metadatas), _not_inheriting(metadatas),
                     found_in_shadows(connection, metadatas, translated),
                 ):  # fmt: skip
-                    return foreign_keys.create_tables(connection, metadatas, checkfirst=False)
+                    return unmade.create_tables(
+                        connection, metadatas, checkfirst=False, indexes_apart=indexes_apart
+                    )
             except sa.exc.DBAPIError as error:
                 create = _borrowed(connection, str(error.orig), real)
-                if create is None:
+                if create is not None:
+                    run(connection, create)
+                elif indexes_apart:
                     raise
-                run(connection, create)
+                else:
+                    indexes_apart = True
         return ()
     finally:
         connection.execution_options(schema_translate_map=before)
@@ -305,7 +311,7 @@ def create(context: MigrationContext) -> tuple[str, ...]:
                 if (parent := table.metadata.tables.get(name)) is not None:
                     table.add_is_dependent_on(parent)
         with _not_concurrently(metadatas):
-            foreign_keys.create_tables(connection, metadatas, checkfirst=True)
+            unmade.create_tables(connection, metadatas, checkfirst=True, indexes_apart=True)
         for operation in found_by_others(context):
             Operations(context).invoke(operation)
     # env.py may hold the transaction, and roll back what only looked.

@@ -43,27 +43,39 @@ def test_what_include_object_leaves_out_of_a_table_stays(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("level", ["READ COMMITTED", "AUTOCOMMIT"])
-def test_a_foreign_key_that_the_server_refuses_takes_nothing_else_with_it(
+def test_a_part_that_the_server_refuses_takes_nothing_else_with_it(
     shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
-    """Its other end lacks a unique key in the models: named, and left as the history has it; the rest is written.
+    """A foreign key without a unique key at its other end, an index without an operator class: named, and left as it is.
 
-    So it is where env.py's connection commits by itself.
+    The rest is written. So it is where env.py's connection commits by itself.
     """
     monkeypatch.setattr(sa, "create_engine", functools.partial(sa.create_engine, isolation_level=level))
     models = shop.renamed()
     shop.run(
         "ALTER TABLE shop.product ADD COLUMN code text UNIQUE, ADD COLUMN heir text REFERENCES shop.product (code)"
     )
+    shop.run("CREATE INDEX words ON shop.product USING gin (to_tsvector('simple', code))")
     table = models.tables["shop.product"]
     table.append_column(sa.Column("code", sa.Text))
     table.append_column(sa.Column("heir", sa.Text, sa.ForeignKey("shop.product.code")))
     table.append_column(sa.Column("other", sa.Text, sa.ForeignKey("shop.product.id")))
+    sa.Index("words", table.c.code, postgresql_using="gin")
+    table.append_constraint(pg.ExcludeConstraint((table.c.code, "="), using="gist", name="no_two"))
     shop.revise(models, rename="none")
     assert "Not examined: the foreign key of shop.product (heir) to shop.product (code)" in caplog.text
     assert "Not examined: the foreign key of shop.product (other) to shop.product (id)" in caplog.text
+    assert (
+        "Not examined: the index words of shop.product, which cannot be created: data type text has no"
+        in caplog.text
+    )
+    assert (
+        "Not examined: the exclusion constraint no_two of shop.product, which cannot be created"
+        in caplog.text
+    )
     written = shop.written()
     assert "other" in written
+    assert "words" not in written
     assert not {"code", "heir", "FOREIGN KEY", "foreign_key"} & set(
         written.replace('"', " ").replace("(", " ").split()
     )
