@@ -1,4 +1,4 @@
-"""Which environment variables the project's own code wants and does not find, told from what it raised."""
+"""Which environment variables, or sections of its ini, the project's code wants and does not find, told from what it raised."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class MissingSetting(Usage):
 def missing_setting(error: BaseException) -> MissingSetting | None:
     """Name the variables that a lookup in os.environ, or a settings class of pydantic, has found missing or wrong.
 
+    So is the section named that logging's fileConfig wants of an ini without any.
     None where the error is about anything else. Quotes no value: it may be the password.
     """
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
@@ -35,6 +36,8 @@ def missing_setting(error: BaseException) -> MissingSetting | None:
     if isinstance(error, KeyError) and frames and frames[-1][0].f_globals.get("__name__") == "os":
         name = str(error.args[0]) if error.args else ""
         return _told(f"{_place(frames)} wants the environment variable {name}", (name,)) if name else None
+    if (section := _missing_section(error, frames)) is not None:
+        return section
     if type(error).__name__ != "ValidationError" or not type(error).__module__.startswith("pydantic"):
         return None
     settings = next((one for frame, _ in frames for one in _settings(frame)), None)
@@ -53,6 +56,22 @@ def missing_setting(error: BaseException) -> MissingSetting | None:
     )
     said += [f"does not take {'; '.join(wrong)}"] * bool(wrong)
     return _told(f"{type(settings).__name__} ({_place(frames)}) {' and '.join(said)}", missing)
+
+
+def _missing_section(error: BaseException, frames: list[tuple[FrameType, int]]) -> MissingSetting | None:
+    """Say which section fileConfig wants, as it reads it out of the ini; None for any other error."""
+    calls = [
+        frame for frame, _ in frames
+        if frame.f_globals.get("__name__") == "logging.config" and frame.f_code.co_name == "fileConfig"
+    ]  # fmt: skip
+    if not calls or not isinstance(error, KeyError):
+        return None
+    file = calls[-1].f_locals.get("fname")
+    ini = Path(file).name if isinstance(file, (str, os.PathLike)) else "the ini"
+    return MissingSetting(
+        f"{_place(frames)} sets up logging by fileConfig, and {ini} has no section [{error.args[0]}].",
+        then="there what `alembic init` writes of [loggers], [handlers] and [formatters]",
+    )
 
 
 def _missing_driver(error: ModuleNotFoundError, frames: list[tuple[FrameType, int]]) -> MissingSetting | None:

@@ -80,8 +80,8 @@ def redirected(
         if dialect.name != "postgresql":
             raise WrongTarget(
                 f"env.py connects to {dialect.name}; airlock runs PostgreSQL only.",
-                then="--env NAME=postgresql://… with the variable that the project's settings read a URL from; airlock leads"
-                " any such URL to the database that it works on",
+                then="--env NAME=postgresql://… with the variable that the project's settings read a URL from, or such a URL in"
+                " their file, or by `configure`; airlock leads any to the database that it works on",
             )
         arguments, parameters = connect_arguments(dialect, url, application_name)
         # Factories and session settings are how a project adapts its driver, not where it connects to.

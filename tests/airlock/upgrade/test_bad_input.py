@@ -245,6 +245,12 @@ ENVS: list[tuple[str, Callable[[str], str], int, str]] = [
     ),
     ("an asynchronous driver", lambda _: HEADER + SYNC.format(driver="asyncpg", options=""), 2, "asynchronous"),
     ("nothing run", lambda _: "pass", 2, "did not run the migrations"),
+    (
+        "logging by an ini without it",
+        lambda _: "from logging.config import fileConfig as f\nfrom alembic import context\nf(context.config.config_file_name)",
+        2,
+        "env.py:3 sets up logging by fileConfig, and alembic.ini has no section [formatters]. Nothing changed. Try: there what",
+    ),
     ("an exit of its own", lambda _: "raise SystemExit('no S3cr3tZZ')", 2, "stopped by itself"),
     (
         "the ini's URL with a percent sign",
