@@ -27,6 +27,7 @@ from airlock.project.output import to_standard_error
 from airlock.project.project import NO_DOWNGRADE
 from airlock.project.settings import TAG
 from airlock.project.version_rows import spelled_once
+from airlock.project.version_schema import made_with_its_table
 from airlock.records.errors import AirlockError, HistoryFault, Refused, RevisionFailed, Usage
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def _unheard(_step: str) -> None:
 
 # Told of each step before it is taken, in a process that takes steps for another one which shows how far they are.
 told: Callable[[str], None] = _unheard
+# Whether this process works on a scratch database alone.
+in_scratch = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -406,6 +409,8 @@ def _configure_further(environment: EnvironmentContext, *, forced: bool) -> None
             options["transaction_per_migration"] = True
         configure(*arguments, **options)
         _seek_version_table_as_text(environment.get_context())
+        if in_scratch:
+            made_with_its_table(environment.get_context())
 
     setattr(environment, "configure", further)  # noqa: B010  mypy forbids assigning to a method
 

@@ -337,6 +337,7 @@ def _child(descriptor: int) -> int:
                 from airlock.project import environment as steps
 
                 steps.told = lambda step: _send(records, ("step", step))
+                steps.in_scratch = True
                 steps.compile_once()
                 for record in run(**arguments):
                     _send(records, ("record", record))

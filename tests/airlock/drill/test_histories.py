@@ -102,10 +102,14 @@ def test_a_project_whose_package_is_also_called_app_is_drilled(run: Run, tmp_pat
     assert verdicts(run(write_project(tmp_path, [make("one", "a")], env=env))) == {"one": PROVED}
 
 
-def test_an_env_that_holds_the_transaction_itself_is_drilled(run: Run, tmp_path: Path) -> None:
-    """`engine.begin()` around everything: one transaction per run, which is one step."""
+@pytest.mark.parametrize("options", ["", ', version_table_schema="of 100% theirs"'])
+def test_an_env_that_holds_the_transaction_itself_is_drilled(run: Run, tmp_path: Path, options: str) -> None:
+    """`engine.begin()` around everything: one transaction per run, which is one step; so with a version table's own schema.
+
+    That one a DBA has made on the target.
+    """
     revisions = [make("one", "a"), Revision("two", 'op.execute("ALTER TABLE a ADD w text")', "pass")]
-    ini = write_project(tmp_path, revisions, env=HEADER + BEGIN.format(driver="psycopg2", options=""))
+    ini = write_project(tmp_path, revisions, env=HEADER + BEGIN.format(driver="psycopg2", options=options))
     assert verdicts(run(ini)) == {"one": PROVED, "two": REFUSED}
 
 
