@@ -27,7 +27,6 @@ from airlock.project.output import to_standard_error
 from airlock.project.project import NO_DOWNGRADE
 from airlock.project.settings import TAG
 from airlock.project.version_rows import spelled_once
-from airlock.project.version_schema import made_with_its_table
 from airlock.records.errors import AirlockError, HistoryFault, Refused, RevisionFailed, Usage
 
 if TYPE_CHECKING:
@@ -410,6 +409,8 @@ def _configure_further(environment: EnvironmentContext, *, forced: bool) -> None
         configure(*arguments, **options)
         _seek_version_table_as_text(environment.get_context())
         if in_scratch:
+            from airlock.project.version_schema import made_with_its_table
+
             made_with_its_table(environment.get_context())
 
     setattr(environment, "configure", further)  # noqa: B010  mypy forbids assigning to a method
