@@ -92,7 +92,8 @@ def _of_driver(error: BaseException, steps: Steps) -> AirlockError:
     state = next((found for found in map(sqlstate, _causes(error)) if found), None)
     if state == "42703" and not steps.started:
         return HistoryFault(f"The version table has not the columns that Alembic reads: {first_line(error)}.")
-    if state in _ALREADY_THERE and steps.progress.step is not None and not steps.progress.heads:
+    fresh = not (steps.progress.heads or steps.progress.done)
+    if state in _ALREADY_THERE and steps.progress.step is not None and fresh:
         return HistoryFault(
             f"{steps.progress.step}: {first_line(error)}, and the version table has no row: these tables were made without it.",
             then="alembic stamp with the revision that the database matches",

@@ -286,6 +286,15 @@ def test_a_revision_that_fails(tmp_path: Path, empty_database: Database) -> None
     assert rows(empty_database.url, "SELECT * FROM t") == []
 
 
+def test_what_an_earlier_revision_has_made_is_not_taken_for_an_unstamped_database(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    """The version table has a row by then: the first one's, which this run has written."""
+    ini = write_project(tmp_path, [FIRST, Revision("b2", 'op.execute("CREATE TABLE t ()")')])
+    ran = forked.airlock(ini, "upgrade", url=empty_database.url)
+    check(ran, 40, 'b2: relation "t" already exists (42P07). (b2.py:12). Now at b1 (1 done).')
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
