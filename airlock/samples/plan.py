@@ -34,6 +34,9 @@ _CUT = frozenset({"text", "character varying", "bytea"})
 # Of a number that is a key by itself: far from those that count rows, so that cut or divided it is another one.
 LARGE_KEYS = {"integer": ("16000057",), "bigint": ("1099512615430",)}
 _COUNTED = frozenset({"smallint", "integer", "bigint"})
+_LARGEST = {"smallint": 32_767, "integer": 2_147_483_647, "bigint": 9_223_372_036_854_775_807}
+# Characters that a text without a length of its own may have.
+_LONGEST = 10_485_760
 _FEW_ROWS = 3
 _NONE: Mapping[str, tuple[str, ...]] = {}
 
@@ -253,8 +256,9 @@ def insert_sql(
     expressions |= assigned
     for place, key in enumerate(plan.keys):
         alias = f"k{place}"
-        with_.append(_parent_rows(alias, key, tables[key.target], shared := _shared(key, assigned), plan))
-        joins.append(_join(plan, key, alias, shared, assigned, parents))
+        shared, narrow = _shared(key, assigned), _narrower(table, key, tables[key.target])
+        with_.append(_parent_rows(alias, key, tables[key.target], shared, narrow, plan))
+        joins.append(_join(plan, key, alias, shared, assigned, parents, counted=bool(narrow)))
         optional = can_be_null(table, key) and not any(
             key.columns[0] in one.columns for one in table.uniques if one.primary
         )
@@ -319,18 +323,34 @@ def _shared(key: ForeignKey, assigned: Mapping[str, str]) -> list[tuple[str, str
     ]
 
 
+def _narrower(table: Table, key: ForeignKey, target: Table) -> list[str]:
+    """Spell which rows there have values that columns here hold which are shorter, or of a smaller integer type."""
+    here, there = ({one.name: one for one in side.columns} for side in (table, target))
+    conditions = []
+    for name, far in zip(key.columns, key.target_columns, strict=True):
+        if name not in here or far not in there:
+            continue
+        mine, theirs = here[name], there[far]
+        if mine.type in _LARGEST and _LARGEST[mine.type] < _LARGEST.get(theirs.type, 0):
+            conditions.append(f"{quoted(far)} BETWEEN -{_LARGEST[mine.type]} AND {_LARGEST[mine.type]}")
+        elif mine.category == "S" and mine.length is not None and mine.length < (theirs.length or _LONGEST):
+            conditions.append(f"char_length({quoted(far)}::text) <= {mine.length}")
+    return conditions
+
+
 def _parent_rows(
-    alias: str, key: ForeignKey, target: Table, shared: list[tuple[str, str]], plan: Plan
+    alias: str, key: ForeignKey, target: Table, shared: list[tuple[str, str]], narrow: list[str], plan: Plan
 ) -> str:
     columns = ", ".join(quoted(name) for name in dict.fromkeys(key.target_columns))
     within = ", ".join(quoted(there) for _, there in shared)
     part = f"PARTITION BY {within}" if within else ""
     window = f"{part} ORDER BY {columns}" if within else ""
     whole = f"key {key.name}" in plan.usual
-    total = f", count(*) OVER ({part}) AS airlock_t" if within else ""
+    total = f", count(*) OVER ({part}) AS airlock_t" if within or narrow else ""
+    where = f" WHERE {' AND '.join(narrow)}" if narrow else ""
     return (
         f"{alias} AS MATERIALIZED (SELECT {columns}, row_number() OVER ({window}) - 1 AS airlock_n{total} "
-        f"FROM (SELECT * FROM {target.rows_sql}{'' if whole else f' LIMIT {POOL}'}) AS p)"
+        f"FROM (SELECT * FROM {target.rows_sql}{where}{'' if whole else f' LIMIT {POOL}'}) AS p)"
     )
 
 
@@ -341,6 +361,8 @@ def _join(
     shared: list[tuple[str, str]],
     assigned: Mapping[str, str],
     parents: Mapping[int, int],
+    *,
+    counted: bool,
 ) -> str:
     digit = plan.usual.get(f"key {key.name}")
     # Of two keys into one table each row has two different ones.
@@ -350,4 +372,7 @@ def _join(
         return f"JOIN {alias} ON {same} AND {alias}.airlock_n = (g.i + g.i / {parents[key.target]}) % {alias}.airlock_t"
     size = min(parents[key.target], POOL)
     number = digit.at("g.i") if digit else f"(g.i + {earlier}) % {size}"
+    if counted:
+        # Not all rows there are asked: it is the query that knows how many.
+        number = f"({number}) % {alias}.airlock_t"
     return f"JOIN {alias} ON {alias}.airlock_n = {number}"

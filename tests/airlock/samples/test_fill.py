@@ -77,6 +77,11 @@ CASES = {
         "CREATE TRIGGER t BEFORE INSERT OR UPDATE ON a FOR EACH ROW EXECUTE FUNCTION f()"),
         "SELECT count(DISTINCT v) = count(*) AND count(b_id) > 5 AND count(n) > 5 AND min(n) > 4000 FROM a",
     ),
+    "a foreign key is shorter than what it refers to": (
+        ("CREATE TABLE b (name varchar(30) PRIMARY KEY, no bigint UNIQUE);"
+        "CREATE TABLE a (id serial PRIMARY KEY, b varchar(16) NOT NULL REFERENCES b, no int REFERENCES b (no))"),
+        "SELECT count(*) >= 50 AND count(DISTINCT b) > 5 AND count(no) > 5 FROM a",
+    ),
     "a foreign key follows its target": (
         ("CREATE TABLE b (id int PRIMARY KEY, a_id int NOT NULL); CREATE TABLE z (id uuid PRIMARY KEY, v text);"
         "CREATE TABLE a (id int PRIMARY KEY, z_id uuid NOT NULL REFERENCES z);"
