@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic.util.exc import CommandError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import MultipleResultsFound, SQLAlchemyError
 
 from airlock.database import missing
 from airlock.database.server_errors import sqlstate
@@ -34,6 +34,8 @@ _UNREADABLE = frozenset(
 )
 # query_canceled: a statement has taken longer than any does on a few dozen rows.
 _ENDLESS = "57014"
+# cardinality_violation, too_many_rows.
+_SEVERAL = frozenset({"21000", "P0003"})
 _DISK_FULL = "53100"
 # crash_shutdown; what drivers say of a connection that ended without a word (SQLAlchemy holds it for lost).
 _CRASHED = "57P02"
@@ -128,6 +130,11 @@ def is_unreadable(error: BaseException) -> bool:
     """Tell whether a value was not what a function reads: no document, no key's, no path, no geometry."""
     state = sqlstate(error) or ""
     return state in _UNREADABLE or state[:2] in {"38", "39"} or state == _INTERNAL or _is_of_a_value(error)
+
+
+def wants_one_row(error: BaseException) -> bool:
+    """Tell whether more than one row was found where one is wanted: by the server, by PL/pgSQL's STRICT, by SQLAlchemy."""
+    return sqlstate(error) in _SEVERAL or isinstance(error, MultipleResultsFound)
 
 
 def is_endless(error: BaseException) -> bool:

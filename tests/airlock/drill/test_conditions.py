@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -347,6 +347,49 @@ def test_values_that_only_the_upgrade_writes_are_told_with_a_query_for_them(
             for value, counted in ((other, 0), (held, 1)):
                 cursor.execute(f"INSERT INTO t_held_{name} (v) VALUES (%s)", (value,))
                 assert _told(cursor, condition.sql) == counted, condition
+
+
+def _by_key(way: str) -> str:
+    """Delete the row that Python finds by its value."""
+    found = f"op.get_bind().execute(sa.text(\"SELECT id FROM $t WHERE v = 'export'\")).{way}()"
+    return f"op.get_bind().execute(sa.text('DELETE FROM $t WHERE id = :i'), {{'i': {found}}})"
+
+
+# How the downgrade finds the row again that the upgrade inserted, the verdict, and what becomes of another one like it.
+ALIKE = (
+    ("plain", "v text", sql("DELETE FROM $t WHERE v = 'export'"), PROVED, "loses it"),
+    ("found", "v text", _by_key("scalar"), PROVED, "loses it"),
+    ("only", "v text", _by_key("scalar_one"), PROVED, "fails"),
+    ("asked", "v text", sql("DELETE FROM $t WHERE id = (SELECT id FROM $t WHERE v = 'export')"), PROVED, "fails"),
+    ("larger", "v text, org integer, UNIQUE (org, v)", sql("DELETE FROM $t WHERE v = 'export'"), NOT_EXAMINED, "loses it"),
+    ("unique", "v text UNIQUE", sql("DELETE FROM $t WHERE v = 'export'"), PROVED, ""),
+)  # fmt: skip
+
+
+@pytest.mark.proof
+def test_rows_like_those_that_an_upgrade_inserts_are_a_condition(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    """The query counts those beyond the upgrade's own; where a larger key says that there are such rows, nothing is proved."""
+    up = "INSERT INTO {} (v) VALUES ('export')"
+    cases = [
+        Case(f"alike_{name}", columns, sql(up.format("$t")), down) for name, columns, down, _, _ in ALIKE
+    ]
+    cases[4] = replace(cases[4], up=sql("INSERT INTO $t (v, org) VALUES ('export', 1)"))
+    report = drill(write(tmp_path, cases))
+    with psycopg2.connect(empty_database.url) as connection, connection.cursor() as cursor:
+        for proof, (name, columns, _, verdict, with_one) in zip(report.revisions[1:], ALIKE, strict=True):
+            assert (proof.verdict, proof.differences, len(proof.conditions)) == (
+                verdict,
+                (),
+                bool(with_one),
+            ), proof
+            for condition in proof.conditions:
+                assert condition.tried is not None and condition.tried.with_one == with_one, condition
+                cursor.execute(f"CREATE TABLE t_alike_{name} (id serial PRIMARY KEY, {columns})")
+                for counted in (0, 1):
+                    cursor.execute(up.format(f"t_alike_{name}"))
+                    assert _told(cursor, condition.sql) == counted, condition
 
 
 # Type, a text as the type spells it, and another one that it reads as the same.

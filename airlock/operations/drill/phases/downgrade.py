@@ -27,6 +27,7 @@ from airlock.operations.drill.rows import (
     filled_back,
     held_before,
     rare_rows,
+    rows_inserted,
     spelled_back,
 )
 from airlock.operations.drill.step import StepTaken, touched_tables
@@ -194,6 +195,10 @@ def _downgrade(
             written, condition = filled
             conditions.append(condition)
             continue
+        alike = _without_alike(subject, error, replace(up, written=written))
+        if alike is not None:
+            written = alike
+            continue
         fewer = _without_excluding(subject, error, written)
         if fewer is None:
             break
@@ -224,6 +229,26 @@ def _without_unfilled(
     left = {**written.written, label: written.written[label] - found.keys}
     state = ledger.read(written.state, {label})
     return replace(written, state=state, written=left), found.condition
+
+
+def _without_alike(subject: Subject, error: Exception, up: Upgraded) -> Meanwhile | None:
+    """Take back rows written meanwhile that hold what the upgrade inserted, where the downgrade wants one row. Commits.
+
+    What such a row does is tried by itself (`like_inserted`), and is a condition.
+    """
+    ledger, written = subject.ledger, up.written
+    if not failures.wants_one_row(error) or ledger.read().catalogue != written.state.catalogue:
+        return None
+    gone = {}
+    for one in rows_inserted.inserted(ledger, up.step, up.before, up.after):
+        label = one.table.label
+        key = written.told_by.get(label) or written.state.digests[label].key
+        if alike := rows_inserted.alike_among(ledger, one, key, written.written.get(label, ())):
+            gone[label] = (key, alike)
+    if not gone or not ledger.delete(gone):
+        return None
+    left = {name: keys - gone[name][1] if name in gone else keys for name, keys in written.written.items()}
+    return replace(written, state=ledger.read(written.state, gone.keys()), written=left)
 
 
 def _without_excluding(

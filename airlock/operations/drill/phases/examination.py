@@ -14,6 +14,7 @@ from airlock.operations.drill.phases import (
     interim_writes,
     interrupt,
     keys_again,
+    like_inserted,
     moved_values,
     next_start,
     older_rows,
@@ -166,7 +167,8 @@ def _tried(
         return conditions, outcome
     moved = moved_values.not_brought_back(subject, way.up.before, above, older)
     taken, said = keys_again.taken_again(subject, way, above, older)
-    return (*conditions, *taken), outcome.then(moved, said)
+    more, untold = like_inserted.taken_with_them(subject, way, above)
+    return (*conditions, *taken, *more), outcome.then(moved, said, untold)
 
 
 def _under_strain(

@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill import failures
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined
-from airlock.operations.drill.phases.trials import escaped, inside_the_downgrade, undone
+from airlock.operations.drill.phases.trials import counted, escaped, inside_the_downgrade, undone
 from airlock.recorder import row_changes
 from airlock.records.drill import FAILS, GOES_DOWN, LOSES, Condition, Tried
 from airlock.samples.digests import is_cut, key_sql
@@ -66,11 +64,11 @@ def taken_again(
                 tried = _tried(connection, downgrade, one, key)
                 if tried is None:
                     continue
-                told, counted = tried
+                told, is_counted = tried
                 name = f"{one.table.label} ({', '.join(map(plain, one.unique))})"
                 if told.with_one == GOES_DOWN:
                     break
-                if counted:
+                if is_counted:
                     found.append(Condition(name, _WHY, one.count, told))
                 else:
                     untold.append(f"{name}: {told.row}: {told.said or 'the old row is gone'}")
@@ -154,31 +152,20 @@ def _tried(
 ) -> tuple[Tried, bool] | None:
     """Go down with one row that has a key again; say whether the query tells it. None where no such row can be written."""
     row = ", ".join(f"{plain(name)} = {literal(taken.rows[key][name] or '')}" for name in taken.unique)
-    with_one, said, written, counted = FAILS, "", False, False
+    with_one, said, written, is_counted = FAILS, "", False, False
     try:
         with undone(connection):
-            usual = _counted(connection, taken.count)
+            usual = counted(connection, taken.count)
             connection.exec_driver_sql(escaped(_again(taken, key)))
             written = True
-            counted = usual == 0 and bool(_counted(connection, taken.count))
+            is_counted = usual == 0 and bool(counted(connection, taken.count))
             downgrade()
             connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
             back = f"SELECT count(*) FROM {taken.table.sql} WHERE {key_sql(taken.key)} = {literal(key)}"
-            with_one = GOES_DOWN if _counted(connection, back) else LOSES
+            with_one = GOES_DOWN if counted(connection, back) else LOSES
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         said = failures.one_line(error)
-    return (Tried(row, GOES_DOWN, with_one, said), counted) if written else None
-
-
-def _counted(connection: Connection, query: str) -> int | None:
-    """Count; None where the server does not take the query."""
-    if not query:
-        return None
-    try:
-        with connection.begin_nested():
-            return int(connection.exec_driver_sql(escaped(query)).scalar() or 0)
-    except SQLAlchemyError:
-        return None
+    return (Tried(row, GOES_DOWN, with_one, said), is_counted) if written else None
 
 
 def _again(taken: _Taken, key: str) -> str:

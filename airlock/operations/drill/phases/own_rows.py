@@ -16,6 +16,7 @@ from airlock.operations.drill.rows import (
     cast_demands,
     extremes,
     outside_domain,
+    rows_inserted,
     rows_of_statements,
     rows_refused,
     spellings,
@@ -129,6 +130,10 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     guards = endless = ""
     unseen = NOTHING
     sure, brought = named(up, down), _brought(first, up)
+    # What it inserts was hardly there before, also where Python looks for it again: such rows are tried by themselves.
+    sure = replace(sure, inserted=sure.inserted | _inserted(subject, first))
+    strings = (one for one in python.strings if one in sure.looked_for or one not in sure.inserted)
+    python = replace(python, strings=tuple(strings))
     writes = conditional_writes(str(subject.facts.path))
     in_python = any(one.passed_by for it in taken for one in it.met)
     for attempt in _attempts(later, python=bool(writes), documents=bool(python.paths)):
@@ -190,6 +195,15 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
     way, children = taken_along.with_children(subject, first, {})
     own = OwnRows() if way is first else OwnRows(way.outcome, way, children)
     return replace(own, guards=guards, unseen=NOTHING if guards else unseen)
+
+
+def _inserted(subject: Subject, first: Way) -> frozenset[str]:
+    """List the values of the rows that the upgrade inserted of its own."""
+    up = first.up
+    found = rows_inserted.inserted(subject.ledger, up.step, up.before, up.after)
+    return frozenset(
+        value for one in found for row in one.rows for value in row.values() if value is not None
+    )
 
 
 def _brought(first: Way, up: Collection[DataStatement]) -> dict[str, tuple[str, ...]]:

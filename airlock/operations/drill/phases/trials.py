@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from airlock.operations.drill import failures
 from airlock.operations.drill.step import take
 from airlock.project import environment
@@ -64,3 +66,14 @@ def undone(connection: Connection) -> Iterator[None]:
 def escaped(query: str) -> str:
     """Spell a query for a driver that reads `%` as a mark for a value."""
     return query.replace("%", "%%")
+
+
+def counted(connection: Connection, query: str) -> int | None:
+    """Count; None where the server does not take the query."""
+    if not query:
+        return None
+    try:
+        with connection.begin_nested():
+            return int(connection.exec_driver_sql(escaped(query)).scalar() or 0)
+    except SQLAlchemyError:
+        return None

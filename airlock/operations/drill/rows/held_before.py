@@ -173,6 +173,26 @@ def _tells(data: DataStatement, table: Table, column: str) -> tuple[str, str] | 
     return bare, whole.replace(f"{alias}.", f"{bare}.") if bare != alias else whole
 
 
+def telling(data_statements: Sequence[DataStatement], table: Table) -> tuple[str, str] | None:
+    """Give a name for the table and what tells the rows that the DELETEs among the statements take; None where that is unsaid."""
+    mine = [
+        one
+        for one in data_statements
+        if one.kind == reading.DELETE and is_called(table, one.relation.lower())
+    ]
+    told = [_tells(one, table, GONE) for one in dict.fromkeys(mine)]
+    found = [one for one in told if one is not None]
+    if (
+        not found
+        or len(found) < len(told)
+        or len({alias for alias, _ in found}) > 1
+        or len(found) > _MOST_STATEMENTS
+    ):
+        return None
+    parts = list(dict.fromkeys(condition for _, condition in found))
+    return found[0][0], parts[0] if len(parts) == 1 else " OR ".join(f"({one})" for one in parts)
+
+
 def _is_one_value(data: DataStatement, column: str) -> bool:
     """Tell whether an UPDATE sets a column to one literal."""
     how = next(how for name, how in data.assigned if name == column)
