@@ -14,7 +14,7 @@ modules that it calls.
 5. `second_upgrade`: it goes up again, and does what it did before.
 6. There, inside the downgrade's transaction and undone (`trials`): `conditions_tried` makes a row that uses a freedom and goes
    down with it; `moved_values` changes a value where the upgrade has moved it, and it must come down; `keys_again` gives a
-   new row the key of one that the upgrade took away.
+   new row the key of one that the upgrade took away; `like_inserted` writes a row like one that the upgrade inserted.
 7. `second_downgrade`, where the downgrade writes rows or something was lost: it goes down with old rows changed and deleted
    by others. `older_rows`: what the release below wrote above is there below.
 8. `next_start`, where 7 was not taken: the database is put back to what the upgrade leaves, for the next revision.
