@@ -9,7 +9,7 @@ import pytest
 from airlock.operations.drill import drill
 from airlock.operations.drill.json_shapes import Shapes
 from airlock.operations.drill.reach.rows_not_taken import cuts, one_of_rounds
-from airlock.operations.drill.reach.unreached_writes import conditional_writes
+from airlock.operations.drill.reach.unreached_writes import ELSEWHERE, NO_ROW, conditional_writes
 from airlock.operations.drill.rows.python_paths import nested
 from airlock.recorder import plpgsql, plpgsql_probes, probes
 from airlock.recorder.row_changes import data_statements
@@ -405,6 +405,44 @@ def upgrade():
         op.execute(made)
 """)
     assert [one.start for one in conditional_writes(str(file))] == [8, 9, 10, 11]
+
+
+def test_functions_that_write_are_writes_where_rows_or_the_environment_lead_to_them(tmp_path: Path) -> None:
+    """Called, handed on, or behind a return; given rows, they decide by them. What is offline or not decides no rows."""
+    file = tmp_path / "r.py"
+    file.write_text("""
+def fix(connection, row):
+    connection.execute(change, {"id": row.id})
+
+def bad(connection):
+    return [row for row in connection.execute(query) if row.odd]
+
+def each(connection, rows):
+    for row in rows:
+        connection.execute(change)
+    if offline:
+        connection.execute(change)
+
+def upgrade():
+    rows = bad(connection)
+    each(connection, rows)
+    for row in rows:
+        fix(connection, row)
+    [row.odd and fix(connection, row) for row in rows]
+    handlers = {"a": fix}
+    if os.environ.get("CLEAN"):
+        op.execute(change)
+    if offline:
+        offline and fix(connection, None)
+    if not rows:
+        return
+    op.execute(change)
+""")
+    found = {(one.start, one.why, one.inside) for one in conditional_writes(str(file))}
+    assert found == {
+        (10, NO_ROW, None), (18, NO_ROW, None), (19, NO_ROW, "fix"), (20, NO_ROW, "fix"), (22, ELSEWHERE, None),
+        (27, NO_ROW, None),
+    }  # fmt: skip
 
 
 def test_rounds_over_rows_are_one_statement(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def _copied_into(step: StepTaken, path: Path) -> set[str]:
     texts = [
         one.text
         for file in files(str(path))
-        for one in conditional_writes(file)
+        for one in conditional_writes(file, str(path))
         if f"{Path(file).name}:{one.start}" in passed_by
     ]
     return copies | {bare(name) for text in texts for name in _INTO.findall(text)}

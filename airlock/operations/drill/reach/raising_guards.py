@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 import functools
 
-from airlock.operations.drill.reach.unreached_writes import asks, parsed, writes
+from airlock.operations.drill.reach.python_functions import asks, parsed
+from airlock.operations.drill.reach.unreached_writes import writes
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airlock.operations.drill.reach.unreached_writes import answers_of, asks, parsed
+from airlock.operations.drill.reach.python_functions import answers_of, asks, parsed
 from airlock.recorder.tokens import masked
 
 if TYPE_CHECKING:

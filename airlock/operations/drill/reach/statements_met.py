@@ -95,8 +95,11 @@ def met(
         one = found[place, shown]
         if rows == 0 and one.changed and not one.problem:
             found[place, shown] = replace(one, problem=f"{place}: {shown} {NO_OTHER_VALUE}")
+    wrote = {key[:2] for key, seen in sent.items() if seen.data.kind != reading.READ}
     passed_by = [
-        (Path(name).name, one) for name in lines for one in unreached_writes.passed_by(name, lines[name])
+        (Path(name).name, one)
+        for name in lines
+        for one in unreached_writes.passed_by(name, str(path), lines, wrote)
     ]
     for called, write in passed_by:
         place, shown = f"{called}:{write.start}", _short(write.text)
@@ -106,7 +109,7 @@ def met(
             shown,
             0,
             passed_by=True,
-            problem=f"{place}: {shown} was not come to: no row led there",
+            problem=f"{place}: {shown} was not come to: {write.why}",
         )
     for cut in rows_not_taken.cuts(str(path)):
         if cut.function != {"up": "downgrade", "down": "upgrade"}[direction]:

@@ -1,6 +1,7 @@
-"""Writes of a revision's Python that it never came to: in a loop over rows, or where a query's answer decides.
+"""Writes of a revision's Python that it never came to: in a loop over rows, where a query's answer or the environment decides.
 
-What they would have done is not known to any server. Lines are watched only in revisions that have such writes.
+So are functions that write and are only called, or handed on, where that is so. What they would have done is not known to any
+server. Lines are watched only in revisions that have such writes.
 """
 
 from __future__ import annotations
@@ -14,35 +15,56 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airlock.operations.drill.reach import python_functions
 from airlock.operations.drill.reach.modules_called import files
+from airlock.operations.drill.reach.python_functions import (
+    Function,
+    Functions,
+    answers_of,
+    asks,
+    name_of,
+    parsed,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from types import FrameType
 
 _WRITING = frozenset({
     "execute", "exec_driver_sql", "executemany", "bulk_insert", "execute_if", "add", "add_all", "delete", "merge",
     "bulk_save_objects", "bulk_insert_mappings", "bulk_update_mappings", "update", "copy_expert", "copy_from",
 })  # fmt: skip
-_SENDING = frozenset({"execute", "exec_driver_sql", "scalar", "scalars", "query"})
+# What is seen where it is sent, whatever stands in its line.
+_SENT = frozenset({"execute", "exec_driver_sql", "executemany", "bulk_insert"})
+NO_ROW, ELSEWHERE = "no row led there", "the environment decides"
 
 # SQL that touches no row, as what makes up for an index left INVALID does; in Alembic's words (`op.drop_index`) it is no write.
 _OF_NO_ROW = re.compile(
     r"\s*(?:(?:CREATE(?:\s+UNIQUE)?|DROP|ALTER)\s+INDEX|REINDEX|ANALYZE|COMMENT)\b[^;]*;?\s*", re.IGNORECASE
 )
 
+_DEFINITION = re.compile(
+    r"(?i)\s*(?:CREATE|ALTER|GRANT|REVOKE|SET|COMMENT)\b(?!.*\b(?:INSERT|UPDATE|DELETE|TRUNCATE|MERGE|DROP)\b)"
+)
+
 # Without these words nothing is passed by: most revisions have none, and need not be walked through.
-_DECIDING = re.compile(r"\b(?:for|while|if|elif|match)\b")
+_DECIDING = re.compile(r"\b(?:for|while|if|elif|match|and|or|map|filter)\b|\{")
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write that may be passed by: its lines, the lines of its function, and what is written there."""
+    """One write that may be passed by: its lines, the lines of its function, what is written there, and what decides.
+
+    Of one inside an expression that runs anyway, `inside` tells what must have been seen: a function, by its name, or,
+    where it is "", a statement sent from its lines.
+    """
 
     start: int
     end: int
     function: tuple[int, int]
     text: str
+    why: str = NO_ROW
+    inside: str | None = None
 
 
 @contextlib.contextmanager
@@ -51,7 +73,12 @@ def lines_of(path: Path) -> Iterator[dict[str, set[int]]]:
 
     Nothing of a file that has no write to be passed by.
     """
-    seen: dict[str, set[int]] = {one: set() for one in files(str(path)) if conditional_writes(one)}
+    every = files(str(path))
+    passed = [one for one in every if conditional_writes(one, str(path))]
+    known = python_functions.functions(str(path)) if passed else Functions()
+    # Which function was entered, its own file tells.
+    own = {file for name, file, *_ in known.places if name in known.writing}
+    seen: dict[str, set[int]] = {one: set() for one in every if one in passed or one in own}
     if not seen:
         yield seen
         return
@@ -72,91 +99,160 @@ def lines_of(path: Path) -> Iterator[dict[str, set[int]]]:
         sys.settrace(before)
 
 
-def passed_by(path: str, seen: set[int]) -> tuple[Write, ...]:
-    """List the writes of a file that were not come to, in functions that ran."""
+def passed_by(
+    path: str, revision: str, lines: Mapping[str, Collection[int]], sent: Collection[tuple[str, int]]
+) -> tuple[Write, ...]:
+    """List the writes of a file that were not come to, in functions that ran; `sent` are files and lines of what wrote."""
+    seen = lines[path]
+    known = python_functions.functions(revision)
+    entered = {
+        name
+        for name, file, start, end in known.places
+        if any(start < line <= end or line == start == end for line in lines.get(file, ()))
+    }
+    name = Path(path).name
+
+    def is_reached(one: Write) -> bool:
+        if not any(one.start <= line <= one.end for line in seen):
+            return one.inside is not None
+        if one.inside is None:
+            return True
+        there = any(file == name and one.start <= line <= one.end for file, line in sent)
+        return one.inside in entered if one.inside else there
+
     return tuple(
         one
-        for one in conditional_writes(path)
-        if not any(one.start <= line <= one.end for line in seen)
-        and any(one.function[0] < line <= one.function[1] for line in seen)
+        for one in conditional_writes(path, revision)
+        if any(one.function[0] < line <= one.function[1] for line in seen) and not is_reached(one)
     )
 
 
 @functools.cache
-def parsed(path: str) -> tuple[str, ast.Module]:
-    """Read a revision's file and its syntax tree; both empty where it cannot be."""
-    try:
-        source = Path(path).read_text()
-        return source, ast.parse(source)
-    except (OSError, SyntaxError, ValueError):
-        return "", ast.Module([], [])
+def conditional_writes(path: str, revision: str = "") -> tuple[Write, ...]:
+    """List the writes inside loops, and those under an `if` whose condition rests on a query's answer, or the environment.
 
-
-@functools.cache
-def conditional_writes(path: str) -> tuple[Write, ...]:
-    """List the writes inside loops, and those under an `if` whose condition rests on a query's answer."""
+    `revision` is the file that names this one.
+    """
     source, tree = parsed(path)
     found: list[Write] = []
     if not _DECIDING.search(source):
         return ()
+    known = python_functions.functions(revision or path)
     for function in ast.walk(tree):
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(function, Function):
             lines = (function.lineno, function.end_lineno or function.lineno)
-            answers = answers_of(function)
-            for one in _under(function.body, decided=False, answers=answers):
+            answers = answers_of(function, known)
+            beside = {
+                node.body[0].lineno for node in ast.walk(function)
+                if isinstance(node, (ast.If, ast.For, ast.While)) and node.body[0].lineno == node.lineno
+            }  # fmt: skip
+            for one, why in _Under(known).of(function.body, "", answers):
                 text = " ".join((ast.get_source_segment(source, one) or "").split())
-                found.append(Write(one.lineno, one.end_lineno or one.lineno, lines, text))
+                inside = _what_shows(one, known) if one.lineno in beside else None
+                found.append(Write(one.lineno, one.end_lineno or one.lineno, lines, text, why, inside))
+            for node, name in _inside(function, answers, known):
+                text = " ".join((ast.get_source_segment(source, node) or "").split())
+                found.append(Write(node.lineno, node.end_lineno or node.lineno, lines, text, inside=name))
     return tuple(found)
 
 
-def answers_of(function: ast.AST) -> set[str]:
-    """Name the variables that hold what queries answered, and what is made of those."""
-    names: set[str] = set()
-    assigned = [
-        (node.value, node.targets if isinstance(node, ast.Assign) else [node.target])
-        for node in ast.walk(function)
-        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and node.value is not None
-    ]
-    for _ in range(3):
-        for value, targets in assigned:
-            if asks(value, names):
-                names |= {it.id for target in targets for it in ast.walk(target) if isinstance(it, ast.Name)}
-    return names
+@dataclass(frozen=True, slots=True)
+class _Under:
+    """The writes of a block, and what decides whether they are come to."""
 
+    known: Functions
 
-def asks(expression: ast.AST, answers: set[str]) -> bool:
-    """Tell whether an expression holds what a query answered, or sends one."""
-    return any(
-        (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _SENDING)
-        or (isinstance(node, ast.Name) and node.id in answers)
-        for node in ast.walk(expression)
-    )
+    def of(self, body: list[ast.stmt], decided: str, answers: set[str]) -> Iterator[tuple[ast.stmt, str]]:
+        """List them in their order."""
+        for statement in body:
+            yield from self._of_one(statement, decided, answers)
+            decided = decided or self._returns(statement, answers)
 
-
-def _under(body: list[ast.stmt], *, decided: bool, answers: set[str]) -> Iterator[ast.stmt]:
-    for statement in body:
+    def _of_one(self, statement: ast.stmt, decided: str, answers: set[str]) -> Iterator[tuple[ast.stmt, str]]:
         if isinstance(statement, (ast.For, ast.AsyncFor)):
             more = {it.id for it in ast.walk(statement.target) if isinstance(it, ast.Name)}
-            rows = asks(statement.iter, answers)
-            yield from _under(
-                statement.body, decided=decided or rows, answers=answers | more if rows else answers
-            )
+            rows = asks(statement.iter, answers, self.known)
+            inner = answers | more if rows else answers
+            yield from self.of(statement.body, decided or (NO_ROW if rows else ""), inner)
         elif isinstance(statement, (ast.If, ast.While)):
-            rests = decided or asks(statement.test, answers)
-            yield from _under(statement.body, decided=rests, answers=answers)
-            yield from _under(statement.orelse, decided=rests, answers=answers)
+            rests = decided or self._rests(statement.test, answers)
+            yield from self.of(statement.body, rests, answers)
+            yield from self.of(statement.orelse, rests, answers)
         elif isinstance(statement, ast.Match):
-            rests = decided or asks(statement.subject, answers)
+            rests = decided or self._rests(statement.subject, answers)
             for one in statement.cases:
-                yield from _under(one.body, decided=rests, answers=answers)
+                yield from self.of(one.body, rests, answers)
         elif isinstance(statement, (ast.With, ast.AsyncWith)):
-            yield from _under(statement.body, decided=decided, answers=answers)
+            yield from self.of(statement.body, decided, answers)
         elif isinstance(statement, ast.Try):
             handled = (handler.body for handler in statement.handlers)
             for body in (statement.body, *handled, statement.orelse, statement.finalbody):
-                yield from _under(body, decided=decided, answers=answers)
-        elif decided and writes(statement):
-            yield statement
+                yield from self.of(body, decided, answers)
+        elif decided and (
+            _calls(statement, self.known) or (writes(statement) and not _defines(statement, decided))
+        ):
+            yield statement, decided
+
+    def _rests(self, test: ast.AST, answers: set[str]) -> str:
+        if asks(test, answers, self.known):
+            return NO_ROW
+        return ELSEWHERE if python_functions.rests_on_the_environment(test, self.known) else ""
+
+    def _returns(self, statement: ast.stmt, answers: set[str]) -> str:
+        """Tell what decides whether a function goes on behind a statement; "" where it does."""
+        for node in ast.walk(statement):
+            if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Return):
+                why = self._rests(node.test, answers)
+                if why:
+                    return why
+        return ""
+
+
+def _defines(statement: ast.stmt, decided: str) -> bool:
+    """Tell whether a statement that the environment leads to only defines something: a schema, an extension, a grant."""
+    return decided == ELSEWHERE and any(
+        isinstance(node, ast.Call) and node.args and _DEFINITION.match(_spelt(node.args[0]))
+        for node in ast.walk(statement)
+    )
+
+
+def _what_shows(statement: ast.stmt, known: Functions) -> str | None:
+    """Tell what shows that a statement ran which stands in the line of what decides: a function, "" for what is sent."""
+    called = [name_of(node.func) for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    own = [name for name in called if name in known.writing]
+    return own[0] if own else "" if _SENT.intersection(called) else None
+
+
+def _calls(statement: ast.stmt, known: Functions) -> bool:
+    return not isinstance(statement, (*_DEFINING, ast.Return)) and any(
+        isinstance(node, ast.Call) and name_of(node.func) in known.writing for node in ast.walk(statement)
+    )
+
+
+_DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def _inside(function: ast.AST, answers: set[str], known: Functions) -> Iterator[tuple[ast.expr, str]]:
+    """Find writes that an expression may pass by (`bad and fix(row)`, `[fix(row) for row in bad]`), and functions handed on."""
+    for node in ast.walk(function):
+        parts: list[ast.expr] = []
+        if isinstance(node, ast.BoolOp):
+            decided = [asks(one, answers, known) for one in node.values]
+            parts += [one for at, one in enumerate(node.values) if any(decided[:at])]
+        elif isinstance(node, ast.IfExp):
+            parts += [node.body, node.orelse] if asks(node.test, answers, known) else []
+        elif isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp)):
+            rows = any(asks(it, answers, known) for one in node.generators for it in (one.iter, *one.ifs))
+            parts += [node.elt] if rows else []
+        elif isinstance(node, ast.Call) and name_of(node.func) in ("map", "filter", "reduce"):
+            parts += node.args[:1] if any(asks(one, answers, known) for one in node.args[1:]) else []
+        elif isinstance(node, ast.Dict):
+            parts += [one for one in node.values if isinstance(one, ast.Name)]
+        for inner in (it for one in parts for it in ast.walk(one)):
+            if isinstance(inner, (ast.Name, ast.Attribute)) and name_of(inner) in known.writing:
+                yield inner, name_of(inner)
+            elif isinstance(inner, ast.Call) and name_of(inner.func) in _SENT:
+                yield inner, ""
 
 
 def writes(statement: ast.stmt) -> bool:
