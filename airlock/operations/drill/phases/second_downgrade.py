@@ -5,6 +5,8 @@ Taken where a downgrade writes rows itself: one that brings back what it had put
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 UNDONE = "what others changed is as it was before"
 BACK = "what others deleted is there again"
 _WRITES = frozenset({row_changes.INSERT, row_changes.UPDATE, row_changes.MERGE, row_changes.COPY})
+_UPSERT = re.compile(r"\bDO\s+UPDATE\b", re.IGNORECASE)
 _MOST_TRIED = 6
 _FARTHEST = 40_000
 
@@ -85,7 +88,7 @@ def go_down_again(subject: Subject, way: Way, above: State, older: Mapping[str, 
 
 
 def _alter(ledger: Ledger, before: State, above: State, data_statements: Iterable[DataStatement]) -> Altered:
-    """Change one old row and delete another in each table that the downgrade writes to.
+    """Change some old rows and delete another in each table that the downgrade writes to.
 
     Where triggers are, where rows refer to the table, or where others inherit from it, nothing is deleted: that would change
     more than one row. Nor is what may refer to a large object: whoever deletes the row unlinks that too.
@@ -101,13 +104,15 @@ def _alter(ledger: Ledger, before: State, above: State, data_statements: Iterabl
         referred, inherits = _ties(ledger, table)
         if inherits:
             continue
-        old = [key for key in then.rows if key in now.rows][-_MOST_TRIED:]
+        old = [key for key in then.rows if key in now.rows]
+        # Some of all, and the last ones: rows that were made for what the statements ask.
+        apart = max(len(old) // _MOST_TRIED, 1)
+        old = [*old[:-_MOST_TRIED:apart], *old[-_MOST_TRIED:]]
         common = {*then.columns} & {*now.columns}
         for key in old[:-1]:
             column = _change(ledger, table, key, common)
             if column:
                 altered.add((table.label, key, column))
-                break
         refers = referred or any(column.type == "oid" for column in table.columns)
         for key in () if refers else reversed(old):
             if (table.label, key) not in {(name, other) for name, other, _ in altered} and _delete(
@@ -123,15 +128,15 @@ def _following(altered: Altered, above: State, data_statements: Iterable[DataSta
 
     Those that stand above (`SET v = -v WHERE owed`), and those that it computes anew (`SET due_days = due - issued`).
     """
-    updates = [one for one in data_statements if one.kind == row_changes.UPDATE]
+    updates = [one for one in data_statements if one.kind in (row_changes.UPDATE, row_changes.MERGE)]
     return {
         (table, key, other)
         for table, key, column in altered
         if column != samples.GONE
         for one in updates
-        if one.relation.lower() == bare(table).lower() and mentions(one.text, column)
+        if one.relation.lower() == bare(table).lower() and mentions(one.whole, column)
         for other in (
-            *(name for name in above.digests[table].columns if mentions(one.text, name)),
+            *(name for name in above.digests[table].columns if mentions(one.whole, name)),
             *(name for name, made in one.given if mentions(made, column)),
         )
     }
@@ -139,13 +144,13 @@ def _following(altered: Altered, above: State, data_statements: Iterable[DataSta
 
 def _undone(altered: Altered, before: State, over: State, below: State) -> tuple[Loss, ...]:
     """Tell which changes and deletions the downgrade has undone."""
-    found = []
+    found: Counter[tuple[str, str]] = Counter()
     for table, key, column in sorted(altered):
         now, then = below.digests.get(table), over.digests[table]
         if now is None or now.rows is None or then.rows is None or key not in now.rows:
             continue
         if column == samples.GONE:
-            found.append(Loss(table, 1, BACK))
+            found[table, BACK] += 1
             continue
         original = before.digests[table]
         said, was, wanted = (
@@ -156,20 +161,21 @@ def _undone(altered: Altered, before: State, over: State, below: State) -> tuple
         )
         # What the downgrade computes from what is there is no loss.
         if said == was != wanted:
-            found.append(Loss(f"{table}.{column}", 1, UNDONE))
-    return tuple(found)
+            found[f"{table}.{column}", UNDONE] += 1
+    return tuple(Loss(name, rows, why) for (name, why), rows in found.items())
 
 
 def _set_back(undone: Iterable[Loss], before: State, way: Way) -> Outcome:
     """Nothing is proved where an UPDATE undoes changes to a column that the upgrade has left alone: who writes it is not known.
 
-    What brings a copy of whole rows back is told as a loss alone.
+    So does a MERGE, and an INSERT that updates what is there. What brings a copy of whole rows back is told as a loss alone.
     """
     steady = compare.steady(before, way.up.after)
     updates = {
         one.relation.lower()
         for one in (way.step.data_statements if way.step is not None else ())
-        if one.kind == row_changes.UPDATE
+        if one.kind in (row_changes.UPDATE, row_changes.MERGE)
+        or (one.kind == row_changes.INSERT and _UPSERT.search(one.text) is not None)
     }
     names = sorted({
         one.object
