@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from airlock.drivers.spelling import bare
 from airlock.recorder.branches import Branch, Scope, branches, members, operands
 from airlock.recorder.catalogue_queries import asks_catalogue
+from airlock.recorder.prepared import PARAMETER
 from airlock.recorder.selects import between, clauses, selects, takes_none
 from airlock.recorder.tokens import NAME, STRING, WORD, Token, closing, masked, span, tokens, value
 
@@ -88,11 +89,12 @@ def data_statements(statement: str) -> tuple[DataStatement, ...]:
         return ()
     first = some[0].word
     if first == "PREPARE":
-        # What EXECUTE does with it later is not told apart.
         start = next(
             (at for at, token in enumerate(some) if token.word == "AS" and token.depth == 0), len(some)
         )
-        return data_statements(statement[some[start].end :]) if start < len(some) else ()
+        text = statement[some[start].end :] if start < len(some) else ""
+        # What EXECUTE does with it later is not told apart, but for the values that it gives: `executed` has them.
+        return () if PARAMETER.search(masked(text)) else data_statements(text)
     if first == "DECLARE":
         start = next(
             (at for at, token in enumerate(some) if token.word == "FOR" and token.depth == 0), len(some)
@@ -203,13 +205,21 @@ def _extent(some: Sequence[Token], place: int) -> Sequence[Token]:
 
 
 def _prefix(sql: str, some: Sequence[Token], place: int) -> str:
-    """Give the WITH that stands before a statement, where it only reads."""
-    if place == 0 or some[place - 1].text != ")":
+    """Give the WITH that stands before a statement, or its queries before the one that the statement is, where they only read."""
+    end = place
+    if place and some[place - 1].text == "(":
+        depth = some[place - 1].depth
+        end = next(
+            (at for at in range(place - 1, 0, -1) if some[at].depth < depth or some[at].text == ","), 0
+        )
+        if some[end].text != "," or some[end - 1].text != ")" or some[end].depth != depth:
+            return ""
+    elif place == 0 or some[place - 1].text != ")":
         return ""
-    start = next((token for token in some[:place] if token.word == "WITH"), None)
-    if start is None or any(token.word in _HEADS for token in some[:place]):
+    start = next((token for token in some[:end] if token.word == "WITH"), None)
+    if start is None or any(token.word in _HEADS for token in some[:end]):
         return ""
-    return sql[start.start : some[place].start]
+    return sql[start.start : some[place].start] if end == place else f"{sql[start.start : some[end].start]} "
 
 
 def _data_statement(sql: str, inside: Sequence[Token], prefix: str) -> DataStatement | None:

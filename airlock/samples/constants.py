@@ -26,7 +26,7 @@ _NUMBERS = frozenset({"smallint", "integer", "bigint", "real", "double precision
 _WHOLE = frozenset({"smallint", "integer", "bigint", "oid"})
 _TIMES = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
 _JSON = frozenset({"json", "jsonb"})
-_LONGEST_TIME = 40
+_LONGEST_TIME, _MOST_TRIMMED = 40, 3
 _MOST_LABELS = 20
 _TEXT_DEFAULT = re.compile(r"'(?:[^']|'')*'(?=::|$)")
 # What takes a part of a text by its place.
@@ -177,8 +177,13 @@ def _texts(strings: Sequence[str], named: Constants) -> Iterator[str]:
     if named.words & {"lower", "upper", "initcap", "ilike", "citext", "casefold"}:
         for one in (*plain, *patterned[:6], "sample word"):
             yield from (one.upper(), one.lower(), one.title())
+        # Alike with none, where a unique key folds them.
+        yield "Of Its Own"
     if named.words & _BLANKS:
         yield from (f" {one} " for one in (*plain, *patterned[:4]) if one.strip())
+        # What is trimmed may be named: `rtrim(path, '/')`.
+        short = [one for one in plain if len(one) <= _MOST_TRIMMED]
+        yield from (text for one in short for text in (f"a{one}", f"{one}b", f"{one}c{one}"))
     if named.words & _APART:
         for one in plain:
             yield from (f"{one}x", f"x{one}", f"x{one}y")

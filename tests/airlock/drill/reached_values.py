@@ -25,7 +25,41 @@ _OTHER = "CREATE TABLE o_$t (id serial PRIMARY KEY, x text)"
 _OF_TWO = _F.replace("()", "(a integer, b integer)", 1).replace("RETURN 1", "RETURN coalesce(a, b)")
 _NEVER = "kind text NOT NULL, n integer NOT NULL"
 
+# Writes that only some row leads to, of which no sample is one: none of their lines is passed by without that being seen.
+_RARE = "import zlib\n\ndef rare(row): return zlib.crc32(row.kind.encode()) % 1000003 == 7\n\n"
+_FIX = "def fix(b, row): b.execute(sa.text('UPDATE $t SET n = 0 WHERE id = :i'), {'i': row.id})\n\n"
+_ROWS = "b = op.get_bind()\nrows = b.execute(sa.text('SELECT id, kind FROM $t')).all()\n"
+
 FAULTY = (
+    Case("fixes_by_a_function", _NEVER, f"{_ROWS}for row in rows:\n    if rare(row): fix(b, row)", extra=_RARE + _FIX),
+    Case("fixes_what_is_found", _NEVER, f"{_ROWS}for row in rows: rare(row) and fix(b, row)", extra=_RARE + _FIX),
+    Case("returns_before", _NEVER, f"{_ROWS}if not any(map(rare, rows)): return\nop.execute('UPDATE $t SET n = 0')", extra=_RARE),
+    Case("elsewhere", _NEVER, "import os\nif os.environ.get('AIRLOCK_TEST') == 'there': op.execute('UPDATE $t SET n = 0')"),
+    # Constants that a function, or what was prepared, is given.
+    Case("called_with_a_kind", _NEVER,
+         sql("CREATE PROCEDURE f_$t(k text) LANGUAGE sql BEGIN ATOMIC DELETE FROM $t WHERE kind = k; END", "CALL f_$t('never')",
+             "DROP PROCEDURE f_$t(text)")),
+    Case("executed_with_a_kind", _NEVER,
+         sql("PREPARE q_$t (text, integer) AS UPDATE $t SET n = 0 WHERE kind = $1 AND n > $2", "EXECUTE q_$t('never', 700)",
+             "DEALLOCATE q_$t")),
+    # Several conditions on one column; a query named before the one that deletes; what a unique key folds or trims.
+    Case("within_bounds", "n integer NOT NULL, x double precision",
+         sql("DELETE FROM $t WHERE n >= 7000 AND n < 7100 AND x IS NULL")),
+    Case("named_before", "kind text NOT NULL, at date NOT NULL",
+         sql("WITH old AS (SELECT id FROM $t WHERE at < '1990-01-01'), gone AS (DELETE FROM $t WHERE id IN (SELECT id FROM old) "
+             "AND kind = 'never' RETURNING id) SELECT count(*) FROM gone")),
+    Case("folds_a_key", "kind text NOT NULL",
+         sql("UPDATE $t SET kind = lower(kind) WHERE kind <> lower(kind)", "CREATE UNIQUE INDEX u_$t ON $t (lower(kind))"),
+         sql("DROP INDEX u_$t")),
+    Case("trims_a_mark", "path text NOT NULL UNIQUE", sql("UPDATE $t SET path = rtrim(path, '/')")),
+    Case("digests", "kind text NOT NULL", sql("UPDATE $t SET kind = encode(sha256(kind::bytea), 'hex')")),
+    Case("hours_of_a_country", "at timestamp NOT NULL, kind text NOT NULL",
+         *(sql(f"ALTER TABLE $t ALTER at TYPE {one} USING at AT TIME ZONE "
+               "CASE kind WHEN 'DE' THEN 'Europe/Berlin' ELSE 'UTC' END") for one in ("timestamptz", "timestamp"))),
+    # What others have changed in a column that the upgrade leaves alone.
+    Case("put_back_over_what_is_there", "kind text NOT NULL, n integer NOT NULL",
+         sql("CREATE TABLE k_$t AS SELECT * FROM $t", "DELETE FROM $t WHERE n = 0"),
+         sql("INSERT INTO $t SELECT * FROM k_$t ON CONFLICT (id) DO UPDATE SET kind = excluded.kind", "DROP TABLE k_$t")),
     Case("called_by_a_default", _NEVER,
          text(_F, "ALTER TABLE o_$t ADD m integer DEFAULT f_$t()", "ALTER TABLE o_$t DROP m", _GONE), beside=_OTHER),
     Case("called_by_a_check", _NEVER,
@@ -148,6 +182,16 @@ FAULTY = (
          text("PREPARE q_$t AS DELETE FROM $t WHERE kind = 'never'", "EXECUTE q_$t", "DEALLOCATE q_$t")),
 )  # fmt: skip
 SOUND = (
+    Case("fixes_each_by_a_function", _NEVER,
+         f"{_ROWS}for row in rows: fix(b, row.id, 1)", f"{_ROWS}for row in rows: fix(b, row.id, -1)",
+         extra="def fix(b, key, more): b.execute(sa.text('UPDATE $t SET n = n + :m WHERE id = :i'), {'i': key, 'm': more})\n\n"
+               "def later(b): b.execute(sa.text('DELETE FROM $t'))\n"),
+    Case("executed_both_ways", _NEVER,
+         sql("PREPARE q_$t (integer) AS UPDATE $t SET n = n + $1 WHERE kind = 'never'", "EXECUTE q_$t(1)", "DEALLOCATE q_$t"),
+         sql("PREPARE q_$t (integer) AS UPDATE $t SET n = n - $1 WHERE kind = 'never'", "EXECUTE q_$t(1)", "DEALLOCATE q_$t")),
+    Case("called_both_ways", _NEVER, sql("SELECT f_$t('never', 1)"), sql("SELECT f_$t('never', -1)"),
+         beside="CREATE FUNCTION f_$t(k text, m integer) RETURNS void LANGUAGE sql AS "
+                "$f$ UPDATE $t SET n = n + m WHERE kind = k $f$"),
     Case("shifts_through_a_view", _NEVER, sql("UPDATE v_$t SET n = n + 1"), sql("UPDATE v_$t SET n = n - 1"),
          beside="CREATE VIEW v_$t AS SELECT * FROM $t WHERE kind = 'never'"),
     # More rows are tried than are kept, and a table lets them in and not out again.

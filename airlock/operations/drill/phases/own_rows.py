@@ -159,7 +159,7 @@ def go_again(subject: Subject, first: Way, older: Mapping[str, Table], later: Ma
         if not made.count:
             continue
         try:
-            before, step = _up(subject, made, start)
+            before, step = _up(subject, made, start, up)
         except Exception as error:  # noqa: BLE001  a revision may raise anything
             if isinstance(error, failures.TooManyRounds):
                 endless = failures.one_line(error)
@@ -224,7 +224,9 @@ def _brought(first: Way, up: Collection[DataStatement]) -> dict[str, tuple[str, 
     return found
 
 
-def _up(subject: Subject, made: rows_of_statements.Sought, start: State) -> tuple[State, StepTaken]:
+def _up(
+    subject: Subject, made: rows_of_statements.Sought, start: State, up: Collection[DataStatement] = ()
+) -> tuple[State, StepTaken]:
     """Upgrade; again without those of the rows that hold what the upgrade gives to others in a unique key. Commits."""
     while True:
         # Row by row, as before: a few rows more must not turn them into sums.
@@ -232,7 +234,7 @@ def _up(subject: Subject, made: rows_of_statements.Sought, start: State) -> tupl
         try:
             return before, subject.take("up")
         except Exception as error:
-            if not made.give_way(subject.ledger, error):
+            if not made.give_way(subject.ledger, error, up):
                 raise
 
 

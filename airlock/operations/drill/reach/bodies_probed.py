@@ -128,7 +128,7 @@ def told_by(
     settings: dict[str, str],
 ) -> Iterator[Counted]:
     """Make of probes what the bodies did that were entered."""
-    # Its names tell where rows are to be made; its constants belong to its own data statements.
+    # Its names tell where rows are to be made; its constants belong to its own data statements, but for what it calls with.
     names = masked(sent, numbers=True)
     # What rows it inserts, it says itself: no others can be made for it.
     fixed = bool(plain) and all(
@@ -143,7 +143,10 @@ def told_by(
         if not entered:
             continue
         given = _given_by(statement, plain, one.function)
-        yield from _of_body(known, one, names, settings, entered, given, fixed=fixed)
+        texts = [statement, *(other.body for other in bodies)]
+        constants = functions_called.constants_given(texts, one.function) if one.function is not None else ""
+        about = "; ".join(text for text in (names, constants) if text)
+        yield from _of_body(known, one, about, settings, entered, given, fixed=fixed)
     for data in plain:
         for trigger in known.behind(data.relation, statement):
             if _stays_shut(trigger.when, names, fixed=fixed):

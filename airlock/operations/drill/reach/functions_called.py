@@ -14,7 +14,7 @@ from airlock.operations.drill.reach import through_views
 from airlock.recorder.tokens import NAME, NUMBER, STRING, WORD, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import Any
 
     from airlock.operations.drill.reach.through_views import View
@@ -278,6 +278,20 @@ def given(statement: str, function: Function) -> frozenset[str]:
             for one in tokens(text)
         )
     )
+
+
+def constants_given(texts: Iterable[str], function: Function) -> str:
+    """Give the constants among the arguments that some texts call a function with: its conditions compare rows with them."""
+    if not function.arguments:
+        return ""
+    found = (
+        one.text
+        for text in texts
+        for it in arguments(text, function)
+        for one in tokens(it)
+        if one.kind in (STRING, NUMBER)
+    )
+    return ", ".join(dict.fromkeys(found))
 
 
 _OF_CONSTANTS = frozenset({

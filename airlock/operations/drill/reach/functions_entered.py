@@ -8,7 +8,7 @@ a language that is not read), counters tell of each write's table, and what they
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airlock.drivers.spelling import command, literal
@@ -80,9 +80,17 @@ def look(
     )
     if not called and not blocks:
         return Inside(data_statements=rules, sought=rules)
+    texts = [statement, *(one.body for one in called)]
     data_statements = tuple(
-        data
-        for body in (*blocks, *(one.body for one in called if not one.is_trigger))
+        _about(data, constants)
+        for body, constants in (
+            *((one, "") for one in blocks),
+            *(
+                (one.body, functions_called.constants_given(texts, one))
+                for one in called
+                if not one.is_trigger
+            ),
+        )
         for data in row_changes.body_data_statements(body)
     )
     for expressions in (True, False) if goes else ():
@@ -94,6 +102,11 @@ def look(
     return Inside(
         list(_untold(called, blocks, statement)), (*data_statements, *rules), (*data_statements, *rules)
     )
+
+
+def _about(data: DataStatement, constants: str) -> DataStatement:
+    """Have a data statement of a body be about what the function was called with, too."""
+    return replace(data, around=f"{constants}; {data.whole}") if constants else data
 
 
 def _entered(own: Query, statement: str, *, outside: bool) -> tuple[str, bool]:
@@ -111,12 +124,18 @@ def _entered(own: Query, statement: str, *, outside: bool) -> tuple[str, bool]:
         inner = len(some) > 1 and some[1].text == "("
         return (statement[some[1].end : some[closing(some, 1)].start], True) if inner else (statement, False)
     if word == "EXECUTE" and len(some) > 1:
-        asking = f"SELECT statement FROM pg_prepared_statements WHERE name = {literal(identifier(some[1]))}"
-        found = asked(own, asking, outside=outside)
-        text = str(found[0][0]) if found else ""
+        text = prepared(own, statement, outside=outside)
         # As it was prepared, but for what runs: that is what EXECUTE names.
         return f"{statement} /* {text.replace('/*', '').replace('*/', '')} */", True
     return statement, True
+
+
+def prepared(own: Query, statement: str, *, outside: bool) -> str:
+    """Read what an EXECUTE names, as it was prepared; "" where that is unknown."""
+    some = tokens(statement)
+    name = literal(identifier(some[1])) if len(some) > 1 else "''"
+    found = asked(own, f"SELECT statement FROM pg_prepared_statements WHERE name = {name}", outside=outside)
+    return str(found[0][0]) if found else ""
 
 
 @contextlib.contextmanager

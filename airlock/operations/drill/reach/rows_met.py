@@ -14,8 +14,10 @@ from airlock.drivers.spelling import command, literal
 from airlock.operations.drill.reach import functions_called, functions_entered
 from airlock.operations.drill.reach.asking import Counted, asked, run, tried
 from airlock.operations.drill.reach.through_views import said_of_tables
+from airlock.recorder import prepared
 from airlock.recorder import row_changes as reading
 from airlock.recorder.branches import ANOTHER_VALUE, Branch
+from airlock.recorder.tokens import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -136,6 +138,11 @@ def begin(
     plain = reading.data_statements(statement)
     if sent != statement:
         plain = reading.without_values(plain, sent)
+    if command(statement) == "EXECUTE":
+        bound = prepared.executed(statement, functions_entered.prepared(own, statement, outside=outside))
+        plain = tuple(
+            replace(one, unbound=masked(one.text, numbers=True)) for one in reading.data_statements(bound)
+        )
     inside = functions_entered.look(own, functions, statement, sent, plain, outside=outside)
     if inside.data_statements:
         plain = tuple(one for one in plain if one.kind != reading.READ)

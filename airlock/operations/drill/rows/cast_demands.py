@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 _JSON = frozenset({"json", "jsonb"})
 _OBJECT, _ARRAY, _ARRAY_OF_OBJECTS = "json object", "json array", "json array of objects"
 # Texts that are bytes in another form, and bytes that are a text: eight characters have room in most columns.
-_HEX, _BASE64, _UTF8 = "hex", "base64", "utf8"
+_HEX, _BASE64, _UTF8, _BYTES = "hex", "base64", "utf8", "bytes"
 _ENCODED = {
     _HEX: "lpad(to_hex(48879 + ($i)), 8, '0')",
     _BASE64: "encode(decode(lpad(to_hex(48879 + ($i)), 8, '0'), 'hex'), 'base64')",
+    # Without a backslash, which begins an escape.
+    _BYTES: "'sample ' || ($i)",
     _UTF8: "convert_to('sample ' || ($i), 'UTF8')",
 }
 # What PostgreSQL calls types in messages, where pg_type has another name.
@@ -74,6 +76,7 @@ _SAID = (
     # Of PostgreSQL, and of Python: bytes.fromhex, binascii, bytes.decode.
     (r"()invalid hexadecimal d(?:igit|ata)|non-hexadecimal number found|(?:Non-hexadecimal digit|Odd-length string)", _HEX),
     (r"()(?:base64 (?:end )?sequence|Incorrect padding|base64-encoded string)", _BASE64),
+    (r"()invalid input syntax for type bytea", _BYTES),
     (r"()invalid byte sequence for encoding|'utf-8' codec can't decode", _UTF8),
 )  # fmt: skip
 

@@ -27,6 +27,7 @@ _SPLITTING = frozenset({
     "split_part", "string_to_array", "regexp_split_to_array", "strpos", "position", "substring", "substr", "left", "right",
 })  # fmt: skip
 _TURNING = frozenset({"nullif", "replace", "regexp_replace", "translate", "overlay"})
+_TAKING_OUT = frozenset({*_TURNING, "trim", "btrim", "ltrim", "rtrim"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,15 @@ def named(up: Iterable[DataStatement], down: Iterable[DataStatement]) -> Named:
         for one in up
         if one.kind == reading.INSERT and one.scope is None and "CONFLICT" not in one.text.upper()
     ]
+    # What an upgrade takes out of values that nothing brings back, it is written for.
+    back = {name for one in down for name, _ in one.given}
+    told = all(one.kind in (reading.UPDATE, reading.DELETE, reading.READ) and not one.around for one in down)
+    for_good = [
+        one for one in up if told and one.given and not back.intersection(name for name, _ in one.given)
+    ]
+    taken_out = (it for one in for_good for it in _arguments(one.text, _TAKING_OUT))
     return Named(
-        frozenset(_of(_looked_for(one) for one in up)),
+        frozenset(_of((*(_looked_for(one) for one in up), *taken_out))),
         frozenset(_of(one.text for one in plain)),
         frozenset(_of(one.text for one in up)),
         frozenset(_of(_looked_for(one) for one in down)),

@@ -122,6 +122,7 @@ def wanted(
         if places(cursor, scope, alias, condition, list(held)):
             continue
         whole: dict[str, str] = {}
+        beside: dict[str, str] = {}
         rest = []
         found = {part: places(cursor, scope, alias, part, list(held)) for part in parts(condition)}
         # What is asked of a partner alone each row meets with some partner: it is to be the one that the row refers to.
@@ -133,13 +134,26 @@ def wanted(
             if of_partners and meeting:
                 both = f"({') AND ('.join([part, *of_partners])})"
                 together = places(cursor, scope, alias, both, meeting)
-            fitting = [held[place] for place in together or meeting if len(held[place]) == 1]
-            named = {token.text.strip('"').lower() for token in tokens(part) if token.kind in (WORD, NAME)}
-            whole |= next((dict(one) for one in fitting if {name.lower() for name in one} & named), {})
+            named = _names(part)
+            # A value meets all that is asked of its column: `day >= '2023-06-01' AND day < '2023-07-01'`.
+            alike = [set(more) for other, more in found.items() if _names(other) == named]
+            for some in (
+                together or meeting,
+                [place for place in meeting if all(place in one for one in alike)],
+            ):
+                fitting = [held[place] for place in some if len(held[place]) == 1]
+                whole |= next((dict(one) for one in fitting if {name.lower() for name in one} & named), {})
+            if meeting and not named & {name.lower() for name in whole}:
+                # What another column holds decides it: `id IN (SELECT id FROM old)`.
+                beside |= next((dict(held[place]) for place in meeting if len(held[place]) == 1), {})
             if not meeting:
                 rest.append(part)
         if whole:
-            yield Wanted(whole, scope, alias, tuple(rest))
+            yield Wanted(beside | whole, scope, alias, tuple(rest))
+
+
+def _names(part: str) -> set[str]:
+    return {token.text.strip('"').lower() for token in tokens(part) if token.kind in (WORD, NAME)}
 
 
 def parts(condition: str) -> Iterator[str]:

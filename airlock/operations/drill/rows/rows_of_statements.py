@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 
 _FAR = 5_000_000
 # unique_violation, and what its detail names: a column, several, an expression (PostgreSQL manual, "Error Codes").
-_UNIQUE, _TAKEN = "23505", re.compile(r"Key \((?P<key>.+?)\)=\((?P<value>.*)\) already exists", re.DOTALL)
+_UNIQUE, _TAKEN = (
+    "23505",
+    re.compile(r"Key \((?P<key>.+?)\)=\((?P<value>.*)\) (?:already exists|is duplicated)", re.DOTALL),
+)
 _NUMBERS = re.compile(r"-?\d+(, -?\d+)*")
 _NAME = re.compile(r'(?:[\w$]+|"[^"]+")(?:\.(?:[\w$]+|"[^"]+"))?')
 
@@ -176,14 +179,26 @@ class Sought:
         """Count them all, and the rows that were given other values."""
         return sum(len(one) for one in self.rows.values()) + len(self.turned)
 
-    def give_way(self, ledger: Ledger, error: BaseException) -> bool:
-        """Delete the rows that hold what another row was to get in a unique key; False where none of them does. Commits."""
+    def give_way(self, ledger: Ledger, error: BaseException, up: Iterable[DataStatement]) -> bool:
+        """Delete the rows that hold what another row was to get in a unique key, or else those that were to get it. Commits.
+
+        `up` are the statements that may give it; False where no row is deleted.
+        """
         taken = _TAKEN.search(failures.message(error)) if sqlstate(error) == _UNIQUE else None
         # Numbers that are shifted pass each other by: rows that others stand in the way of tell of no value.
         if taken is None or _NUMBERS.fullmatch(taken["value"]) or self.moved:
             return False
         same = f"concat_ws(', ', {taken['key']}) = {literal(taken['value'])}"
-        return self._leave_out(ledger, ((table, same) for table in self.rows))
+        getting = (
+            (table, f"({made})::text = {literal(taken['value'])}")
+            for one in up
+            for name, made in one.given
+            for table in self.rows
+            if name == taken["key"].strip('"') and bare(table).lower() == one.relation.lower()
+        )
+        return self._leave_out(ledger, ((table, same) for table in self.rows)) or self._leave_out(
+            ledger, getting
+        )
 
     def leave_out_at_hand(self, ledger: Ledger, texts: Collection[str]) -> bool:
         """Delete the rows whose keys are among some texts, each table's one; False where there are none, or more. Commits."""
@@ -366,7 +381,9 @@ def seek(
             rows = [Row(*alone, CERTAIN)] if alone is not None else []
         if varied:
             places = [one.place for one in rows]
-            more_rows = list(values_met.varied(cursor, table, data, places, texts=texts, usual=usual))
+            more_rows = list(
+                values_met.varied(cursor, table, data, places, ledger.edges, texts=texts, usual=usual)
+            )
             copies = (insert(cursor, table, it, next(number), like=like) for like, it in more_rows)
             rows = [*rows, *(Row(*one, CERTAIN) for one in copies if one is not None)]
         if turning and later is None:

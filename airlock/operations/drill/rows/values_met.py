@@ -15,7 +15,7 @@ from airlock.samples.builtin_types import NOT_AS_BEFORE
 from airlock.samples.values import null_of, values_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
@@ -49,10 +49,18 @@ _FEW_TELL = frozenset({"boolean", "uuid"})
 
 
 def varied(
-    cursor: Any, table: Table, data: DataStatement, among: Sequence[str], *, texts: bool, usual: bool
+    cursor: Any,
+    table: Table,
+    data: DataStatement,
+    among: Sequence[str],
+    hours: Mapping[str, Sequence[str]],
+    *,
+    texts: bool,
+    usual: bool,
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Give the rows to make: the place of one that a condition chooses `among` some, to be copied, and its other value.
 
+    `hours` are those that time zones skip or have twice, by type: of a statement that goes from one to another.
     Of `texts` no values are given where the upgrade was seen to fail on them; `usual` has none that go near an edge: large
     ones, long ones. Reads only.
     """
@@ -76,7 +84,12 @@ def varied(
         met = places(cursor, scope, alias, condition, among)
         told += bool(met)
         for column in columns if met else ():
-            values = (*_values(column, table, usual=usual), *_members(column, data))
+            odd = hours.get(column.type, ()) if "zone" in words or "timezone" in words else ()
+            values = (
+                *_values(column, table, usual=usual),
+                *_members(column, data),
+                *(f"{it}::{column.type}" for it in odd),
+            )
             yield from ((met[0], {column.name: value}) for value in values)
 
 
