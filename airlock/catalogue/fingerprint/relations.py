@@ -191,7 +191,7 @@ SELECT 'trigger', n.nspname, c.relname, g.tgname,
   d.description AS "comment", c.oid::bigint AS "=relation"
 FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 $trigger_comment
-WHERE n.oid = ANY (%(schemas)s::oid[]) AND NOT g.tgisinternal AND c.oid <> ALL (%(extension_relations)s::oid[])
+WHERE n.oid = ANY (%(schemas)s::oid[]) AND $of_somebody AND c.oid <> ALL (%(extension_relations)s::oid[])
   /*of c.oid*/
 UNION ALL
 SELECT 'rule', n.nspname, c.relname, r.rulename, pg_get_ruledef(r.oid),
@@ -215,7 +215,7 @@ SELECT 'policy', n.nspname, c.relname, p.polname,
 FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 $policy_comment
 WHERE n.oid = ANY (%(schemas)s::oid[]) AND c.oid <> ALL (%(extension_relations)s::oid[]) /*of c.oid*/
-""").substitute(
+""").safe_substitute(
     trigger_comment=comment("g.oid", "pg_trigger"),
     rule_comment=comment("r.oid", "pg_rewrite"),
     policy_comment=comment("p.oid", "pg_policy"),
@@ -238,4 +238,9 @@ def queries(server_version: int) -> tuple[str, ...]:
     columns = Template(_COLUMNS).substitute(
         not_null=_NAMED_NOT_NULL if named else "'yes'", not_null_join=_NOT_NULL_JOIN if named else ""
     )
-    return (_RELATIONS, columns, _CONSTRAINTS, _INDEXES, _ACTIONS)
+    # Before 15 a partition's trigger that comes of its parent's is told as the server's own, as a foreign key's are.
+    of_somebody = (
+        "NOT g.tgisinternal" if server_version >= 150000 else "(NOT g.tgisinternal OR g.tgparentid <> 0)"
+    )
+    actions = Template(_ACTIONS).substitute(of_somebody=of_somebody)
+    return (_RELATIONS, columns, _CONSTRAINTS, _INDEXES, actions)

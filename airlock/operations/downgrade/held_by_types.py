@@ -13,6 +13,11 @@ _BOUNDS = {
     "integer": "-2147483648 AND 2147483647",
     "bigint": "-9223372036854775808 AND 9223372036854775807",
 }
+# The largest and the smallest of each: between, another value is rounded; beyond, a cast is an error.
+_ROUNDED = {
+    "real": ("3.4028234663852886e38", "1.401298464324817e-45"),
+    "double precision": ("1.7976931348623157e308", "4.9406564584124654e-324"),
+}
 _COINS = "-92233720368547758.08 AND 92233720368547758.07"
 _SIZED = re.compile(r"numeric\((\d+),(\d+)\)")
 _WHOLE = r"^\s*[-+]?[0-9]+\s*$"
@@ -38,6 +43,15 @@ def out_of_range(number: str, type_: str) -> str | None:
     digits, scale = int(sized[1]), int(sized[2])
     # NaN is above everything, and held by each numeric.
     return f"abs(round({number}::numeric, {scale})) BETWEEN 1e{digits - scale} AND 'Infinity'"
+
+
+def beyond_rounding(number: str, above: str, below: str) -> str | None:
+    """Spell the condition of a finite number that a type which rounds has no room for; None where it has room for all. Pure."""
+    if below not in _ROUNDED or not above.startswith(("numeric", "double precision")) or above == below:
+        return None
+    most, least = _ROUNDED[below]
+    large = f"abs({number}) > '{most}' AND abs({number}) < 'Infinity'"
+    return f"{large} OR {number} <> 0 AND abs({number}) < '{least}'"
 
 
 def unreadable(text: str, type_: str, major: int) -> str | None:

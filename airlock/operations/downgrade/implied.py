@@ -68,6 +68,9 @@ def follows(rule: Restriction, there: Snapshot) -> bool:
 
 
 def _stricter(one: Restriction, rule: Restriction, there: Snapshot) -> bool:
+    if one.kind == rule.kind == "check":
+        # The more neighbours it has, the less is left to a default partition.
+        return bool(one.beside) and not one.columns and not rule.columns and {*rule.beside} <= {*one.beside}
     if one.kind != rule.kind or (one.text and one.text != rule.text):
         return False
     if rule.kind == "unique":
@@ -80,6 +83,8 @@ def _stricter(one: Restriction, rule: Restriction, there: Snapshot) -> bool:
     if rule.kind == "exclusion":
         return _operators(one) <= _operators(rule)
     if rule.kind == "foreign key" and one.target == rule.target and not (one.period or rule.period):
+        if rule.full and not one.full:
+            return False
         pairs = set(zip(one.columns, one.target_columns, strict=True))
         mine = set(zip(rule.columns, rule.target_columns, strict=True))
         # A reference with a NULL in it is not looked at.

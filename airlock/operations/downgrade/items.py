@@ -10,7 +10,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.downgrade import implied
 from airlock.operations.downgrade.casts import ANY_TEXT, TEXTS
-from airlock.operations.downgrade.held_by_types import guarded, out_of_range, unreadable
+from airlock.operations.downgrade.held_by_types import beyond_rounding, guarded, out_of_range, unreadable
 from airlock.recorder.row_changes import data_statements
 from airlock.records.review import COLUMN_DROPPED, TABLE_DROPPED
 
@@ -106,7 +106,7 @@ def unknowns(steps: Sequence[Rehearsed]) -> Iterator[tuple[str, str]]:
         for identity, column in sorted(step.before.columns.items()):
             now = step.after.columns.get(identity)
             retyped = now is not None and not now.has_type_of(column) and not column.generated
-            if now is not None and retyped and not _castable(now, start):
+            if now is not None and retyped and not (_castable(now, start) or _of_members(column, now)):
                 yield column.full_name, f"{step.revision}: its type becomes {now.type}"
         for identity, attribute in sorted(step.before.attributes.items()):
             if identity[0] in step.after.types and identity not in step.after.attributes:
@@ -122,6 +122,13 @@ def _of_column(
         why, condition = COLUMN_DROPPED, _not_default(column)
     elif now.has_type_of(column):
         return
+    elif _of_members(column, now):
+        if column.members is not None and set(now.members or ()) >= set(column.members):
+            return
+        why, condition = (
+            f"values that {now.type} does not have",
+            _some_element(f"element::text NOT IN ({', '.join(map(literal, now.members or ()))})"),
+        )
     elif now.labels is not None:
         labels = _labels_that_stay(column, now, known)
         if column.labels is not None and labels.keys() >= set(column.labels):
@@ -139,8 +146,12 @@ def _of_column(
         return
     else:
         why, condition = f"values that {now.type} does not hold", _changed_by_cast(column.type, now.type)
-        if now.base is not None or TEXTS.fullmatch(column.base or column.type):
+        of = (column.base or column.type).removesuffix("[]")
+        if now.base is not None or TEXTS.fullmatch(of) or (of != column.type and _NUMBERS.fullmatch(of)):
             condition = guarded(condition, unreadable("{column}::text", now.type, step.before.major))
+        if now.base is not None and now.not_null:
+            # Told as a NULL where there must be a value.
+            condition = f"CASE WHEN {{column}} IS NULL THEN false ELSE {condition} END"
     yield Item(
         step.revision, column.full_name, why,
         (known.schema, known.table) if known is not None else None, (column.schema, column.table),
@@ -173,7 +184,7 @@ def forbidden(step: Rehearsed, start: Snapshot | None) -> Iterator[Item]:
     """
     for identity, column in sorted(step.before.columns.items(), key=lambda entry: entry[1].full_name):
         now = step.after.columns.get(identity)
-        if now is None or not now.not_null or column.not_null or column.generated:
+        if now is None or not now.not_null or column.not_null or (column.generated and not now.generated):
             continue
         known = start.columns.get(identity) if start is not None else None
         yield Item(
@@ -183,7 +194,7 @@ def forbidden(step: Rehearsed, start: Snapshot | None) -> Iterator[Item]:
         )  # fmt: skip
     standing = {rule.number for rule in step.before.restrictions}
     for rule in sorted(step.after.restrictions - step.before.restrictions, key=repr):
-        if rule.number in standing:
+        if rule.number in standing or _of_another_type(rule, step):
             continue
         named = implied.named_as(rule, step.after, step.before)
         if named is None or named in step.before.restrictions:
@@ -208,12 +219,21 @@ def forbidden(step: Rehearsed, start: Snapshot | None) -> Iterator[Item]:
                 yield _of_rule(step, rule, condition, start, retyped)
 
 
+def _of_another_type(rule: Restriction, step: Rehearsed) -> bool:
+    """Tell whether a rule comes with a domain that its column becomes: the change of type asks it."""
+    if not rule.domain:
+        return False
+    then, now = (one.columns.get((rule.table, rule.columns[0])) for one in (step.before, step.after))
+    return then is None or now is None or not now.has_type_of(then)
+
+
 _WHY = {
     "unique": "rows that are alike in {columns}, which is unique below",
     "exclusion": "rows that exclude each other by {columns} below",
     "foreign key": "rows whose {columns} refers to no row of {target}, as it must below",
     "check": "rows that a CHECK below refuses: {text}",
 }
+_OUTSIDE = "rows outside the partition's bounds below: {text}"
 
 
 def _of_rule(
@@ -227,7 +247,8 @@ def _of_rule(
     columns = [step.before.columns[rule.table, number] for number in rule.columns if number]
     named = ", ".join(plain(column.name) for column in columns) or ", ".join(rule.keys)
     target = step.before.tables.get(rule.target, ("", ""))
-    why = _WHY[rule.kind].format(columns=named, target=".".join(map(plain, target)), text=rule.text)
+    told = _WHY[rule.kind] if rule.number >= 0 else _OUTSIDE
+    why = told.format(columns=named, target=".".join(map(plain, target)), text=rule.text)
     then = implied.named_as(rule, step.after, start) if start is not None else None
     at_start = _breaking(then, start, retyped) if start is not None and then is not None else None
     name = ".".join(map(plain, table)) if len(columns) != 1 else columns[0].full_name
@@ -271,7 +292,22 @@ def _breaking(rule: Restriction, there: Snapshot, retyped: Mapping[int, str] | N
 def _changed_by_cast(above: str, below: str) -> str:
     """Spell the condition of values that a type below does not hold; numbers out of its range would be an error to ask."""
     differs = f"({{column}}::{below}::{above})::text IS DISTINCT FROM {{column}}::text"
-    return guarded(differs, out_of_range("{column}", below) if _NUMBERS.fullmatch(above) else None)
+    number, numbers, room = "{column}", above.removesuffix("[]"), below.removesuffix("[]")
+    if not _NUMBERS.fullmatch(numbers) or above.endswith("[]") != below.endswith("[]"):
+        return differs
+    if numbers != above:
+        number = "element"
+    beyond = out_of_range(number, room) or beyond_rounding(number, numbers, room)
+    return guarded(differs, _some_element(beyond) if beyond is not None and numbers != above else beyond)
+
+
+def _some_element(condition: str) -> str:
+    return f"EXISTS (SELECT FROM unnest({{column}}) AS element WHERE {condition})"
+
+
+def _of_members(column: Column, now: Column) -> bool:
+    """Tell whether arrays become arrays of an enum."""
+    return now.members is not None and column.type.endswith("[]")
 
 
 def _castable(column: Column, start: Snapshot | None) -> bool:

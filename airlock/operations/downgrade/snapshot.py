@@ -22,11 +22,17 @@ SELECT c.oid::bigint, n.nspname, c.relname, a.attnum, a.attname, format_type(a.a
   CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.attgenerated <> '',
   CASE WHEN t.typtype = 'e' THEN
     (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) END,
-  CASE WHEN a.atttypid >= 16384 AND t.typtype <> 'e' THEN t.oid::bigint END, a.attnotnull,
+  CASE WHEN a.atttypid >= 16384 AND t.typtype <> 'e' THEN t.oid::bigint END,
+  a.attnotnull OR t.typtype = 'd' AND EXISTS (
+    WITH RECURSIVE made AS (SELECT t.typnotnull AS never, t.typbasetype AS base
+      UNION ALL SELECT b.typnotnull, b.typbasetype FROM made JOIN pg_type b ON b.oid = made.base)
+    SELECT FROM made WHERE never),
   CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
   CASE WHEN t.typtype = 'e' THEN
     (SELECT array_agg(e.oid::bigint ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) END,
-  a.atttypmod
+  a.atttypmod,
+  CASE WHEN t.typcategory = 'A' THEN
+    (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.typelem) END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
@@ -66,10 +72,12 @@ class Column:
     # Numbers of the labels: one that has another name is still there.
     label_numbers: Sequence[int] | None = None
     modifier: int = -1
+    # Of an array of an enum: what its members may be.
+    members: Sequence[str] | None = None
 
     def has_type_of(self, other: Column) -> bool:
         """Tell whether both are of one type: it may have got another name, or another schema, meanwhile."""
-        named = (self.type, self.labels) == (other.type, other.labels)
+        named = (self.type, self.labels, self.members) == (other.type, other.labels, other.members)
         numbers = (self.custom_type, self.modifier)
         return named or (self.custom_type is not None and numbers == (other.custom_type, other.modifier))
 

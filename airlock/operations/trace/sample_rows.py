@@ -33,6 +33,12 @@ _NAMED = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = %s AND c.relkind IN ('r', 'p')
 """
+# A partition gets its rows through the root, which has no file to tell that it was emptied.
+_ROOTS = """
+SELECT DISTINCT c.oid::bigint, c.relfilenode::bigint, n.nspname, c.relname
+FROM unnest(%s::bigint[]) AS w (number) JOIN pg_class c ON c.oid = pg_partition_root(w.number::oid::regclass)
+JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 3, 4
+"""
 
 
 @dataclass
@@ -112,6 +118,8 @@ class Samples:
         with self.connection.cursor() as cursor:
             cursor.execute(_WANTING, (self.rows,))
             wanting = [row for row in cursor.fetchall() if (row[0], row[1]) not in self._tried]
+            cursor.execute(_ROOTS, ([row[0] for row in wanting],))
+            wanting += [row for row in cursor.fetchall() if row not in wanting]
         self._tried |= {(row[0], row[1]) for row in wanting}
         names = [name for row in wanting if (name := f"{plain(row[2])}.{plain(row[3])}") != except_for]
         if not names:

@@ -69,6 +69,7 @@ CREATE FOREIGN DATA WRAPPER nowhere;
 CREATE SERVER far FOREIGN DATA WRAPPER nowhere;
 CREATE FOREIGN TABLE remote (a integer) SERVER far;
 CREATE OPERATOR === (leftarg = integer, rightarg = integer, procedure = int4eq);
+CREATE TRIGGER of_parts AFTER INSERT ON event FOR EACH ROW EXECUTE FUNCTION touch();
 RESET search_path;
 """
 

@@ -163,14 +163,18 @@ def test_what_stands_first_in_a_text_hides_nothing(
     index = "CREATE INDEX ON orders (note)"
     texts = [
         f"SHOW work_mem; {index}", f"SAVEPOINT a; {index}; RELEASE SAVEPOINT a", f"BEGIN; {index}; COMMIT", "COMMIT; BEGIN",
-        "DELETE FROM orders", index,
+        "DELETE FROM orders", index, "TRUNCATE part", "CREATE INDEX ON part (note)",
     ]  # fmt: skip
-    base = Revision("r1", _body("CREATE TABLE orders (id serial PRIMARY KEY, note text)"))
+    tables = (
+        "CREATE TABLE orders (id serial PRIMARY KEY, note text); CREATE TABLE part (id int, note text) PARTITION BY HASH (id); "
+        "CREATE TABLE part_0 PARTITION OF part FOR VALUES WITH (MODULUS 1, REMAINDER 0)"
+    )
+    base = Revision("r1", _body(tables))
     steps = [Revision(f"r{at}", f"op.execute({one!r})", "pass") for at, one in enumerate(texts, 2)]
     ini = write_project(tmp_path, [base, *steps])
     monkeypatch.chdir(ini.parent)
     report = trace(ini, scratch=server.admin_url)
-    assert [step.revision for step, _ in report.dangerous] == ["r2", "r3", "r7"]
+    assert [step.revision for step, _ in report.dangerous] == ["r2", "r3", "r7", "r9"]
     assert {step.revision: step.unexamined for step in report.revisions if step.unexamined} == {
         "r4": "alembic/versions/r4.py:12: COMMIT stands inside the text: what was locked before it could not be seen"
     }

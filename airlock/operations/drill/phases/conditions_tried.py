@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _NULL = "{column} IS NULL"
 _MOST_ROWS, _MOST_TRIED, _MOST_CONDITIONS, _NUMBER = 20_000, 60, 12, 987_654
 
+# Of an array: what a smaller type, one of fewer digits, and most other types have no room for.
+_ELEMENTS = ("9876543210", "1234567.89", "0.123456", "'airlock'")
+
 
 def try_out(subject: Subject, way: Way, above: State | None) -> tuple[Condition, ...]:
     """Give the conditions of a way, each tried with one row that breaks it; `above` is the state above the upgrade.
@@ -216,6 +219,8 @@ def _values(item: Item, column: Column) -> Iterator[str]:
                 f"{quoted(column.name)} || ' '",
             )
         yield f"repeat('x', {min(column.length or 300, 300)})"
+    if column.category == "A":
+        yield from (f"ARRAY[{one}]::{column.full or column.type}" for one in _ELEMENTS)
     found = values_for(column, "airlock")
     if found is not None:
         yield from (one.at(f"({_NUMBER})") for one in reversed(found.generators))

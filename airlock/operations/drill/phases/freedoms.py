@@ -56,7 +56,11 @@ def grants(before: State, after: State) -> bool:
     return any(
         (other := now.get(name)) is not one
         and other != one
-        and (one.kind in {"column", "enum"} or name.startswith(_RULES))
+        and (
+            one.kind in {"column", "enum", "domain"}
+            or name.startswith(_RULES)
+            or "partition bound" in one.attributes
+        )
         for name, one in then.items()
     )
 
