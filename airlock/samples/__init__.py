@@ -15,10 +15,15 @@ from airlock.samples.digests import (
     can_be_compared,
     compare,
     delete_rows,
-    digest_extension_tables,
     digest_large_objects,
     digests,
     empty_tables,
+)
+from airlock.samples.extension_tables import (
+    ExtensionTable,
+    digest_extension_tables,
+    extension_tables,
+    rows_of_others,
 )
 from airlock.samples.fill import fill
 from airlock.samples.hours import odd_hours, zones_named
@@ -40,6 +45,7 @@ from airlock.samples.values import hard_to_fill, is_hollow
 __all__ = [
     "GONE",
     "Digests",
+    "ExtensionTable",
     "KnownSequence",
     "Next",
     "Table",
@@ -53,6 +59,7 @@ __all__ = [
     "digest_large_objects",
     "digests",
     "empty_tables",
+    "extension_tables",
     "fill",
     "fresh_values",
     "hard_to_fill",
@@ -65,6 +72,7 @@ __all__ = [
     "odd_hours",
     "read_sequences",
     "read_tables",
+    "rows_of_others",
     "set_sequences",
     "time_by_hand",
     "with_requirements",

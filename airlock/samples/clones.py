@@ -9,21 +9,23 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
 from airlock.drivers.spelling import quoted
 from airlock.records.rows import Strangers
+from airlock.samples.builtin_types import Generator
 from airlock.samples.digests import key_sql
 from airlock.samples.fit import fit
 from airlock.samples.plan import make_plan
 from airlock.samples.values import values_for
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from airlock.samples.builtin_types import Generator
     from airlock.samples.model import Column, Table
 
 # Far from the numbers that sample rows were made of; farther still where nothing would refuse one that is taken.
 _FAR = 700_000
 _FARTHER = 1_000_000_000
 _ATTEMPTS = 6
+# By the category of a key's column: the value beside one that is there.
+_BESIDE = {"N": "o.{} + $i", "S": "o.{} || '_' || $i"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +84,9 @@ def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str
         telling = key or _telling(table, fresh, attempt, fresh_columns)
         if attempt == 0:
             fresh = {**sampled, **fresh}
-        names = [column.name for column in table.columns if not _is_left_out(column)]
         first = start if key else _FARTHER + start
-        values = ", ".join(
-            fresh[name].at(f"({first} + o.airlock_n)") if name in fresh else f"o.{quoted(name)}"
-            for name in names
-        )
-        listed = f" ({', '.join(quoted(name) for name in names)})" if names else ""
         statement = (
-            f"INSERT INTO {table.sql}{listed} OVERRIDING SYSTEM VALUE SELECT {values} "
-            f"FROM (SELECT t.*, row_number() OVER () AS airlock_n FROM {table.sql} AS t LIMIT {rows}) AS o "
-            f"RETURNING {key_sql(telling or table.every_column)}"
+            f"{_copy_sql(table, fresh, first, rows)} RETURNING {key_sql(telling or table.every_column)}"
         )
         cursor.execute("SAVEPOINT airlock_clone")
         try:
@@ -105,6 +99,43 @@ def _write(cursor: Any, table: Table, rows: int, start: int, new: Collection[str
         strangers = Strangers(telling, keys) if keys and telling else None
         return Written(table.label, len(keys), None if keys else reason, strangers)
     return Written(table.label, 0, reason)
+
+
+def _copy_sql(
+    table: Table, fresh: Mapping[str, Generator], first: int, rows: int, *, newest: bool = False
+) -> str:
+    names = [column.name for column in table.columns if not _is_left_out(column)]
+    values = ", ".join(
+        fresh[name].at(f"({first} + o.airlock_n)") if name in fresh else f"o.{quoted(name)}" for name in names
+    )
+    listed = f" ({', '.join(quoted(name) for name in names)})" if names else ""
+    source = f"{table.sql} AS t LIMIT {rows}"
+    if newest:
+        source = f"(SELECT * FROM {table.sql} ORDER BY ctid DESC LIMIT {rows}) AS t"
+    return (
+        f"INSERT INTO {table.sql}{listed} OVERRIDING SYSTEM VALUE SELECT {values} "
+        f"FROM (SELECT t.*, row_number() OVER () AS airlock_n FROM {source}) AS o"
+    )
+
+
+def copies(table: Table, start: int, rows: int = 3) -> Iterator[str]:
+    """Spell INSERTs that copy the newest rows of a table under keys of their own: one may be taken where another is not."""
+    for attempt in range(_ATTEMPTS):
+        fresh = fresh_values(table, attempt)
+        if fresh is None:
+            return
+        yield _copy_sql(table, fresh, start, rows, newest=True)
+
+
+def copies_beside(table: Table, rows: int = 3) -> str | None:
+    """Spell an INSERT that copies rows under keys next to their own: the next number, a longer text. None where none is next."""
+    fresh = fresh_values(table)
+    columns = {column.name: column for column in table.columns}
+    if not fresh or any(columns[name].category not in _BESIDE for name in fresh):
+        return None
+    beside = {name: Generator(_BESIDE[columns[name].category].format(quoted(name))) for name in fresh}
+    # What is next to one may be there.
+    return f"{_copy_sql(table, beside, 0, rows, newest=True)} ON CONFLICT DO NOTHING"
 
 
 def _telling(

@@ -30,11 +30,6 @@ _SETTINGS = """SELECT set_config('search_path', 'pg_catalog', true), set_config(
 _LARGE_OBJECTS = """SELECT oid::text, oid::text, md5(lo_get(oid)) FROM pg_largeobject_metadata
 WHERE pg_has_role(lomowner, 'USAGE') ORDER BY oid"""
 
-_EXTENSION_TABLES = """
-SELECT e.extname, c.oid::regclass::text, u.condition
-FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS u (table_oid, condition) JOIN pg_class c ON c.oid = u.table_oid
-WHERE c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1, 2"""
-
 
 @dataclass(frozen=True, slots=True)
 class TableDigest:
@@ -79,39 +74,8 @@ def digest_large_objects(connection: client.Connection, without: Collection[str]
     with connection.cursor() as cursor:
         prepared.execute(connection, cursor, _LARGE_OBJECTS)
         found = [one for one in cursor.fetchall() if one[0] not in without]
-    rows = _by_key(found)
+    rows = by_key(found)
     return {"large objects": TableDigest(("oid",), ("oid", "content"), len(rows), rows=rows)} if rows else {}
-
-
-def digest_extension_tables(connection: client.Connection) -> Digests:
-    """Digest the rows that belong to the history in tables that belong to an extension: what pg_dump would take along.
-
-    An extension says which by `pg_extension_config_dump` (PostgreSQL manual, "Extension configuration tables"):
-    pg_partman's configuration, say, and of spatial_ref_sys only the rows that PostGIS did not bring. Those that it brought are
-    many, and told by one sum: created anew they are the same, and a step that edits one of them is seen.
-    """
-    found: Digests = {}
-    with connection.cursor() as cursor:
-        prepared.execute(connection, cursor, _EXTENSION_TABLES)
-        for extension, table, condition in cursor.fetchall():
-            cursor.execute(
-                f"SELECT t::text, t::text FROM {table} AS t {condition} ORDER BY 1".replace("%", "%%")
-            )
-            rows = _by_key(cursor.fetchall())
-            name = f"{table} (of the extension {extension})"
-            found[name] = TableDigest(("row",), ("row",), len(rows), rows=rows)
-            if condition:
-                name = f"{table} (brought by the extension {extension})"
-                found[name] = _brought(cursor, table, condition)
-    return found
-
-
-def _brought(cursor: Any, table: str, condition: str) -> TableDigest:
-    belong = f"SELECT t.ctid FROM {table} AS t {condition}"
-    statement = f"SELECT count(*), sum(hashtextextended(b::text, 0)) FROM {table} AS b WHERE ctid <> ALL (ARRAY({belong}))"
-    cursor.execute(statement.replace("%", "%%"))
-    count, total = cursor.fetchone()
-    return TableDigest(("row",), ("row",), count, sums={"row": str(total)})
 
 
 def key_sql(names: Collection[str]) -> str:
@@ -182,7 +146,7 @@ def _digest(cursor: Any, table: Table, earlier: TableDigest | None, without: Str
         cursor.execute(f"SELECT count(*) FROM {table.rows_sql}")
         count = cursor.fetchone()[0]
         return TableDigest(
-            key, columns, count, rows=_by_key([("",)] * count) if count <= 10 * DETAIL else None
+            key, columns, count, rows=by_key([("",)] * count) if count <= 10 * DETAIL else None
         )
     limit = DETAIL if earlier is None else 0 if earlier.rows is None and earlier.columns else 10 * DETAIL
     if limit:
@@ -190,7 +154,7 @@ def _digest(cursor: Any, table: Table, earlier: TableDigest | None, without: Str
         cursor.execute(f"SELECT {_key(key)}, {spelled} FROM {table.rows_sql} LIMIT {limit + 1}")
         found = cursor.fetchall()
         if len(found) <= limit:
-            return TableDigest(key, columns, len(found), rows=_by_key(found))
+            return TableDigest(key, columns, len(found), rows=by_key(found))
     sums = ", ".join(_sum(name, key) for name in columns)
     statement = f"SELECT count(*), {sums} FROM {table.rows_sql}".replace("%", "%%")
     if without is not None and set(without.columns) <= set(columns):
@@ -224,7 +188,7 @@ def _sum(name: str, key: Collection[str]) -> str:
     return f"sum(hashtextextended({_key(key)} || coalesce('=' || {quoted(name)}::text, '~'), 0))"
 
 
-def _by_key(found: list[Any]) -> dict[str, tuple[str | None, ...]]:
+def by_key(found: list[Any]) -> dict[str, tuple[str | None, ...]]:
     """Name rows by key; rows that nothing tells apart are numbered."""
     rows: dict[str, tuple[str | None, ...]] = {}
     again: Counter[str] = Counter()

@@ -33,6 +33,7 @@ _SHAPES = {
     "multisurface": ("(((0 0, 1 0, %1$s %2$s, 0 0)))", _SQUARES),
 }  # fmt: skip
 # Where no modifier says what a column holds.
+_LONGITUDES, _LATITUDES = 180, 90
 _OF_ANY_KIND = ("linestring", "polygon", "multipolygon", "geometrycollection")
 
 
@@ -62,6 +63,8 @@ def shapes_named(
 ) -> Iterator[str]:
     """Spell literals of what a statement asks shapes for: a kind, none at all, an SRID, a place or size beside a number."""
     prefix, kind, more = _read(modifier)
+    # Of degrees: no statement that projects them reads others.
+    geographic = re.match(r"SRID=4\d{3};", prefix) is not None
     if "st_isempty" in words:
         yield f"'{prefix}{kind.upper()}{f' {more.upper()}' if more else ''} EMPTY'"
     for text in strings:
@@ -79,6 +82,8 @@ def shapes_named(
             (1, number - 1),
             (3 * number, 3 * number),
         ):
+            if geographic and (abs(x) > _LONGITUDES or abs(y) > _LATITUDES):
+                continue
             form = _SHAPES[kind][0].replace("%1$s", f"{x:g}").replace("%2$s", f"{y:g}")
             yield f"'{prefix}{_spelled(kind, more, form)}'"
 

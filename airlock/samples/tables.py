@@ -36,8 +36,8 @@ SELECT c.oid, n.nspname, c.relname,
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND c.oid >= 16384
   AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
-  AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid
-                  AND e.deptype = 'e')
+  AND %(of_extensions)s = EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid
+                                  AND e.deptype = 'e')
   AND (%(names)s::text[] IS NULL OR c.oid = ANY ({named}) OR EXISTS (
     SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid AND k.conrelid = ANY ({named})))
 ORDER BY n.nspname, c.relname
@@ -130,12 +130,13 @@ def read_tables(
     names: Collection[str] | None = None,
     exclude: Collection[str] = (),
     targets: bool = False,
+    of_extensions: bool = False,
 ) -> tuple[Table, ...]:
     """Read all tables, or those of these labels (`phase2.task`), without partitions and extensions' tables.
 
     Without those, too, that have a foreign table for a partition which another server does not give: nobody can read them.
 
-    `targets` adds the tables that their foreign keys refer to.
+    `targets` adds the tables that their foreign keys refer to; `of_extensions` asks for extensions' tables, and no others.
 
     Reads the catalogue inside the caller's transaction, or in one of its own that it ends. Its queries are prepared: not
     for a connection behind a transaction pooler.
@@ -150,7 +151,7 @@ def read_tables(
             settings = cursor.fetchone()
         cursor.execute(f"{begin}{NEUTRAL}, {prepared.GENERIC}")
         try:
-            return _read(connection, cursor, names, exclude, targets=targets)
+            return _read(connection, cursor, names, exclude, targets=targets, of_extensions=of_extensions)
         finally:
             if opened:
                 cursor.execute("ROLLBACK")
@@ -180,9 +181,10 @@ def _read(
     exclude: Collection[str],
     *,
     targets: bool,
+    of_extensions: bool,
 ) -> tuple[Table, ...]:
-    named = {"names": None if names is None else _existing(cursor, names)}
-    prepared.execute(connection, cursor, _TABLES, {"names": "text[]"}, named)
+    named = {"names": None if names is None else _existing(cursor, names), "of_extensions": of_extensions}
+    prepared.execute(connection, cursor, _TABLES, {"names": "text[]", "of_extensions": "boolean"}, named)
     found = [row for row in cursor.fetchall() if not row[-1] or _are_there(cursor, row[-1])]
     labels = {row[0]: f"{plain(row[1])}.{plain(row[2])}" for row in found}
     everything = targets or names is None

@@ -429,7 +429,10 @@ def test_values_that_an_upgrade_does_not_go_through_with(tmp_path: Path) -> None
         "CREATE EXTENSION postgis",
         f"CREATE FUNCTION back_to(v text) RETURNS ltree LANGUAGE sql IMMUTABLE AS $$ {back} $$",
     ]
-    held = "CREATE TABLE held (id serial PRIMARY KEY, props hstore NOT NULL DEFAULT '', path ltree NOT NULL)"
+    held = (
+        "CREATE TABLE held (id serial PRIMARY KEY, props hstore NOT NULL DEFAULT '', path ltree NOT NULL, "
+        "place geometry(Point,4326))"
+    )
     moved = "UPDATE held SET color = props -> 'color', props = props - 'color'::text WHERE props ? 'color'"
     back_again = "UPDATE held SET props = props || hstore('color', color) WHERE color IS NOT NULL"
     asked = [
@@ -438,17 +441,28 @@ def test_values_that_an_upgrade_does_not_go_through_with(tmp_path: Path) -> None
             "moves", execute(["ALTER TABLE held ADD color text", moved]),
             execute([back_again, "ALTER TABLE held DROP color"]),
         ),
+        # A row without the new root, written above, is none that the downgrade reads; 3857 is no place in degrees.
+        Revision(
+            "roots", execute(["UPDATE held SET path = 'root'::ltree || path"]),
+            execute(["UPDATE held SET path = subpath(path, 1)"]),
+        ),
+        Revision(
+            "projects",
+            execute(["ALTER TABLE held ADD flat geometry(Point,3857)", "UPDATE held SET flat = ST_Transform(place, 3857)"]),
+            execute(["ALTER TABLE held DROP flat"]),
+        ),
         Revision("deletes", execute(["DELETE FROM held WHERE path ~ '*.trash.*'"]), "pass"),
     ]  # fmt: skip
     ini = write_project(
         tmp_path, [*history(ways, prepared), *asked], env=HEADER + SYNC.format(driver="psycopg2", options="")
     )
-    _, parent, sound, shape, _, moves, deletes = airlock.drill(
+    _, parent, sound, shape, _, moves, roots, projects, deletes = airlock.drill(
         ini, scratch=f"embedded:{max(SYSTEM)}"
     ).revisions
     note = "the upgrade fails on some values of public.{}.c_path (invalid positions): usual ones took their place"
     assert (parent.verdict, parent.notes[0]) == ("refused", note.format("parent"))
     assert (sound.verdict, sound.notes) == ("proved", (note.format("sound"),)), sound
     assert shape.verdict == "refused", shape
+    assert (roots.verdict, projects.verdict) == ("proved", "proved"), (roots, projects)
     assert (moves.verdict, deletes.verdict) == ("refused", "refused"), (moves, deletes)
     assert [one.before.partition(" (")[0] for one in moves.differences if one.before] == ["'\"color\"=>NULL'"]

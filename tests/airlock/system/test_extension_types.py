@@ -390,6 +390,9 @@ def test_every_known_type_is_tried() -> None:
 
 
 ADDS = "INSERT INTO spatial_ref_sys (srid, auth_name, auth_srid) VALUES (990001, 'own', 990001)"
+CONFIGURED_TWICE = """
+op.execute("INSERT INTO custom_time_partitions VALUES ('public.log', 'public.log_1', '[2020-01-01, 2020-02-01)')")
+"""
 CONFIGURES = """
 op.execute(
     "INSERT INTO part_config (parent_table, control, partition_type, partition_interval) "
@@ -409,8 +412,28 @@ def test_rows_in_an_extensions_own_tables_are_seen(tmp_path: Path) -> None:
             'op.execute("CREATE EXTENSION pg_partman")\nop.execute("CREATE EXTENSION postgis")',
             'op.execute("DROP EXTENSION postgis")\nop.execute("DROP EXTENSION pg_partman")',
         ),
-        Revision("sound", CONFIGURES, 'op.execute("DELETE FROM part_config")'),
+        # Nobody has put rows there yet.
+        Revision(
+            "again",
+            'op.execute("DROP EXTENSION pg_partman")',
+            'op.execute("CREATE EXTENSION pg_partman")',
+        ),
+        Revision(
+            "back", 'op.execute("CREATE EXTENSION pg_partman")', 'op.execute("DROP EXTENSION pg_partman")'
+        ),
+        Revision(
+            "sound",
+            CONFIGURES,
+            "op.execute(\"DELETE FROM part_config WHERE parent_table = 'public.log'\")",
+        ),
         Revision("forgets", CONFIGURES.replace("public.log", "public.audit"), "pass"),
+        # Of what others have put there: all of it, and what is like the revision's own.
+        Revision("empties", CONFIGURED_TWICE, 'op.execute("DELETE FROM custom_time_partitions")'),
+        Revision(
+            "near",
+            f'op.execute("{ADDS.replace("990001", "980001")}")',
+            'op.execute("DELETE FROM spatial_ref_sys WHERE srid > 950000")',
+        ),
         # The first row there.
         Revision("finds", f'op.execute("{ADDS.replace("990001", "990002")} ON CONFLICT DO NOTHING")', "pass"),
         Revision(
@@ -428,7 +451,18 @@ def test_rows_in_an_extensions_own_tables_are_seen(tmp_path: Path) -> None:
     ]
     ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
     report = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}")
-    create, sound, forgets, finds, adds, edits, drops = report.revisions
+    create, again, _, sound, forgets, empties, near, finds, adds, edits, drops = report.revisions
+    assert again.verdict == "proved", again
+    configured = next(one for one in again.conditions if one.object.startswith("part_config "))
+    assert configured.sql == 'SELECT count(*) FROM "public"."part_config" AS t'
+    assert configured.tried is not None and configured.tried.with_one == "loses it"
+    table = "custom_time_partitions (of the extension pg_partman)"
+    assert [(one.object, one.kind) for one in empties.differences] == [(table, "rows of others")], empties
+    assert near.verdict == "not examined", near
+    assert (
+        "proved only while spatial_ref_sys (of the extension postgis) has no row of others like the revision's own"
+        in near.reason
+    )
     assert (create.verdict, sound.verdict, forgets.verdict) == ("proved", "proved", "refused"), (
         create,
         sound,
@@ -448,7 +482,10 @@ def test_rows_in_an_extensions_own_tables_are_seen(tmp_path: Path) -> None:
         "spatial_ref_sys (brought by the extension postgis).row"
     ]
     assert drops.verdict == "refused"
-    assert [one.object for one in drops.differences] == ["part_config (of the extension pg_partman)"]
+    assert [one.object for one in drops.differences] == [
+        table,
+        "part_config (of the extension pg_partman)",
+    ]
 
 
 CRON = SYSTEM and Path(f"/usr/share/postgresql/{SYSTEM[-1]}/extension/pg_cron.control").exists()

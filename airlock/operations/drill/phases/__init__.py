@@ -11,6 +11,8 @@ modules that it calls.
    `stored_views`: materialized views hold what their queries give.
 4. `own_rows`: 1 to 3 again, on rows made of what the revision's statements name. Each statement has met rows now, or
    nothing is proved. `taken_along`: once more with children of rows that the upgrade takes away.
+   `extension_rows`: rows that others have put into an extension's own tables stay as they are both ways, inside the upgrade's
+   transaction and undone.
 5. `second_upgrade`: it goes up again, and does what it did before.
 6. There, inside the downgrade's transaction and undone (`trials`): `conditions_tried` makes a row that uses a freedom and goes
    down with it; `moved_values` changes a value where the upgrade has moved it, and it must come down; `keys_again` gives a

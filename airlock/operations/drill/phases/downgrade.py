@@ -295,9 +295,9 @@ def _rewritten(subject: Subject, error: Exception, up: Upgraded) -> tuple[Meanwh
         ) or cast_demands.copy_documents(subject.ledger, demand, written.written)
     if not changed and unreadable:
         # What the upgrade has written into its columns, the downgrade can read.
-        changed = cast_demands.copy_upgraded(
-            subject.ledger, compare.retyped(up.before, up.after), written.written
-        )
+        columns = {f"{name}.{one}" for name, digest in up.before.digests.items() for one in digest.columns}
+        columns = columns - compare.steady(up.before, up.after) | compare.retyped(up.before, up.after)
+        changed = cast_demands.copy_upgraded(subject.ledger, columns, written.written)
     if not changed:
         return None
     state = subject.ledger.read(written.state, names)

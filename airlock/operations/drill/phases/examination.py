@@ -10,6 +10,7 @@ from airlock.operations.drill.outcome import Outcome, not_examined, noted
 from airlock.operations.drill.phases import (
     conditions_tried,
     downgrade,
+    extension_rows,
     first_upgrade,
     interim_writes,
     interrupt,
@@ -29,7 +30,7 @@ from airlock.operations.drill.phases.interrupt import Crashes
 from airlock.operations.drill.phases.kept_values import remember
 from airlock.operations.drill.phases.under_traffic import UnderTraffic
 from airlock.operations.drill.step import touched_tables
-from airlock.records.drill import PROVED, REFUSED, RevisionProof, Timings, Touched
+from airlock.records.drill import PROVED, REFUSED, Condition, RevisionProof, Timings, Touched
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Mapping
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from airlock.operations.drill.state import State
     from airlock.operations.drill.step import StepTaken
     from airlock.operations.drill.subject import Subject
-    from airlock.records.drill import Condition, Loss
+    from airlock.records.drill import Loss
     from airlock.records.shared import Shared
     from airlock.samples import Table
 
@@ -126,9 +127,12 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
         yield "on rows of its own"
         own = own_rows.go_again(subject, first, older, later)
         outcome, way = outcome.then(own.outcome), own.way or first
-    again = second_upgrade.SecondUpgrade(None, None)
+    again, others = second_upgrade.SecondUpgrade(None, None), tuple[Condition, ...]()
     if way.below is not None and not own.rows_stay:
         outcome = outcome.then(_unmet(way, own.guards))
+        if outcome.is_clear:
+            others, said = extension_rows.left_alone(subject, way)
+            outcome = outcome.then(said)
         yield "up again"
         again = second_upgrade.go_up_again(subject, way.up, way.below)
         outcome = outcome.then(again.outcome)
@@ -144,7 +148,9 @@ def examine(subject: Subject, begin: State) -> Iterator[str | Examined]:
     elif now is not None:
         exactly = bool(outcome.differences or outcome.kept)
         start = next_start.leave(subject, begin, first.up, now, exactly=exactly, made=own.made, last=way.up)
-    phases = _Phases(first, way, again.step, concerned, undone=down_again.losses, conditions=conditions)
+    phases = _Phases(
+        first, way, again.step, concerned, undone=down_again.losses, conditions=(*others, *conditions)
+    )
     phases, fit = yield from _under_strain(subject, phases, start, older, remembered, upgrade)
     outcome = outcome.then(phases.traffic.outcome, phases.crashes.outcome, own.unseen)
     yield Examined(_proof(subject, outcome, phases), start.state, fit)

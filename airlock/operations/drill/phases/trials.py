@@ -32,18 +32,40 @@ def inside_the_downgrade(
 
     The database must stand `above` the upgrade. Runs env.py, commits nothing; raises nothing that the revision does.
     """
+    return _inside(
+        subject, "down", above, lambda connection, script: go_through(connection, script.downgrade)
+    )
+
+
+def inside_the_upgrade(
+    subject: Subject,
+    below: State,
+    go_through: Callable[[Connection, Callable[[], Any], Callable[[], Any]], None],
+) -> str:
+    """Call `go_through` with the upgrade's connection, its function and the downgrade's, where the database stands `below`."""
+    return _inside(
+        subject,
+        "up",
+        below,
+        lambda connection, script: go_through(connection, script.upgrade, script.downgrade),
+    )
+
+
+def _inside(
+    subject: Subject, direction: str, state: State, go_through: Callable[[Connection, Any], None]
+) -> str:
     ledger = subject.ledger
 
     def around(context: MigrationContext) -> None:
         script = subject.project.script.get_revision(subject.facts.revision)
         if context.connection is not None and script is not None:
-            go_through(context.connection, script.module.downgrade)
+            go_through(context.connection, script.module)
         raise Undone
 
     broken_off = ""
     clean = ledger.is_read()
     try:
-        take(subject.project, subject.facts.revision, "down", around=around)
+        take(subject.project, subject.facts.revision, direction, around=around)
     except Undone:
         pass
     except Exception as error:  # noqa: BLE001  env.py may raise anything
@@ -51,7 +73,7 @@ def inside_the_downgrade(
     if clean:
         ledger.read_at = environment.runs()
     # The one thing that no rollback takes back.
-    ledger.set_sequences(above.sequences)
+    ledger.set_sequences(state.sequences)
     return broken_off
 
 
