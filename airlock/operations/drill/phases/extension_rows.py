@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers import client
-from airlock.drivers.spelling import literal, mentions, quoted
+from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill import compare
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined
 from airlock.operations.drill.phases.trials import escaped, inside_the_upgrade, undone
@@ -83,7 +83,7 @@ def left_alone(subject: Subject, way: Way) -> tuple[tuple[Condition, ...], Outco
                 f"{changed}"
             )
             for one in watched
-            if not one.seen and (changed := _changed_by(subject, way, one.table))
+            if not one.seen and (changed := _changed_by(way, one.table))
         ),
         *(
             not_examined(
@@ -114,14 +114,13 @@ def _watched(subject: Subject, way: Way) -> Iterator[_Watched]:
         yield _Watched(table, concerned[table.label], inserts, later)
 
 
-def _changed_by(subject: Subject, way: Way, table: Table) -> str:
+def _changed_by(way: Way, table: Table) -> str:
     """Give the statement of the revision that changes rows of a table by name, or nothing."""
     for step in way.taken():
         for one in step.data_statements:
             if one.kind in _CHANGES and one.relation.lower() == table.name.lower():
                 return one.shown
-    left = any(step.touched is None for step in way.taken())
-    return f"the revision names {table.name}" if left and mentions(subject.source, table.name) else ""
+    return ""
 
 
 def _go_through(

@@ -24,6 +24,8 @@ _WIDER = {
 }  # fmt: skip
 _ZONED = re.compile(r"timestamp(\(\d\))? with time zone")
 _UNZONED = re.compile(r"timestamp(\(\d\))? without time zone|date")
+# A geometry of a place on Earth: its schema, where it is spelled, and its reference system.
+_PLACED = re.compile(r"((?:\w+\.)?)geometry\(\w+,(\d+)\)")
 # What the author has to say otherwise where it is not so: nothing in a database tells in which zone its times are meant.
 ZONE = "UTC"
 _JSON = re.compile(r"jsonb?")
@@ -71,6 +73,8 @@ def cast(value: str, was: str, column: Column, labels: Mapping[str, str] | None 
     if gets_zone(was, column.type):
         time = value if was != "date" else f"{value}::timestamp"
         return f"({time} AT TIME ZONE '{ZONE}')" + ("" if _bare(column.type) else f"::{column.type}")
+    if (here := _PLACED.fullmatch(was)) and (there := _PLACED.fullmatch(column.type)) and here[2] != there[2]:
+        return f"{there[1]}ST_Transform({value}, {there[2]})::{column.type}"
     # Into a shorter varchar a plain assignment refuses what is too long, an explicit cast cuts it off.
     if column.type.startswith("character"):
         return f"{value}::text" + ("::text[]" if column.type.endswith("[]") else "")
