@@ -260,6 +260,41 @@ def test_types_of_no_table_are_tried(tmp_path: Path) -> None:
     )
 
 
+# A base type of no extension, which reads none of the forms that are tried: what PostgreSQL's own `macaddr` reads.
+BASE_TYPE = """
+CREATE TYPE odd;
+CREATE FUNCTION odd_in(cstring) RETURNS odd LANGUAGE internal IMMUTABLE STRICT AS 'macaddr_in';
+CREATE FUNCTION odd_out(odd) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'macaddr_out';
+CREATE TYPE odd (INPUT = odd_in, OUTPUT = odd_out, INTERNALLENGTH = 6, ALIGNMENT = int4)
+"""
+
+
+def test_values_of_an_unknown_type_are_those_that_are_named(tmp_path: Path) -> None:
+    """A CHECK of one table names values, which other tables of the type get as well; before that it is not examined."""
+    named = "CHECK (v::text IN ('08:00:2b:01:02:03', '08:00:2b:01:02:04'))"
+    revisions = [
+        Revision("made", 'op.execute("CREATE TABLE held (id serial PRIMARY KEY, v odd)")', 'op.execute("DROP TABLE held")'),
+        Revision("early", 'op.execute("ALTER TABLE held DROP v")', 'op.execute("ALTER TABLE held ADD v odd")'),
+        Revision("back", 'op.execute("ALTER TABLE held ADD v odd")', 'op.execute("ALTER TABLE held DROP v")'),
+        Revision(
+            "named", f'op.execute("CREATE TABLE named (id serial PRIMARY KEY, v odd NOT NULL {named}, w odd)")',
+            'op.execute("DROP TABLE named")',
+        ),
+        Revision("loses", 'op.execute("ALTER TABLE named DROP w")', 'op.execute("ALTER TABLE named ADD w odd")'),
+    ]  # fmt: skip
+    ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
+    with embedded.scratch_cluster(18) as cluster:
+        connection = psycopg2.connect(cluster.url("template1"))
+        with connection, connection.cursor() as cursor:
+            cursor.execute(BASE_TYPE)
+        connection.close()
+        report = airlock.drill(ini, scratch=cluster.url())
+    verdicts = {one.revision: one.verdict for one in report.revisions}
+    assert verdicts == {
+        "made": "proved", "early": "not examined", "back": "proved", "named": "proved", "loses": "refused",
+    }, report.revisions  # fmt: skip
+
+
 @pytest.mark.skipif(
     bool(MISSING), reason=f"needs Debian's PostgreSQL with its packages: {', '.join(MISSING)}"
 )
