@@ -10,6 +10,8 @@ from pathlib import Path
 import alembic
 import pytest
 
+from airlock.catalogue.structure import Column
+from airlock.operations.revision.changes.columns import converting
 from tests.airlock.histories import Revision, write_project
 from tests.airlock.running import airlock
 from tests.airlock.system.test_extension_types import MISSING, SYSTEM
@@ -210,3 +212,10 @@ def test_what_other_extensions_of_alembic_register_passes_through(tmp_path: Path
     # Its own operation would rewrite the table on the way down.
     assert "ALTER TYPE mood ADD VALUE" in text
     assert "sync_enum_values" not in text
+
+
+def test_a_geometry_of_another_srid_is_projected() -> None:
+    """Its twin's values are of the other reference system: a cast alone is refused."""
+    column = Column("g", "public.geometry(Point,3857)", None, False, None, "", "", None, ())
+    spelt = converting.cast("g", "public.geometry(Point,4326)", column)
+    assert spelt == "public.ST_Transform(g, 3857)::public.geometry(Point,3857)"
