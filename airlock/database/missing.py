@@ -17,7 +17,10 @@ _EXTENSION = (
     r'extension "([^"]+)" is not available|could not open extension control file ".*/([^/"]+)\.control"'
 )
 # What extensions that hook into the server say where their library was not loaded at its start, or for another database.
-_PRELOADED = r"must be preloaded|(?:must|only) be loaded via.* shared_preload_libraries|can only create extension in database"
+_PRELOADED = (
+    r"must be preloaded|(?:(?:must|only) be loaded via.*|is not in) shared_preload_libraries"
+    r"|can only create extension in database"
+)
 # Of those that one database of a server may hold.
 _OF_ONE_DATABASE = r'can only create extension in database|"\w+\.database_name"'
 # pg_cron reads one of its settings before it says so.

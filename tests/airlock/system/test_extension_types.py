@@ -536,13 +536,19 @@ def test_an_extension_that_the_server_does_not_take(tmp_path: Path) -> None:
             "op.execute(\"SELECT cron.unschedule('nightly')\")",
         ),
         Revision("beside", 'op.execute("CREATE TABLE t (id int)")', 'op.execute("DROP TABLE t")'),
+        Revision("logical", 'op.execute("CREATE EXTENSION pglogical")', 'op.execute("DROP EXTENSION pglogical")'),
         *(Revision(f"{name}_create", f'op.execute("CREATE EXTENSION {name}")', "pass") for name in sorted(refused())),
     ]  # fmt: skip
     ini = write_project(tmp_path, revisions, env=HEADER + SYNC.format(driver="psycopg2", options=""))
-    create, schedules, beside, *others = airlock.drill(ini, scratch=f"embedded:{max(SYSTEM)}").revisions
+    create, schedules, beside, logical, *others = airlock.drill(
+        ini, scratch=f"embedded:{max(SYSTEM)}"
+    ).revisions
     assert (create.verdict, schedules.verdict, beside.verdict) == ("not examined", "not examined", "proved")
     said = "the extension pg_cron wants a server that loads it at its start (shared_preload_libraries)"
     assert said in create.reason and said in schedules.reason
+    assert logical.verdict == "not examined" and said.replace("pg_cron", "pglogical") in logical.reason, (
+        logical
+    )
     assert "one database of a server may hold it, which a scratch database never is" in create.reason
     for name, other in zip(sorted(refused()), others, strict=True):
         assert other.verdict == "not examined"

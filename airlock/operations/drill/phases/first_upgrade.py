@@ -257,7 +257,7 @@ def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrad
             first = failures.one_line(error)
             fitting, step, required = own_cuts.go_up(subject, names & below.tables(), required, ordinary=True)
     except Exception as error:  # noqa: BLE001  a revision may raise anything
-        lacking = needs(error, subject.gaps)
+        lacking = needs(error, subject.gaps) or failures.beyond_scratch(error)
         why = not_examined(
             f"the upgrade fails: {lacking}"
             if lacking
