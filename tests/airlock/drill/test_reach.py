@@ -430,6 +430,7 @@ def upgrade():
         fix(connection, row)
     [row.odd and fix(connection, row) for row in rows]
     handlers = {"a": fix}
+    later = partial(fix, connection)
     if os.environ.get("CLEAN"):
         op.execute(change)
     if offline:
@@ -440,8 +441,8 @@ def upgrade():
 """)
     found = {(one.start, one.why, one.inside) for one in conditional_writes(str(file))}
     assert found == {
-        (10, NO_ROW, None), (18, NO_ROW, None), (19, NO_ROW, "fix"), (20, NO_ROW, "fix"), (22, ELSEWHERE, None),
-        (27, NO_ROW, None),
+        (10, NO_ROW, None), (18, NO_ROW, None), (19, NO_ROW, "fix"), (20, NO_ROW, "fix"), (21, NO_ROW, "fix"),
+        (23, ELSEWHERE, None), (28, NO_ROW, None),
     }  # fmt: skip
 
 

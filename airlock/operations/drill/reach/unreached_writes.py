@@ -246,6 +246,8 @@ def _inside(function: ast.AST, answers: set[str], known: Functions) -> Iterator[
             parts += [node.elt] if rows else []
         elif isinstance(node, ast.Call) and name_of(node.func) in ("map", "filter", "reduce"):
             parts += node.args[:1] if any(asks(one, answers, known) for one in node.args[1:]) else []
+        elif isinstance(node, ast.Call):
+            parts += [one for one in node.args if isinstance(one, ast.Name)]
         elif isinstance(node, ast.Dict):
             parts += [one for one in node.values if isinstance(one, ast.Name)]
         for inner in (it for one in parts for it in ast.walk(one)):
