@@ -221,4 +221,44 @@ SOUND = (
          "nameless = op.get_bind().execute(sa.text('SELECT id FROM $t WHERE name IS NULL')).scalars().all()\n"
          "first = nameless[:10]\nif first: raise RuntimeError(f'rows without a name: {first}')\n"
          + sql("ALTER TABLE $t ALTER name SET NOT NULL, DROP k", "DROP TABLE k_$t"), extra="import io\n"),
+    # Guards for rows that the way down has no place for: of a new table, of a new column, without a child, alike.
+    Case("asks_for_notes", "name text, v integer CONSTRAINT k_$t UNIQUE",
+         sql("CREATE TABLE n_$t (id serial PRIMARY KEY, t_id integer NOT NULL REFERENCES $t, note text NOT NULL)",
+             "ALTER TABLE $t ADD phone text, DROP CONSTRAINT k_$t"),
+         "b = op.get_bind()\n"
+         "if b.execute(sa.text('SELECT count(*) FROM n_$t')).scalar(): raise RuntimeError('notes would be lost')\n"
+         "if b.execute(sa.text('SELECT id FROM $t WHERE phone IS NOT NULL')).first(): raise ValueError('phones would be lost')\n"
+         "alike = b.execute(sa.text('SELECT v FROM $t GROUP BY v HAVING count(v) > 1')).all()\nassert not alike\n"
+         + sql("DROP TABLE n_$t", "ALTER TABLE $t DROP phone, ADD CONSTRAINT k_$t UNIQUE (v)")),
+    Case("asks_for_a_child", "label text NOT NULL",
+         sql("CREATE TABLE l_$t (t_id integer PRIMARY KEY REFERENCES $t ON DELETE CASCADE, label text NOT NULL)",
+             "INSERT INTO l_$t SELECT id, label FROM $t", "ALTER TABLE $t DROP label"),
+         sql("DO $$ DECLARE n bigint; BEGIN SELECT count(*) INTO n FROM $t t WHERE NOT EXISTS (SELECT FROM l_$t l "
+             "WHERE l.t_id = t.id); IF n > 0 THEN RAISE EXCEPTION '% without a label', n; END IF; END $$",
+             "ALTER TABLE $t ADD label text", "UPDATE $t SET label = l.label FROM l_$t l WHERE l.t_id = $t.id",
+             "ALTER TABLE $t ALTER label SET NOT NULL", "DROP TABLE l_$t")),
+    Case("asks_for_nulls_it_made", "label text NOT NULL",
+         sql("CREATE TABLE l_$t (t_id integer PRIMARY KEY REFERENCES $t ON DELETE CASCADE, label text NOT NULL)",
+             "INSERT INTO l_$t SELECT id, label FROM $t", "ALTER TABLE $t DROP label"),
+         sql("ALTER TABLE $t ADD label text", "UPDATE $t SET label = l.label FROM l_$t l WHERE l.t_id = $t.id")
+         + "\nif op.get_bind().exec_driver_sql('SELECT count(*) FROM $t WHERE label IS NULL').scalar():\n"
+           "    raise RuntimeError('some have no label')\n"
+         + sql("ALTER TABLE $t ALTER label SET NOT NULL", "DROP TABLE l_$t")),
+    # A key set back that another row has by now, or whose partner is gone; rows of two tables with the same keys in one.
+    Case("key_set_back", "sku text NOT NULL UNIQUE",
+         sql("ALTER TABLE $t ADD was text", "UPDATE $t SET was = sku", "UPDATE $t SET sku = 'P-' || id"),
+         sql("UPDATE $t SET sku = was WHERE was IS NOT NULL", "ALTER TABLE $t DROP was")),
+    Case("partner_set_back", "lead integer CONSTRAINT k_$t REFERENCES $t",
+         sql("ALTER TABLE $t ADD led integer", "UPDATE $t SET led = lead, lead = NULL WHERE lead IS NOT NULL"),
+         sql("UPDATE $t SET lead = led WHERE led IS NOT NULL", "ALTER TABLE $t DROP led")),
+    Case("two_in_one", "name text",
+         sql("CREATE TABLE p_$t (id serial PRIMARY KEY, kind text NOT NULL, old_id integer NOT NULL, name text NOT NULL)",
+             "INSERT INTO p_$t (kind, old_id, name) SELECT 'cat', id, name FROM c_$t",
+             "INSERT INTO p_$t (kind, old_id, name) SELECT 'dog', id, name FROM d_$t", "DROP TABLE c_$t, d_$t"),
+         sql("CREATE TABLE c_$t (id integer PRIMARY KEY, name text NOT NULL)",
+             "CREATE TABLE d_$t (id integer PRIMARY KEY, name text NOT NULL)",
+             "INSERT INTO c_$t SELECT old_id, name FROM p_$t WHERE kind = 'cat'",
+             "INSERT INTO d_$t SELECT old_id, name FROM p_$t WHERE kind = 'dog'", "DROP TABLE p_$t"),
+         beside="CREATE TABLE c_$t (id integer PRIMARY KEY, name text NOT NULL)\n"
+                "CREATE TABLE d_$t (id integer PRIMARY KEY, name text NOT NULL)"),
 )  # fmt: skip

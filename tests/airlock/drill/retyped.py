@@ -58,6 +58,7 @@ LOSING = (
     Retyped("months", "interval", "numeric", "extract(epoch FROM c$)", "c$ * interval '1 second'"),
     Retyped("cents", "numeric(12,4)", "money", "trunc(c$, 2)::money", "c$::numeric"),
     Retyped("mask", "inet", "text", "host(c$)", "c$::inet"),
+    Retyped("masked", "text", "inet", "c$::inet", "c$::text"),
     Retyped("padded_bits", "varbit(16)", "bit(16)", "c$::bit(16)", "c$::varbit(16)"),
     Retyped("array_nulls", "integer[]", "text", "array_to_string(c$, ',')", "string_to_array(c$, ',')::integer[]"),
     Retyped("range_bounds", "numrange", "numeric[]",
@@ -103,6 +104,9 @@ KEEPING = (
     Retyped("composites", "kind[]", "text", "c$::text", "c$::kind[]"),
     Retyped("code", "code", "varchar(20)"),
     Retyped("closed", "path", "text", "c$::text", "c$::path"),
+    # Texts as people write them: without a mask, without dashes.
+    Retyped("address", "varchar(45)", "inet", "c$::inet", "host(c$)"),
+    Retyped("digits", "char(32)", "uuid", "c$::uuid", "replace(c$::text, '-', '')"),
 )
 # Each cuts what is longer: rows must be that long, also under a unique key, and where they are made anew.
 CUTS = (

@@ -25,9 +25,11 @@ from airlock.operations.drill.rows import (
     cast_demands,
     dimensions,
     filled_back,
+    guarded_back,
     held_before,
     rare_rows,
     rows_inserted,
+    set_back,
     spelled_back,
 )
 from airlock.operations.drill.step import StepTaken, touched_tables
@@ -106,6 +108,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     up = replace(up, written=written)
     if step is None:
         return Way(up, outcome=noted(lessons).then(no_way_down(subject, error)))
+    by_others = written.changed
     narrows: tuple[freedoms.Narrow, ...] = ()
     below = subject.ledger.read(written.state, step.touched, before)
     spelled = spelled_back.SpelledBack()
@@ -123,7 +126,7 @@ def go_down(subject: Subject, up: Upgraded, unsure: Unsure | None = None) -> Way
     found, notes = compare.structure(before, below)
     found += compare.sequences(before, below)
     values, judged, left_out, held = _values(subject, step, (before, below), written, unsure or {})
-    over_theirs = compare.written_over(before, after, up.written.state, below, written.changed)
+    over_theirs = compare.written_over(before, after, up.written.state, below, by_others)
     stayed = trigger_rows.stayed(before, after, written, below, up.step.data_statements)
     made_up = rows_made_up.made_up(subject.ledger, before, written, below, (unsure or {}).values())
     found, kept = compare.keep([*found, *values, *stayed.differences, *made_up], subject.facts.kept)
@@ -212,23 +215,43 @@ def _downgrade(
 def _without_unfilled(
     subject: Subject, error: Exception, before: State, written: Meanwhile
 ) -> tuple[Meanwhile, Condition] | None:
-    """Take back rows written meanwhile for which the downgrade has no value in a column that it makes: a condition counts such.
+    """Take back rows written meanwhile that the downgrade has no value for, raises for, or cannot set a key beside.
 
     `before` is the state below. Commits.
     """
-    ledger = subject.ledger
-    if sqlstate(error) not in filled_back.STATES or ledger.read().catalogue != written.state.catalogue:
+    ledger, state = subject.ledger, sqlstate(error)
+    meant = (
+        failures.is_its_own(error, subject.facts.path)
+        or failures.own_refusal(error, subject.facts) is not None
+    )
+    if not meant and state not in filled_back.STATES | set_back.STATES:
         return None
-    found = filled_back.unfilled(ledger, error, before.catalogue.objects, written.written, written.told_by)
+    if not ledger.asked or ledger.read().catalogue != written.state.catalogue:
+        return None
+    rows, told_by = written.written, written.told_by
+    asked = guarded_back.guarded(ledger, error, rows, told_by) if meant else None
+    if asked is not None:
+        return _taken_back(subject, written, asked.keys, asked.condition)
+    if meant:
+        found = filled_back.unfilled_for_its_own_rule(ledger, error, rows, told_by)
+    elif state in set_back.STATES:
+        found = set_back.kept_out(ledger, error, rows, told_by)
+    else:
+        found = filled_back.unfilled(ledger, error, before.catalogue.objects, rows, told_by)
     if found is None:
         return None
-    label = found.table.label
-    key = written.told_by.get(label) or written.state.digests[label].key
-    if not ledger.delete({label: (key, found.keys)}):
+    return _taken_back(subject, written, {found.table.label: found.keys}, found.condition)
+
+
+def _taken_back(
+    subject: Subject, written: Meanwhile, rows: Mapping[str, frozenset[str]], condition: Condition
+) -> tuple[Meanwhile, Condition] | None:
+    """Take some of the rows written meanwhile back; None where the server does not let it. Commits."""
+    told_by = {name: written.told_by.get(name) or written.state.digests[name].key for name in rows}
+    if not subject.ledger.delete({name: (told_by[name], keys) for name, keys in rows.items()}):
         return None
-    left = {**written.written, label: written.written[label] - found.keys}
-    state = ledger.read(written.state, {label})
-    return replace(written, state=state, written=left), found.condition
+    left = {**written.written, **{name: written.written[name] - keys for name, keys in rows.items()}}
+    return replace(written, state=subject.ledger.read(written.state, rows.keys()), written=left), condition
 
 
 def _without_alike(subject: Subject, error: Exception, up: Upgraded) -> Meanwhile | None:

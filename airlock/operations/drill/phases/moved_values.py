@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     Values = Mapping[str, str]
     # What columns hold below, sorted.
     _Below = Mapping[str, tuple[str, ...]]
+    # A value that was changed above: its table, its column and the key of its row; and what became of it.
+    _Written = tuple[str, str, str]
+    _Lost = tuple[_Written, Difference]
 
 _LEAST, _TELLING, _MANY, _MOST_PLACES, _MOST_TRIED, _NUMBER = 2, 3, 8, 8, 4, 987_654
 _OF_A_CLIENT, _TIED_TO_OTHERS = 1, 2
@@ -72,19 +75,25 @@ def not_brought_back(subject: Subject, before: State, above: State, older: Mappi
     if not comparisons.ROWS:
         return NOTHING
     moved = _moved(subject, before, above, older)
-    found: list[Difference] = []
-    doubtful: list[Difference] = []
+    surely: list[_Lost] = []
+    perhaps: list[_Lost] = []
+    brought: set[_Written] = set()
 
     def each(connection: Connection, downgrade: Callable[[], Any]) -> None:
         for one in moved:
             usual = _below(connection, downgrade, one)
             if usual is not None:
-                surely, perhaps = _set_back(connection, downgrade, one, usual)
-                found.extend(surely)
-                doubtful.extend(perhaps)
+                sure, unsure, there = _set_back(connection, downgrade, one, usual)
+                surely.extend(sure)
+                perhaps.extend(unsure)
+                brought.update(there)
 
     if moved:
         inside_the_downgrade(subject, above, each)
+    # The key of a row of one table may be that of another's as well: what came down there was the other's value.
+    found, doubtful = (
+        [said for written, said in lost if written not in brought] for lost in (surely, perhaps)
+    )
     differences, kept = compare.keep(found, subject.facts.kept)
     unsaid, more_kept = compare.keep(doubtful, subject.facts.kept)
     told = Outcome(tuple(differences), (*kept, *more_kept))
@@ -257,21 +266,24 @@ def _number(text: str) -> Decimal | None:
 
 def _set_back(
     connection: Connection, downgrade: Callable[[], Any], moved: _Moved, usual: _Below
-) -> tuple[list[Difference], list[Difference]]:
+) -> tuple[list[_Lost], list[_Lost], set[_Written]]:
     """Change one value in each place; tell those that do not come down: where they do from no other place, and from one alike.
 
-    What comes down from a likelier place need not from others: copies are put aside for safety.
+    What comes down from a likelier place need not from others: copies are put aside for safety. The last are those that do.
     """
-    brought, lost = dict[str, int](), list[tuple[_Place, str, str]]()
+    brought, lost, there = dict[str, int](), list[tuple[_Place, str, str]](), set[_Written]()
     for place in moved.places:
         key, wrote, below = _tried(connection, downgrade, moved, place)
         if below == usual:
             lost.append((place, key, wrote))
+        elif below is not None:
+            there.add((place.table.label, place.column.name, key))
         for name in place.of if below is None else moved.columns:
             if below is None or below[name] != usual[name]:
                 brought[name] = max(brought.get(name, 0), place.rank)
-    surely, perhaps = list[Difference](), list[Difference]()
+    surely, perhaps = list[_Lost](), list[_Lost]()
     for place, key, wrote in lost:
+        written = place.table.label, place.column.name, key
         likeliest = max(brought.get(name, 0) for name in place.of)
         one = Difference(
             f"{place.table.label}.{plain(place.column.name)}",
@@ -280,10 +292,10 @@ def _set_back(
             f"not in {moved.table.label} ({', '.join(map(plain, sorted(place.of)))}), which is as before the upgrade",
         )
         if place.rank > likeliest:
-            surely.append(one)
+            surely.append((written, one))
         elif place.rank == likeliest == _TIED_TO_OTHERS:
-            perhaps.append(one)
-    return surely, perhaps
+            perhaps.append((written, one))
+    return surely, perhaps, there
 
 
 def _tried(

@@ -1,6 +1,7 @@
 """Queries of a revision's Python whose answers decide nothing but whether it raises: no row need be there for them.
 
-`missing = connection.execute(…).all()` and `if missing: raise RuntimeError(…)`: where there is a row, nothing is written.
+`missing = connection.execute(…).all()` and `if missing: raise RuntimeError(…)`, or `assert not missing`: where there is a row,
+nothing is written.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ def lines(path: str) -> frozenset[int]:
 
 
 def _of(nodes: list[ast.AST]) -> set[int]:
-    raising = [node for node in nodes if isinstance(node, ast.If) and _only_raises(node)]
+    raising = [
+        node
+        for node in nodes
+        if isinstance(node, ast.Assert) or (isinstance(node, ast.If) and _only_raises(node))
+    ]
     inside = {id(it) for node in raising for it in ast.walk(node)}
     found = {line for node in raising if asks(node.test, set()) for line in _lines(node.test)}
     assigned: dict[str, list[ast.Assign]] = {}

@@ -39,6 +39,9 @@ _ENCODED = {
     _BYTES: "'sample ' || ($i)",
     _UTF8: "convert_to('sample ' || ($i), 'UTF8')",
 }
+# As people write them: an address without the mask that a cast to text gives it, a UUID where its dashes have no room.
+_DIGITS_OF_A_UUID = 32
+_SPELLED = {"inet": "host(inet '10.0.0.0' + ($i))", "uuid": "md5(($i)::text)"}
 # What PostgreSQL calls types in messages, where pg_type has another name.
 _TYPES = {"timestamp": "timestamp without time zone", "time": "time without time zone", "json": "jsonb"}
 _SAID = (
@@ -247,6 +250,9 @@ def _is_decoded(name: str, source: str) -> bool:
 
 
 def _holds(ledger: Ledger, table: Table, column: Column, value: str) -> bool:
+    if column.type == "character":
+        # The message has the blanks that fill it up, which a text has no more.
+        value = value.rstrip(" ")
     with ledger.writing.cursor() as cursor:
         cursor.execute(
             f"SELECT EXISTS (SELECT FROM {table.sql} WHERE {quoted(column.name)}::text = %s)",
@@ -286,7 +292,14 @@ def as_demanded(column: Column, demand: Demand, source: str, labels: tuple[str, 
         )  # fmt: skip
     if then is None or values_for(then) is None:
         return None
+    spelled = _SPELLED.get(demand.type)
+    if spelled is not None and (demand.type != "uuid" or _holds_no_dashes(column)):
+        return dataclasses.replace(column, chosen=Values((Generator(spelled),)))
     return _in_its_format(dataclasses.replace(column, fits=then), then, source)
+
+
+def _holds_no_dashes(column: Column) -> bool:
+    return column.length is not None and _DIGITS_OF_A_UUID <= column.length < _DIGITS_OF_A_UUID + 4
 
 
 def _in_its_format(column: Column, then: Column, source: str) -> Column:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _NOT_NULL, _CHECK = "23502", "23514"
 STATES = frozenset({_NOT_NULL, _CHECK})
 # No alias that a revision gives a table.
-_ROW = "airlock_row"
+ROW = "airlock_row"
 _WHY = {
     _NOT_NULL: "rows for which the downgrade has no value, where there must be one below",
     _CHECK: "rows for which the downgrade has a value that a CHECK below refuses",
@@ -63,15 +63,10 @@ def unfilled(
     The database must stand above the step, which has failed with `error`; `written` are keys by table, told by `told_by` where
     not by the table's own key.
     """
-    cause = failures.origin(error)
-    told = next(
-        (one for one in (cause, cause.__cause__) if one is not None and client.told(one, "table_name")), None
-    )
-    state = client.told(told, "sqlstate") if told is not None else None
+    state, place, column_name = stopped_by(error, "column_name")
     if state not in STATES:
         return None
-    place = client.told(told, "schema_name"), client.told(told, "table_name")
-    named = client.told(told, "column_name" if state == _NOT_NULL else "constraint_name") or ""
+    named = column_name if state == _NOT_NULL else stopped_by(error, "constraint_name")[2]
     for table in ledger.tables({name for name, keys in written.items() if keys}):
         if (table.schema, table.name) != place:
             continue
@@ -79,22 +74,76 @@ def unfilled(
         column = named if state == _NOT_NULL else _made(ledger, table, rule)
         if not column or column in table.every_column:
             continue
-        lacking = (" OR " if rule else " AND ").join(_lacking(ledger, table, column, rule))
-        if not lacking:
-            return None
-        key = key_sql(tuple(told_by.get(table.label) or table.key))
-        query = f"SELECT {key} FROM {table.rows_sql} AS {_ROW} WHERE {lacking}"
-        rows: list[Any] = []
-        # What fills it may not be there above the step.
-        with contextlib.suppress(client.Error), ledger.writing.cursor() as cursor:
-            rows = client.rows(cursor, query)
-        keys = frozenset(str(row[0]) for row in rows)
-        if not keys or not keys <= written[table.label]:
-            return None
-        tried = Tried(f"key {min(keys)}", GOES_DOWN, FAILS, failures.one_line(error))
-        sql = f"SELECT count(*) FROM {table.rows_sql} AS {_ROW} WHERE {lacking}"
-        return Unfilled(table, keys, Condition(f"{table.label}.{column}", _WHY[state], sql, tried))
+        return _counted(ledger, error, table, (column, rule), written, told_by)
     return None
+
+
+def stopped_by(error: BaseException, field: str) -> tuple[str, tuple[str, str], str]:
+    """Read the SQLSTATE of what stopped a step, its table, and another field that the server tells; "" for what it does not."""
+    cause = failures.origin(error)
+    # asyncpg's own error stands behind the one that SQLAlchemy makes of it.
+    told = next(
+        (one for one in (cause, cause.__cause__) if one is not None and client.told(one, "table_name")), None
+    )
+    if told is None:
+        return "", ("", ""), ""
+    state, schema, table, more = (
+        client.told(told, name) or "" for name in ("sqlstate", "schema_name", "table_name", field)
+    )
+    return state, (schema, table), more
+
+
+def unfilled_for_its_own_rule(
+    ledger: Ledger,
+    error: BaseException,
+    written: Mapping[str, frozenset[str]],
+    told_by: Mapping[str, Sequence[str]],
+) -> Unfilled | None:
+    """Find such rows where the revision itself has looked for the NULLs that they come down as, and raised; else None."""
+    for table in ledger.tables({name for name, keys in written.items() if keys}):
+        set_ = dict.fromkeys(
+            bare(name)
+            for query in ledger.asked
+            for one in data_statements(query)
+            if one.kind == UPDATE and one.relation == table.name
+            for name, _ in one.given
+        )
+        for column in set_:
+            if column in table.every_column:
+                continue
+            found = _counted(ledger, error, table, (column, ""), written, told_by)
+            if found is not None:
+                return found
+    return None
+
+
+def _counted(
+    ledger: Ledger,
+    error: BaseException,
+    table: Table,
+    demand: tuple[str, str],
+    written: Mapping[str, frozenset[str]],
+    told_by: Mapping[str, Sequence[str]],
+) -> Unfilled | None:
+    """Count the rows of a table for which the downgrade has no value in a column, or none that its rule takes: `demand`."""
+    column, rule = demand
+    lacking = (" OR " if rule else " AND ").join(_lacking(ledger, table, column, rule))
+    if not lacking:
+        return None
+    key = key_sql(tuple(told_by.get(table.label) or table.key))
+    query = f"SELECT {key} FROM {table.rows_sql} AS {ROW} WHERE {lacking}"
+    rows: list[Any] = []
+    # What fills it may not be there above the step.
+    with contextlib.suppress(client.Error), ledger.writing.cursor() as cursor:
+        rows = client.rows(cursor, query)
+    keys = frozenset(str(row[0]) for row in rows)
+    if not keys or not keys <= written[table.label]:
+        return None
+    tried = Tried(f"key {min(keys)}", GOES_DOWN, FAILS, failures.one_line(error))
+    sql = f"SELECT count(*) FROM {table.rows_sql} AS {ROW} WHERE {lacking}"
+    return Unfilled(
+        table, keys, Condition(f"{table.label}.{column}", _WHY[_CHECK if rule else _NOT_NULL], sql, tried)
+    )
 
 
 def _rule(below: Mapping[str, CatalogueObject], table: Table, name: str) -> str:
@@ -145,7 +194,7 @@ def _without_value(table: Table, one: DataStatement, value: str, is_rule: bool) 
     alias = alias_in(one.scope, table) if one.scope is not None else None
     if one.scope is None or alias is None or one.scope.prefix:
         return None
-    asked = [f"{alias}.ctid = {_ROW}.ctid", f"({value}) IS {'FALSE' if is_rule else 'NOT NULL'}"]
+    asked = [f"{alias}.ctid = {ROW}.ctid", f"({value}) IS {'FALSE' if is_rule else 'NOT NULL'}"]
     if one.scope.condition:
         asked.insert(0, f"({one.scope.condition})")
     return f"{'' if is_rule else 'NOT '}EXISTS (SELECT FROM {one.scope.source} WHERE {' AND '.join(asked)})"

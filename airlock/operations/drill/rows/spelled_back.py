@@ -35,9 +35,11 @@ _AS_WRITTEN = frozenset({"json", "xml"})
 # What gives the same for the same value, and looks for no other spelling: who trims texts has such that need it.
 _PURE = frozenset({
     "to_date", "to_timestamp", "to_char", "to_number", "decode", "encode", "convert_to", "convert_from", "string_to_array",
-    "array_to_string", "cast",
+    "array_to_string", "cast", "host",
 })  # fmt: skip
 
+# What a type has read has one spelling, whatever is made of that.
+_PURE_OF_A_TYPE = _PURE | {"replace", "lower", "upper"}
 _IN_A_FORMAT = re.compile(r"(?i)\b(?:to_(?:date|timestamp|char|number)|(?:de|en)code)\b")
 
 
@@ -169,13 +171,13 @@ def _there_and_back(column: Column, then: Column, ways: tuple[str, str]) -> tupl
     up, down = (one.strip() for one in ways)
     if _only_casts(up, column.name) and _only_casts(down, then.name):
         return f"$v::{then.type}::{column.type}", False
-    if not (_is_pure(up, column.name) and _is_pure(down, then.name)):
+    if not (_is_pure(up, column.name, _PURE) and _is_pure(down, then.name, _PURE_OF_A_TYPE)):
         return "", False
     read = f"({with_value(up, (column.name,), '$v') or '$v'})::{then.type}"
     return f"({with_value(down, (then.name,), f'({read})') or read})::{column.type}", True
 
 
-def _is_pure(expression: str, column: str) -> bool:
+def _is_pure(expression: str, column: str, functions: Collection[str]) -> bool:
     """Tell whether an expression computes with one column, constants, casts and such functions alone."""
     found = tokens(expression)
     for at, token in enumerate(found):
@@ -186,7 +188,7 @@ def _is_pure(expression: str, column: str) -> bool:
         is_type = before is not None and (before.text == "::" or before.word == "AS")
         qualifies = at + 1 < len(found) and found[at + 1].text == "."
         if called and not is_type:
-            if identifier(token) not in _PURE:
+            if identifier(token) not in functions:
                 return False
         elif not (is_type or qualifies or token.word == "AS" or identifier(token) == column):
             return False

@@ -25,7 +25,7 @@ _ENCODINGS = frozenset({"hex", "base64"})
 # another mark between bytes (macaddr), the base of digits (bit, bytea), the short form of a truth value.
 _ANY = (
     "' ' || v", "upper(v)", "v || ' '", "replace(v, '/32', '')", "replace(v, '/128', '')", "replace(v, ':', '-')", "'b' || v",
-    "replace(upper(v), 'X', 'x')", "left(v, 1)", "replace(v, ',', ', ')", "replace(v, '.', '. ')",
+    "replace(upper(v), 'X', 'x')", "left(v, 1)", "replace(v, ',', ', ')", "replace(v, '.', '. ')", "v || '/32'",
 )  # fmt: skip
 _OF_NUMBERS = "'0' || v"
 # Days and months without their zeros: to_date and strptime read them, to_char and strftime write them.
