@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airlock.database.server_errors import sqlstate
+from airlock.drivers import client
 from airlock.drivers.spelling import bare, mentions
 from airlock.operations.drill import compare, failures
 from airlock.operations.drill.missing_objects import advice, needs
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 _MOST_LESSONS = 4
 # not_null_violation (PostgreSQL manual, "Error Codes").
 _NOT_NULL = "23502"
+_CONCURRENTLY = re.compile("(?i)concurrently")
+_HALF_BUILT = """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND c.relkind = 'i'"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def go_up(subject: Subject, before: State) -> FirstUpgrade:
     Never raises what the revision raises: the outcome says it.
     """
     try:
-        return FirstUpgrade(before, subject.take("up"))
+        return FirstUpgrade(before, _take(subject))
     except Exception as error:  # noqa: BLE001  a revision may raise anything
         if not failures.is_about_rows(error) or not any(it.count for it in before.digests.values()):
             return _cannot_go_up(subject, before, error)
@@ -102,13 +107,13 @@ def _up_on_spellings(subject: Subject, changed: tuple[str, ...], type_: str) -> 
     respelled = spellings.respell(subject.ledger, changed, type_, subject.source)
     now = subject.ledger.read()
     try:
-        return now, subject.take("up")
+        return now, _take(subject)
     except Exception:  # a revision may raise anything
         if not respelled:
             raise
         spellings.spell_back(subject.ledger, respelled)
     now = subject.ledger.read()
-    return now, subject.take("up")
+    return now, _take(subject)
 
 
 def _with_bounds_in_order(subject: Subject, before: State, error: Exception) -> FirstUpgrade | None:
@@ -134,7 +139,7 @@ def _inside_the_domain(subject: Subject, before: State, error: Exception) -> Fir
         nonlocal gone
         now = subject.ledger.read()
         try:
-            gone = FirstUpgrade(now, subject.take("up"))
+            gone = FirstUpgrade(now, _take(subject))
         except Exception as another:  # noqa: BLE001  a revision may raise anything
             if not outside_domain.is_outside(another):
                 gone = _off_the_edge(subject, before, another)
@@ -168,7 +173,7 @@ def _off_the_edge(subject: Subject, before: State, error: Exception) -> FirstUpg
             continue
         now = ledger.read()
         try:
-            return FirstUpgrade(now, subject.take("up"), noted([why]))
+            return FirstUpgrade(now, _take(subject), noted([why]))
         except Exception as another:  # noqa: BLE001  a revision may raise anything
             # A size below 0 is past a limit, too.
             if not (outside_domain.is_outside(another) or extremes.makes_too_much(another)):
@@ -216,8 +221,21 @@ def _up_now(subject: Subject, why: str = "") -> FirstUpgrade | None:
     """Upgrade on the rows that there are now, and say `why` they are others; None where it raises: there are other rows."""
     now = subject.ledger.read()
     with contextlib.suppress(Exception):  # a revision may raise anything
-        return FirstUpgrade(now, subject.take("up"), noted([why] if why else ()))
+        return FirstUpgrade(now, _take(subject), noted([why] if why else ()))
     return None
+
+
+def _take(subject: Subject) -> StepTaken:
+    """Take the step; where it raises, drop its indexes that CONCURRENTLY has left half built: another try would find them."""
+    try:
+        return subject.take("up")
+    except Exception:  # a revision may raise anything
+        if _CONCURRENTLY.search(subject.source):
+            with subject.ledger.writing.cursor() as cursor:
+                for (name,) in client.rows(cursor, _HALF_BUILT):
+                    if mentions(subject.source, bare(name)):
+                        cursor.execute(f"DROP INDEX {name}")
+        raise
 
 
 def _filled(subject: Subject, state: State) -> set[str]:
@@ -234,10 +252,10 @@ def _on_fitting_rows(subject: Subject, before: State, first: str) -> FirstUpgrad
         filled = {name for name, digest in before.digests.items() if digest.count}
         try:
             names = emptied(ledger, named(subject.source, filled))
-            subject.take("up")
+            _take(subject)
         except Exception:  # noqa: BLE001  a revision may raise anything; rows of any other table may be what it refuses
             names = emptied(ledger, filled)
-            subject.take("up")
+            _take(subject)
         above = ledger.read()
         required = {table.label: table for table in ledger.tables(names & above.tables())}
         try:
