@@ -74,8 +74,10 @@ def checked(condition: str, column: Column, below: Column, down: Collection[str]
     if column.type == below.type or back is None:
         return None
     if casts(back, names) is not None:
-        # Numbers are compared with numbers; labels and flags have no operator for what is below.
-        if column.labels is None and column.type != "boolean":
+        # Numbers are compared with numbers, texts with texts; labels and flags have no operator for what is below, nor has
+        # any other type for a text's.
+        is_text_below = TEXTS.fullmatch(below.type) and not TEXTS.fullmatch(column.type)
+        if column.labels is None and column.type != "boolean" and not is_text_below:
             return None
         back = back or f"{quoted(column.name)}::{below.type}"
     return with_value(
