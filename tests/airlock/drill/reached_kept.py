@@ -249,10 +249,13 @@ SOUND = (
          "with op.get_context().autocommit_block():\n"
          "    op.execute('CREATE UNIQUE INDEX CONCURRENTLY u_$t ON $t (ip) WHERE enabled')",
          sql("DROP INDEX u_$t")),
-    # A key set back that another row has by now, or whose partner is gone; rows of two tables with the same keys in one.
+    # A key set back that another row has by now, or whose partner is gone; no value made of a new row's; rows of two tables
+    # with the same keys in one.
     Case("key_set_back", "sku text NOT NULL UNIQUE",
          sql("ALTER TABLE $t ADD was text", "UPDATE $t SET was = sku", "UPDATE $t SET sku = 'P-' || id"),
          sql("UPDATE $t SET sku = was WHERE was IS NOT NULL", "ALTER TABLE $t DROP was")),
+    Case("unwrapped", "doc jsonb NOT NULL", sql("UPDATE $t SET doc = jsonb_build_object('v', 1, 'data', doc)"),
+         sql("UPDATE $t SET doc = doc -> 'data'")),
     Case("partner_set_back", "lead integer CONSTRAINT k_$t REFERENCES $t",
          sql("ALTER TABLE $t ADD led integer", "UPDATE $t SET led = lead, lead = NULL WHERE lead IS NOT NULL"),
          sql("UPDATE $t SET lead = led WHERE led IS NOT NULL", "ALTER TABLE $t DROP led")),

@@ -234,10 +234,9 @@ def _without_unfilled(
         return _taken_back(subject, written, asked.keys, asked.condition)
     if meant:
         found = filled_back.unfilled_for_its_own_rule(ledger, error, rows, told_by)
-    elif state in set_back.STATES:
-        found = set_back.kept_out(ledger, error, rows, told_by)
     else:
         found = filled_back.unfilled(ledger, error, before.catalogue.objects, rows, told_by)
+        found = found or set_back.kept_out(ledger, error, rows, told_by)
     if found is None:
         return None
     return _taken_back(subject, written, {found.table.label: found.keys}, found.condition)

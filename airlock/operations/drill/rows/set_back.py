@@ -10,7 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from airlock.drivers import client
-from airlock.drivers.spelling import bare, quoted
+from airlock.drivers.spelling import bare, mentions, quoted
 from airlock.operations.drill import failures
 from airlock.operations.drill.rows.filled_back import ROW, Unfilled, stopped_by
 from airlock.operations.drill.rows.guarded_back import counted
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
 
-# foreign_key_violation, unique_violation (PostgreSQL manual, "Error Codes").
-_NO_PARTNER, _TAKEN = "23503", "23505"
-STATES = frozenset({_NO_PARTNER, _TAKEN})
+# not_null_violation, foreign_key_violation, unique_violation (PostgreSQL manual, "Error Codes").
+_NULL, _NO_PARTNER, _TAKEN = "23502", "23503", "23505"
+STATES = frozenset({_NULL, _NO_PARTNER, _TAKEN})
 _WHY = {
+    _NULL: "rows of whose value the downgrade makes none, where there must be one",
     _NO_PARTNER: "rows whose partner, which the downgrade sets back, is gone",
     _TAKEN: "rows with a value that the downgrade sets back in another one, where it is unique",
 }
@@ -46,16 +47,15 @@ def kept_out(
     The database must stand above the step, which has failed with `error`; `written` are keys by table, told by `told_by`
     where not by the table's own key.
     """
-    state, place, constraint = stopped_by(error, "constraint_name")
+    state, place, named = stopped_by(error, "constraint_name")
+    if state == _NULL:
+        named = stopped_by(error, "column_name")[2]
     for table in ledger.tables({name for name, keys in written.items() if keys}):
         if (table.schema, table.name) != place or state not in STATES:
             continue
         key = key_sql(tuple(told_by.get(table.label) or table.key))
-        columns, counting = "", ""
-        if state == _TAKEN:
-            columns, counting = _taken(ledger, table, constraint, key)
-        else:
-            columns, counting = _alone(ledger, table, constraint, key)
+        spelled = {_NULL: _made_none, _NO_PARTNER: _alone, _TAKEN: _taken}[state]
+        columns, counting = spelled(ledger, table, named, key)
         rows: list[Any] = []
         with contextlib.suppress(client.Error), ledger.writing.cursor() as cursor:
             rows = (
@@ -84,6 +84,17 @@ def _set(ledger: Ledger, table: Table, columns: Sequence[str]) -> Iterator[tuple
                 and not one.scope.prefix
             ):
                 yield from ((one, bare(name), value) for name, value in one.given if bare(name) in columns)
+
+
+def _made_none(ledger: Ledger, table: Table, column: str, key: str) -> tuple[str, str]:
+    """Spell the rows of whose value in a column, itself, an UPDATE makes NULL: `SET doc = doc -> 'data'`.
+
+    Not what it takes from another column: a copy put aside, which no new row has.
+    """
+    found = list(_set(ledger, table, (column,)))
+    if column not in table.every_column or not all(mentions(value, column) for _, _, value in found):
+        return "", ""
+    return column, _chosen(table, key, [(one, f"({value}) IS NULL") for one, _, value in found])
 
 
 def _taken(ledger: Ledger, table: Table, name: str, key: str) -> tuple[str, str]:
@@ -126,18 +137,21 @@ def _alone(ledger: Ledger, table: Table, name: str, key: str) -> tuple[str, str]
     if not named:
         return "", ""
     there = f"SELECT p.{quoted(found.target_columns[0])} FROM {named[0][0]} AS p"
-    missing = []
-    for one, _, value in _set(ledger, table, found.columns):
+    missing = [(one, f"({value}) NOT IN ({there})") for one, _, value in _set(ledger, table, found.columns)]
+    return found.columns[0], _chosen(table, key, missing)
+
+
+def _chosen(table: Table, key: str, asked: Sequence[tuple[DataStatement, str]]) -> str:
+    """Spell the rows that one of some UPDATEs chooses, and of which its condition holds; nothing where that cannot be told."""
+    found = []
+    for one, condition in asked:
         alias = alias_in(one.scope, table) if one.scope is not None else None
         if one.scope is None or alias is None:
-            return "", ""
-        asked = [f"{alias}.ctid = {ROW}.ctid", f"({value}) NOT IN ({there})"]
+            return ""
+        parts = [f"{alias}.ctid = {ROW}.ctid", condition]
         if one.scope.condition:
-            asked.insert(0, f"({one.scope.condition})")
-        missing.append(f"EXISTS (SELECT FROM {one.scope.source} WHERE {' AND '.join(asked)})")
-    if not missing:
-        return "", ""
-    return (
-        found.columns[0],
-        f"SELECT {key} AS airlock_key FROM {table.rows_sql} AS {ROW} WHERE {' OR '.join(missing)}",
-    )
+            parts.insert(0, f"({one.scope.condition})")
+        found.append(f"EXISTS (SELECT FROM {one.scope.source} WHERE {' AND '.join(parts)})")
+    if not found:
+        return ""
+    return f"SELECT {key} AS airlock_key FROM {table.rows_sql} AS {ROW} WHERE {' OR '.join(found)}"
