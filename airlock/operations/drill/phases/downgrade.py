@@ -224,6 +224,9 @@ def _without_unfilled(
         failures.is_its_own(error, subject.facts.path)
         or failures.own_refusal(error, subject.facts) is not None
     )
+    if meant and subject.facts.irreversible:
+        # It says so itself.
+        return None
     if not meant and state not in filled_back.STATES | set_back.STATES:
         return None
     if not ledger.asked or ledger.read().catalogue != written.state.catalogue:
