@@ -271,7 +271,8 @@ def _set_back(
 
     What comes down from a likelier place need not from others: copies are put aside for safety. The last are those that do.
     """
-    brought, lost, there = dict[str, int](), list[tuple[_Place, str, str]](), set[_Written]()
+    brought, lost = dict[str, int](), list[tuple[_Place, str, str]]()
+    there: set[_Written] = set()
     for place in moved.places:
         key, wrote, below = _tried(connection, downgrade, moved, place)
         if below == usual:
@@ -281,7 +282,8 @@ def _set_back(
         for name in place.of if below is None else moved.columns:
             if below is None or below[name] != usual[name]:
                 brought[name] = max(brought.get(name, 0), place.rank)
-    surely, perhaps = list[_Lost](), list[_Lost]()
+    surely: list[_Lost] = []
+    perhaps: list[_Lost] = []
     for place, key, wrote in lost:
         written = place.table.label, place.column.name, key
         likeliest = max(brought.get(name, 0) for name in place.of)
