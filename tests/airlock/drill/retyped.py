@@ -58,7 +58,6 @@ LOSING = (
     Retyped("months", "interval", "numeric", "extract(epoch FROM c$)", "c$ * interval '1 second'"),
     Retyped("cents", "numeric(12,4)", "money", "trunc(c$, 2)::money", "c$::numeric"),
     Retyped("mask", "inet", "text", "host(c$)", "c$::inet"),
-    Retyped("masked", "text", "inet", "c$::inet", "c$::text"),
     Retyped("padded_bits", "varbit(16)", "bit(16)", "c$::bit(16)", "c$::varbit(16)"),
     Retyped("array_nulls", "integer[]", "text", "array_to_string(c$, ',')", "string_to_array(c$, ',')::integer[]"),
     Retyped("range_bounds", "numrange", "numeric[]",

@@ -39,7 +39,8 @@ _ENCODED = {
     _BYTES: "'sample ' || ($i)",
     _UTF8: "convert_to('sample ' || ($i), 'UTF8')",
 }
-# As people write them: an address without the mask that a cast to text gives it, a UUID where its dashes have no room.
+# As the way back writes them: an address without its mask, a UUID where its dashes have no room.
+_HOST = re.compile(r"(?i)\bhost\s*\(")
 _DIGITS_OF_A_UUID = 32
 _SPELLED = {"inet": "host(inet '10.0.0.0' + ($i))", "uuid": "md5(($i)::text)"}
 # What PostgreSQL calls types in messages, where pg_type has another name.
@@ -293,7 +294,7 @@ def as_demanded(column: Column, demand: Demand, source: str, labels: tuple[str, 
     if then is None or values_for(then) is None:
         return None
     spelled = _SPELLED.get(demand.type)
-    if spelled is not None and (demand.type != "uuid" or _holds_no_dashes(column)):
+    if spelled is not None and (_holds_no_dashes(column) if demand.type == "uuid" else _HOST.search(source)):
         return dataclasses.replace(column, chosen=Values((Generator(spelled),)))
     return _in_its_format(dataclasses.replace(column, fits=then), then, source)
 
