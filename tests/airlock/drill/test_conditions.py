@@ -417,6 +417,9 @@ ALIKE = (
     ("asked", "v text", sql("DELETE FROM $t WHERE id = (SELECT id FROM $t WHERE v = 'export')"), PROVED, "fails"),
     ("larger", "v text, org integer, UNIQUE (org, v)", sql("DELETE FROM $t WHERE v = 'export'"), NOT_EXAMINED, "loses it"),
     ("unique", "v text UNIQUE", sql("DELETE FROM $t WHERE v = 'export'"), PROVED, ""),
+    # What commits cannot be tried and undone.
+    ("commits", "v text",
+     "with op.get_context().autocommit_block():\n    op.execute(\"DELETE FROM $t WHERE v = 'export'\")", PROVED, ""),
 )  # fmt: skip
 
 

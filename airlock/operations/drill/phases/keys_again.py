@@ -13,8 +13,8 @@ from airlock import samples
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill import failures
-from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined
-from airlock.operations.drill.phases.trials import counted, escaped, inside_the_downgrade, undone
+from airlock.operations.drill.outcome import Outcome, not_examined, noted
+from airlock.operations.drill.phases.trials import counted, escaped, goes, inside_the_downgrade, undone
 from airlock.recorder import row_changes
 from airlock.records.drill import FAILS, GOES_DOWN, LOSES, Condition, Tried
 from airlock.samples.digests import is_cut, key_sql
@@ -59,7 +59,7 @@ def taken_again(
     untold: list[str] = []
 
     def each(connection: Connection, downgrade: Callable[[], Any]) -> None:
-        for one in taken:
+        for one in taken if goes(connection, downgrade) else ():
             for key in list(one.rows)[:_MOST_ROWS]:
                 tried = _tried(connection, downgrade, one, key)
                 if tried is None:
@@ -74,10 +74,10 @@ def taken_again(
                     untold.append(f"{name}: {told.row}: {told.said or 'the old row is gone'}")
                 break
 
-    if taken:
-        inside_the_downgrade(subject, above, each)
+    broken_off = inside_the_downgrade(subject, above, each) if taken else ""
     if not untold:
-        return tuple(found), NOTHING
+        why = f"rows with the key of one that it takes away were not tried: {broken_off}"
+        return tuple(found), noted([why] if broken_off else ())
     why = f"proved only while no row has the key of one that the upgrade took away: {'; '.join(untold)}"
     return tuple(found), not_examined(why)
 

@@ -14,7 +14,7 @@ from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill import failures
 from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted
-from airlock.operations.drill.phases.trials import counted, escaped, inside_the_downgrade, undone
+from airlock.operations.drill.phases.trials import counted, escaped, goes, inside_the_downgrade, undone
 from airlock.operations.drill.rows import rows_inserted
 from airlock.operations.drill.rows.held_before import telling
 from airlock.recorder import row_changes
@@ -63,7 +63,7 @@ def taken_with_them(subject: Subject, way: Way, above: State) -> tuple[tuple[Con
     outcomes: list[Outcome] = []
 
     def each(connection: Connection, downgrade: Callable[[], Any]) -> None:
-        for one in inserted:
+        for one in inserted if goes(connection, downgrade) else ():
             tried = next(_tries(connection, downgrade, one, tuple(_counting(statements, one))), None)
             if tried is None:
                 continue
@@ -77,9 +77,9 @@ def taken_with_them(subject: Subject, way: Way, above: State) -> tuple[tuple[Con
             elif not query:
                 outcomes.append(noted([f"proved while no other row holds what the upgrade inserts: {said}"]))
 
-    if inserted:
-        inside_the_downgrade(subject, above, each)
-    return tuple(found), NOTHING.then(*outcomes)
+    broken_off = inside_the_downgrade(subject, above, each) if inserted else ""
+    untried = noted([f"rows like those that it inserts were not tried: {broken_off}"] if broken_off else ())
+    return tuple(found), untried.then(*outcomes)
 
 
 def _counting(statements: Sequence[DataStatement], one: Inserted) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airlock.catalogue.fingerprint.model import plain
 from airlock.drivers.spelling import literal, quoted
 from airlock.operations.drill import compare, comparisons
-from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined
+from airlock.operations.drill.outcome import NOTHING, Outcome, not_examined, noted
 from airlock.operations.drill.phases.trials import Undone, escaped, inside_the_downgrade, undone
 from airlock.records.difference import Difference
 from airlock.samples.digests import is_cut, key_sql
@@ -88,8 +88,7 @@ def not_brought_back(subject: Subject, before: State, above: State, older: Mappi
                 perhaps.extend(unsure)
                 brought.update(there)
 
-    if moved:
-        inside_the_downgrade(subject, above, each)
+    broken_off = inside_the_downgrade(subject, above, each) if moved else ""
     # The key of a row of one table may be that of another's as well: what came down there was the other's value.
     found, doubtful = (
         [said for written, said in lost if written not in brought] for lost in (surely, perhaps)
@@ -97,6 +96,8 @@ def not_brought_back(subject: Subject, before: State, above: State, older: Mappi
     differences, kept = compare.keep(found, subject.facts.kept)
     unsaid, more_kept = compare.keep(doubtful, subject.facts.kept)
     told = Outcome(tuple(differences), (*kept, *more_kept))
+    if broken_off:
+        told = told.then(noted([f"values that it moves were not changed above: {broken_off}"]))
     if not unsaid:
         return told
     names = ", ".join(sorted({one.object for one in unsaid}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 class Undone(Exception):
     """Takes back what was tried."""
+
+
+class Commits(BaseException):
+    """Ends a trial whose step would commit: through whatever the revision, or a phase, catches."""
 
 
 def inside_the_downgrade(
@@ -56,9 +60,13 @@ def _inside(
 ) -> str:
     ledger = subject.ledger
 
+    def commits() -> NoReturn:
+        raise Commits
+
     def around(context: MigrationContext) -> None:
         script = subject.project.script.get_revision(subject.facts.revision)
         if context.connection is not None and script is not None:
+            context.autocommit_block = commits  # type: ignore[method-assign]
             go_through(context.connection, script.module)
         raise Undone
 
@@ -68,6 +76,8 @@ def _inside(
         take(subject.project, subject.facts.revision, direction, around=around)
     except Undone:
         pass
+    except Commits:
+        broken_off = "the step commits in between (autocommit_block)"
     except Exception as error:  # noqa: BLE001  env.py may raise anything
         broken_off = failures.one_line(error)
     if clean:
@@ -83,6 +93,17 @@ def undone(connection: Connection) -> Iterator[None]:
     with contextlib.suppress(Undone), connection.begin_nested():
         yield
         raise Undone
+
+
+def goes(connection: Connection, step: Callable[[], Any]) -> bool:
+    """Tell whether a step goes as it is inside the transaction of a trial; undone."""
+    try:
+        with undone(connection):
+            step()
+            connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    except Exception:  # noqa: BLE001  a revision may raise anything
+        return False
+    return True
 
 
 def escaped(query: str) -> str:

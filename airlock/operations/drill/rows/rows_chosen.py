@@ -137,10 +137,8 @@ def wanted(
             named = _names(part)
             # A value meets all that is asked of its column: `day >= '2023-06-01' AND day < '2023-07-01'`.
             alike = [set(more) for other, more in found.items() if _names(other) == named]
-            for some in (
-                together or meeting,
-                [place for place in meeting if all(place in one for one in alike)],
-            ):
+            usable = together or meeting
+            for some in (usable, [place for place in usable if all(place in one for one in alike)]):
                 fitting = [held[place] for place in some if len(held[place]) == 1]
                 whole |= next((dict(one) for one in fitting if {name.lower() for name in one} & named), {})
             if meeting and not named & {name.lower() for name in whole}:
