@@ -28,6 +28,9 @@ _OF_EXTENSIONS = frozenset({"42704", "42883", "3F000"})
 _NAMES = re.compile(r'"([^"]+)"|\b([A-Za-z_][\w.]*)\(')
 # What SQLAlchemy and Alembic's batch say of an object that they look up before the server is asked.
 _LOOKED_UP = re.compile(r"(?<![\w'])'([^']+)'|^([\w.]+)$")
+_ONE_LETTER = (
+    r"(?i)(?:[\"'.]|\b(?:table|type|domain|view|index|function|schema|sequence|column|add|exists)\s+){}(?!\w)"
+)
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,16 @@ def _needed(error: BaseException, gaps: Sequence[Gap]) -> Gap | None:
     state = sqlstate(error)
     names = _absent(error, state, failures.one_line(error))
     for gap in reversed(gaps):
-        if (gap.extension and state in _OF_EXTENSIONS) or any(mentions(gap.text, name) for name in names):
+        if (gap.extension and state in _OF_EXTENSIONS) or any(_speaks_of(gap.text, name) for name in names):
             return gap
     return None
+
+
+def _speaks_of(text: str, name: str) -> bool:
+    """Tell whether a revision's text names an object; one letter where it is quoted, or said to be an object."""
+    return (
+        mentions(text, name) if len(name) > 1 else bool(re.search(_ONE_LETTER.format(re.escape(name)), text))
+    )
 
 
 def _absent(error: BaseException, state: str | None, said: str) -> set[str]:
@@ -100,4 +110,4 @@ def _absent(error: BaseException, state: str | None, said: str) -> set[str]:
         found = _LOOKED_UP.findall(str(error))
     else:
         return set()
-    return {part for pair in found for part in (pair[0] or pair[1]).split(".") if len(part) > 1}
+    return {part for pair in found for part in (pair[0] or pair[1]).split(".") if part}

@@ -35,6 +35,8 @@ FAULTY = (
     Case("fixes_what_is_found", _NEVER, f"{_ROWS}for row in rows: rare(row) and fix(b, row)", extra=_RARE + _FIX),
     Case("returns_before", _NEVER, f"{_ROWS}if not any(map(rare, rows)): return\nop.execute('UPDATE $t SET n = 0')", extra=_RARE),
     Case("elsewhere", _NEVER, "import os\nif os.environ.get('AIRLOCK_TEST') == 'there': op.execute('UPDATE $t SET n = 0')"),
+    Case("chosen_elsewhere", _NEVER,
+         "import os\nop.execute('UPDATE $t SET n = 0' if os.environ.get('AIRLOCK_TEST') == 'there' else 'SELECT 1')"),
     # Constants that a function, or what was prepared, is given.
     Case("called_with_a_kind", _NEVER,
          sql("CREATE PROCEDURE f_$t(k text) LANGUAGE sql BEGIN ATOMIC DELETE FROM $t WHERE kind = k; END", "CALL f_$t('never')",

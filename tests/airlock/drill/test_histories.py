@@ -292,13 +292,13 @@ def test_what_cannot_be_applied_hides_nothing(run: Run, tmp_path: Path) -> None:
             make("one", "a"),
             Revision(
                 "two",
-                'op.execute("CREATE TABLE lost (id int REFERENCES nowhere)")\n'
+                'op.execute("CREATE TABLE l (id int REFERENCES nowhere)")\n'
                 'op.execute("CREATE TABLE kept (id int PRIMARY KEY)")',
             ),
             make("three", "b"),
-            Revision("four", 'op.execute("ALTER TABLE lost ADD x int")', 'op.execute("ALTER TABLE lost DROP x")'),
+            Revision("four", 'op.execute("ALTER TABLE l ADD x int")', 'op.execute("ALTER TABLE l DROP x")'),
             Revision("five", 'op.execute("ALTER TABLE kept ADD x int")', 'op.execute("ALTER TABLE kept DROP x")'),
-            Revision("six", 'op.execute("CREATE INDEX ix ON lost (x)")', 'op.execute("DROP INDEX ix")'),
+            Revision("six", 'op.execute("CREATE INDEX ix ON l (x)")', 'op.execute("DROP INDEX ix")'),
             Revision("seven", 'op.execute("ALTER TABLE never ADD x int")', "pass"),
         ],
     )  # fmt: skip

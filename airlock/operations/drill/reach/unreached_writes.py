@@ -47,6 +47,10 @@ _DEFINITION = re.compile(
     r"(?i)\s*(?:CREATE|ALTER|GRANT|REVOKE|SET|COMMENT)\b(?!.*\b(?:INSERT|UPDATE|DELETE|TRUNCATE|MERGE|DROP)\b)"
 )
 
+_CHANGE = re.compile(r"(?i)\s*(?:WITH|INSERT|UPDATE|DELETE|MERGE|TRUNCATE|DO|CALL)\b")
+# No function's name: what the environment leaves out in one place is not come to by any line.
+_NOBODY = "?"
+
 # Without these words nothing is passed by: most revisions have none, and need not be walked through.
 _DECIDING = re.compile(r"\b(?:for|while|if|elif|match|and|or|map|filter)\b|\{")
 
@@ -153,6 +157,10 @@ def conditional_writes(path: str, revision: str = "") -> tuple[Write, ...]:
             for node, name in _inside(function, answers, known):
                 text = " ".join((ast.get_source_segment(source, node) or "").split())
                 found.append(Write(node.lineno, node.end_lineno or node.lineno, lines, text, inside=name))
+            for chosen in _chosen_elsewhere(function, known):
+                text = " ".join((ast.get_source_segment(source, chosen) or "").split())
+                end = chosen.end_lineno or chosen.lineno
+                found.append(Write(chosen.lineno, end, lines, text, ELSEWHERE, inside=_NOBODY))
     return tuple(found)
 
 
@@ -255,6 +263,15 @@ def _inside(function: ast.AST, answers: set[str], known: Functions) -> Iterator[
                 yield inner, name_of(inner)
             elif isinstance(inner, ast.Call) and name_of(inner.func) in _SENT:
                 yield inner, ""
+
+
+def _chosen_elsewhere(function: ast.AST, known: Functions) -> Iterator[ast.expr]:
+    """Find texts of which the environment chooses one, where one of them changes rows: the other is sent in another place."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.IfExp) and python_functions.rests_on_the_environment(node.test, known):
+            texts = (it.value for it in ast.walk(node) if isinstance(it, ast.Constant))
+            if any(isinstance(one, str) and _CHANGE.match(one) for one in texts):
+                yield node
 
 
 def writes(statement: ast.stmt) -> bool:
