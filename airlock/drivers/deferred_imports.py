@@ -67,6 +67,9 @@ def standing_in(modules: dict[str, frozenset[str]]) -> Iterator[None]:
 
 def import_alembic() -> None:
     """Import Alembic, and SQLAlchemy with it, without what is deferred; nothing where it is there."""
-    if "alembic" not in sys.modules:
-        with standing_in(_OF_ALEMBIC):
-            importlib.import_module("alembic.util.pyfiles")
+    if "alembic" in sys.modules:
+        return
+    # A plugin of Alembic's is imported with it, and may want a part of one of these: `import asyncio.events`.
+    with contextlib.suppress(ImportError), standing_in(_OF_ALEMBIC):
+        importlib.import_module("alembic.util.pyfiles")
+    importlib.import_module("alembic.util.pyfiles")

@@ -122,3 +122,17 @@ assert concurrency.is_exit_exception(asyncio.TimeoutError())
 assert isinstance(asyncio.run(coroutine), asyncio.Queue) and ssl.create_default_context()
 """
     subprocess.run([sys.executable, "-P", "-c", script], check=True)
+
+
+def test_a_plugin_of_alembic_may_import_a_part_of_what_is_deferred(tmp_path: Path) -> None:
+    """A stand-in is no package: then Alembic is imported again, with all that it wants."""
+    (tmp_path / "plug.py").write_text("import asyncio.events\n\n\ndef setup(plugin): pass\n")
+    (tmp_path / "plug-1.dist-info").mkdir()
+    (tmp_path / "plug-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: plug\nVersion: 1\n")
+    (tmp_path / "plug-1.dist-info/entry_points.txt").write_text("[alembic.plugins]\nplug = plug\n")
+    script = (
+        "from airlock.drivers import deferred_imports; deferred_imports.import_alembic();"
+        "import asyncio, plug, alembic.command; assert plug.asyncio is asyncio"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script], env=environ, check=True)
