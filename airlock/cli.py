@@ -74,8 +74,8 @@ class _Parser(argparse.ArgumentParser):
         raise Usage(f"{message[:1].upper()}{message[1:]}.", then=f"{self.prog} --help")
 
 
-def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """Build the parser; only `command`'s arguments are filled in (all of them for None)."""
+def parser(command: str | None = None, *, alone: bool = False) -> argparse.ArgumentParser:
+    """Build the parser; only `command`'s arguments are filled in (all of them for None), the others are left out if `alone`."""
     top = _Parser(
         prog="airlock",
         description="Run, trace, review, drill and write the revisions of an Alembic project on PostgreSQL.",
@@ -84,6 +84,8 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     top.add_argument("--version", action="store_true", help="print the version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, what in COMMANDS.items():
+        if alone and name != command:
+            continue
         sub = commands.add_parser(name, help=what, description=f"{what[:1].upper()}{what[1:]}.")
         if command in (name, None):
             importlib.import_module(f"airlock.commands.{name}").configure(sub)
@@ -136,7 +138,7 @@ def _run(argv: Sequence[str]) -> int:
     argv = defaults.command_first(argv, COMMANDS, _options)
     asked = argv[0] if argv and argv[0] in COMMANDS else next((word for word in argv if word in COMMANDS), "")
     _name_alembics(argv, asked)
-    top = parser(asked)
+    top = parser(asked, alone=argv[:1] == [asked])
     if asked:
         defaults.from_environment(_of(top, asked))
     arguments = top.parse_args(argv)
@@ -213,7 +215,7 @@ def _of(top: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
 
 
 def _options(command: str) -> argparse.ArgumentParser:
-    return _of(parser(command), command)
+    return _of(parser(command, alone=True), command)
 
 
 def _name_alembics(argv: Sequence[str], asked: str) -> None:

@@ -5,6 +5,7 @@ Alembic and SQLAlchemy come without these:
 - Mako makes files of templates, which only `revision` writes, and brings Pygments where that is installed.
 - asyncio serves asynchronous drivers.
 - The reader of a distribution's metadata brings the parser of e-mail.
+- Of PostgreSQL's dialects SQLAlchemy imports those of drivers, too, that nobody has asked for.
 
 Meanwhile stand-ins have those names. They stay where Alembic, SQLAlchemy and the standard library have taken them, and
 load the real module at the first use; whoever imports one of these modules later finds the real one.
@@ -27,6 +28,10 @@ _OF_ALEMBIC: dict[str, frozenset[str]] = {
     "importlib.metadata._adapters": frozenset(),
     "mako.exceptions": frozenset(),
     "mako.template": frozenset({"Template"}),
+    **{
+        f"sqlalchemy.dialects.postgresql.{driver}": frozenset()
+        for driver in ("asyncpg", "pg8000", "psycopg2cffi")
+    },
 }
 
 
