@@ -408,7 +408,7 @@ def upgrade():
 
 
 def test_functions_that_write_are_writes_where_rows_or_the_environment_lead_to_them(tmp_path: Path) -> None:
-    """Called, handed on, or behind a return; given rows, they decide by them. What is offline or not decides no rows."""
+    """Called, handed on, behind a return; given rows, they decide by them. Offline or not decides no rows, nor the catalogue."""
     file = tmp_path / "r.py"
     file.write_text("""
 def fix(connection, row):
@@ -416,6 +416,11 @@ def fix(connection, row):
 
 def bad(connection):
     return [row for row in connection.execute(query) if row.odd]
+
+def there(column):
+    query = text("SELECT count(*) FROM information_schema.columns WHERE column_name = :name")
+    found = connection.execute(query, {"name": column}).scalar()
+    return found > 0 or connection.scalar(text("SELECT to_regclass('legacy')")) is not None
 
 def each(connection, rows):
     for row in rows:
@@ -438,11 +443,16 @@ def upgrade():
     if not rows:
         return
     op.execute(change)
+
+def downgrade():
+    if there("old"):
+        op.execute(change)
+    if connection.scalar(query): op.execute("ALTER TABLE t DROP COLUMN old")
 """)
     found = {(one.start, one.why, one.inside) for one in conditional_writes(str(file))}
     assert found == {
-        (10, NO_ROW, None), (18, NO_ROW, None), (19, NO_ROW, "fix"), (20, NO_ROW, "fix"), (21, NO_ROW, "fix"),
-        (23, ELSEWHERE, None), (28, NO_ROW, None),
+        (15, NO_ROW, None), (23, NO_ROW, None), (24, NO_ROW, "fix"), (25, NO_ROW, "fix"), (26, NO_ROW, "fix"),
+        (28, ELSEWHERE, None), (33, NO_ROW, None), (38, NO_ROW, None),
     }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from airlock.operations.drill.reach.python_functions import (
     asks,
     name_of,
     parsed,
+    spelt,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ _DEFINITION = re.compile(
     r"(?i)\s*(?:CREATE|ALTER|GRANT|REVOKE|SET|COMMENT)\b(?!.*\b(?:INSERT|UPDATE|DELETE|TRUNCATE|MERGE|DROP)\b)"
 )
 
+_ANY_DEFINITION = re.compile(
+    r"(?i)\s*(?:CREATE|ALTER|DROP|GRANT|REVOKE|SET|COMMENT|LOCK|ANALYZE|REINDEX|REFRESH)\b"
+)
 _CHANGE = re.compile(r"(?i)\s*(?:WITH|INSERT|UPDATE|DELETE|MERGE|TRUNCATE|DO|CALL)\b")
 # No function's name: what the environment leaves out in one place is not come to by any line.
 _NOBODY = "?"
@@ -219,14 +223,18 @@ class _Under:
 def _defines(statement: ast.stmt, decided: str) -> bool:
     """Tell whether a statement that the environment leads to only defines something: a schema, an extension, a grant."""
     return decided == ELSEWHERE and any(
-        isinstance(node, ast.Call) and node.args and _DEFINITION.match(_spelt(node.args[0]))
+        isinstance(node, ast.Call) and node.args and _DEFINITION.match(spelt(node.args[0]))
         for node in ast.walk(statement)
     )
 
 
 def _what_shows(statement: ast.stmt, known: Functions) -> str | None:
     """Tell what shows that a statement ran which stands in the line of what decides: a function, "" for what is sent."""
-    called = [name_of(node.func) for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    called = [name_of(node.func) for node in calls]
+    if any(node.args and _ANY_DEFINITION.match(spelt(node.args[0])) for node in calls):
+        # Of what changes no rows nothing is seen where it is sent: its line has to do.
+        return None
     own = [name for name in called if name in known.writing]
     return own[0] if own else "" if _SENT.intersection(called) else None
 
@@ -282,19 +290,6 @@ def writes(statement: ast.stmt) -> bool:
             return True
     return any(
         isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _WRITING
-        and not (node.args and _OF_NO_ROW.fullmatch(_spelt(node.args[0])))
+        and not (node.args and _OF_NO_ROW.fullmatch(spelt(node.args[0])))
         for node in ast.walk(statement)
     )  # fmt: skip
-
-
-def _spelt(sql: ast.expr) -> str:
-    """Give the text of a statement that is spelt where it is sent, one letter for what is filled in; "" where it is not."""
-    if (
-        isinstance(sql, ast.Call)
-        and len(sql.args) == 1
-        and ast.unparse(sql.func).rpartition(".")[2] == "text"
-    ):
-        return _spelt(sql.args[0])
-    if isinstance(sql, ast.JoinedStr):
-        return "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in sql.values)
-    return sql.value if isinstance(sql, ast.Constant) and isinstance(sql.value, str) else ""
