@@ -234,26 +234,24 @@ def _without_unfilled(
     rows, told_by = written.written, written.told_by
     asked = guarded_back.guarded(ledger, error, rows, told_by) if meant else None
     if asked is not None:
-        return _taken_back(subject, written, asked.keys, asked.condition)
+        left = _without(subject, written, asked.keys)
+        return (left, asked.condition) if left is not None else None
     if meant:
         found = filled_back.unfilled_for_its_own_rule(ledger, error, rows, told_by)
     else:
         found = filled_back.unfilled(ledger, error, before.catalogue.objects, rows, told_by)
         found = found or set_back.kept_out(ledger, error, rows, told_by)
-    if found is None:
-        return None
-    return _taken_back(subject, written, {found.table.label: found.keys}, found.condition)
+    left = _without(subject, written, {found.table.label: found.keys}) if found is not None else None
+    return (left, found.condition) if left is not None and found is not None else None
 
 
-def _taken_back(
-    subject: Subject, written: Meanwhile, rows: Mapping[str, frozenset[str]], condition: Condition
-) -> tuple[Meanwhile, Condition] | None:
-    """Take some of the rows written meanwhile back; None where the server does not let it. Commits."""
+def _without(subject: Subject, written: Meanwhile, rows: Mapping[str, frozenset[str]]) -> Meanwhile | None:
+    """Take some of the rows written meanwhile back, by table and key; None where the server does not let it. Commits."""
     told_by = {name: written.told_by.get(name) or written.state.digests[name].key for name in rows}
     if not subject.ledger.delete({name: (told_by[name], keys) for name, keys in rows.items()}):
         return None
     left = {**written.written, **{name: written.written[name] - keys for name, keys in rows.items()}}
-    return replace(written, state=subject.ledger.read(written.state, rows.keys()), written=left), condition
+    return replace(written, state=subject.ledger.read(written.state, rows.keys()), written=left)
 
 
 def _without_alike(subject: Subject, error: Exception, up: Upgraded) -> Meanwhile | None:
@@ -264,16 +262,13 @@ def _without_alike(subject: Subject, error: Exception, up: Upgraded) -> Meanwhil
     ledger, written = subject.ledger, up.written
     if not failures.wants_one_row(error) or ledger.read().catalogue != written.state.catalogue:
         return None
-    gone = {}
+    gone: dict[str, frozenset[str]] = {}
     for one in rows_inserted.inserted(ledger, up.step, up.before, up.after):
         label = one.table.label
         key = written.told_by.get(label) or written.state.digests[label].key
         if alike := rows_inserted.alike_among(ledger, one, key, written.written.get(label, ())):
-            gone[label] = (key, alike)
-    if not gone or not ledger.delete(gone):
-        return None
-    left = {name: keys - gone[name][1] if name in gone else keys for name, keys in written.written.items()}
-    return replace(written, state=ledger.read(written.state, gone.keys()), written=left)
+            gone[label] = alike
+    return _without(subject, written, gone) if gone else None
 
 
 def _without_excluding(
@@ -283,21 +278,14 @@ def _without_excluding(
 
     Values that are far apart do not tell whether two rows exclude each other, as they do for a unique key. Commits.
     """
-    cause, ledger = failures.origin(error), subject.ledger
-    if not _excluded(error):
+    ledger = subject.ledger
+    if not _excluded(error) or ledger.read().catalogue != written.state.catalogue:
         return None
-    if ledger.read().catalogue != written.state.catalogue:
-        return None
-    # asyncpg's own error stands behind the one that SQLAlchemy makes of it.
-    told = [one for one in (cause, cause.__cause__) if one is not None and client.told(one, "table_name")]
-    place = (client.told(told[0], "schema_name"), client.told(told[0], "table_name")) if told else ("", "")
+    place = filled_back.stopped_by(error).place
     for table in ledger.tables({name for name, keys in written.written.items() if keys}):
         if (table.schema, table.name) == place:
-            key = written.told_by.get(table.label) or written.state.digests[table.label].key
-            if ledger.delete({table.label: (key, written.written[table.label])}):
-                left = {name: keys for name, keys in written.written.items() if name != table.label}
-                state = ledger.read(written.state, {table.label})
-                return replace(written, state=state, written=left), table.label
+            left = _without(subject, written, {table.label: written.written[table.label]})
+            return (left, table.label) if left is not None else None
     return None
 
 

@@ -148,7 +148,7 @@ def _behind(one: Inserted, key: str) -> str:
     name, spelled = quoted(next(given, one.table.key[0])), key_sql(one.table.key)
     where = f"{one.alike} AND {spelled} <> {literal(key)}"
     again = f"UPDATE {one.table.sql} AS t SET {name} = t.{name} WHERE {where} RETURNING 1"
-    return f"WITH moved AS ({again}) SELECT count(*) FROM moved" if one.alike else ""
+    return f"WITH moved AS ({again}) SELECT count(*) FROM moved"
 
 
 def _tried(
@@ -162,7 +162,8 @@ def _tried(
             key = connection.exec_driver_sql(escaped(other.sql)).scalar()
             written = True
             counting = next((query for query in usual if counted(connection, query) == 1), "")
-            counted(connection, _behind(one, str(key)))
+            if one.alike:
+                counted(connection, _behind(one, str(key)))
             downgrade()
             connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
             stays = (

@@ -67,11 +67,7 @@ class Named:
 def named(up: Iterable[DataStatement], down: Iterable[DataStatement]) -> Named:
     """Sort the constants of what was sent on the way up and down."""
     up, down = tuple(up), tuple(down)
-    plain = [
-        one
-        for one in up
-        if one.kind == reading.INSERT and one.scope is None and "CONFLICT" not in one.text.upper()
-    ]
+    plain = [one for one in up if inserts_its_own(one)]
     # What an upgrade takes out of values that nothing brings back, it is written for.
     back = {name for one in down for name, _ in one.given}
     told = all(one.kind in (reading.UPDATE, reading.DELETE, reading.READ) and not one.around for one in down)
@@ -113,6 +109,11 @@ def of_strength(named: Constants, sure: Named, strength: str, more: Constants) -
         named.counted,
         under_keys=named.under_keys,
     )
+
+
+def inserts_its_own(data: DataStatement) -> bool:
+    """Tell whether a statement inserts rows that it spells itself, and takes no row that is there for one of them."""
+    return data.kind == reading.INSERT and data.scope is None and "CONFLICT" not in data.text.upper()
 
 
 def _looked_for(data: DataStatement) -> str:

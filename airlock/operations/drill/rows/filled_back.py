@@ -63,34 +63,42 @@ def unfilled(
     The database must stand above the step, which has failed with `error`; `written` are keys by table, told by `told_by` where
     not by the table's own key.
     """
-    state, place, column_name = stopped_by(error, "column_name")
-    if state not in STATES:
+    stop = stopped_by(error)
+    if stop.state not in STATES:
         return None
-    named = column_name if state == _NOT_NULL else stopped_by(error, "constraint_name")[2]
     for table in ledger.tables({name for name, keys in written.items() if keys}):
-        if (table.schema, table.name) != place:
+        if (table.schema, table.name) != stop.place:
             continue
-        rule = "" if state == _NOT_NULL else _rule(below, table, named)
-        column = named if state == _NOT_NULL else _made(ledger, table, rule)
+        rule = "" if stop.state == _NOT_NULL else _rule(below, table, stop.constraint)
+        column = stop.column if stop.state == _NOT_NULL else _made(ledger, table, rule)
         if not column or column in table.every_column:
             continue
         return _counted(ledger, error, table, (column, rule), written, told_by)
     return None
 
 
-def stopped_by(error: BaseException, field: str) -> tuple[str, tuple[str, str], str]:
-    """Read the SQLSTATE of what stopped a step, its table, and another field that the server tells; "" for what it does not."""
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What stopped a step: the SQLSTATE, the table's schema and name, its column and its rule; "" for what was not told."""
+
+    state: str = ""
+    place: tuple[str, str] = ("", "")
+    column: str = ""
+    constraint: str = ""
+
+
+def stopped_by(error: BaseException) -> Stop:
+    """Read what the server tells of a row that stopped a step."""
     cause = failures.origin(error)
     # asyncpg's own error stands behind the one that SQLAlchemy makes of it.
-    told = next(
-        (one for one in (cause, cause.__cause__) if one is not None and client.told(one, "table_name")), None
-    )
-    if told is None:
-        return "", ("", ""), ""
-    state, schema, table, more = (
-        client.told(told, name) or "" for name in ("sqlstate", "schema_name", "table_name", field)
-    )
-    return state, (schema, table), more
+    for one in (cause, cause.__cause__):
+        if one is not None and client.told(one, "table_name"):
+            state, schema, table, column, constraint = (
+                client.told(one, name) or ""
+                for name in ("sqlstate", "schema_name", "table_name", "column_name", "constraint_name")
+            )
+            return Stop(state, (schema, table), column, constraint)
+    return Stop()
 
 
 def unfilled_for_its_own_rule(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airlock.drivers import client
 from airlock.drivers.spelling import literal, quoted
+from airlock.operations.drill.rows.constants_of_statements import inserts_its_own
 from airlock.operations.drill.rows.rows_chosen import words_of
 from airlock.recorder import row_changes
 from airlock.samples.digests import is_cut, key_sql
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from airlock.operations.drill.state import Ledger, State
     from airlock.operations.drill.step import StepTaken
-    from airlock.recorder.row_changes import DataStatement
     from airlock.samples import Table
 
 _MOST = 20
@@ -35,7 +35,7 @@ def inserted(ledger: Ledger, step: StepTaken, before: State, after: State) -> It
     """Find the rows of each table that the upgrade spelled out; of none where there are many, or they cannot be told apart."""
     brought: dict[str, set[str]] = {}
     for one in step.data_statements:
-        if _spells_rows(one):
+        if one.kind == row_changes.COPY or inserts_its_own(one):
             brought.setdefault(one.relation.lower(), set()).update(words_of(one.text))
     labels = {name for name in before.tables() & after.tables() if name.rpartition(".")[2].lower() in brought}
     for table in ledger.tables(labels):
@@ -72,13 +72,6 @@ def alike_among(ledger: Ledger, one: Inserted, key: Sequence[str], keys: Collect
     )
     with client.transaction(ledger.reading), ledger.reading.cursor() as cursor:
         return frozenset(str(row[0]) for row in client.rows(cursor, query))
-
-
-def _spells_rows(data: DataStatement) -> bool:
-    """Tell whether a statement inserts rows that it spells itself, and takes no row for one of them that is there."""
-    if data.kind == row_changes.COPY:
-        return True
-    return data.kind == row_changes.INSERT and data.scope is None and "CONFLICT" not in data.text.upper()
 
 
 def _alike(table: Table, rows: Sequence[Mapping[str, str | None]], named: Collection[str]) -> str:

@@ -47,29 +47,26 @@ def kept_out(
     The database must stand above the step, which has failed with `error`; `written` are keys by table, told by `told_by`
     where not by the table's own key.
     """
-    state, place, named = stopped_by(error, "constraint_name")
-    if state == _NULL:
-        named = stopped_by(error, "column_name")[2]
+    stop = stopped_by(error)
+    spelled = {_NULL: _made_none, _NO_PARTNER: _alone, _TAKEN: _taken}.get(stop.state)
     for table in ledger.tables({name for name, keys in written.items() if keys}):
-        if (table.schema, table.name) != place or state not in STATES:
+        if spelled is None or (table.schema, table.name) != stop.place:
             continue
-        key = key_sql(tuple(told_by.get(table.label) or table.key))
-        spelled = {_NULL: _made_none, _NO_PARTNER: _alone, _TAKEN: _taken}[state]
-        columns, counting = spelled(ledger, table, named, key)
+        by = tuple(told_by.get(table.label) or table.key)
+        named = stop.column if stop.state == _NULL else stop.constraint
+        columns, counting = spelled(ledger, table, named, key_sql(by))
+        if not counting:
+            return None
         rows: list[Any] = []
         with contextlib.suppress(client.Error), ledger.writing.cursor() as cursor:
-            rows = (
-                client.rows(cursor, f"SELECT airlock_key FROM ({counting}) AS airlock_rows")
-                if counting
-                else []
-            )
+            rows = client.rows(cursor, f"SELECT airlock_key FROM ({counting}) AS airlock_rows")
         keys = frozenset(str(row[0]) for row in rows) & written[table.label]
         sql = f"SELECT count(*) FROM ({counting}) AS airlock_found"
-        by = {table.label: tuple(told_by.get(table.label) or table.key)}
-        if not keys or counted(ledger, sql, {table.label: table}, by, {table.label: keys}) != 0:
+        mine, told = {table.label: table}, {table.label: by}
+        if not keys or counted(ledger, sql, mine, told, {table.label: keys}) != 0:
             return None
         tried = Tried(f"key {min(keys)}", GOES_DOWN, FAILS, failures.one_line(error))
-        return Unfilled(table, keys, Condition(f"{table.label}.{columns}", _WHY[state], sql, tried))
+        return Unfilled(table, keys, Condition(f"{table.label}.{columns}", _WHY[stop.state], sql, tried))
     return None
 
 
